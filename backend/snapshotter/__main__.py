@@ -1,0 +1,21 @@
+"""The entry point. `--version` answers before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--version"]:
+        from snapshotter import __version__
+
+        print(f"snapshotter {__version__}")  # noqa: T201 - the answer
+        return
+    from snapshotter.cli.app import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

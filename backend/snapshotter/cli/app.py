@@ -1,0 +1,45 @@
+"""The command line: one verb a function, tied together here; no logic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from snapshotter import __version__
+from snapshotter.cli import find, restore, snapshot
+
+app = typer.Typer(
+    name="snapshotter",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Point-in-time snapshots of git repositories: streamed straight into plain git bundles in a folder or S3, "
+    "found, restored, and proven whole.",
+    epilog="Exit codes: 0 done, 1 a finding, 2 usage, 3 partial, 4 could not, 5 access denied, 130/143 interrupted.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """See the app's help."""
+    if version:
+        typer.echo(f"snapshotter {__version__}")
+        raise typer.Exit
+
+
+app.command("snapshot")(snapshot.snapshot)
+app.command("list")(find.list_)
+app.command("show")(find.show)
+app.command("diff")(find.diff)
+app.command("get")(find.get)
+app.command("restore")(restore.restore)
+app.command("verify")(restore.verify)
+
+
+def run() -> None:
+    """Parse the arguments and run the verb; never returns."""
+    app()

@@ -1,0 +1,261 @@
+"""`snapshotter list`, `show`, `diff` and `get`: what the store holds."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from snapshotter.cli import options as flag
+from snapshotter.cli.session import Flags, Outcome, Session, run
+from snapshotter.cli.snapshot import changes_line, describe, document
+from snapshotter.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.text import human_bytes
+
+
+def list_(
+    repo: Annotated[str | None, typer.Argument(metavar="[REPO]", help="An origin or a repo name: list its snapshots.")] = None,
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only snapshots from this time on, like 2026-11-01.")] = None,
+    store: flag.StoreOption = None,
+    allow_http: flag.HttpOption = False,
+    json: flag.JsonOption = False,
+    quiet: flag.QuietOption = False,
+    verbose: flag.VerboseOption = False,
+) -> None:  # fmt: skip
+    """List the repositories with their newest snapshot, or one repository's snapshots.
+
+    \b
+    Examples:
+      snapshotter list
+      snapshotter list github.com/psf/requests --since 2026-11-01
+    """
+    run(Flags(store, json, quiet, verbose, allow_http), lambda session: _list(session, repo, since))
+
+
+def show(
+    snapshot: flag.SnapshotArgument,
+    store: flag.StoreOption = None,
+    allow_http: flag.HttpOption = False,
+    json: flag.JsonOption = False,
+    quiet: flag.QuietOption = False,
+    verbose: flag.VerboseOption = False,
+) -> None:
+    """Show a snapshot: its kind, chain, artifacts, ref changes, gaps and receipts.
+
+    \b
+    Examples:
+      snapshotter show github.com/psf/requests
+      snapshotter show github.com__psf__requests@2026-11-23 --json
+    """
+    run(Flags(store, json, quiet, verbose, allow_http), lambda session: _show(session, snapshot))
+
+
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="The older SNAPSHOT.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The newer SNAPSHOT.")],
+    store: flag.StoreOption = None,
+    allow_http: flag.HttpOption = False,
+    json: flag.JsonOption = False,
+    quiet: flag.QuietOption = False,
+    verbose: flag.VerboseOption = False,
+) -> None:
+    """Compare the refs of two snapshots: created, deleted, moved, rewritten.
+
+    Whether a branch was rewritten comes from the manifests between the two; where they cannot
+    tell, it is listed as unknown.
+
+    \b
+    Example:
+      snapshotter diff github.com/psf/requests@2026-11-01 github.com/psf/requests
+    """
+    run(Flags(store, json, quiet, verbose, allow_http), lambda session: _diff(session, a, b))
+
+
+def get(
+    snapshot: flag.SnapshotArgument,
+    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="An artifact's name, like refs.txt, or manifest.json.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout.")] = None,
+    store: flag.StoreOption = None,
+    allow_http: flag.HttpOption = False,
+    json: flag.JsonOption = False,
+    quiet: flag.QuietOption = False,
+    verbose: flag.VerboseOption = False,
+) -> None:  # fmt: skip
+    """Get one artifact of a snapshot, checked against its manifest.
+
+    \b
+    Examples:
+      snapshotter get github.com/psf/requests refs.txt
+      snapshotter get github.com/psf/requests history.bundle -o requests.bundle
+    """
+    run(
+        Flags(store, json, quiet, verbose, allow_http),
+        lambda session: _get(session, snapshot, artifact, output),
+    )
+
+
+def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
+    from snapshotter.catalog import Catalog, Run
+    from snapshotter.layout import parse_time
+
+    catalog = Catalog(session.store())
+    bound = None
+    if since is not None:
+        bound = parse_time(since)
+        if bound is None:
+            raise UsageError(f"not a time: {since}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
+        bound = (
+            bound.replace(hour=0, minute=0, second=0, microsecond=0)
+            if "T" not in since
+            else bound.replace(microsecond=0)
+        )
+    runs: list[Run]
+    if repo is None:
+        runs = [run for run in catalog.newest_of_all() if not bound or run.key.run_id.started_at >= bound]
+    else:
+        runs = catalog.snapshots(catalog.repo_of(repo), since=bound)
+        if not runs and not bound:
+            raise Unavailable(
+                f"no snapshot of {repo} in {catalog.store.place.uri}",
+                code="no-snapshot",
+                hint="`snapshotter list` shows all",
+            )
+    rows: list[dict[str, Any]] = [_row(catalog, run) for run in runs]
+    lines = _table(rows) if rows else [f"no snapshots in {catalog.store.place.uri}"]
+    return Outcome({"snapshots": rows, "store": catalog.store.place.uri}, lines)
+
+
+def _row(catalog: Any, run: Any) -> dict[str, Any]:
+    row = {
+        "repo": run.key.repo,
+        "run_id": str(run.key.run_id),
+        "taken_at": run.key.run_id.started_at.isoformat(),
+    }
+    try:
+        manifest = catalog.manifest(run.key, listed=True).manifest
+    except SnapshotterError as error:
+        return row | {"kind": None, "error": error.message}
+    stored = sum(artifact.bytes for artifact in manifest.artifacts)
+    facts = {"kind": manifest.kind, "refs": manifest.refs.count, "bytes": stored, "origin": manifest.origin}
+    return row | facts | {"verified": _verified(catalog, run), "changes": changes_line(manifest)}
+
+
+def _verified(catalog: Any, run: Any) -> bool | None:
+    from snapshotter.catalog import last_receipts
+
+    receipt = last_receipts(catalog, [run]).get(run.key) if run.receipts else None
+    return receipt.ok if receipt else None
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    head = ("SNAPSHOT", "TAKEN (UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES")
+    body = [
+        (
+            f"{row['repo']}@{row['run_id']}",
+            _age(row["taken_at"]),
+            row["kind"] or "unreadable",
+            f"{row.get('refs', 0):,}",
+            human_bytes(row.get("bytes", 0)),
+            {True: "yes", False: "FAILED", None: "-"}[row.get("verified")],
+            row.get("changes") or row.get("error", ""),
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [head, *body]
+    ]
+
+
+def _age(taken: str) -> str:
+    when = datetime.fromisoformat(taken)
+    hours = (datetime.now(UTC) - when).total_seconds() / 3600
+    age = f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+    return f"{when:%Y-%m-%d %H:%M} ({age} ago)" if hours >= 0 else f"{when:%Y-%m-%d %H:%M} (in the future)"
+
+
+def _show(session: Session, name: str) -> Outcome:
+    from snapshotter.catalog import Catalog
+
+    catalog = Catalog(session.store())
+    found = catalog.resolve(name)
+    sealed = catalog.manifest(found.key, listed=True)
+    manifest = sealed.manifest
+    lines = [
+        *describe(manifest, f"{catalog.store.place.uri.rstrip('/')}/{manifest.key.folder}/"),
+        f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}, {manifest.object_format}",
+        f"  parent {manifest.parent.run_id if manifest.parent else 'none'}",
+        f"  chain {' '.join(manifest.chain) or 'none'}",
+        *(f"  label {key}={value}" for key, value in sorted(manifest.labels.items())),
+        *(f"  {a.name}  {human_bytes(a.bytes)}  sha256 {a.sha256}" for a in manifest.artifacts),
+        f"  manifest.json  sha256 {sealed.sha256}",
+        *(f"  {name}" for name in found.receipts),
+    ]
+    return Outcome(document(sealed) | {"receipts": [found.key.key(name) for name in found.receipts]}, lines)
+
+
+def _diff(session: Session, a: str, b: str) -> Outcome:
+    import msgspec
+
+    from snapshotter import changes
+    from snapshotter.catalog import Catalog
+
+    catalog = Catalog(session.store())
+    old, new = (
+        catalog.manifest(catalog.resolve(a).key).manifest,
+        catalog.manifest(catalog.resolve(b).key).manifest,
+    )
+    judge = changes.by_record(catalog.steps(old, new))
+    found = changes.compare(catalog.ledger(old), catalog.ledger(new), judge)
+    names = {"created": "+", "deleted": "-", "moved": "~", "rewritten": "!", "unknown": "?"}
+    lines = [f"{old.repo}@{old.run_id} -> {new.repo}@{new.run_id}"]
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    for name, sign in names.items():
+        listed = getattr(found, name)
+        lines.append(f"{name}: {listed.count:,}")
+        lines += [f"  {sign} {c.ref}  {(c.old or '')[:12]} -> {(c.new or '')[:12]}" for c in listed.refs]
+        lines += (
+            [f"  … and {listed.count - len(listed.refs):,} more"] if listed.count > len(listed.refs) else []
+        )
+    where = {"a": f"{old.repo}@{old.run_id}", "b": f"{new.repo}@{new.run_id}"}
+    return Outcome(where | plain, lines)
+
+
+def _get(session: Session, name: str, artifact: str, output: Path | None) -> Outcome:
+    from snapshotter import layout
+    from snapshotter.catalog import Catalog
+    from snapshotter.segments import checked_get
+
+    catalog = Catalog(session.store())
+    found = catalog.resolve(name)
+    sealed = catalog.manifest(found.key, listed=True)
+    record = sealed.manifest.artifact(artifact)
+    if artifact == layout.MANIFEST:
+        data = sealed.data
+    elif artifact == layout.REFS and record is None:  # an unchanged snapshot's refs are its parent's
+        data = catalog.ledger(sealed.manifest).encoded
+    elif record is not None:
+        data = checked_get(catalog.store, record)
+    else:
+        names = ", ".join([a.name for a in sealed.manifest.artifacts] + [layout.MANIFEST])
+        raise UsageError(f"{found.key.folder} has no artifact {artifact}", hint=f"it has {names}")
+    return _deliver(data, artifact, output, session)
+
+
+def _deliver(data: bytes, artifact: str, output: Path | None, session: Session) -> Outcome:
+    facts = {"artifact": artifact, "bytes": len(data), "output": str(output) if output else None}
+    if output is None:
+        if session.flags.json:
+            raise UsageError("--json and an artifact on stdout would mix", hint="add -o FILE")
+        sys.stdout.buffer.write(data)
+        return Outcome(facts)
+    try:
+        with output.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise UsageError(f"the file exists: {output}", hint="name another; nothing is overwritten") from None
+    return Outcome(facts, [f"{output}  {human_bytes(len(data))}"])

@@ -1,0 +1,29 @@
+"""The flags that several verbs share, so that they are the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URI",
+        help="Folder or s3://bucket/prefix/ [env: SNAPSHOTTER_STORE; default: ./snapshots]",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings and errors.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")]
+HttpOption = Annotated[
+    bool, typer.Option("--allow-http", help="Allow plain http, which can be read and altered on its way.")
+]
+SnapshotArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT",
+        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00Z, or a full key.",
+    ),
+]

@@ -1,0 +1,175 @@
+"""One command's run: settings, store, cancellation by signals, results and errors as text or JSON.
+
+The work runs in a thread while the main thread waits for it or for a signal, so that SIGINT and
+SIGTERM end the process within two seconds whatever a library is waiting for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from snapshotter import config
+from snapshotter.cancel import Cancel
+from snapshotter.cli.progress import LiveProgress, PlainProgress, progress
+from snapshotter.errors import Interrupted, SnapshotterError, Terminated
+from snapshotter.origin import redact
+from snapshotter.store import Store, open_store
+from snapshotter.text import printable
+
+_GRACE = 1.5  # seconds that cancelled work has to clean up
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags that every verb has."""
+
+    store: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    allow_http: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a verb found: a document for `--json`, lines for people, and the error to end with, if any."""
+
+    document: Mapping[str, Any]
+    lines: list[str] = field(default_factory=list)
+    error: SnapshotterError | None = None
+
+
+class Session:
+    """What a verb's work needs: settings, the store, an observer, a cancellation."""
+
+    def __init__(self, flags: Flags, observer: PlainProgress | LiveProgress) -> None:
+        self.flags = flags
+        self.observer = observer
+        self.cancel = Cancel()
+        for key, value in config.dotenv().items():
+            if key.startswith("AWS_"):
+                os.environ.setdefault(key, value)  # botocore reads the process's environment only
+        self.settings = config.load()
+
+    @property
+    def allow_http(self) -> bool:
+        """Whether plain http was allowed, by flag or setting."""
+        return self.flags.allow_http or self.settings.flag("SNAPSHOTTER_ALLOW_HTTP")
+
+    def store(self) -> Store:
+        """The store in force. Raises UsageError or Unavailable."""
+        return open_store(self.flags.store or self.settings["SNAPSHOTTER_STORE"], allow_http=self.allow_http)
+
+
+def run(flags: Flags, work: Callable[[Session], Outcome]) -> None:
+    """Run one verb and exit with its code. Results go to stdout, everything else to stderr."""
+    observer = progress(quiet=flags.quiet)
+    results: list[Outcome | BaseException] = []
+    done = threading.Event()
+    session_box: list[Session] = []
+    ending: list[Interrupted] = []
+
+    def worker() -> None:
+        try:
+            session = Session(flags, observer)
+            session_box.append(session)
+            if ending:
+                session.cancel.cancel(ending[0])
+            results.append(work(session))
+        except BaseException as error:  # noqa: BLE001 - carried to the main thread, which reports it
+            results.append(error)
+        finally:
+            done.set()
+
+    def stop(error: Interrupted) -> None:
+        ending.append(error)
+        for session in session_box:
+            session.cancel.cancel(error)
+
+    signal.signal(signal.SIGINT, lambda *_: stop(Interrupted("interrupted by SIGINT")))
+    signal.signal(signal.SIGTERM, lambda *_: stop(Terminated("stopped by SIGTERM")))
+    threading.Thread(target=worker, daemon=True, name="work").start()
+    while not done.wait(0.2) and not ending:
+        pass
+    if ending:
+        done.wait(_GRACE)
+    observer.close()
+    result: Outcome | BaseException = results[0] if results else ending[0]
+    code = _report(ending[0] if ending and not isinstance(result, Outcome) else result, flags)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # threads that still wait for a dead network must not hold the process
+
+
+def _report(result: Outcome | BaseException, flags: Flags) -> int:
+    try:
+        if isinstance(result, Outcome):
+            _print_outcome(result, flags)
+            return _fail(result.error, flags, document=False) if result.error else 0
+        return _fail(result, flags)
+    except BrokenPipeError:
+        return 0 if isinstance(result, Outcome) and not result.error else 4
+
+
+def _print_outcome(outcome: Outcome, flags: Flags) -> None:
+    if flags.json:
+        document = dict(outcome.document)
+        document.setdefault("ok", outcome.error is None)
+        if outcome.error:
+            document["error"] = outcome.error.as_dict()
+        print_json(document)
+    else:
+        for line in outcome.lines:
+            sys.stdout.write(printable(line) + "\n")
+    sys.stdout.flush()
+
+
+def _fail(error: BaseException, flags: Flags, *, document: bool = True) -> int:
+    if flags.verbose:
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+    if not isinstance(error, SnapshotterError):
+        error = _unexpected(error)
+    if flags.json and document:
+        print_json({"ok": False, "error": error.as_dict()})
+    sys.stderr.write(render(error))
+    return error.exit_code
+
+
+def render(error: SnapshotterError) -> str:
+    """An error for people: what happened, the facts, and what to do."""
+    lines = [f"error: {printable(redact(error.message))}"]
+    lines += [f"  {printable(redact(detail))}" for detail in error.details]
+    if error.hint:
+        lines += ["", f"hint: {printable(error.hint)}"]
+    return "\n".join(lines) + "\n"
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def _unexpected(error: BaseException) -> SnapshotterError:
+    if isinstance(error, OSError):
+        return SnapshotterError(
+            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
+            code="os",
+            hint="check the path",
+        )
+    if isinstance(error, MemoryError):
+        return SnapshotterError(
+            "out of memory", code="memory", hint="lower --segment-size or SNAPSHOTTER_UPLOADS"
+        )
+    return SnapshotterError(
+        f"a defect in snapshotter: {type(error).__name__}: {printable(redact(str(error)))[:300]}",
+        code="defect",
+        hint="run again with --verbose and report the traceback",
+    )

@@ -1,0 +1,153 @@
+"""`snapshotter snapshot`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from snapshotter import config
+from snapshotter.cli import options as flag
+from snapshotter.cli.session import Flags, Outcome, Session, run
+from snapshotter.errors import UsageError
+from snapshotter.manifest import Manifest, Sealed
+from snapshotter.text import human_bytes
+
+
+def snapshot(
+    origin: Annotated[str, typer.Argument(metavar="ORIGIN", help="https, ssh or git URL, user@host:path, or a local path.")],
+    store: flag.StoreOption = None,
+    full: Annotated[bool, typer.Option("--full", help="Take a base even if an increment would do.")] = False,
+    refs: Annotated[list[str] | None, typer.Option("--refs", metavar="PATTERN", help="Take only these refs, like 'refs/heads/*'. Repeatable.")] = None,
+    exclude_refs: Annotated[list[str] | None, typer.Option("--exclude-refs", metavar="PATTERN", help="Leave these refs out, instead of the hosts' synthetic merges. Repeatable; '' for none.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label for the manifest. Repeatable.")] = None,
+    segment_size: Annotated[str | None, typer.Option("--segment-size", metavar="SIZE", help="Largest stored object, like 16MiB.")] = None,
+    max_chain_age: Annotated[str | None, typer.Option("--max-chain-age", metavar="SPAN", help="Take a base when the chain's is older, like 30d.")] = None,
+    idle_timeout: Annotated[str | None, typer.Option("--idle-timeout", metavar="SPAN", help="Give up on an origin that is silent for so long.")] = None,
+    max_refs: Annotated[int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")] = None,
+    allow_http: flag.HttpOption = False,
+    json: flag.JsonOption = False,
+    quiet: flag.QuietOption = False,
+    verbose: flag.VerboseOption = False,
+) -> None:  # fmt: skip
+    """Take a snapshot of ORIGIN: all its refs and the history behind them, straight into the store.
+
+    Nothing is cloned and nothing is kept: the origin's pack becomes plain git bundles. The first
+    snapshot is a base, later ones are increments, or `unchanged` when no ref moved.
+
+    \b
+    Examples:
+      snapshotter snapshot https://github.com/psf/requests
+      snapshotter snapshot git@github.com:psf/requests --store s3://bucket/prefix/
+      snapshotter snapshot /srv/git/project.git --label team=core
+    """
+    given = Given(
+        origin, full, refs, exclude_refs, label, segment_size, max_chain_age, idle_timeout, max_refs
+    )
+    flags = Flags(store, json, quiet, verbose, allow_http)
+    run(flags, lambda session: work(session, given))
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What was given on the command line."""
+
+    origin: str
+    full: bool
+    refs: list[str] | None
+    exclude_refs: list[str] | None
+    label: list[str] | None
+    segment_size: str | None
+    max_chain_age: str | None
+    idle_timeout: str | None
+    max_refs: int | None
+
+
+def work(session: Session, given: Given) -> Outcome:
+    """Take the snapshot that was asked for."""
+    from snapshotter.credentials import GitCredentials
+    from snapshotter.origin import parse
+    from snapshotter.snapshot import Options, take
+    from snapshotter.transport import WireLimits
+    from snapshotter.transport.connect import Connector
+
+    settings = session.settings
+    origin = parse(given.origin)
+    age = given.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
+    limits = WireLimits(
+        max_refs=given.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
+        idle_seconds=config.parse_span(
+            given.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"]
+        ).total_seconds(),
+        stall_seconds=config.parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
+    )
+    exclude = (
+        given.exclude_refs if given.exclude_refs is not None else settings.words("SNAPSHOTTER_EXCLUDE_REFS")
+    )
+    options = Options(
+        full=given.full,
+        refs=tuple(given.refs or settings.words("SNAPSHOTTER_REFS")),
+        exclude_refs=tuple(pattern for pattern in exclude if pattern),
+        labels=parse_labels(given.label or []),
+        segment_bytes=config.parse_size(given.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
+        in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
+        max_chain_age=config.parse_span(age) if age else None,
+        max_refs=limits.max_refs,
+        idle_seconds=limits.idle_seconds,
+    )
+    connect = Connector(
+        GitCredentials(settings), limits, session.allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
+        settings["SNAPSHOTTER_SSH_COMMAND"],
+    )  # fmt: skip
+    transport = connect(origin, session.cancel)
+    store = session.store()
+    try:
+        sealed = take(origin, transport, store, options, observer=session.observer, cancel=session.cancel)
+    finally:
+        transport.close()
+    return Outcome(document(sealed), describe(sealed.manifest, store.place.uri))
+
+
+def parse_labels(labels: list[str]) -> dict[str, str]:
+    """``K=V`` texts as a mapping. Raises UsageError for one without a key."""
+    found = {}
+    for label in labels:
+        key, equals, value = label.partition("=")
+        if not equals or not key:
+            raise UsageError(f"not a label: {label}", hint="write it as --label key=value")
+        found[key] = value
+    return found
+
+
+def document(sealed: Sealed) -> dict[str, Any]:
+    """A manifest as `--json` prints it: its own fields, its folder, its digest."""
+    plain: dict[str, Any] = msgspec.to_builtins(sealed.manifest)
+    return plain | {"folder": sealed.manifest.key.folder, "manifest_sha256": sealed.sha256}
+
+
+def describe(manifest: Manifest, where: str) -> list[str]:
+    """A snapshot in a few lines for people."""
+    facts = [f"{manifest.refs.count:,} refs"]
+    if manifest.history:
+        count = len(manifest.history.segments)
+        facts += [f"{manifest.history.objects:,} objects", human_bytes(manifest.history.bytes)]
+        facts += [f"{count} segment{'s' if count != 1 else ''}"]
+    seconds = (manifest.finished_at - manifest.started_at).total_seconds()
+    lines = [
+        f"{manifest.repo}@{manifest.run_id}",
+        f"  {manifest.kind} ({manifest.reason}): {', '.join(facts)}, {seconds:.2f} s",
+    ]
+    if manifest.ref_changes and (said := changes_line(manifest)):
+        lines.append(f"  refs {said}")
+    lines += [f"  gap: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})" for gap in manifest.gaps]
+    return [*lines, f"  in {where}"]
+
+
+def changes_line(manifest: Manifest) -> str:
+    """``created 2, moved 1, rewritten 1``, or '' when nothing changed."""
+    changes = manifest.ref_changes
+    if changes is None:
+        return ""
+    named = [("created", changes.created), ("deleted", changes.deleted), ("moved", changes.moved),
+             ("rewritten", changes.rewritten), ("of unknown ancestry", changes.unknown)]  # fmt: skip
+    return ", ".join(f"{name} {listed.count:,}" for name, listed in named if listed.count)

@@ -1,0 +1,141 @@
+"""Settings: flags over the environment over `.env` over defaults. One table holds them all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from snapshotter.errors import UsageError
+
+_UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable: its name, its default as text ('' for none), and what it does."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting("SNAPSHOTTER_STORE", "./snapshots", "where snapshots are kept: a folder, or s3://bucket/prefix/"),
+    Setting("SNAPSHOTTER_SEGMENT_SIZE", "16MiB", "largest object of a history, 64KiB to 5GiB"),
+    Setting("SNAPSHOTTER_UPLOADS", "2", "uploads in flight, each holding one segment in memory"),
+    Setting("SNAPSHOTTER_REFS", "", "refs to take, as patterns separated by spaces; empty for all"),
+    Setting(
+        "SNAPSHOTTER_EXCLUDE_REFS",
+        "refs/pull/*/merge refs/merge-requests/*/merge",
+        "refs to leave out, as patterns separated by spaces",
+    ),
+    Setting(
+        "SNAPSHOTTER_MAX_CHAIN_AGE",
+        "",
+        "take a base when the chain's is older, like 30d; required with an expiry",
+    ),
+    Setting("SNAPSHOTTER_MAX_REFS", "2000000", "refuse an origin with more refs"),
+    Setting("SNAPSHOTTER_IDLE_TIMEOUT", "90s", "give up on an origin that sends nothing for so long"),
+    Setting(
+        "SNAPSHOTTER_STALL_TIMEOUT", "30m", "give up on an origin that talks but sends no pack for so long"
+    ),
+    Setting("SNAPSHOTTER_ALLOW_HTTP", "0", "1 allows plain http to other machines, and to a loopback S3"),
+    Setting("SNAPSHOTTER_CA_BUNDLE", "", "PEM file of the CAs to trust for https origins"),
+    Setting("SNAPSHOTTER_SSH_COMMAND", "ssh", "the ssh client with its options"),
+    Setting("SNAPSHOTTER_GIT_TOKEN", "", "token for https origins; user:token names a user", secret=True),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKEN_<HOST>",
+        "",
+        "token for one host, as ..._GITHUB_COM; over the general one",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKEN_COMMAND", "", "command that prints a fresh token; asked again after a 401"
+    ),
+    Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
+    Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
+    Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay; empty for the system's"),
+)
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+class Settings(Mapping[str, str]):
+    """The settings in force. Reading one that is not in the table is a programming error, except hosts' tokens."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {key: value for key, value in values.items() if key.startswith("SNAPSHOTTER_")}
+
+    def __getitem__(self, name: str) -> str:
+        if name.startswith("SNAPSHOTTER_GIT_TOKEN_") and name not in DEFAULTS:
+            return self._values[name]
+        return self._values.get(name) or DEFAULTS[name]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(DEFAULTS)
+
+    def __len__(self) -> int:
+        return len(DEFAULTS)
+
+    def flag(self, name: str) -> bool:
+        """A yes-or-no setting. Raises UsageError for anything else."""
+        value = self[name].lower()
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("", "0", "false", "no", "off"):
+            return False
+        raise UsageError(f"{name} is neither yes nor no: {value}", hint="give 1 or 0")
+
+    def number(self, name: str, least: int = 1) -> int:
+        """A whole number of at least `least`. Raises UsageError for anything else."""
+        try:
+            value = int(self[name])
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise UsageError(f"{name} is not a number of at least {least}: {self[name]}")
+        return value
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A setting of several words."""
+        return tuple(self[name].split())
+
+
+def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """The settings of this process: `.env` in `folder` (default: the working directory), below `env`."""
+    return Settings(dotenv(folder) | dict(env))
+
+
+def dotenv(folder: Path | None = None) -> dict[str, str]:
+    """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken."""
+    path = (folder or Path.cwd()) / ".env"
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    found = dotenv_values(path, interpolate=False)
+    return {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``16MiB``, ``16M`` or ``16777216``. Raises UsageError."""
+    match = re.fullmatch(r"(\d+)\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise UsageError(f"not a size: {text}", hint="write it like 16MiB")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def parse_span(text: str) -> timedelta:
+    """The span in ``90s``, ``30m``, ``12h``, ``30d`` or ``8w``; a bare number is seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UsageError(f"not a span of time: {text}", hint="write it like 90s, 30m, 12h or 30d")
+    try:
+        return timedelta(seconds=float(match[1]) * _SPANS[match[2] or "s"])
+    except OverflowError:
+        raise UsageError(f"a span of time beyond all calendars: {text}", hint="write it like 30d") from None

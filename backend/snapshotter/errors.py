@@ -1,0 +1,90 @@
+"""One error class per exit code: a message that says what happened, a hint that says what to do.
+
+The exit codes are those of docs/format.md: 1 a finding, 2 usage, 3 partial, 4 could not,
+5 access denied, 130 and 143 interrupted. "Check failed" (1) and "could not check" (4) are
+different answers, and no code path turns one into the other.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SnapshotterError(Exception):
+    """Base of every error that a user sees.
+
+    `message` says what happened, `details` are indented lines of fact below it (keys, hosts),
+    `hint` says what to do next, and `code` is a stable slug for programs. None of them ever
+    holds a credential.
+    """
+
+    exit_code: ClassVar[int] = 4
+    default_code: ClassVar[str] = "error"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", details: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.default_code
+        self.details = details
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as `--json` and `snapshotter job` print it."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "details": list(self.details),
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+
+
+class Finding(SnapshotterError):
+    """A check ran and failed: a verification, a probe, a gate."""
+
+    exit_code = 1
+    default_code = "finding"
+
+
+class UsageError(SnapshotterError):
+    """What the user asked for cannot be meant: flags, names, configuration."""
+
+    exit_code = 2
+    default_code = "usage"
+
+
+class PartialFailure(SnapshotterError):
+    """Some of many succeeded."""
+
+    exit_code = 3
+    default_code = "partial"
+
+
+class Unavailable(SnapshotterError):
+    """Could not: network, origin, git, I/O."""
+
+    exit_code = 4
+    default_code = "unavailable"
+
+
+class AccessDenied(SnapshotterError):
+    """The origin or the store knows what was asked and refuses it."""
+
+    exit_code = 5
+    default_code = "access-denied"
+
+
+class Interrupted(SnapshotterError):
+    """Stopped by a signal or by a caller's cancellation."""
+
+    exit_code = 130
+    default_code = "interrupted"
+
+
+class Terminated(Interrupted):
+    """Stopped by SIGTERM, as a scheduler does."""
+
+    exit_code = 143
+    default_code = "terminated"

@@ -1,0 +1,254 @@
+"""Where a repository lives: parsing, redaction, and the one-to-one rule from origin to repo name.
+
+The rule (docs/format.md): host and path joined by ``__``, lower-case host, no user, no default
+port, no trailing ``.git``. Whatever this does not map one-to-one gets ``-<8 hex of SHA-256 of the
+canonical origin>`` appended, so two origins never share a name and none leaves its segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from snapshotter.errors import UsageError
+from snapshotter.text import printable
+
+DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
+MAX_REPO = 120  # characters of a repo name
+MAX_ORIGIN = 4096  # characters of an origin: longer is a mistake or an attack
+
+# Hosts that answer to any case of a path: there, one repository must not have two names.
+CASE_BLIND_HOSTS = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCP = re.compile(
+    r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
+)
+_HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
+_HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$")
+_PLAIN = re.compile(r"^[a-z0-9._-]+$")
+_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A user and a secret for an origin; never part of any text."""
+
+    user: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A parsed origin. `scheme` is one of https, http, ssh, git, file; `path` is as the server sees it."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    user: str | None = None
+    credential: Credential | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the origin is a path on this machine."""
+        return self.scheme == "file"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the origin's host is this machine by name or address."""
+        return is_loopback(self.host)
+
+    @property
+    def netloc(self) -> str:
+        """``host[:port]`` without a default port; IPv6 in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.port is None or self.port == DEFAULT_PORTS[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The origin for logs, manifests and git, always without its credentials."""
+        if self.is_local:
+            return self.path
+        user = f"{self.user}@" if self.user and self.scheme == "ssh" else ""
+        if self.scheme == "ssh" and not self.path.startswith("/"):
+            return f"{user}{self.netloc}:{self.path}"
+        return f"{self.scheme}://{user}{self.netloc}{self.path}"
+
+    @property
+    def canonical(self) -> str:
+        """What makes two spellings one origin: host, non-default port and path, by whatever transport."""
+        if self.is_local:
+            return f"file://{self.path}"
+        path = _strip_git(self.path.strip("/"))
+        if self.host in CASE_BLIND_HOSTS:
+            path = path.lower()
+        home_relative = path.startswith("~") or (self.scheme == "ssh" and not self.path.startswith("/"))
+        user = f"{self.user}@" if home_relative and self.user not in (None, "git") else ""
+        return f"{user}{self.netloc}/{path}"
+
+    @property
+    def repo(self) -> str:
+        """The origin's name in keys: one path segment of at most 120 characters."""
+        return repo_name(self.canonical)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def parse(text: str) -> Origin:
+    """Parse what a user calls an origin: a URL, ``user@host:path``, or a local path.
+
+    Raises UsageError for a transport outside the allow-list, for text that could be taken for an
+    option, and for paths that try to climb.
+    """
+    if not text or len(text) > MAX_ORIGIN:
+        raise UsageError(
+            f"an origin of {len(text)} characters" if text else "the origin is empty",
+            hint="give a URL (https, ssh, git), user@host:path, or a local path",
+        )
+    shown = printable(redact(text))[:200]
+    if text.startswith("-"):
+        raise UsageError(f"an origin may not begin with '-': {shown}", hint="write ./-name for a local path")
+    if _CONTROL.search(text):
+        raise UsageError(f"the origin holds control characters: {shown}", hint="check how the name was made")
+    if _HELPER.match(text):
+        raise UsageError(
+            f"remote helpers are not allowed: {shown}", hint="use https, ssh, git or a local path"
+        )
+    if match := _SCHEME.match(text):
+        return _parse_url(text, match.group(1).lower(), shown)
+    if (match := _SCP.match(text)) and "/" not in text[: match.start("path") - 1]:
+        host = _host(match["host"].strip("[]"), shown)
+        return _checked(Origin("ssh", host, None, match["path"], match["user"]), shown)
+    return local(text)
+
+
+def local(path: str) -> Origin:
+    """An origin on this machine, named by its real path."""
+    return Origin("file", "", None, os.path.realpath(Path(path).expanduser()))
+
+
+def redact(text: str) -> str:
+    """Text with the user part of every URL in it removed."""
+    return _USERINFO.sub("", text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def repo_name(canonical: str) -> str:
+    """The key segment of a canonical origin; see the module's rule.
+
+    >>> repo_name("github.com/psf/requests")
+    'github.com__psf__requests'
+    """
+    is_file = canonical.startswith("file://")
+    parts = canonical.removeprefix("file://").split("/")
+    parts = ["local", *parts] if is_file else parts
+    if is_file:
+        parts[-1] = _strip_git(parts[-1])
+    one_to_one = not is_file and all(_is_plain(part) for part in parts)
+    stem = "__".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts if part)
+    if one_to_one and len(stem) <= MAX_REPO and not _LOOKS_HASHED.search(stem):
+        return stem
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{stem[: MAX_REPO - 9]}-{digest}"
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a component survives the join unchanged and can be told apart again."""
+    return bool(_PLAIN.match(part)) and "__" not in part and part.strip("_") == part
+
+
+def _parse_url(text: str, scheme: str, shown: str) -> Origin:
+    if scheme == "file":
+        split = urlsplit(text)
+        if split.netloc not in ("", "localhost"):
+            raise UsageError(f"a file URL with a host: {shown}", hint="give the local path itself")
+        return local(unquote(split.path))
+    if scheme in ("git+ssh", "ssh+git"):
+        scheme = "ssh"
+    if scheme not in DEFAULT_PORTS:
+        raise UsageError(
+            f"the transport '{scheme}' is not allowed: {shown}",
+            hint="use https, ssh, git, or a local path (http only for loopback, or with --allow-http)",
+        )
+    try:
+        split = urlsplit(text)
+        port = split.port
+    except ValueError:
+        raise UsageError(f"not a URL: {shown}", hint="check its host and port") from None
+    if split.query or split.fragment or "?" in text or "#" in text:
+        raise UsageError(
+            f"an origin has no query or fragment: {shown}", hint="percent-encode ? and # in a path"
+        )
+    host = _host(split.hostname or "", shown)
+    user, secret = split.username, split.password
+    credential = None
+    if scheme in ("https", "http") and user is not None:
+        pair = (unquote(user), unquote(secret or ""))
+        credential = Credential(*pair) if pair[1] else Credential("x-access-token", pair[0])
+    path = unquote(split.path) if scheme in ("ssh", "git") else split.path
+    ssh_user = unquote(user) if user and scheme == "ssh" else None
+    return _checked(Origin(scheme, host, port, path, ssh_user, credential), shown)
+
+
+def _host(host: str, shown: str) -> str:
+    host = host.lower().rstrip(".")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            host = ""
+    if not _HOST.match(host):
+        raise UsageError(f"not a host name: {shown}", hint="check the origin's spelling")
+    return host
+
+
+def _checked(origin: Origin, shown: str) -> Origin:
+    path = origin.path
+    if not path.strip("/"):
+        raise UsageError(f"the origin names no repository: {shown}", hint="add the repository's path")
+    if path.lstrip("/").startswith("-") or (origin.user or "").startswith("-"):
+        raise UsageError(
+            f"a user or path may not begin with '-': {shown}", hint="check the origin's spelling"
+        )
+    if any(_climbs(part) for part in path.split("/")):
+        raise UsageError(f"the origin's path climbs with '.' or '..': {shown}", hint="give the plain path")
+    if _CONTROL.search(unquote(path)) or _CONTROL.search(unquote(origin.user or "")):
+        raise UsageError(f"the origin holds control characters: {shown}", hint="check how the name was made")
+    return origin
+
+
+def _climbs(part: str) -> bool:
+    for _ in range(3):  # %252e is a dot to a server that decodes twice
+        if part.replace("\\", "/").strip("/") in (".", "..") or "../" in part.replace("\\", "/"):
+            return True
+        part = unquote(part)
+    return False
+
+
+def _strip_git(path: str) -> str:
+    stripped = path.removesuffix(".git")
+    return stripped.rstrip("/") if stripped.rstrip("/") else path

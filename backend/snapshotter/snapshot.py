@@ -1,0 +1,389 @@
+"""Take one snapshot: list the origin's refs, stream the pack it sends into the store, write the manifest.
+
+Nothing is cloned, nothing is kept, nothing is written to disk. The manifest is the commit point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from snapshotter import __version__, bundle, changes, layout
+from snapshotter.cancel import Cancel
+from snapshotter.catalog import AHEAD, Catalog, Run, last_receipts
+from snapshotter.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.layout import RunId, RunKey
+from snapshotter.manifest import (
+    SCHEMA_VERSION,
+    Artifact,
+    ChainBytes,
+    Filters,
+    Gap,
+    History,
+    Kind,
+    Limits,
+    Manifest,
+    Parent,
+    RefChanges,
+    RefsRecord,
+    Sealed,
+    seal,
+)
+from snapshotter.observer import Observer
+from snapshotter.origin import Origin
+from snapshotter.origin import parse as parse_origin
+from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, select
+from snapshotter.segments import SegmentWriter, Written
+from snapshotter.store import Store
+from snapshotter.text import decode_name, printable
+from snapshotter.transport import FetchRequest, Transport, WantVanished
+
+MAX_INCREMENTS = 24
+_LISTINGS = 4  # a want may vanish between listing and fetching: list again, a few times
+_SAMPLE = 5
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a snapshot is taken. Sizes are bytes."""
+
+    full: bool = False
+    refs: Sequence[str] = ()
+    exclude_refs: Sequence[str] = SYNTHETIC_MERGES
+    labels: Mapping[str, str] = field(default_factory=dict)
+    segment_bytes: int = 16 * 1024 * 1024
+    in_flight: int = 2
+    max_chain_age: timedelta | None = None
+    max_refs: int = 2_000_000
+    idle_seconds: float = 90.0
+
+
+@dataclass(frozen=True)
+class ParentSnapshot:
+    """The snapshot before this one, why its chain may not be built on ('' if it may), and its refs
+    (None if they are not readable; then it is not built on either)."""
+
+    sealed: Sealed
+    damage: str
+    ledger: RefsLedger | None = None
+
+
+def take(
+    origin: Origin, transport: Transport, store: Store, options: Options,
+    *, observer: Observer | None = None, cancel: Cancel | None = None, now: datetime | None = None,
+) -> Sealed:  # fmt: skip
+    """Take one snapshot of `origin` through `transport` into `store` and return its manifest.
+
+    Raises what the transport and the store raise; then there is no manifest, and so no snapshot.
+    """
+    started = now or datetime.now(UTC)
+    run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel(), started)
+    return run.take()
+
+
+class _Run:
+    def __init__(
+        self, origin: Origin, transport: Transport, store: Store, options: Options, observer: Observer,
+        cancel: Cancel, started: datetime,
+    ) -> None:  # fmt: skip
+        self._origin, self._transport, self._store, self._options = origin, transport, store, options
+        self._observer, self._cancel, self._started = observer, cancel, started
+        self._key = RunKey(origin.repo, RunId.new(started))
+        self._catalog = Catalog(store)
+        self._timings: dict[str, float] = {}
+        self._clock = time.monotonic()
+
+    def take(self) -> Sealed:
+        self._observer.stage("looking for the newest snapshot and listing the origin's refs")
+        with ThreadPoolExecutor(1) as pool:  # the store and the origin are asked at the same time
+            finding = pool.submit(self._find_parent)
+            listed = self._transport.ls_refs()
+            found = finding.result()
+        self._lap("refs")
+        for attempt in range(1, _LISTINGS + 1):
+            try:
+                return self._capture(listed, found)
+            except WantVanished:
+                if attempt == _LISTINGS:
+                    raise
+                self._observer.warn("the origin changed between listing and fetching; listing again")
+                self._cancel.sleep(0.2 * attempt)
+                listed = self._transport.ls_refs()
+        raise AssertionError  # the last attempt returns or raises
+
+    def _capture(self, listed: RefsLedger, found: ParentSnapshot | None) -> Sealed:
+        """One attempt with one listing. A retry is safe: segments are written only once a pack comes."""
+        ledger, left_out = select(listed, self._options.refs, self._options.exclude_refs)
+        gaps = _gaps(left_out)
+        parent = self._with_ledger(found, ledger)
+        if listed.tips and not ledger.tips:
+            raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
+        if not ledger.tips:
+            return self._write("empty", "the origin has no refs", ledger, parent, None, None, gaps)
+        reason = self._base_due(parent)
+        if parent is None or parent.ledger is None or reason:
+            return self._base(ledger, parent, reason, gaps)
+        if ledger.sha256 == parent.ledger.sha256:
+            return self._write("unchanged", "the refs are the same", ledger, parent, None, RefChanges(), gaps)
+        return self._increment(ledger, parent, parent.ledger, gaps)
+
+    def _base(
+        self, ledger: RefsLedger, parent: ParentSnapshot | None, reason: str, gaps: list[Gap]
+    ) -> Sealed:
+        request = FetchRequest(sorted(ledger.tips), thin=False)
+        written = self._stream("base", ledger, frozenset(), request)
+        judged = self._changes(parent, ledger)
+        return self._write("base", reason, ledger, parent, (written, frozenset()), judged, gaps)
+
+    def _increment(
+        self, ledger: RefsLedger, parent: ParentSnapshot, before: RefsLedger, gaps: list[Gap]
+    ) -> Sealed:
+        required = bundle.prerequisites(before)
+        haves = required | {oid for name, oid in before.oids.items() if ledger.oids.get(name) != oid}
+        request = FetchRequest(sorted(ledger.tips - before.tips), sorted(haves))
+        with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
+            judging = pool.submit(self._changes, parent, ledger)
+            written = self._stream("increment", ledger, required, request)
+            judged = judging.result()
+        return self._write("increment", "the refs changed", ledger, parent, (written, required), judged, gaps)
+
+    def _stream(
+        self, kind: Kind, ledger: RefsLedger, required: frozenset[str], request: FetchRequest
+    ) -> Written:
+        """The origin's pack, straight into segments of a bundle."""
+        fmt = bundle.object_format(ledger)
+        self._observer.stage("streaming the pack into the store")
+        writer: SegmentWriter | None = None
+
+        def open_writer() -> SegmentWriter:
+            return SegmentWriter(
+                self._store, self._key, fmt=fmt, header=bundle.header(ledger, required, fmt),
+                segment_bytes=self._options.segment_bytes, in_flight=self._options.in_flight,
+                tags=self._tags(kind), cancel=self._cancel,
+            )  # fmt: skip
+
+        def sink(data: memoryview) -> None:
+            nonlocal writer
+            writer = writer or open_writer()
+            writer.write(data)
+            self._observer.advance(len(data))
+
+        try:
+            if request.wants:
+                self._transport.fetch(request, sink)
+            else:
+                sink(memoryview(bundle.empty_pack(fmt)))
+            written = (writer or open_writer()).finish()
+        except WantVanished as error:
+            if writer is None:
+                raise
+            writer.abort()  # part of it is stored already: another try needs another run id
+            raise Unavailable(error.message, code=error.code, hint="run again") from error
+        except BaseException:
+            if writer is not None:
+                writer.abort()
+            raise
+        self._lap("history")
+        return written
+
+    def _write(
+        self, kind: Kind, reason: str, ledger: RefsLedger, parent: ParentSnapshot | None,
+        bundled: tuple[Written, frozenset[str]] | None, judged: RefChanges | None, gaps: list[Gap],
+    ) -> Sealed:  # fmt: skip
+        """The refs ledger, then the manifest, which makes it a snapshot."""
+        artifacts = list(bundled[0].artifacts) if bundled else []
+        if kind == "unchanged" and parent is not None:
+            refs = parent.sealed.manifest.refs
+        else:
+            artifacts.append(self._put(layout.REFS, ledger.encoded, "text/plain", kind))
+            refs = RefsRecord(count=len(ledger), sha256=ledger.sha256, artifact=self._key.key(layout.REFS))
+        if judged is None and parent is not None:
+            judged = self._changes(parent, ledger)
+        history = _history(bundled)
+        chain, weight = _chain(kind, self._key.run_id, history, parent)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION, tool_version=__version__, run_id=str(self._key.run_id), repo=self._key.repo,
+            origin=self._origin.url, started_at=self._started, finished_at=self._finished(), kind=kind, reason=reason,
+            parent=Parent(run_id=parent.sealed.manifest.run_id, manifest_sha256=parent.sealed.sha256) if parent else None,
+            head=ledger.head_text, object_format=self._format(ledger, parent), refs=refs, history=history, chain=chain,
+            chain_bytes=weight, scan=None, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
+            filters=Filters(refs=list(self._options.refs), exclude_refs=list(self._options.exclude_refs)),
+            labels=dict(self._options.labels), timings=self._timings,
+        )  # fmt: skip
+        sealed = seal(manifest)
+        self._observer.stage("writing the manifest")
+        self._cancel.check()
+        key = self._key.key(layout.MANIFEST)
+        self._store.put_new(
+            key, sealed.data, content_type="application/json", tags=self._tags(kind), cancel=self._cancel
+        )
+        return sealed
+
+    def _find_parent(self) -> ParentSnapshot | None:
+        """The newest snapshot before this run, with its refs and the state of its chain.
+
+        Only earlier ones: a parent sorts before its child, whatever clocks have done.
+        """
+        seen: list[Run] = []
+        for batch in self._catalog.newest_first(self._key.repo, self._started):
+            seen += batch
+            found = next(
+                (run for run in batch if run.key.run_id.text[:16] <= self._key.run_id.text[:16]), None
+            )
+            later = sum(run.key.run_id.started_at > self._started + AHEAD for run in batch)
+            if later:
+                self._observer.warn(
+                    f"{later} snapshots bear a later time than this machine's clock; is the clock right?"
+                )
+            if found:
+                self._key = RunKey(self._key.repo, self._key.run_id.or_after(found.key.run_id))
+                return self._parent(found, seen)
+        return None
+
+    def _parent(self, run: Run, seen: list[Run]) -> ParentSnapshot | None:
+        try:
+            sealed = self._catalog.manifest(run.key, listed=True)
+        except Unavailable as error:
+            if not error.code.startswith("manifest") or error.code == "manifest-newer":
+                raise
+            self._observer.warn(
+                f"the newest snapshot cannot be built on, so this one is a base: {error.message}"
+            )
+            return None
+        if _canonical(sealed.manifest.origin) != self._origin.canonical:
+            raise Unavailable(
+                f"{self._key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
+                code="repo-collision",
+                hint="take this origin into another --store",
+            )
+        return ParentSnapshot(sealed, self._damage(sealed.manifest, seen))
+
+    def _with_ledger(self, parent: ParentSnapshot | None, listed: RefsLedger) -> ParentSnapshot | None:
+        """The parent with its refs, read only if they differ from those just listed."""
+        if parent is None:
+            return None
+        if parent.sealed.manifest.refs.sha256 == listed.sha256:
+            return replace(parent, ledger=listed)
+        try:
+            return replace(parent, ledger=self._catalog.ledger(parent.sealed.manifest))
+        except Unavailable as error:
+            if error.code not in ("damaged", "missing", "bad-refs"):
+                raise
+            self._observer.warn(
+                f"the parent's refs cannot be read, so this snapshot is a base: {error.message}"
+            )
+            return parent
+
+    def _damage(self, manifest: Manifest, seen: list[Run]) -> str:
+        """What a receipt says against the chain, or ''. Runs beyond the first listing are listed by themselves."""
+        known = {run.key: run for run in seen}
+        wanted = {manifest.key, *manifest.chain_keys}
+        runs = [known.get(key) or self._catalog.folder(key) for key in sorted(wanted)]
+        for key, receipt in last_receipts(self._catalog, [run for run in runs if run.receipts]).items():
+            if not receipt.ok:
+                return f"the receipt of {key.run_id} says that the chain is damaged"
+        return ""
+
+    def _base_due(self, parent: ParentSnapshot | None) -> str:
+        """Why a base is due, or ''."""
+        if parent is None:
+            return "the first snapshot"
+        manifest, options = parent.sealed.manifest, self._options
+        if options.full:
+            return "asked for (--full)"
+        if parent.ledger is None:
+            return "the parent's refs cannot be read"
+        if not parent.ledger.branch_tips or not manifest.chain:
+            return "the parent has no branches to build on"
+        if parent.damage:
+            return parent.damage
+        if len(manifest.chain) > MAX_INCREMENTS:
+            return f"the chain has {MAX_INCREMENTS} increments"
+        if manifest.chain_bytes.increments > manifest.chain_bytes.base:
+            return "the increments outweigh the base"
+        age = self._started - manifest.chain_keys[0].run_id.started_at
+        if options.max_chain_age is not None and age > options.max_chain_age:
+            return f"the base is older than {options.max_chain_age}"
+        return ""
+
+    def _changes(self, parent: ParentSnapshot | None, ledger: RefsLedger) -> RefChanges | None:
+        if parent is None or parent.ledger is None:
+            return None
+        fmt = bundle.object_format(ledger)
+        return changes.compare(parent.ledger, ledger, changes.by_transport(self._transport, fmt))
+
+    def _put(self, name: str, data: bytes, content_type: str, kind: Kind) -> Artifact:
+        key = self._key.key(name)
+        self._store.put_new(key, data, content_type=content_type, tags=self._tags(kind), cancel=self._cancel)
+        digest = hashlib.sha256(data).hexdigest()
+        return Artifact(name=name, key=key, bytes=len(data), sha256=digest, content_type=content_type)
+
+    def _tags(self, kind: Kind) -> dict[str, str]:
+        return {"kind": kind, "repo": self._key.repo}
+
+    def _format(self, ledger: RefsLedger, parent: ParentSnapshot | None) -> ObjectFormat:
+        return bundle.object_format(ledger, parent.sealed.manifest.object_format if parent else "sha1")
+
+    def _limits(self) -> Limits:
+        options = self._options
+        return Limits(
+            segment_bytes=options.segment_bytes, uploads_in_flight=options.in_flight, max_refs=options.max_refs,
+            idle_seconds=options.idle_seconds,
+        )  # fmt: skip
+
+    def _finished(self) -> datetime:
+        return self._started + timedelta(seconds=round(time.monotonic() - self._clock, 3))
+
+    def _lap(self, name: str) -> None:
+        self._timings[name] = round(time.monotonic() - self._clock, 3)
+
+
+def _canonical(origin: str) -> str:
+    """A manifest's origin as `Origin.canonical`, or '' if it is none."""
+    try:
+        return parse_origin(origin).canonical
+    except UsageError:
+        return ""
+
+
+def _history(bundled: tuple[Written, frozenset[str]] | None) -> History | None:
+    if bundled is None:
+        return None
+    written, required = bundled
+    return History(
+        prerequisites=sorted(required), segments=[artifact.name for artifact in written.artifacts],
+        bundle_sha256=written.bundle_sha256, pack_checksum=written.pack_checksum, objects=written.objects,
+        bytes=written.bytes,
+    )  # fmt: skip
+
+
+def _chain(
+    kind: Kind, run_id: RunId, history: History | None, parent: ParentSnapshot | None
+) -> tuple[list[str], ChainBytes]:
+    """The runs that restore this snapshot, and their weight."""
+    size = history.bytes if history else 0
+    if kind == "base":
+        return [str(run_id)], ChainBytes(base=size, increments=0)
+    if kind == "empty" or parent is None:
+        return [], ChainBytes(base=0, increments=0)
+    before = parent.sealed.manifest
+    if kind == "unchanged":
+        return before.chain, before.chain_bytes
+    grown = ChainBytes(base=before.chain_bytes.base, increments=before.chain_bytes.increments + size)
+    return [*before.chain, str(run_id)], grown
+
+
+def _gaps(left_out: list[bytes]) -> list[Gap]:
+    if not left_out:
+        return []
+    return [
+        Gap(
+            kind="refs-left-out",
+            count=len(left_out),
+            sample=[decode_name(name) for name in left_out[:_SAMPLE]],
+        )
+    ]

@@ -1,0 +1,92 @@
+"""The port to an origin: list its refs, fetch a pack. One interface, whatever the wire.
+
+Our own client speaks git's protocol v2, and v0 where a server knows no better, over three
+wires: smart HTTP, a child process (SSH and local paths), and a socket (``git://``).
+Sources: git's gitprotocol-v2, gitprotocol-pack, gitprotocol-http.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from snapshotter.errors import Unavailable
+from snapshotter.refs import RefsLedger
+
+Sink = Callable[[memoryview], None]
+"""Takes the next bytes of a pack; the view is valid only during the call."""
+
+
+@dataclass(frozen=True)
+class FetchRequest:
+    """What to ask for. `haves` must be objects that the caller can build on; with `thin` the pack
+    may hold deltas against them. `depth` and `filter` are as in `git fetch`."""
+
+    wants: Sequence[str]
+    haves: Sequence[str] = ()
+    thin: bool = True
+    filter: str | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True)
+class WireLimits:
+    """What an origin may cost. Times are seconds, sizes bytes.
+
+    `idle_seconds`: without a byte; `stall_seconds`: with chatter but without a byte of the pack;
+    `chatter_bytes`: progress text between two pieces of the pack.
+    """
+
+    max_refs: int = 2_000_000
+    max_refs_bytes: int = 512 * 1024 * 1024
+    connect_seconds: float = 20.0
+    idle_seconds: float = 90.0
+    stall_seconds: float = 1800.0
+    chatter_bytes: int = 16 * 1024 * 1024
+
+
+class Transport(Protocol):
+    """An origin that can be asked. Not shared between threads: one a run.
+
+    Errors are Unavailable (network, protocol, limits) or AccessDenied, with a hint; cancellation
+    raises the caller's Interrupted.
+    """
+
+    def ls_refs(self) -> RefsLedger:
+        """Every ref with peeled tags, aliases and HEAD, as of now."""
+        ...
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        """Stream the pack that `request` asks for into `sink`, whole or with an error.
+
+        Raises WantVanished when a wanted object is gone, ShallowOrigin when the origin lacks
+        history and no depth was asked for, FilterRefused when it does not filter.
+        """
+        ...
+
+    def fork(self) -> Transport:
+        """A transport of its own to the same origin, for a fetch at the same time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections and children."""
+        ...
+
+
+class WantVanished(Unavailable):
+    """An object listed a moment ago is gone: list again."""
+
+    default_code = "want-vanished"
+
+
+class ShallowOrigin(Unavailable):
+    """The origin's own history is cut off: a snapshot of it could not be restored."""
+
+    default_code = "shallow-origin"
+
+
+class FilterRefused(Unavailable):
+    """The origin does not filter packs."""
+
+    default_code = "filter-refused"

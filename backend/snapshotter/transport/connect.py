@@ -1,0 +1,55 @@
+"""From an origin to its transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from snapshotter.cancel import Cancel
+from snapshotter.errors import UsageError
+from snapshotter.origin import Origin
+from snapshotter.transport import Transport, WireLimits
+from snapshotter.transport.upload_pack import UploadPack, Wire
+
+if TYPE_CHECKING:
+    from snapshotter.transport.http import Credentials, HttpPool
+
+
+@dataclass
+class Connector:
+    """Makes transports; holds what they share. One serves any number of origins and threads."""
+
+    credentials: Credentials
+    limits: WireLimits = field(default_factory=WireLimits)
+    allow_http: bool = False
+    ca_bundle: str | None = None
+    ssh_command: str = "ssh"
+    _pool: HttpPool | None = None
+
+    def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
+        """A transport to `origin`; nothing is sent yet. Raises UsageError for plain http that was not allowed."""
+        return UploadPack(self._wire(origin, cancel), self.limits, cancel)
+
+    def _wire(self, origin: Origin, cancel: Cancel) -> Wire:
+        if origin.scheme in ("https", "http"):
+            return self._http(origin, cancel)
+        # Each wire's libraries are loaded only where it is used: a start costs what it needs.
+        from snapshotter.transport import stream
+
+        if origin.is_local:
+            return stream.StreamWire(stream.LocalDialer(origin), self.limits, cancel)
+        if origin.scheme == "ssh":
+            return stream.StreamWire(stream.SshDialer(origin, self.ssh_command), self.limits, cancel)
+        return stream.StreamWire(stream.GitDialer(origin), self.limits, cancel)
+
+    def _http(self, origin: Origin, cancel: Cancel) -> Wire:
+        if origin.scheme == "http" and not (origin.is_loopback or self.allow_http):
+            raise UsageError(
+                f"plain http to another machine: {origin.url}",
+                hint="use https; --allow-http takes it as it is, open to being read and altered on its way",
+            )
+        from snapshotter.transport.http import HttpPool, HttpWire
+
+        if self._pool is None:
+            self._pool = HttpPool(self.ca_bundle)
+        return HttpWire(origin, self._pool, self.credentials, self.limits, cancel, allow_http=self.allow_http)

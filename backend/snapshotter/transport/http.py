@@ -1,0 +1,293 @@
+"""Smart HTTP as a wire, over urllib3: redirects, retries, credentials and limits are decided here.
+
+Source: git's gitprotocol-http. As git does by default, a redirect is followed only for the first
+request; credentials stay on the origin's own host.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import random
+import ssl
+import urllib.request
+from contextlib import ExitStack, suppress
+from typing import Protocol
+from urllib.parse import urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from snapshotter.cancel import Cancel
+from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.origin import Credential, Origin, is_loopback
+from snapshotter.transport import WireLimits
+from snapshotter.transport.http_errors import network_error, retriable, status_error, wrong_content
+from snapshotter.transport.pktline import PktReader
+from snapshotter.transport.replies import AGENT
+from snapshotter.transport.upload_pack import Wire
+
+_DISCOVERY = "/info/refs?service=git-upload-pack"
+_RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+_ATTEMPTS = 4
+_MAX_REDIRECTS = 5
+_MAX_RETRY_AFTER = 60.0
+
+
+class Credentials(Protocol):
+    """Where secrets for an origin come from."""
+
+    def initial(self, origin: Origin) -> Credential | None:
+        """A credential to send unasked, or None."""
+        ...
+
+    def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
+        """Another credential after a 401, or None when there is no other."""
+        ...
+
+
+class HttpPool:
+    """Connections for any number of origins and threads; proxies and CAs from the environment.
+
+    `ca_bundle` is a PEM file that replaces the system's trusted CAs.
+    """
+
+    def __init__(self, ca_bundle: str | None = None, connections: int = 16) -> None:
+        self._ca_bundle = ca_bundle
+        self._connections = connections
+        self._context: ssl.SSLContext | None = None
+        self._managers: dict[str, urllib3.PoolManager] = {}
+
+    def manager(self, url: str) -> urllib3.PoolManager:
+        """The pool that reaches `url`: direct, or through the environment's proxy for it."""
+        split = urlsplit(url)
+        proxy = urllib.request.getproxies().get(split.scheme, "")
+        if urllib.request.proxy_bypass(split.hostname or "") or is_loopback(split.hostname or ""):
+            proxy = ""
+        key = f"{proxy} tls" if split.scheme == "https" else proxy
+        if key not in self._managers:
+            self._managers[key] = self._make(proxy, tls=split.scheme == "https")
+        return self._managers[key]
+
+    def _make(self, proxy: str, *, tls: bool) -> urllib3.PoolManager:
+        if tls and self._context is None:  # loading the CAs costs 20 ms, so only when needed
+            self._context = ssl.create_default_context(cafile=self._ca_bundle)
+        context = self._context if tls else None
+        if not proxy:
+            return urllib3.PoolManager(maxsize=self._connections, ssl_context=context, retries=False)
+        split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        headers = None
+        if split.username:
+            headers = urllib3.make_headers(proxy_basic_auth=f"{split.username}:{split.password or ''}")
+        address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
+        return urllib3.ProxyManager(
+            address, proxy_headers=headers, maxsize=self._connections, ssl_context=context, retries=False
+        )
+
+
+class HttpWire:
+    """A stateless wire to one origin."""
+
+    stateless = True
+
+    def __init__(
+        self, origin: Origin, pool: HttpPool, credentials: Credentials, limits: WireLimits, cancel: Cancel,
+        *, allow_http: bool = False,
+    ) -> None:  # fmt: skip
+        self._origin = origin
+        self._pool = pool
+        self._credentials = credentials
+        self._limits = limits
+        self._cancel = cancel
+        self._allow_http = allow_http
+        self._base = f"{origin.scheme}://{origin.netloc}{origin.path.rstrip('/')}"
+        self._credential = credentials.initial(origin)
+        self._bearer = False
+        self._response: urllib3.BaseHTTPResponse | None = None
+        self._scope = ExitStack()
+
+    def open(self) -> PktReader:
+        """GET the advertisement, following redirects. Raises as `Transport` says."""
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._request("GET", self._base + _DISCOVERY, {"Accept-Encoding": "gzip"}, None)
+            if response.status not in (301, 302, 303, 307, 308):
+                return self._answer(response, "application/x-git-upload-pack-advertisement", decode=True)
+            self._base = self._redirected(response.headers.get("Location", ""))
+        raise Unavailable(
+            f"the origin redirects more than {_MAX_REDIRECTS} times",
+            code="redirects",
+            hint="give the URL it ends at",
+        )
+
+    def send(self, body: bytes, *, bulk: bool) -> PktReader:
+        """POST a request; a small body as it is, a large one in gzip."""
+        headers = {
+            "Content-Type": "application/x-git-upload-pack-request",
+            "Accept": "application/x-git-upload-pack-result",
+            "Accept-Encoding": "identity" if bulk else "gzip",
+        }
+        if len(body) > 1024:
+            body = gzip.compress(body, 1)
+            headers["Content-Encoding"] = "gzip"
+        response = self._request("POST", f"{self._base}/git-upload-pack", headers, body)
+        return self._answer(response, "application/x-git-upload-pack-result", decode=not bulk)
+
+    def explain(self, error: SnapshotterError) -> SnapshotterError:
+        """See Wire: the connection is dropped, since what follows on it is unknown."""
+        self._drop()
+        return error
+
+    def fork(self) -> Wire:
+        """See Wire."""
+        return HttpWire(
+            self._origin,
+            self._pool,
+            self._credentials,
+            self._limits,
+            self._cancel,
+            allow_http=self._allow_http,
+        )
+
+    def close(self) -> None:
+        """See Wire."""
+        self._finish()
+
+    def _request(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        """One answer with a status to act on: retried while that may help, authenticated when asked."""
+        self._finish()
+        attempt = 0
+        while True:
+            self._cancel.check()
+            attempt += 1
+            wait = random.uniform(0.5, 1.0) * 2 ** (attempt - 1)  # noqa: S311 - jitter, not a secret
+            try:
+                response = self._once(method, url, headers, body)
+            except HTTPError as error:
+                self._cancel.check()
+                if attempt >= _ATTEMPTS or not retriable(error):
+                    raise network_error(error, self._origin) from error
+                self._cancel.sleep(wait)
+                continue
+            if response.status == 401 and self._other_credential(response):
+                attempt -= 1
+            elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
+                after = response.headers.get("Retry-After", "")
+                wait = min(float(after), _MAX_RETRY_AFTER) if after.isdigit() else wait
+                response.close()
+                self._cancel.sleep(wait)
+            else:
+                return response
+
+    def _once(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.idle_seconds)
+        fixed = {"User-Agent": f"git/2 {AGENT.decode()}", "Git-Protocol": "version=2"}
+        return self._pool.manager(url).request(
+            method, url, headers=fixed | headers | self._authorization(url), body=body, timeout=timeout,
+            preload_content=False, redirect=False, retries=False,
+        )  # fmt: skip
+
+    def _authorization(self, url: str) -> dict[str, str]:
+        """The credential's header, for the origin's own scheme, host and port only."""
+        split = urlsplit(url)
+        own = (split.scheme, split.netloc) == (self._origin.scheme, self._origin.netloc)
+        safe = split.scheme == "https" or is_loopback(split.hostname or "") or self._allow_http
+        if self._credential is None or not own or not safe:
+            return {}
+        if self._bearer or not self._credential.user:
+            return {"Authorization": f"Bearer {self._credential.secret}"}
+        pair = f"{self._credential.user}:{self._credential.secret}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+    def _other_credential(self, response: urllib3.BaseHTTPResponse) -> bool:
+        """After a 401: whether there is something else to try."""
+        own = urlsplit(self._base).netloc == self._origin.netloc
+        challenge = response.headers.get("WWW-Authenticate", "").lower()
+        response.close()
+        if not own:
+            return False
+        if self._credential and "bearer" in challenge and "basic" not in challenge and not self._bearer:
+            self._bearer = True
+            return True
+        self._credential = self._credentials.after_refusal(self._origin, self._credential)
+        return self._credential is not None
+
+    def _answer(self, response: urllib3.BaseHTTPResponse, content_type: str, *, decode: bool) -> PktReader:
+        """A reader of a good answer; any other is closed and raised."""
+        if response.status != 200:
+            response.close()
+            raise status_error(response.status, self._origin, had_credential=self._credential is not None)
+        got = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if got != content_type:
+            response.close()
+            raise wrong_content(got, self._origin)
+        self._response = response
+        self._scope.enter_context(self._cancel.ending(lambda: _shut(response)))
+
+        def read_into(view: memoryview) -> int:
+            try:
+                data = response.read1(len(view), decode_content=decode)
+            except (HTTPError, OSError) as error:
+                self._cancel.check()
+                raise network_error(error, self._origin) from error
+            view[: len(data)] = data
+            return len(data)
+
+        return PktReader(read_into)
+
+    def _redirected(self, location: str) -> str:
+        """The new base of a redirect. Raises Unavailable if following it would be unsafe or is no use."""
+        target = urljoin(self._base + _DISCOVERY, location)
+        old, new = urlsplit(self._base), urlsplit(target)
+        inward = _is_inward(new.hostname or "") and not _is_inward(old.hostname or "")
+        downgraded = new.scheme == "http" and (
+            old.scheme == "https" or not (self._allow_http or inward is False)
+        )
+        if new.scheme not in ("https", "http") or inward or downgraded or new.username:
+            raise Unavailable(
+                f"the origin redirects to a place that is not followed ({new.scheme}://{new.hostname})",
+                code="unsafe-redirect",
+                hint="credentials or an internal address could leak; give the final URL if you trust it",
+            )
+        if not target.endswith(_DISCOVERY):
+            raise AccessDenied(
+                f"the origin redirects to a page at {new.hostname}, probably its login",
+                code="origin-denied",
+                hint="set a token (SNAPSHOTTER_GIT_TOKEN) that may read the repository",
+            )
+        return target.removesuffix(_DISCOVERY)
+
+    def _finish(self) -> None:
+        """Give a fully read connection back to the pool; close any other."""
+        response = self._response
+        if response is None:
+            return
+        with suppress(HTTPError, OSError):
+            if response.read1(1024, decode_content=False):
+                response.close()
+            else:
+                response.release_conn()
+        self._forget()
+
+    def _drop(self) -> None:
+        if self._response is not None:
+            self._response.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._scope.close()
+        self._scope = ExitStack()
+        self._response = None
+
+
+def _shut(response: urllib3.BaseHTTPResponse) -> None:
+    with suppress(Exception):  # whatever state the connection is in, it is to end
+        response.shutdown()
+
+
+def _is_inward(host: str) -> bool:
+    """Whether a host is this machine or a link-local (metadata) address."""
+    return is_loopback(host) or host.startswith(("169.254.", "fe80:")) or host in ("0.0.0.0", "::")  # noqa: S104

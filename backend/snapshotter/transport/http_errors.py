@@ -1,0 +1,90 @@
+"""What went wrong over HTTP, in the user's words: statuses, content types, network failures."""
+
+from __future__ import annotations
+
+from urllib3 import exceptions as u3
+
+from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.origin import Origin
+from snapshotter.text import printable
+
+
+def retriable(error: Exception) -> bool:
+    """Whether trying the request again may help: not after a bad name or a bad certificate."""
+    return not isinstance(error, (u3.NameResolutionError, u3.SSLError, u3.LocationParseError))
+
+
+def network_error(error: Exception, origin: Origin) -> SnapshotterError:
+    """A urllib3 or socket error as ours."""
+    host = origin.netloc
+    cause = error.original_error if isinstance(error, u3.ProxyError) else error
+    if isinstance(error, u3.ProxyError):
+        return Unavailable(
+            f"the proxy for {host} refuses or cannot be reached ({type(cause).__name__})",
+            code="proxy",
+            hint="check HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(error, u3.NameResolutionError):
+        return Unavailable(
+            f"no such host: {host}", code="no-such-host", hint="check the origin's spelling, and DNS"
+        )
+    if isinstance(error, u3.SSLError):
+        return Unavailable(
+            f"the TLS certificate of {host} is not trusted, or TLS failed: {printable(str(error.args[0]))[:200]}",
+            code="tls",
+            hint="for a private CA set SNAPSHOTTER_CA_BUNDLE to its PEM file",
+        )
+    if isinstance(error, (u3.ReadTimeoutError, TimeoutError)):
+        return Unavailable(
+            f"{host} sent nothing until the idle timeout",
+            code="stalled",
+            hint="try again; for a slow server raise --idle-timeout",
+        )
+    if isinstance(error, (u3.ConnectTimeoutError, u3.NewConnectionError)):
+        return Unavailable(
+            f"could not connect to {host}", code="no-connection", hint="check the port and the network"
+        )
+    return Unavailable(
+        f"the connection to {host} broke ({type(error).__name__})",
+        code="stream-cut",
+        hint="the origin or something before it closed the connection; try again",
+    )
+
+
+def status_error(status: int, origin: Origin, *, had_credential: bool) -> SnapshotterError:
+    """A status that is no answer."""
+    where = origin.url
+    if status in (401, 403):
+        hint = (
+            f"the token was refused: check that it may read this repository, and has not expired (HTTP {status})"
+            if had_credential
+            else "set SNAPSHOTTER_GIT_TOKEN (or the variant for this host), or SNAPSHOTTER_GIT_TOKEN_COMMAND"
+        )
+        return AccessDenied(f"the origin refuses access: {where}", code="origin-denied", hint=hint)
+    if status in (404, 410):
+        return Unavailable(
+            f"no repository there, or none that this user may see: {where}",
+            code="origin-not-found",
+            hint="check the spelling; hosts answer 404 for private repositories without a good token",
+        )
+    return Unavailable(
+        f"the origin answered HTTP {status}: {where}",
+        code="origin-http",
+        hint="the host is in trouble or limits requests; try again later",
+    )
+
+
+def wrong_content(content_type: str, origin: Origin) -> SnapshotterError:
+    """An answer that is no git server's."""
+    shown = printable(content_type)[:80] or "no content type"
+    if content_type == "text/plain":
+        return Unavailable(
+            f"the origin is served as plain files (dumb HTTP), which is not supported: {origin.url}",
+            code="not-git",
+            hint="serve it by `git http-backend`, or use SSH",
+        )
+    return Unavailable(
+        f"the origin answered with {shown}, not as a git server: {origin.url}",
+        code="not-git",
+        hint="is this the repository's clone URL? A login page or proxy may have answered instead",
+    )

@@ -1,0 +1,64 @@
+"""What a git server says besides data, as typed errors, and who we say we are."""
+
+from __future__ import annotations
+
+from snapshotter import __version__
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.text import decode_name, printable
+from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished
+
+AGENT = f"snapshotter/{__version__}".encode()
+
+
+def server_error(text: bytes) -> SnapshotterError:
+    """The typed error for an ERR packet or side-band 3.
+
+    The texts are git's own (upload-pack.c, list-objects-filter-options.c); a server with other
+    words gets the general error, which loses nothing but the retry.
+    """
+    said = printable(decode_name(text.strip()))[:300]
+    lowered = said.lower()
+    if "not our ref" in lowered or "unadvertised object" in lowered:
+        return WantVanished(
+            f"the origin no longer has what it listed: {said}", hint="the origin is busy; try again"
+        )
+    if "filter" in lowered and any(
+        word in lowered for word in ("not support", "unsupported", "not allowed", "not recog")
+    ):
+        return FilterRefused(
+            f"the origin refuses filters: {said}", hint="allow uploadpack.allowFilter at the origin"
+        )
+    return Unavailable(
+        f"the origin says: {said}", code="origin-error", hint="this text is the git server's own"
+    )
+
+
+def check_error(line: bytes) -> bytes:
+    """Pass a line on, unless it is the server's ERR packet."""
+    if line.startswith(b"ERR "):
+        raise server_error(line[4:])
+    return line
+
+
+def shallow_origin() -> ShallowOrigin:
+    """For history asked of an origin that does not have all of it."""
+    return ShallowOrigin(
+        "the origin is a shallow clone: it lacks the history that a restore needs",
+        hint="run `git fetch --unshallow` at the origin, or name the repository that it was cloned from",
+    )
+
+
+def broken(what: str) -> Unavailable:
+    """For an answer that breaks the protocol."""
+    return Unavailable(
+        f"the origin's answer breaks git's protocol: {what}",
+        code="protocol",
+        hint="check the origin with `git ls-remote`; a proxy may have answered instead",
+    )
+
+
+def over_limit(what: str, setting: str) -> Unavailable:
+    """For an origin that costs more than the limits allow."""
+    return Unavailable(
+        f"the origin sends {what}", code="limit", hint=f"if the origin is in order, raise {setting}"
+    )

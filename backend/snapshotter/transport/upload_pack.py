@@ -1,0 +1,177 @@
+"""The client of `git upload-pack`: protocol v2, and v0 where the server knows no better.
+
+It needs a wire: something that opens the conversation and sends a request. The same code then
+runs over HTTP, SSH, git:// and a local process.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from snapshotter.cancel import Cancel
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.refs import RefsLedger
+from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits, v0, v2
+from snapshotter.transport.pktline import Mark, PktReader
+from snapshotter.transport.replies import AGENT, broken, check_error, server_error
+
+
+class Wire(Protocol):
+    """A way to an upload-pack. A stateless wire (HTTP) answers each request by itself."""
+
+    stateless: bool
+
+    def open(self) -> PktReader:
+        """Begin a conversation, ending any before it; the reader stands at the advertisement."""
+        ...
+
+    def send(self, body: bytes, *, bulk: bool) -> PktReader:
+        """Send a request and return a reader of its answer; a bulk answer is a pack."""
+        ...
+
+    def explain(self, error: SnapshotterError) -> SnapshotterError:
+        """The error, with what else the wire knows (a child's exit, its stderr)."""
+        ...
+
+    def fork(self) -> Wire:
+        """A wire of its own to the same origin."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        ...
+
+
+class UploadPack:
+    """A Transport over any wire."""
+
+    def __init__(self, wire: Wire, limits: WireLimits, cancel: Cancel) -> None:
+        self._wire = wire
+        self._limits = limits
+        self._cancel = cancel
+        self._server: v2.Server | v0.Server | None = None
+        self._listed = self._fetched = False  # v0 gives one listing, and over a stateful wire one pack
+
+    def ls_refs(self) -> RefsLedger:
+        """See Transport."""
+        try:
+            server = self._connected(stale=self._listed)
+            self._listed = True
+            if isinstance(server, v0.Server):
+                return server.ledger
+            reader = self._wire.send(v2.ls_refs(server, AGENT), bulk=False)
+            return v2.read_refs(reader, self._limits, self._cancel)
+        except SnapshotterError as error:
+            raise self._failed(error) from error.__cause__
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        """See Transport."""
+        try:
+            server = self._connected(stale=self._fetched and not self._wire.stateless)
+            self._fetched = True
+            if request.filter and not server.filters:
+                raise FilterRefused(
+                    "the origin does not filter packs", hint="allow uploadpack.allowFilter there"
+                )
+            if isinstance(server, v0.Server):
+                reader = self._wire.send(v0.fetch(server, request, AGENT), bulk=True)
+                side_band = v0.read_until_pack(server, request, reader)
+            else:
+                reader = self._wire.send(v2.fetch(server, request, AGENT), bulk=True)
+                v2.read_until_pack(request, reader)
+                side_band = True
+            _Receiver(self._limits, self._cancel, sink).receive(reader, side_band)
+        except SnapshotterError as error:
+            raise self._failed(error) from error.__cause__
+
+    def fork(self) -> Transport:
+        """See Transport."""
+        return UploadPack(self._wire.fork(), self._limits, self._cancel)
+
+    def close(self) -> None:
+        """See Transport."""
+        self._wire.close()
+
+    def _connected(self, *, stale: bool) -> v2.Server | v0.Server:
+        """The server of an open conversation; a used-up v0 one starts anew."""
+        self._cancel.check()
+        if self._server is None or (stale and isinstance(self._server, v0.Server)):
+            reader = self._wire.open()
+            self._listed = self._fetched = False
+            self._server = _advertisement(reader, self._limits, self._cancel)
+        return self._server
+
+    def _failed(self, error: SnapshotterError) -> SnapshotterError:
+        """After an error the conversation's state is unknown: the next call opens another."""
+        if not isinstance(error, FilterRefused) or not self._wire.stateless:
+            self._server = None
+        self._cancel.check()
+        return self._wire.explain(error)
+
+
+def _advertisement(reader: PktReader, limits: WireLimits, cancel: Cancel) -> v2.Server | v0.Server:
+    first = reader.line()
+    if isinstance(first, bytes) and first.startswith(b"# service="):  # smart HTTP's preface
+        if reader.line() is not Mark.FLUSH:
+            raise broken("its preface does not end")
+        first = reader.line()
+    if first is Mark.END:
+        raise Unavailable(
+            "the origin closed the connection without a word",
+            code="not-git",
+            hint="is it a git repository, and may this user read it? Try `git ls-remote`",
+        )
+    if isinstance(first, bytes):
+        check_error(first)
+    if first == b"version 2":
+        return v2.parse_capabilities(reader)
+    if first == b"version 1":
+        first = reader.line()
+    return v0.read_server(first, reader, limits, cancel)
+
+
+class _Receiver:
+    """Takes a pack off the wire, with or without side-bands, within the limits."""
+
+    def __init__(self, limits: WireLimits, cancel: Cancel, sink: Sink) -> None:
+        self._limits = limits
+        self._cancel = cancel
+        self._sink = sink
+        self._chatter = 0
+        self._last_data = time.monotonic()
+
+    def receive(self, reader: PktReader, side_band: bool) -> None:
+        """Read to the pack's end. Raises Unavailable on an error from the server, or past a limit."""
+        if not side_band:
+            while (data := reader.raw()) is not None:
+                self._cancel.check()
+                self._sink(data)
+            return
+        while (packet := reader.packet()) is not Mark.FLUSH:
+            if isinstance(packet, Mark):
+                raise Unavailable(
+                    f"the origin stopped sending after {reader.total} bytes, before its pack was complete",
+                    code="stream-cut",
+                    hint="the origin's server died or a proxy cut the transfer; try again",
+                )
+            self._take(packet)
+
+    def _take(self, packet: memoryview) -> None:
+        self._cancel.check()
+        band = packet[0] if len(packet) else 0
+        if band == 1 and len(packet) > 1:
+            self._chatter = 0
+            self._last_data = time.monotonic()
+            self._sink(packet[1:])
+        elif band == 3:
+            raise server_error(bytes(packet[1:]))
+        else:
+            self._chatter += len(packet) + 4
+            waited = time.monotonic() - self._last_data
+            if self._chatter > self._limits.chatter_bytes or waited > self._limits.stall_seconds:
+                raise Unavailable(
+                    f"the origin talks but sends no pack ({self._chatter} bytes of progress in {waited:.0f} s)",
+                    code="chatter",
+                    hint="its server is overloaded or hostile; try again later",
+                )

@@ -1,0 +1,112 @@
+"""Protocol v0: the first conversation git had, still the only one some hosts speak.
+
+The advertisement is the list of refs; one request then holds wants, haves and ``done``, so there
+is nothing to negotiate. Source: git's gitprotocol-pack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snapshotter.cancel import Cancel
+from snapshotter.refs import Ref, RefsLedger, is_oid
+from snapshotter.transport import FetchRequest, WireLimits
+from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
+from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin
+
+# multi_ack is asked for because one large host refuses clients without it; its answers are skipped.
+_WANTED = (b"multi_ack", b"side-band-64k", b"ofs-delta", b"no-progress", b"allow-tip-sha1-in-want")
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a v0 server said first: capabilities, refs, and whether it is shallow."""
+
+    capabilities: frozenset[bytes]
+    ledger: RefsLedger
+    shallow: bool
+
+    @property
+    def filters(self) -> bool:
+        """Whether fetch takes a filter."""
+        return b"filter" in self.capabilities
+
+
+def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, cancel: Cancel) -> Server:
+    """The advertisement, given its first line. Raises Unavailable past the limits or if it is broken."""
+    refs: dict[bytes, Ref] = {}
+    capabilities: frozenset[bytes] = frozenset()
+    head_oid, shallow, line = None, False, first
+    while isinstance(line, bytes):
+        cancel.check()
+        line, nul, offered = check_error(line).partition(b"\0")
+        if nul:
+            capabilities = frozenset(offered.split())
+        oid, _, name = line.partition(b" ")
+        if oid == b"shallow":
+            shallow = True
+        elif not is_oid(oid) or not name:
+            raise broken("its list of refs holds a line that is not one")
+        elif name.endswith(b"^{}"):
+            _peel(refs, name[:-3], oid)
+        elif name == b"HEAD":
+            head_oid = oid.decode()
+        elif name != b"capabilities" and name != b".have":
+            refs[name] = Ref(name, oid.decode())
+        if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:
+            raise over_limit(f"more than {len(refs) - 1} refs", "--max-refs")
+        line = reader.line()
+    if line is not Mark.FLUSH:
+        raise broken("its list of refs ends early")
+    return Server(capabilities, _ledger(refs, capabilities, head_oid), shallow)
+
+
+def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
+    """The one request: wants with capabilities, a flush, haves, done."""
+    asked = [word for word in _WANTED if word in server.capabilities]
+    asked += [b"thin-pack"] if request.thin and b"thin-pack" in server.capabilities else []
+    asked += [b"filter"] if request.filter else []
+    asked += [b"shallow"] if request.depth else []
+    asked += [word for word in server.capabilities if word.startswith(b"object-format=")]
+    if any(word.startswith(b"agent=") for word in server.capabilities):
+        asked.append(b"agent=" + agent)
+    wants = [b"want " + oid.encode() for oid in request.wants]
+    wants[0] += b" " + b" ".join(asked)
+    wants += [b"deepen %d" % request.depth] if request.depth else []
+    wants += [b"filter " + request.filter.encode()] if request.filter else []
+    haves = [b"have " + oid.encode() for oid in request.haves]
+    return encode_lines(wants) + FLUSH + encode_lines([*haves, b"done"])
+
+
+def read_until_pack(server: Server, request: FetchRequest, reader: PktReader) -> bool:
+    """Read shallow lines and acknowledgements; True if the pack comes in side-bands."""
+    if server.shallow and not request.depth:
+        raise shallow_origin()
+    if request.depth:
+        while isinstance(line := reader.line(), bytes):
+            if not check_error(line).startswith((b"shallow ", b"unshallow ")):
+                raise broken("its shallow list holds a line that is not one")
+    # With multi_ack: any number of "ACK <oid> continue", then one final "ACK <oid>" or "NAK".
+    while True:
+        line = reader.line()
+        if isinstance(line, Mark):
+            raise broken("its answer to fetch holds no pack")
+        word = check_error(line)
+        if word == b"NAK" or (word.startswith(b"ACK ") and len(word.split()) == 2):
+            return b"side-band-64k" in server.capabilities
+        if not word.startswith(b"ACK "):
+            raise broken("it acknowledges in words of no known kind")
+
+
+def _peel(refs: dict[bytes, Ref], name: bytes, oid: bytes) -> None:
+    if name in refs:
+        refs[name] = refs[name]._replace(peeled=oid.decode())
+
+
+def _ledger(refs: dict[bytes, Ref], capabilities: frozenset[bytes], head_oid: str | None) -> RefsLedger:
+    symrefs = dict(
+        word[7:].split(b":", 1) for word in capabilities if word.startswith(b"symref=") and b":" in word
+    )
+    head_target = symrefs.pop(b"HEAD", None)
+    listed = (ref._replace(symref=symrefs.get(ref.name)) for ref in refs.values())
+    return RefsLedger.build(listed, head_target, None if head_target else head_oid)

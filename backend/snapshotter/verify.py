@@ -1,0 +1,409 @@
+"""Prove that snapshots are whole: digests, the manifest hash chain, and a full replay by real git.
+
+Checksums prove that the stored bytes are the bytes that arrived. Only a replay proves that they
+are a repository: every object hashed, every ref present, everything reachable there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from snapshotter import __version__, git, layout
+from snapshotter.cancel import Cancel
+from snapshotter.catalog import Catalog, Receipt, Run
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.git import Repository
+from snapshotter.layout import RunKey
+from snapshotter.manifest import Artifact, Manifest, Sealed, canonical
+from snapshotter.observer import Observer
+from snapshotter.refs import RefsLedger
+from snapshotter.replay import replay
+
+_PARALLEL = 4
+# What makes a check "could not", not "failed": the store or the machine is in trouble, not the snapshot.
+_NOT_FINDINGS = frozenset(
+    {"store", "credentials", "region", "no-bucket", "no-git", "disk", "manifest-newer", "store-denied"}
+)
+
+
+@dataclass
+class Verdict:
+    """What was found about one snapshot; no problems means it is proven."""
+
+    run: RunKey
+    sealed: Sealed | None = None
+    problems: list[str] = field(default_factory=list)
+    refs: int = 0
+    fsck: list[str] | None = None
+    seconds: float = 0.0
+    receipt: str = ""
+    damaged_runs: list[RunKey] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was checked is in order."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Options:
+    """`quick`: digests and manifests only. `fsck`: record `git fsck --strict` too. `temp`: where to replay."""
+
+    quick: bool = False
+    fsck: bool = False
+    receipts: bool = True
+    temp: Path | None = None
+
+
+def verify(
+    catalog: Catalog, repo: str, chosen: Sequence[Run], options: Options,
+    *, observer: Observer | None = None, cancel: Cancel | None = None,
+) -> list[Verdict]:  # fmt: skip
+    """Verify snapshots of one repo and write a receipt beside each, and beside each run found damaged.
+
+    Returns a verdict for each chosen snapshot, oldest first. A chain that several share is replayed
+    once. Raises Unavailable or AccessDenied when it could not check; then no receipt says anything.
+    """
+    return _Verification(catalog, repo, chosen, options, observer or Observer(), cancel or Cancel()).run()
+
+
+def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[RunKey]:
+    """Every snapshot of the repo whose chain or refs rest on a damaged run."""
+    bad = {str(key.run_id) for key in damaged}
+    runs = catalog.snapshots(repo) if bad else []
+    found = []
+    for run in runs:
+        try:
+            manifest = catalog.manifest(run.key, listed=True).manifest
+        except SnapshotterError:
+            continue
+        rests_on = {manifest.run_id, *manifest.chain, manifest.refs.artifact.split("/")[-2]}
+        if bad & rests_on:
+            found.append(run.key)
+    return found
+
+
+class _Verification:
+    def __init__(
+        self,
+        catalog: Catalog,
+        repo: str,
+        chosen: Sequence[Run],
+        options: Options,
+        observer: Observer,
+        cancel: Cancel,
+    ) -> None:
+        self._catalog, self._repo, self._options = catalog, repo, options
+        self._chosen = sorted(chosen, key=lambda run: run.key)
+        self._observer, self._cancel = observer, cancel
+        self._manifests: dict[RunKey, Sealed | str] = {}
+        self._ledgers: dict[RunKey, RefsLedger | str] = {}
+        self._damage: dict[RunKey, list[str]] = {}  # what is wrong with a run's own objects
+        self._checked: dict[RunKey, bool] = {}  # whose objects were checked; True: segments too
+        self._folders: dict[RunKey, Run] = {run.key: run for run in self._chosen}
+
+    def run(self) -> list[Verdict]:
+        verdicts = []
+        chains: dict[tuple[str, ...], list[Verdict]] = {}
+        for run in self._chosen:
+            self._cancel.check()
+            started = time.monotonic()
+            verdict = self._digests(run)
+            verdict.seconds = time.monotonic() - started
+            verdicts.append(verdict)
+            if verdict.sealed and verdict.sealed.manifest.chain and not self._options.quick:
+                chains.setdefault((verdict.sealed.manifest.chain[0],), []).append(verdict)
+        for sharing in chains.values():
+            self._replay(sharing)
+        for verdict in verdicts:
+            if not verdict.ok:
+                verdict.damaged_runs = sorted(
+                    {verdict.run, *(key for key, found in self._damage.items() if found)}
+                )
+        if self._options.receipts:
+            self._write_receipts(verdicts)
+        return verdicts
+
+    # Digests: what can be told without git
+
+    def _digests(self, run: Run) -> Verdict:
+        verdict = Verdict(run.key)
+        sealed = self._manifest(run.key)
+        if isinstance(sealed, str):
+            self._note(run.key, sealed)
+            verdict.problems.append(sealed)
+            return verdict
+        verdict.sealed, manifest = sealed, sealed.manifest
+        verdict.refs = manifest.refs.count
+        verdict.problems += self._parents(sealed)
+        for key in [*manifest.chain_keys, manifest.key]:
+            verdict.problems += self._objects(key, segments=self._options.quick)
+        ledger = self._ledger(sealed)
+        if isinstance(ledger, str):
+            verdict.problems.append(ledger)
+        verdict.problems += self._against_receipts(run, sealed)
+        verdict.problems = list(dict.fromkeys(verdict.problems))
+        return verdict
+
+    def _parents(self, sealed: Sealed) -> list[str]:
+        """The hash chain from this manifest back to the base of its chain: each names its parent's digest."""
+        problems = []
+        manifest = sealed.manifest
+        oldest = manifest.chain_keys[0] if manifest.chain else manifest.key
+        while manifest.parent is not None:
+            key = RunKey(self._repo, layout.RunId(manifest.parent.run_id))
+            if manifest.key <= oldest and key not in self._folders:
+                break  # beyond the base, a parent may have expired
+            before = self._manifest(key)
+            if isinstance(before, str):
+                self._note(key, before)
+                problems.append(before)
+                break
+            if before.sha256 != manifest.parent.manifest_sha256:
+                problem = f"{key.key(layout.MANIFEST)}: is not the manifest that {manifest.run_id} was built on (SHA-256 differs)"
+                self._note(key, problem)
+                problems.append(problem)
+                break
+            manifest = before.manifest
+        return problems
+
+    def _objects(self, key: RunKey, *, segments: bool) -> list[str]:
+        """Size and SHA-256 of a run's artifacts, read once however many snapshots rest on it.
+
+        Without `segments` those of the history are only looked for: the replay reads and checks them.
+        """
+        if self._checked.get(key, False) or (key in self._checked and not segments):
+            return self._damage.get(key, [])
+        sealed = self._manifest(key)
+        if isinstance(sealed, str):
+            self._note(key, sealed)
+            return self._damage[key]
+        self._checked[key] = segments
+        history = set(sealed.manifest.history.segments) if sealed.manifest.history else set()
+        listed = self._listed(key).files
+
+        def check(artifact: Artifact) -> str:
+            read = segments or artifact.name not in history
+            return self._artifact(artifact, listed.get(artifact.name), read=read)
+
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            for problem in pool.map(check, sealed.manifest.artifacts):
+                if problem:
+                    self._note(key, problem)
+        return self._damage.get(key, [])
+
+    def _artifact(self, artifact: Artifact, listed: int | None, *, read: bool) -> str:
+        self._cancel.check()
+        if listed is None:
+            return f"{artifact.key}: it is missing"
+        if listed != artifact.bytes:
+            return f"{artifact.key}: it has {listed} bytes, not {artifact.bytes}"
+        if not read:
+            return ""
+        digest = hashlib.sha256()
+        try:
+            for chunk in self._catalog.store.stream(artifact.key):
+                self._cancel.check()
+                digest.update(chunk)
+                self._observer.advance(len(chunk))
+        except SnapshotterError as error:
+            return self._finding(error, artifact.key)
+        same = digest.hexdigest() == artifact.sha256
+        return "" if same else f"{artifact.key}: its bytes are not what was written (SHA-256 differs)"
+
+    def _against_receipts(self, run: Run, sealed: Sealed) -> list[str]:
+        """An earlier receipt pins the manifest's digest."""
+        for name in run.receipts:
+            try:
+                receipt = self._catalog.receipt(run, name)
+            except SnapshotterError as error:
+                return [f"{run.key.key(name)}: {error.message}"]
+            if receipt.ok and receipt.manifest_sha256 != sealed.sha256:
+                return [
+                    f"{run.key.key(layout.MANIFEST)}: is not the manifest that was verified before (receipt {name})"
+                ]
+        return []
+
+    # Replay: what only git can tell
+
+    def _replay(self, sharing: list[Verdict]) -> None:
+        """Replay one chain, link by link, and judge at each link the snapshots that end there."""
+        self._observer.stage(f"replaying {self._repo} from {sharing[0].run.run_id}")
+        with tempfile.TemporaryDirectory(
+            prefix="snapshotter-verify-", dir=self._options.temp, ignore_cleanup_errors=True
+        ) as temp:
+            last = max(sharing, key=lambda verdict: len(_chain(verdict)))
+            repository = Repository.create(
+                Path(temp) / "replay.git", _manifest(last).object_format, self._cancel
+            )
+            known: frozenset[str] = frozenset()
+            for position, key in enumerate(_manifest(last).chain_keys):
+                started = time.monotonic()
+                problem = self._link(key, repository)
+                if not problem:
+                    known = self._connected(key, repository, known)
+                ending = [verdict for verdict in sharing if len(_chain(verdict)) == position + 1]
+                if problem:
+                    self._fail_from(position, problem, sharing)
+                    return
+                for verdict in ending:
+                    self._judge(verdict, repository, known)
+                    verdict.seconds += time.monotonic() - started
+
+    def _fail_from(self, position: int, problem: str, sharing: list[Verdict]) -> None:
+        """A link failed, so nothing after it can be replayed; what else is wrong there is still told."""
+        for verdict in sharing:
+            if len(_chain(verdict)) > position:
+                later = [
+                    found
+                    for key in _manifest(verdict).chain_keys[position:]
+                    for found in self._objects(key, segments=True)
+                ]
+                verdict.problems = list(dict.fromkeys([*verdict.problems, problem, *later]))
+
+    def _link(self, key: RunKey, repository: Repository) -> str:
+        """Index one link's bundle; the problem, or ''."""
+        sealed = self._manifest(key)
+        if isinstance(sealed, str):
+            return sealed
+        ledger = self._ledger(sealed)
+        if isinstance(ledger, str):
+            return ledger
+        if sealed.manifest.history is None:
+            return f"{key.folder}: is in a chain but has no history"
+        if self._damage.get(key):
+            return self._damage[key][0]
+        try:
+            replay(
+                self._catalog.store,
+                sealed.manifest,
+                ledger,
+                repository,
+                observer=self._observer,
+                cancel=self._cancel,
+            )
+        except SnapshotterError as error:
+            problem = self._finding(error, key.folder)
+            self._note(key, problem)
+            return problem
+        return ""
+
+    def _connected(self, key: RunKey, repository: Repository, known: frozenset[str]) -> frozenset[str]:
+        """Check that a link's refs reach whole histories; what earlier links proved is not walked again."""
+        sealed = self._manifest(key)
+        ledger = self._ledger(sealed) if isinstance(sealed, Sealed) else ""
+        if isinstance(ledger, str):
+            return known
+        if problem := repository.missing(sorted(ledger.tips - known), sorted(known)):
+            self._note(key, f"{key.folder}: its history is not whole: {problem}")
+        return ledger.tips | known
+
+    def _judge(self, verdict: Verdict, repository: Repository, known: frozenset[str]) -> None:
+        manifest = _manifest(verdict)
+        for key in manifest.chain_keys:
+            verdict.problems += [
+                problem for problem in self._damage.get(key, []) if problem not in verdict.problems
+            ]
+        ledger = self._ledger(verdict.sealed) if verdict.sealed else ""
+        if isinstance(ledger, str):
+            return
+        if absent := ledger.tips - known:
+            if problem := repository.missing(sorted(absent), sorted(known)):
+                verdict.problems.append(f"{manifest.key.folder}: its history is not whole: {problem}")
+        repository.write_refs(ledger)
+        if repository.refs() != {ref.name: ref.oid for ref in ledger}:
+            verdict.problems.append(f"{manifest.key.folder}: git does not read back the refs of the ledger")
+        if self._options.fsck:
+            verdict.fsck = repository.fsck()
+
+    # Receipts
+
+    def _write_receipts(self, verdicts: list[Verdict]) -> None:
+        version = git.version() if not self._options.quick else None
+        covered = {verdict.run for verdict in verdicts}
+        others = [
+            Verdict(key, found if isinstance(found := self._manifest(key), Sealed) else None, list(problems))
+            for key, problems in sorted(self._damage.items())
+            if key not in covered and problems
+        ]
+        for verdict in [*verdicts, *others]:
+            receipt = self._receipt(verdict, version)
+            name = layout.receipt_name(receipt.verified_at)
+            self._catalog.store.put_new(
+                verdict.run.key(name), canonical(receipt), content_type="application/json",
+                tags={"kind": "receipt", "repo": self._repo},
+            )  # fmt: skip
+            verdict.receipt = verdict.run.key(name)
+
+    def _receipt(self, verdict: Verdict, version: str | None) -> Receipt:
+        return Receipt(
+            schema_version=1, tool_version=__version__, run_id=str(verdict.run.run_id), repo=self._repo,
+            manifest_sha256=verdict.sealed.sha256 if verdict.sealed else "", verified_at=datetime.now(UTC),
+            mode="quick" if self._options.quick else "full", ok=verdict.ok, problems=verdict.problems[:1000],
+            chain=_chain(verdict), refs=verdict.refs, fsck=verdict.fsck, git_version=version,
+            seconds=round(verdict.seconds, 3),
+        )  # fmt: skip
+
+    # Reading, once each
+
+    def _listed(self, key: RunKey) -> Run:
+        if key not in self._folders:
+            self._folders[key] = self._catalog.folder(key)
+        return self._folders[key]
+
+    def _manifest(self, key: RunKey) -> Sealed | str:
+        if key not in self._manifests:
+            name = key.key(layout.MANIFEST)
+            try:
+                found = (
+                    self._catalog.manifest(key, listed=True)
+                    if self._listed(key).is_snapshot
+                    else f"{name}: it is missing"
+                )
+            except SnapshotterError as error:
+                found = self._finding(error, name)
+            self._manifests[key] = found
+        return self._manifests[key]
+
+    def _ledger(self, sealed: Sealed) -> RefsLedger | str:
+        key = sealed.manifest.key
+        if key not in self._ledgers:
+            try:
+                self._ledgers[key] = self._catalog.ledger(sealed.manifest)
+            except SnapshotterError as error:
+                self._ledgers[key] = self._finding(error, sealed.manifest.refs.artifact)
+        return self._ledgers[key]
+
+    def _note(self, key: RunKey, problem: str) -> None:
+        problems = self._damage.setdefault(key, [])
+        if problem not in problems:
+            problems.append(problem)
+
+    @staticmethod
+    def _finding(error: SnapshotterError, where: str) -> str:
+        """The problem that an error is; an error that is no finding is raised again."""
+        if not isinstance(error, Unavailable) or error.code in _NOT_FINDINGS:
+            raise error
+        return error.message if where in error.message else f"{where}: {error.message}"
+
+
+def _manifest(verdict: Verdict) -> Manifest:
+    assert verdict.sealed is not None  # noqa: S101 - only verdicts with a manifest are replayed
+    return verdict.sealed.manifest
+
+
+def _chain(verdict: Verdict) -> list[str]:
+    return verdict.sealed.manifest.chain if verdict.sealed else []
+
+
+def free_bytes(folder: Path | None) -> int:
+    """Free bytes where verify would replay."""
+    return shutil.disk_usage(folder or tempfile.gettempdir()).free

@@ -1,0 +1,629 @@
+"""infra/service.yaml runs the task as promised, and rings when there is no snapshot."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.infra.template import SERVICE, STORAGE, load, resolve
+
+REQUIRED: dict[str, str | int] = {
+    "Image": "registry.example.org/snapshotter@sha256:" + "0" * 64,
+    "Job": '{"origins": ["https://git.example.org/team/project.git"]}',
+    "VpcId": "vpc-1",
+    "SubnetIds": "subnet-1,subnet-2",
+}
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:git-token-AbCdEf"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:on-call"
+CLUSTER = "arn:aws:ecs:eu-central-1:123456789012:cluster/fruitful-repo-snapshotter"
+TASK_ROLE = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-task-role"
+EXECUTION_ROLE = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-execution-role"
+TASK_DEFINITION = "arn:aws:ecs:eu-central-1:123456789012:task-definition/fruitful-repo-snapshotter"
+LOGS = "arn:aws:logs:eu-central-1:123456789012:log-group"
+
+
+def resources(**parameters: str | int) -> dict[str, Any]:
+    return resolve(SERVICE, **REQUIRED | parameters)["Resources"]
+
+
+def properties(name: str, **parameters: str | int) -> dict[str, Any]:
+    return resources(**parameters)[name]["Properties"]
+
+
+def container(**parameters: str | int) -> dict[str, Any]:
+    (only,) = properties("TaskDefinition", **parameters)["ContainerDefinitions"]
+    return only
+
+
+def inline_policy(role: str, **parameters: str | int) -> list[dict[str, Any]]:
+    (policy,) = properties(role, **parameters)["Policies"]
+    assert policy["PolicyDocument"]["Version"] == "2012-10-17"
+    return policy["PolicyDocument"]["Statement"]
+
+
+def test_shared_names_have_the_defaults_of_the_storage_template() -> None:
+    service, storage = load(SERVICE)["Parameters"], load(STORAGE)["Parameters"]
+
+    for name in ("BucketName", "Prefix", "TaskRoleName"):
+        assert service[name]["Default"] == storage[name]["Default"]
+    assert service["Prefix"]["AllowedPattern"] == storage["Prefix"]["AllowedPattern"]
+    assert service["ServiceName"]["Default"] == "fruitful-repo-snapshotter"
+
+
+def test_no_production_name_is_left_when_every_parameter_is_given() -> None:
+    names = {
+        "BucketName": "b-1",
+        "Prefix": "p/",
+        "TaskRoleName": "role-1",
+        "ServiceName": "service-1",
+        "ImageRepositoryName": "image-1",
+    }
+
+    text = json.dumps(resolve(SERVICE, **REQUIRED | names)["Resources"])
+
+    assert "fruitful" not in text
+    assert "repo-scans" not in text
+
+
+def test_the_service_makes_these_things_and_nothing_else() -> None:
+    # In particular no access key, no secret of its own, and no further policy for the task role.
+    assert {name: one["Type"] for name, one in load(SERVICE)["Resources"].items()} == {
+        "Cluster": "AWS::ECS::Cluster",
+        "LogGroup": "AWS::Logs::LogGroup",
+        "ExecutionRole": "AWS::IAM::Role",
+        "TaskDefinition": "AWS::ECS::TaskDefinition",
+        "SecurityGroup": "AWS::EC2::SecurityGroup",
+        "SshEgress": "AWS::EC2::SecurityGroupEgress",
+        "S3Endpoint": "AWS::EC2::VPCEndpoint",
+        "ScheduleGroup": "AWS::Scheduler::ScheduleGroup",
+        "SchedulerRole": "AWS::IAM::Role",
+        "Schedule": "AWS::Scheduler::Schedule",
+        "FailedTasks": "AWS::Events::Rule",
+        "FailedTasksLogGroup": "AWS::Logs::LogGroup",
+        "FailedTasksLogPolicy": "AWS::Logs::ResourcePolicy",
+        "FailedTasksCount": "AWS::Logs::MetricFilter",
+        "TaskFailedAlarm": "AWS::CloudWatch::Alarm",
+        "ScheduleFailedAlarm": "AWS::CloudWatch::Alarm",
+        "SnapshotFailedAlarm": "AWS::CloudWatch::Alarm",
+        "NoSnapshotAlarm": "AWS::CloudWatch::Alarm",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("Prefix", "repo-scans/snapshotter"),
+        ("ServiceName", "Snapshotter"),
+        ("AssignPublicIp", "yes"),
+        ("AllowSsh", "yes"),
+        ("CpuArchitecture", "amd64"),
+        ("Cpu", "100"),
+        ("Memory", "4 GB"),
+        ("EphemeralStorage", 20),
+        ("EphemeralStorage", 201),
+        ("ScheduleState", "off"),
+        ("LogRetentionDays", 1),
+        ("AlarmTopicArn", "on-call@example.org"),
+    ],
+)
+def test_a_value_that_could_not_work_is_refused(parameter: str, value: str | int) -> None:
+    with pytest.raises(ValueError, match=parameter):
+        resources(**{parameter: value})
+
+
+# ---- the task
+
+
+def test_the_task_runs_on_fargate_in_its_own_cluster() -> None:
+    task = properties("TaskDefinition")
+
+    assert properties("Cluster") == {
+        "ClusterName": "fruitful-repo-snapshotter",
+        "ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}],
+    }
+    assert task["Family"] == "fruitful-repo-snapshotter"
+    assert task["RequiresCompatibilities"] == ["FARGATE"]
+    assert task["NetworkMode"] == "awsvpc"
+    assert task["RuntimePlatform"] == {"OperatingSystemFamily": "LINUX", "CpuArchitecture": "X86_64"}
+    assert (task["Cpu"], task["Memory"]) == ("1024", "4096")
+    assert task["EphemeralStorage"] == {"SizeInGiB": 40}
+
+
+def test_the_program_has_the_task_role_and_ecs_a_separate_one() -> None:
+    task = properties("TaskDefinition")
+
+    assert task["TaskRoleArn"] == TASK_ROLE
+    assert task["ExecutionRoleArn"] == EXECUTION_ROLE
+    assert properties("ExecutionRole")["RoleName"] == "fruitful-repo-snapshotter-execution-role"
+
+
+def test_the_container_runs_snapshotter_job_whatever_the_images_entry_point() -> None:
+    assert container()["Name"] == "snapshotter"
+    assert container()["EntryPoint"] == ["snapshotter"]
+    assert container()["Command"] == ["job"]
+    assert container()["Essential"] is True
+
+
+def test_the_container_is_not_root_and_can_change_nothing_but_tmp() -> None:
+    found = container()
+
+    assert found["User"] == "10001:10001"
+    assert found["ReadonlyRootFilesystem"] is True
+    assert found["LinuxParameters"] == {"InitProcessEnabled": True, "Capabilities": {"Drop": ["ALL"]}}
+    assert found["MountPoints"] == [{"SourceVolume": "tmp", "ContainerPath": "/tmp", "ReadOnly": False}]
+    assert properties("TaskDefinition")["Volumes"] == [{"Name": "tmp"}]
+    assert "Privileged" not in found
+
+
+@pytest.mark.parametrize("user", ["0:0", "root", "0:10001", "10001:0", "10001"])
+def test_root_is_refused(user: str) -> None:
+    with pytest.raises(ValueError, match="ContainerUser"):
+        resources(ContainerUser=user)
+
+
+def test_the_image_is_named_by_digest() -> None:
+    assert container()["Image"] == REQUIRED["Image"]
+    with pytest.raises(ValueError, match="Image"):
+        resources(Image="registry.example.org/snapshotter:latest")
+
+
+def test_the_container_has_time_to_finish_an_upload_after_sigterm() -> None:
+    assert container()["StopTimeout"] == 120
+
+
+def test_settings_come_by_environment() -> None:
+    assert container()["Environment"] == [
+        {"Name": "AWS_REGION", "Value": "eu-central-1"},
+        {"Name": "SNAPSHOTTER_STORE", "Value": "s3://fruitful-lab-snapshots-prod/repo-scans/snapshotter/"},
+        {"Name": "SNAPSHOTTER_JOB", "Value": REQUIRED["Job"]},
+    ]
+
+
+@pytest.mark.parametrize("job", ["", "origins", "[]"])
+def test_a_job_that_is_no_json_object_is_refused(job: str) -> None:
+    with pytest.raises(ValueError, match="Job"):
+        resources(Job=job)
+
+
+def test_the_git_token_is_a_secret_and_never_plain_environment() -> None:
+    with_token = container(GitTokenSecretArn=SECRET)
+
+    assert with_token["Secrets"] == [{"Name": "SNAPSHOTTER_GIT_TOKEN", "ValueFrom": SECRET}]
+    assert with_token["Environment"] == container()["Environment"]
+    assert "Secrets" not in container()
+    assert not [name for name in load(SERVICE)["Parameters"] if "token" in name.lower() and "Arn" not in name]
+    with pytest.raises(ValueError, match="GitTokenSecretArn"):
+        resources(GitTokenSecretArn="ghp_0123456789")
+
+
+def test_logs_are_kept_for_a_time() -> None:
+    assert properties("LogGroup") == {
+        "LogGroupName": "/ecs/fruitful-repo-snapshotter",
+        "RetentionInDays": 365,
+    }
+    assert properties("LogGroup", LogRetentionDays=30)["RetentionInDays"] == 30
+    assert container()["LogConfiguration"] == {
+        "LogDriver": "awslogs",
+        "Options": {
+            "awslogs-group": "/ecs/fruitful-repo-snapshotter",
+            "awslogs-region": "eu-central-1",
+            "awslogs-stream-prefix": "job",
+            "mode": "non-blocking",
+            "max-buffer-size": "25m",
+        },
+    }
+
+
+def test_the_execution_role_can_do_what_starting_the_task_needs_and_no_more() -> None:
+    start = [
+        {
+            "Sid": "SignInToRegistry",
+            "Effect": "Allow",
+            "Action": "ecr:GetAuthorizationToken",
+            "Resource": "*",
+        },
+        {
+            "Sid": "PullImage",
+            "Effect": "Allow",
+            "Action": ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            "Resource": "arn:aws:ecr:eu-central-1:123456789012:repository/fruitful-repo-snapshotter",
+        },
+        {
+            "Sid": "WriteLogs",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{LOGS}:/ecs/fruitful-repo-snapshotter:*",
+        },
+    ]
+    token = {
+        "Sid": "ReadGitToken",
+        "Effect": "Allow",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": SECRET,
+    }
+
+    assert inline_policy("ExecutionRole") == start
+    assert inline_policy("ExecutionRole", GitTokenSecretArn=SECRET) == [*start, token]
+    assert "ManagedPolicyArns" not in properties("ExecutionRole")
+
+
+def test_only_ecs_tasks_of_this_account_and_region_may_assume_the_execution_role() -> None:
+    assert properties("ExecutionRole")["AssumeRolePolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": "123456789012"},
+                    "ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-central-1:123456789012:*"},
+                },
+            }
+        ],
+    }
+
+
+# ---- the network
+
+
+def test_nothing_comes_in_and_only_https_goes_out() -> None:
+    group = properties("SecurityGroup")
+
+    assert group["VpcId"] == "vpc-1"
+    assert "SecurityGroupIngress" not in group
+    assert "AWS::EC2::SecurityGroupIngress" not in {
+        one["Type"] for one in load(SERVICE)["Resources"].values()
+    }
+    assert group["SecurityGroupEgress"] == [
+        {
+            "Description": "HTTPS to the origins and to AWS",
+            "IpProtocol": "tcp",
+            "FromPort": 443,
+            "ToPort": 443,
+            "CidrIp": "0.0.0.0/0",
+        }
+    ]
+
+
+def test_ssh_goes_out_only_when_asked() -> None:
+    assert "SshEgress" not in resources()
+    assert properties("SshEgress", AllowSsh="true") == {
+        "GroupId": "sg-0123456789abcdef0",
+        "Description": "SSH to the origins",
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "CidrIp": "0.0.0.0/0",
+    }
+
+
+def test_the_s3_gateway_endpoint_is_an_option() -> None:
+    assert "S3Endpoint" not in resources()
+    assert properties("S3Endpoint", S3EndpointRouteTableIds="rtb-1,rtb-2") == {
+        "VpcEndpointType": "Gateway",
+        "ServiceName": "com.amazonaws.eu-central-1.s3",
+        "VpcId": "vpc-1",
+        "RouteTableIds": ["rtb-1", "rtb-2"],
+    }
+
+
+# ---- the schedule
+
+
+def test_the_schedule_runs_one_task_a_day() -> None:
+    assert properties("ScheduleGroup") == {"Name": "fruitful-repo-snapshotter"}
+    assert properties("Schedule") == {
+        "Name": "fruitful-repo-snapshotter",
+        "GroupName": "fruitful-repo-snapshotter",
+        "ScheduleExpression": "cron(17 3 * * ? *)",
+        "ScheduleExpressionTimezone": "UTC",
+        "State": "ENABLED",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {
+            "Arn": CLUSTER,
+            "RoleArn": "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-scheduler-role",
+            "EcsParameters": {
+                "TaskDefinitionArn": f"{TASK_DEFINITION}:1",
+                "TaskCount": 1,
+                "LaunchType": "FARGATE",
+                "NetworkConfiguration": {
+                    "AwsvpcConfiguration": {
+                        "AssignPublicIp": "DISABLED",
+                        "SecurityGroups": ["sg-0123456789abcdef0"],
+                        "Subnets": ["subnet-1", "subnet-2"],
+                    }
+                },
+            },
+            "RetryPolicy": {"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": 3600},
+        },
+    }
+
+
+def test_the_scheduler_may_run_this_task_in_this_cluster_and_pass_the_two_roles_to_ecs() -> None:
+    assert inline_policy("SchedulerRole") == [
+        {
+            "Sid": "RunTask",
+            "Effect": "Allow",
+            "Action": "ecs:RunTask",
+            "Resource": f"{TASK_DEFINITION}:*",
+            "Condition": {"ArnEquals": {"ecs:cluster": CLUSTER}},
+        },
+        {
+            "Sid": "PassTheTwoRolesToEcs",
+            "Effect": "Allow",
+            "Action": "iam:PassRole",
+            "Resource": [TASK_ROLE, EXECUTION_ROLE],
+            "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        },
+    ]
+    assert "ManagedPolicyArns" not in properties("SchedulerRole")
+
+
+def test_only_the_scheduler_for_this_schedule_group_may_assume_its_role() -> None:
+    group = "arn:aws:scheduler:eu-central-1:123456789012:schedule-group/fruitful-repo-snapshotter"
+
+    assert properties("SchedulerRole")["AssumeRolePolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "scheduler.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": "123456789012"},
+                    "ArnEquals": {"aws:SourceArn": group},
+                },
+            }
+        ],
+    }
+
+
+# ---- a task that failed
+
+
+def task_event(**detail: Any) -> dict[str, Any]:
+    """An event as ECS sends it ("Amazon ECS task state change events"), cut to what matters."""
+    return {
+        "source": "aws.ecs",
+        "detail-type": "ECS Task State Change",
+        "detail": {
+            "clusterArn": CLUSTER,
+            "lastStatus": "STOPPED",
+            "stopCode": "EssentialContainerExited",
+            "containers": [{"name": "snapshotter", "exitCode": 0}],
+            **detail,
+        },
+    }
+
+
+def matches(pattern: dict[str, Any], event: Any) -> bool:
+    """EventBridge's comparison, as far as the rule uses it: an array matches if one of its elements does."""
+
+    def field(name: str, expected: Any) -> bool:
+        if name == "$or":
+            return any(matches(alternative, event) for alternative in expected)
+        found = event.get(name)
+        if isinstance(expected, dict):
+            return any(
+                matches(expected, item) for item in (found if isinstance(found, list) else [found or {}])
+            )
+        return any(value(condition, found) for condition in expected)
+
+    def value(condition: Any, found: Any) -> bool:
+        match condition:
+            case {"anything-but": unwanted}:
+                return found is not None and found != unwanted
+            case {"exists": bool(wanted)}:
+                return (found is not None) is wanted
+        return found == condition
+
+    return all(field(name, expected) for name, expected in pattern.items())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(task_event(containers=[{"exitCode": 1}]), id="a finding"),
+        pytest.param(task_event(containers=[{"exitCode": 3}]), id="a partial run"),
+        pytest.param(
+            task_event(containers=[{"exitCode": 137, "reason": "OutOfMemoryError"}]), id="out of memory"
+        ),
+        pytest.param(task_event(containers=[{"exitCode": 0}, {"exitCode": 1}]), id="one of two containers"),
+        pytest.param(
+            task_event(stopCode="TaskFailedToStart", containers=[{"reason": "CannotPullContainerError"}]),
+            id="no image",
+        ),
+        pytest.param(
+            task_event(
+                stopCode="TaskFailedToStart", stoppedReason="ResourceInitializationError", containers=[{}]
+            ),
+            id="no secret",
+        ),
+        pytest.param(
+            task_event(stopCode="UserInitiated", containers=[{"exitCode": 143}]), id="stopped by hand"
+        ),
+        pytest.param(
+            task_event(stopCode="TerminationNotice", containers=[{"exitCode": 0}]), id="stopped by AWS"
+        ),
+        pytest.param(task_event(containers=[{"name": "snapshotter"}]), id="no exit code"),
+    ],
+)
+def test_the_rule_sees_every_kind_of_failed_task(event: dict[str, Any]) -> None:
+    assert matches(properties("FailedTasks")["EventPattern"], event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(task_event(), id="success"),
+        pytest.param(
+            task_event(lastStatus="RUNNING", stopCode=None, containers=[{"name": "snapshotter"}]),
+            id="running",
+        ),
+        pytest.param(
+            task_event(clusterArn=CLUSTER + "-2", containers=[{"exitCode": 1}]), id="another cluster"
+        ),
+        pytest.param(task_event(containers=[{"exitCode": 1}]) | {"source": "aws.ec2"}, id="another source"),
+        pytest.param(
+            task_event(containers=[{"exitCode": 1}]) | {"detail-type": "ECS Deployment State Change"},
+            id="another kind of event",
+        ),
+    ],
+)
+def test_the_rule_passes_over_everything_else(event: dict[str, Any]) -> None:
+    assert not matches(properties("FailedTasks")["EventPattern"], event)
+
+
+def test_a_failed_task_is_recorded_and_counted() -> None:
+    name = "/aws/events/fruitful-repo-snapshotter-failed-tasks"
+    rule = properties("FailedTasks")
+
+    assert rule["Name"] == "fruitful-repo-snapshotter-failed-tasks"
+    assert rule["State"] == "ENABLED"
+    assert rule["Targets"] == [{"Id": "log", "Arn": f"{LOGS}:{name}"}]
+    assert properties("FailedTasksLogGroup") == {"LogGroupName": name, "RetentionInDays": 365}
+    assert properties("FailedTasksCount") == {
+        "FilterName": "fruitful-repo-snapshotter-failed-tasks",
+        "LogGroupName": name,
+        "FilterPattern": "",
+        "MetricTransformations": [
+            {
+                "MetricNamespace": "FruitfulSnapshotter",
+                "MetricName": "TasksFailed",
+                "MetricValue": "1",
+                "Unit": "Count",
+            }
+        ],
+    }
+    policy = properties("FailedTasksLogPolicy")
+    assert policy["PolicyName"] == "fruitful-repo-snapshotter-failed-tasks"
+    assert json.loads(policy["PolicyDocument"]) == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "RecordFailedTasks",
+                "Effect": "Allow",
+                "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": f"{LOGS}:{name}:*",
+            }
+        ],
+    }
+
+
+# ---- alarms
+
+
+@pytest.mark.parametrize(
+    ("alarm", "name", "metric"),
+    [
+        (
+            "TaskFailedAlarm",
+            "task-failed",
+            {"Namespace": "FruitfulSnapshotter", "MetricName": "TasksFailed"},
+        ),
+        (
+            "SnapshotFailedAlarm",
+            "snapshot-failed",
+            {
+                "Namespace": "FruitfulSnapshotter",
+                "MetricName": "SnapshotsFailed",
+                "Dimensions": [{"Name": "Service", "Value": "snapshotter"}],
+            },
+        ),
+        (
+            "ScheduleFailedAlarm",
+            "schedule-failed",
+            {
+                "Namespace": "AWS/Scheduler",
+                "MetricName": "TargetErrorCount",
+                "Dimensions": [{"Name": "ScheduleGroup", "Value": "fruitful-repo-snapshotter"}],
+            },
+        ),
+    ],
+)
+def test_one_failure_rings(alarm: str, name: str, metric: dict[str, Any]) -> None:
+    found = properties(alarm)
+
+    assert found.pop("AlarmDescription")
+    assert found == metric | {
+        "AlarmName": f"fruitful-repo-snapshotter-{name}",
+        "Statistic": "Sum",
+        "Period": 300,
+        "EvaluationPeriods": 1,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "TreatMissingData": "notBreaching",
+    }
+
+
+def test_no_successful_snapshot_for_26_hours_rings_and_so_does_silence() -> None:
+    found = properties("NoSnapshotAlarm")
+    metric, filled = found.pop("Metrics")
+
+    assert metric == {
+        "Id": "succeeded",
+        "ReturnData": False,
+        "MetricStat": {
+            "Stat": "Sum",
+            "Period": 3600,
+            "Metric": {
+                "Namespace": "FruitfulSnapshotter",
+                "MetricName": "SnapshotsSucceeded",
+                "Dimensions": [{"Name": "Service", "Value": "snapshotter"}],
+            },
+        },
+    }
+    assert filled.pop("Label")
+    assert filled == {"Id": "hourly", "Expression": "FILL(succeeded, 0)", "ReturnData": True}
+    assert found.pop("AlarmDescription")
+    assert found == {
+        "AlarmName": "fruitful-repo-snapshotter-no-snapshot",
+        "EvaluationPeriods": 26,
+        "DatapointsToAlarm": 26,
+        "Threshold": 1,
+        "ComparisonOperator": "LessThanThreshold",
+        "TreatMissingData": "breaching",
+    }
+
+
+def test_every_alarm_notifies_the_topic_when_there_is_one() -> None:
+    alarms = [name for name, one in resources().items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+
+    assert len(alarms) == 4
+    for name in alarms:
+        assert properties(name, AlarmTopicArn=TOPIC)["AlarmActions"] == [TOPIC]
+        assert "AlarmActions" not in properties(name)
+
+
+# ---- both templates
+
+
+@pytest.mark.parametrize("path", [STORAGE, SERVICE], ids=lambda path: path.name)
+def test_every_suppressed_finding_has_its_reason(path: Any) -> None:
+    skips = {
+        (name, skip["id"]): skip["comment"]
+        for name, resource in load(path)["Resources"].items()
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    }
+
+    assert (
+        skips.keys()
+        == {
+            "storage.yaml": {("Bucket", "CKV_AWS_18")},
+            "service.yaml": {("LogGroup", "CKV_AWS_158"), ("FailedTasksLogGroup", "CKV_AWS_158")},
+        }[path.name]
+    )
+    assert all(len(reason) > 40 for reason in skips.values())
+    assert "cfn-lint" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [STORAGE, SERVICE], ids=lambda path: path.name)
+def test_the_template_can_be_sent_as_it_is(path: Any) -> None:
+    content = path.read_bytes()
+
+    assert len(content) <= 51_200  # bytes, the most that the API takes without an upload to S3
+    assert (
+        content.isascii()
+    )  # CloudFormation gives other characters back as question marks: a difference for ever
