@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from snapshotter.errors import Interrupted
+
+T = TypeVar("T")
 
 
 class Cancel:
@@ -28,7 +32,7 @@ class Cancel:
             if error is not None:
                 self._error = error
             self._event.set()
-            callbacks = list(self._callbacks)
+            callbacks = self._callbacks[::-1]  # the innermost wait first: a child ends before its folder goes
         for callback in callbacks:
             with suppress(Exception):  # a socket or child that is gone already is as wanted
                 callback()
@@ -59,3 +63,27 @@ class Cancel:
         finally:
             with self._lock:
                 self._callbacks.remove(callback)
+
+    def leaving(self, work: Callable[[], T], unwanted: Callable[[T], None]) -> T:
+        """What `work` returns or raises, for a wait that nothing can end (a name's lookup, a connect).
+
+        A cancellation leaves it to end by itself in a thread; what it then returns goes to `unwanted`.
+        """
+        self.check()
+        future: Future[T] = Future()
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="leaving").start()
+        with self.ending(done.set):
+            done.wait()
+        if self.cancelled:
+            future.add_done_callback(lambda late: late.exception() or unwanted(late.result()))
+            self.check()
+        return future.result()
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+        future.set_exception(error)

@@ -48,18 +48,20 @@ def restore(
     chain = [link.manifest for link in catalog.manifests(manifest.chain_keys)]
     work = destination.parent / f".{destination.name}.partial-{secrets.token_hex(4)}"
     try:
-        work.mkdir(parents=True)
-        git_dir = work if mode != "worktree" else work / ".git"
-        repository = Repository.create(git_dir, manifest.object_format, cancel)
-        total = _replay_all(catalog, chain, repository, observer, cancel)
-        observer.stage("setting the refs and checking connectivity")
-        repository.write_refs(ledger)
-        if problem := repository.missing(sorted(ledger.tips)):
-            raise Finding(
-                f"the restored history is not whole: {problem}",
-                hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
-            )
-        _finish(repository, manifest, ledger, work, mode)
+        # A cancellation clears up by itself: this thread may be held by a dead store.
+        with cancel.ending(lambda: shutil.rmtree(work, ignore_errors=True)):
+            work.mkdir(parents=True)
+            git_dir = work if mode != "worktree" else work / ".git"
+            repository = Repository.create(git_dir, manifest.object_format, cancel)
+            total = _replay_all(catalog, chain, repository, observer, cancel)
+            observer.stage("setting the refs and checking connectivity")
+            repository.write_refs(ledger)
+            if problem := repository.missing(sorted(ledger.tips)):
+                raise Finding(
+                    f"the restored history is not whole: {problem}",
+                    hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
+                )
+            _finish(repository, manifest, ledger, work, mode)
         cancel.check()
         _take_place(work, destination)
     except OSError as error:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
+from typing import TypeVar
 
 from snapshotter.bundle import PackCheck
 from snapshotter.cancel import Cancel
@@ -26,6 +27,7 @@ MIN_SEGMENT = 64 * 1024
 MAX_SEGMENT = 5 * 1024**3  # S3's largest single PUT
 MAX_SEGMENTS = 10_000  # four digits: `cat history.bundle.*` must list them in order
 CONTENT_TYPE = "application/octet-stream"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class SegmentWriter:
             self._ship(only=not self._pending)
         self._hasher.submit(lambda: None).result()
         checksum = self._check.finish()
-        artifacts = [self._result(future) for future in self._pending]
+        artifacts = [_awaited(future, self._cancel) for future in self._pending]
         self._uploads.shutdown()
         self._hasher.shutdown()
         digest = artifacts[0].sha256 if len(artifacts) == 1 else self._bundle_hash.hexdigest()
@@ -142,12 +144,6 @@ class SegmentWriter:
         self._free.put(buffer)
         return artifact
 
-    def _result(self, future: Future[Artifact]) -> Artifact:
-        while not future.done():
-            self._cancel.check()
-            wait([future], timeout=0.25)
-        return future.result()
-
 
 class SegmentReader:
     """The bytes of one stored bundle in order, each segment checked against its manifest before use.
@@ -178,8 +174,7 @@ class SegmentReader:
                     if len(pending) > self._ahead:
                         break
                 while pending:
-                    self._cancel.check()
-                    data = pending.pop(0).result()
+                    data = _awaited(pending.pop(0), self._cancel)
                     if len(self._segments) > 1:
                         whole.update(data)
                     yield memoryview(data)
@@ -198,6 +193,15 @@ class SegmentReader:
         if stop.is_set():
             return b""
         return checked_get(self._store, segment)
+
+
+def _awaited(future: Future[T], cancel: Cancel) -> T:
+    """A future's result, or the cancellation's error while a dead network keeps it from coming."""
+    while not future.done():
+        cancel.check()
+        wait([future], timeout=0.25)
+    cancel.check()
+    return future.result()
 
 
 def checked_get(store: Store, artifact: Artifact) -> bytes:

@@ -399,4 +399,4 @@ def _settle(path: Path) -> None:
 
 
 def _first_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text)[:300]
+    return re.sub(r"\s+", " ", text.strip().partition("\n")[0])[:300]

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,13 +78,16 @@ def verify(
 
 def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[RunKey]:
     """Every snapshot of the repo whose chain or refs rest on a damaged run."""
-    bad = {str(key.run_id) for key in damaged}
+    suspects = set(damaged)
+    bad = {str(key.run_id) for key in suspects}
     runs = catalog.snapshots(repo) if bad else []
     found = []
     for run in runs:
         try:
             manifest = catalog.manifest(run.key, listed=True).manifest
         except SnapshotterError:
+            if run.key in suspects:
+                found.append(run.key)
             continue
         rests_on = {manifest.run_id, *manifest.chain, manifest.refs.artifact.split("/")[-2]}
         if bad & rests_on:
@@ -123,7 +127,9 @@ class _Verification:
                 chains.setdefault((verdict.sealed.manifest.chain[0],), []).append(verdict)
         for sharing in chains.values():
             self._replay(sharing)
-        for verdict in verdicts:
+        for verdict in verdicts:  # a child may tell of damage that the run itself does not show
+            own = self._damage.get(verdict.run, [])
+            verdict.problems = list(dict.fromkeys([*verdict.problems, *own]))
             if not verdict.ok:
                 verdict.damaged_runs = sorted(
                     {verdict.run, *(key for key, found in self._damage.items() if found)}
@@ -154,21 +160,29 @@ class _Verification:
         return verdict
 
     def _parents(self, sealed: Sealed) -> list[str]:
-        """The hash chain from this manifest back to the base of its chain: each names its parent's digest."""
-        problems = []
+        """The hash chain from this manifest back to the base of its chain: each names its parent's digest.
+
+        The base's own parent is no part of the chain and may have expired: where it is being verified
+        too, a difference is its problem, not this snapshot's.
+        """
+        problems: list[str] = []
         manifest = sealed.manifest
         oldest = manifest.chain_keys[0] if manifest.chain else manifest.key
+        chosen = {run.key for run in self._chosen}
         while manifest.parent is not None:
             key = RunKey(self._repo, layout.RunId(manifest.parent.run_id))
-            if manifest.key <= oldest and key not in self._folders:
-                break  # beyond the base, a parent may have expired
+            if manifest.key <= oldest:
+                before = self._manifest(key) if key in chosen else ""
+                if isinstance(before, Sealed) and before.sha256 != manifest.parent.manifest_sha256:
+                    self._note(key, _not_the_parent(key, manifest))
+                break
             before = self._manifest(key)
             if isinstance(before, str):
                 self._note(key, before)
                 problems.append(before)
                 break
             if before.sha256 != manifest.parent.manifest_sha256:
-                problem = f"{key.key(layout.MANIFEST)}: is not the manifest that {manifest.run_id} was built on (SHA-256 differs)"
+                problem = _not_the_parent(key, manifest)
                 self._note(key, problem)
                 problems.append(problem)
                 break
@@ -237,9 +251,14 @@ class _Verification:
     def _replay(self, sharing: list[Verdict]) -> None:
         """Replay one chain, link by link, and judge at each link the snapshots that end there."""
         self._observer.stage(f"replaying {self._repo} from {sharing[0].run.run_id}")
-        with tempfile.TemporaryDirectory(
-            prefix="snapshotter-verify-", dir=self._options.temp, ignore_cleanup_errors=True
-        ) as temp:
+        with ExitStack() as scope:
+            temp = scope.enter_context(
+                tempfile.TemporaryDirectory(
+                    prefix="snapshotter-verify-", dir=self._options.temp, ignore_cleanup_errors=True
+                )
+            )
+            # A cancellation clears up by itself: this thread may be held by a dead store.
+            scope.enter_context(self._cancel.ending(lambda: shutil.rmtree(temp, ignore_errors=True)))
             last = max(sharing, key=lambda verdict: len(_chain(verdict)))
             repository = Repository.create(
                 Path(temp) / "replay.git", _manifest(last).object_format, self._cancel
@@ -393,6 +412,10 @@ class _Verification:
         if not isinstance(error, Unavailable) or error.code in _NOT_FINDINGS:
             raise error
         return error.message if where in error.message else f"{where}: {error.message}"
+
+
+def _not_the_parent(key: RunKey, child: Manifest) -> str:
+    return f"{key.key(layout.MANIFEST)}: is not the manifest that {child.run_id} was built on (SHA-256 differs)"
 
 
 def _manifest(verdict: Verdict) -> Manifest:

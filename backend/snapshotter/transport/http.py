@@ -185,10 +185,15 @@ class HttpWire:
     ) -> urllib3.BaseHTTPResponse:
         timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.idle_seconds)
         fixed = {"User-Agent": f"git/2 {AGENT.decode()}", "Git-Protocol": "version=2"}
-        return self._pool.manager(url).request(
-            method, url, headers=fixed | headers | self._authorization(url), body=body, timeout=timeout,
-            preload_content=False, redirect=False, retries=False,
-        )  # fmt: skip
+        carried = fixed | headers | self._authorization(url)
+
+        def ask() -> urllib3.BaseHTTPResponse:
+            return self._pool.manager(url).request(
+                method, url, headers=carried, body=body, timeout=timeout,
+                preload_content=False, redirect=False, retries=False,
+            )  # fmt: skip
+
+        return self._cancel.leaving(ask, lambda late: late.close())
 
     def _authorization(self, url: str) -> dict[str, str]:
         """The credential's header, for the origin's own scheme, host and port only."""

@@ -16,7 +16,7 @@ def server_error(text: bytes) -> SnapshotterError:
     The texts are git's own (upload-pack.c, list-objects-filter-options.c); a server with other
     words gets the general error, which loses nothing but the retry.
     """
-    said = printable(decode_name(text.strip()))[:300]
+    said = printable(decode_name(text.strip(b"\0 \r\n")))[:300]
     lowered = said.lower()
     if "not our ref" in lowered or "unadvertised object" in lowered:
         return WantVanished(

@@ -55,7 +55,8 @@ class StreamWire:
     def open(self) -> PktReader:
         """See Wire."""
         self.close()
-        self._channel = channel = self._dial(self._limits)
+        channel = self._cancel.leaving(lambda: self._dial(self._limits), lambda late: late.end())
+        self._channel = channel
         self._scope.callback(channel.end)
         self._scope.enter_context(self._cancel.ending(channel.end))
         self._reader = PktReader(channel.read_into)
@@ -137,11 +138,13 @@ class ProcessChannel:
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it."""
+        if error.code not in ("not-git", "stream-cut", "unavailable"):
+            return error
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(0.5)
         self._listener.join(0.5)
         said = printable(redact(decode_name(self._said.strip())))[-600:]
-        if error.code not in ("not-git", "stream-cut", "unavailable") or not said:
+        if not said:
             return error
         return _of_child(error, said)
 

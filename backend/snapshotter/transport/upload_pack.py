@@ -51,12 +51,14 @@ class UploadPack:
         self._limits = limits
         self._cancel = cancel
         self._server: v2.Server | v0.Server | None = None
-        self._listed = self._fetched = False  # v0 gives one listing, and over a stateful wire one pack
+        self._listed = self._fetched = False  # what the conversation was used for
 
     def ls_refs(self) -> RefsLedger:
         """See Transport."""
         try:
-            server = self._connected(stale=self._listed)
+            # A stateful server answers from what it read of the refs before, as v0 does from its first words.
+            one_view = isinstance(self._server, v0.Server) or not self._wire.stateless
+            server = self._connected(stale=one_view and (self._listed or self._fetched))
             self._listed = True
             if isinstance(server, v0.Server):
                 return server.ledger
@@ -68,7 +70,8 @@ class UploadPack:
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         """See Transport."""
         try:
-            server = self._connected(stale=self._fetched and not self._wire.stateless)
+            one_pack = isinstance(self._server, v0.Server) and not self._wire.stateless
+            server = self._connected(stale=one_pack and self._fetched)
             self._fetched = True
             if request.filter and not server.filters:
                 raise FilterRefused(
@@ -94,9 +97,9 @@ class UploadPack:
         self._wire.close()
 
     def _connected(self, *, stale: bool) -> v2.Server | v0.Server:
-        """The server of an open conversation; a used-up v0 one starts anew."""
+        """The server of an open conversation; a stale one starts anew."""
         self._cancel.check()
-        if self._server is None or (stale and isinstance(self._server, v0.Server)):
+        if self._server is None or stale:
             reader = self._wire.open()
             self._listed = self._fetched = False
             self._server = _advertisement(reader, self._limits, self._cancel)

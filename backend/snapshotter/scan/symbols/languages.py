@@ -1,0 +1,109 @@
+"""The languages that are analysed, as data: scc's name, the grammar, and how the language writes things."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """One tree-sitter grammar and what the tree does not tell about its language.
+
+    `tags` are the packages whose own tag queries are used, `queries` the files beside this code that follow
+    them. `comment` starts a line comment, `separator` joins qualified names. `docstring`: documentation is
+    the first string of the body. `nests`: a function may declare functions and classes worth listing.
+    """
+
+    package: str
+    language: str = "language"
+    tags: tuple[str, ...] = ()
+    queries: tuple[str, ...] = ()
+    comment: bytes = b"//"
+    separator: str = "."
+    docstring: bool = False
+    nests: bool = True
+
+
+_JS: Final = "tree_sitter_javascript"
+_TS: Final = "tree_sitter_typescript"
+_C: Final = "tree_sitter_c"
+_CPP: Final = "tree_sitter_cpp"
+
+_GRAMMARS: Final[dict[str, Grammar]] = {
+    "python": Grammar(
+        "tree_sitter_python", tags=("tree_sitter_python",), queries=("python",), comment=b"#", docstring=True
+    ),
+    "javascript": Grammar(_JS, tags=(_JS,), queries=("javascript", "ecmascript")),
+    "typescript": Grammar(_TS, "language_typescript", tags=(_JS, _TS), queries=("javascript", "typescript")),
+    "tsx": Grammar(_TS, "language_tsx", tags=(_JS, _TS), queries=("javascript", "typescript")),
+    "go": Grammar("tree_sitter_go", tags=("tree_sitter_go",), queries=("go",), nests=False),
+    "rust": Grammar("tree_sitter_rust", tags=("tree_sitter_rust",), queries=("rust",), separator="::"),
+    "java": Grammar("tree_sitter_java", tags=("tree_sitter_java",), queries=("java",)),
+    "c": Grammar(_C, tags=(_C,), queries=("c",), nests=False),
+    "cpp": Grammar(_CPP, tags=(_CPP,), queries=("c", "cpp"), separator="::", nests=False),
+    "csharp": Grammar("tree_sitter_c_sharp", queries=("csharp",)),
+    "ruby": Grammar(
+        "tree_sitter_ruby", tags=("tree_sitter_ruby",), queries=("ruby",), comment=b"#", separator="::"
+    ),
+    "php": Grammar(
+        "tree_sitter_php", "language_php", tags=("tree_sitter_php",), queries=("php",), separator="\\"
+    ),
+    "bash": Grammar("tree_sitter_bash", queries=("bash",), comment=b"#", nests=False),
+    "kotlin": Grammar("tree_sitter_kotlin", queries=("kotlin",)),
+    "swift": Grammar("tree_sitter_swift", tags=("tree_sitter_swift",), queries=("swift",)),
+    "scala": Grammar("tree_sitter_scala", tags=("tree_sitter_scala",), queries=("scala",)),
+}
+
+# scc's name of a language, and the grammar that reads it; TSX is ours, see `refine`
+LANGUAGES: Final[dict[str, str]] = {
+    "Python": "python",
+    "JavaScript": "javascript",
+    "JSX": "javascript",
+    "TypeScript": "typescript",
+    "TypeScript Typings": "typescript",
+    "TSX": "tsx",
+    "Go": "go",
+    "Rust": "rust",
+    "Java": "java",
+    "C": "c",
+    "C Header": "c",
+    "C++": "cpp",
+    "C++ Header": "cpp",
+    "C#": "csharp",
+    "Ruby": "ruby",
+    "Rakefile": "ruby",
+    "Gemfile": "ruby",
+    "PHP": "php",
+    "BASH": "bash",
+    "Shell": "bash",
+    "Kotlin": "kotlin",
+    "Swift": "swift",
+    "Scala": "scala",
+}
+
+# `.h` is C or C++, and only the text tells: a line that begins so is not C
+_CPLUSPLUS: Final = re.compile(rb"^[ \t]*(?:class|namespace|template|using|public:|private:)\b", re.M)
+
+
+def refine(language: str, path: str) -> str:
+    """scc's language of a path, more exact where the grammars need it: a `.tsx` file is TSX."""
+    return "TSX" if language == "TypeScript" and path.lower().endswith(".tsx") else language
+
+
+def grammar_for(language: str, blob: bytes) -> str | None:
+    """The name of the grammar that reads a blob of this language; None where none does."""
+    if language == "C Header" and _CPLUSPLUS.search(blob):
+        return "cpp"
+    return LANGUAGES.get(language)
+
+
+def grammar(name: str) -> Grammar:
+    """The grammar of this name, as `grammar_for` gave it."""
+    return _GRAMMARS[name]
+
+
+def grammars() -> tuple[str, ...]:
+    """The names of all grammars."""
+    return tuple(_GRAMMARS)

@@ -1,0 +1,47 @@
+"""What an analysis returns: the columns of the `symbols` and `imports` tables, less path and blob."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Symbol(NamedTuple):
+    """One named thing that a file declares. Lines count from 1; `end_line` is included."""
+
+    kind: str
+    name: str
+    qualified_name: str
+    line: int
+    end_line: int
+    signature: str
+    doc: str
+
+
+class Import(NamedTuple):
+    """One module that a file asks for.
+
+    `module` is as written, without quotes (a C system header keeps its angle brackets). `names` are what the
+    statement selects from it, by their own names, not their aliases; `*` is everything, `default` a default
+    export; empty when the statement takes the module itself.
+    """
+
+    module: str
+    names: tuple[str, ...]
+    line: int
+
+
+class Analysis(NamedTuple):
+    """The symbols and imports of one blob, in the order of the file.
+
+    `error` is None when the whole blob was read; otherwise it says what was not, and the rows are those
+    of the rest.
+    """
+
+    symbols: tuple[Symbol, ...] = ()
+    imports: tuple[Import, ...] = ()
+    error: str | None = None
+
+    @property
+    def parsed(self) -> bool:
+        """Whether the whole blob was read without an error."""
+        return self.error is None

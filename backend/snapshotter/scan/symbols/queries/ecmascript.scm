@@ -1,0 +1,3 @@
+; what only the JavaScript grammar has
+
+(field_definition property: (_) @name) @definition.field

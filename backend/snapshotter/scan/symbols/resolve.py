@@ -1,0 +1,221 @@
+"""Which file of the same tree an import means, where the path alone can tell.
+
+A whole-tree step: it needs every path and no contents. It answers only what is certain by the language's own
+rules or by being the one file that fits; anything else, and everything outside the repository, is None.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from snapshotter.scan.symbols.languages import LANGUAGES
+from snapshotter.scan.symbols.model import Import
+
+_SCRIPTS: Final = (".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs", ".json")
+_COMPILED: Final = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
+_SOURCE_ROOTS: Final = ("", "src", "lib", "include", "python")
+_SHELL_PREFIX: Final = re.compile(r"^(?:\$\(.*\)|\$\{?\w+[^/]*)/")
+_MAX_UP: Final = 64  # folders looked through upwards
+
+
+class Tree:
+    """The paths of one tree, indexed for resolution.
+
+    `go_modules` maps a folder ("" for the root) to the module path that its go.mod declares; without it no Go
+    import is resolved.
+    """
+
+    def __init__(self, paths: Iterable[str], go_modules: Mapping[str, str] | None = None) -> None:
+        self.files = frozenset(paths)
+        self.folders = {posixpath.dirname(path) for path in self.files}
+        self.go_modules = sorted((go_modules or {}).items(), key=lambda item: -len(item[1]))
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for path in self.files:
+            self._by_name[posixpath.basename(path)].append(path)
+
+    def resolve(self, path: str, language: str, item: Import) -> str | None:
+        """The file that `item`, written in the file at `path`, means; for Go the package's folder."""
+        rule = _RULES.get(LANGUAGES.get(language, ""))
+        return rule(self, path, item) if rule else None
+
+    def first(self, candidates: Iterable[str | None]) -> str | None:
+        """The first candidate that is a file of the tree."""
+        return next((path for path in candidates if path in self.files), None)
+
+    def only(self, suffix: str) -> str | None:
+        """The one file whose path ends with these whole segments, if there is exactly one."""
+        found = [
+            path
+            for path in self._by_name.get(posixpath.basename(suffix), ())
+            if path == suffix or path.endswith("/" + suffix)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def upwards(self, path: str) -> Iterable[str]:
+        """The folders from a file's own up to the root, "" last."""
+        folder = posixpath.dirname(path)
+        for _ in range(_MAX_UP):
+            yield folder
+            if not folder:
+                return
+            folder = posixpath.dirname(folder)
+
+
+def resolve(
+    imports: Iterable[tuple[str, str, Import]],
+    paths: Iterable[str],
+    go_modules: Mapping[str, str] | None = None,
+) -> list[str | None]:
+    """The resolved path of each (path, language, import), in the same order. See `Tree.resolve`."""
+    tree = Tree(paths, go_modules)
+    return [tree.resolve(path, language, item) for path, language, item in imports]
+
+
+def _join(folder: str, *parts: str) -> str | None:
+    """A path inside the tree; None for one that leaves it."""
+    path = posixpath.normpath(posixpath.join(folder, *parts))
+    return None if path.startswith(("../", "/")) or path == ".." else path
+
+
+def _python(tree: Tree, path: str, item: Import) -> str | None:
+    dots = len(item.module) - len(item.module.lstrip("."))
+    parts = [part for part in item.module[dots:].split(".") if part]
+    if dots:
+        folder = posixpath.dirname(path)
+        for _ in range(min(dots - 1, _MAX_UP)):
+            folder = posixpath.dirname(folder)
+        return _python_module(tree, folder, parts, item.names)
+    for folder in tree.upwards(path):
+        if posixpath.join(folder, "__init__.py") in tree.files:
+            continue  # inside a package, an absolute import does not look here
+        for root in _SOURCE_ROOTS:
+            if found := _python_module(tree, posixpath.join(folder, root), parts, item.names):
+                return found
+    return None
+
+
+def _python_module(tree: Tree, folder: str, parts: list[str], names: tuple[str, ...]) -> str | None:
+    """A module below a folder; a package from which a submodule is taken means that submodule."""
+    base = posixpath.join(folder, *parts)
+    submodules = (f"{base}/{name}.py" if base else f"{name}.py" for name in names)
+    if base in tree.folders and (found := tree.first(submodules)):
+        return found
+    return tree.first((f"{base}.py" if parts else None, posixpath.join(base, "__init__.py"), f"{base}.pyi"))
+
+
+def _script(tree: Tree, path: str, item: Import) -> str | None:
+    if not item.module.startswith("."):
+        return None
+    base = _join(posixpath.dirname(path), item.module)
+    if base is None:
+        return None
+    stem, suffix = posixpath.splitext(base)
+    compiled = [stem + other for other in _COMPILED.get(suffix, ())]
+    whole = [base + other for other in ("", *_SCRIPTS)]
+    return tree.first([*whole[:1], *compiled, *whole[1:], *(f"{base}/index{other}" for other in _SCRIPTS)])
+
+
+def _go(tree: Tree, _path: str, item: Import) -> str | None:
+    for folder, module in tree.go_modules:
+        if item.module == module or item.module.startswith(module + "/"):
+            package = _join(folder, item.module[len(module) :].strip("/"))
+            package = "" if package == "." else package
+            return package if package in tree.folders else None
+    return None
+
+
+def _rust(tree: Tree, path: str, item: Import) -> str | None:
+    parts = item.module.split("::")
+    folder, stem = posixpath.dirname(path), posixpath.splitext(posixpath.basename(path))[0]
+    own = folder if stem in ("mod", "lib", "main") else posixpath.join(folder, stem)
+    if parts[0] == "crate":
+        roots = (up for up in tree.upwards(path) if tree.first((f"{up}/lib.rs", f"{up}/main.rs")))
+        start = next(iter(roots), None)
+        parts = parts[1:]
+    else:
+        start = own
+        while parts and parts[0] in ("self", "super"):
+            start = posixpath.dirname(start) if parts[0] == "super" else start
+            parts = parts[1:]
+        if len(parts) == len(item.module.split("::")) and len(parts) > 1:
+            return None  # another crate
+    if start is None:
+        return None
+    for count in range(len(parts), 0, -1):  # the tail may be an item, not a module
+        base = posixpath.join(start, *parts[:count])
+        if found := tree.first((f"{base}.rs", f"{base}/mod.rs")):
+            return found
+    return None
+
+
+def _include(tree: Tree, path: str, item: Import) -> str | None:
+    system = item.module.startswith("<")
+    name = item.module.strip("<>")
+    if not system and (beside := _join(posixpath.dirname(path), name)) in tree.files:
+        return beside
+    roots = (_join(up, root, name) for up in tree.upwards(path) for root in _SOURCE_ROOTS)
+    if found := tree.first(roots):
+        return found
+    return tree.only(name) if "/" in name or not system else None
+
+
+def _dotted(suffix: str) -> Callable[[Tree, str, Import], str | None]:
+    """Languages whose packages are folders by convention; the tail may be a member of the class."""
+
+    def rule(tree: Tree, _path: str, item: Import) -> str | None:
+        parts = item.module.split(".")
+        if item.names and item.names[0] != "*":
+            parts.append(item.names[0])
+        for count in range(len(parts), max(len(parts) - 3, 1), -1):
+            if found := tree.only("/".join(parts[:count]) + suffix):
+                return found
+        return None
+
+    return rule
+
+
+def _ruby(tree: Tree, path: str, item: Import) -> str | None:
+    name = item.module.removesuffix(".rb") + ".rb"
+    near = (_join(posixpath.dirname(path), name),)
+    roots = (_join(up, root, name) for up in tree.upwards(path) for root in _SOURCE_ROOTS)
+    return tree.first((*near, *roots))
+
+
+def _php(tree: Tree, path: str, item: Import) -> str | None:
+    if item.module.endswith((".php", ".inc")):
+        name = item.module.lstrip("/")
+        return tree.first((_join(posixpath.dirname(path), name), _join("", name)))
+    parts = [part for part in item.module.split("\\") if part]
+    if item.names:
+        parts.append(item.names[0])
+    for start in range(max(len(parts) - 1, 0)):  # PSR-4: a prefix of the namespace may be a folder's name
+        if found := tree.only("/".join(parts[start:]) + ".php"):
+            return found
+    return None
+
+
+def _shell(tree: Tree, path: str, item: Import) -> str | None:
+    name = _SHELL_PREFIX.sub("", item.module)
+    return tree.first((_join(posixpath.dirname(path), name), _join("", name)))
+
+
+_RULES: Final[Mapping[str, Callable[[Tree, str, Import], str | None]]] = {
+    "python": _python,
+    "javascript": _script,
+    "typescript": _script,
+    "tsx": _script,
+    "go": _go,
+    "rust": _rust,
+    "java": _dotted(".java"),
+    "kotlin": _dotted(".kt"),
+    "scala": _dotted(".scala"),
+    "c": _include,
+    "cpp": _include,
+    "ruby": _ruby,
+    "php": _php,
+    "bash": _shell,
+}

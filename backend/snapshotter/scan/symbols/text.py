@@ -1,0 +1,109 @@
+"""Signatures and documentation, read from the source around a declaration."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_NAME: Final = 256  # characters; the names of people's code are shorter
+MAX_TEXT: Final = 240  # characters of a signature or of a line of documentation
+_READ: Final = 1024  # bytes of source read for either
+_LINES: Final = 64  # lines of comment walked upwards
+
+_SPACE: Final = re.compile(r"\s+")
+_REMARK: Final = re.compile(r"\s(?:#|//)\s[^\n]*")
+_PADDING: Final = re.compile(r"(?<=[(\[]) |,? (?=[)\]])")
+_ATTRIBUTES: Final = re.compile(
+    r"(?:@(?!interface\b)[\w.:]+(?:\([^()]*\))?\s+|\[\[[^\]]*\]\]\s*|#?\[[^\[\]]*\]\s*)+"
+)
+_BRACKETS: Final = re.compile(rb"[()\[\]{}<>\n;]")
+_MARKERS: Final = re.compile(rb"^[\s/*#!]+|[\s*/]+$")
+_TAGS: Final = re.compile(rb"</?\w+[^<>]*>")
+_WORD: Final = re.compile(rb"[^\W_]")
+_DOCSTRING: Final = re.compile(rb'\s*(?:#[^\n]*\n\s*)*[rRuU]?("""|\'\'\'|"|\')')
+_ATTRIBUTE_LINE: Final = re.compile(rb"@[\w.:]+(?:\(.*\))?$|#\[|\[.*\]$")
+
+
+def decode(raw: bytes) -> str:
+    """Source as text: UTF-8, with bytes that are not as ``\\xNN``."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def name_of(raw: bytes) -> str:
+    """A name on one line, cut to MAX_NAME characters."""
+    text = decode(raw[: 4 * MAX_NAME])
+    return (_SPACE.sub(" ", text) if not text.isidentifier() else text)[:MAX_NAME]
+
+
+def signature(blob: bytes, start: int, body: int | None, end: int, name: str, callable_: bool) -> str:
+    """The declaration as written up to its body, on one line, without leading attributes and remarks."""
+    stop = body if body is not None else _header_end(blob, start, end, callable_)
+    text = _REMARK.sub("", decode(blob[start : min(stop, start + _READ)]))
+    text = _PADDING.sub("", _SPACE.sub(" ", text)).strip()
+    text = _ATTRIBUTES.sub("", text, count=1) if text[:1] in "@#[" else text
+    text = text.rstrip(" {:=;,").removesuffix("=>").rstrip()[:MAX_TEXT]
+    return text if name in text or body is None else f"{text} … {name}"
+
+
+def _header_end(blob: bytes, start: int, end: int, callable_: bool) -> int:
+    """Where a declaration without a body field ends: at its first line's end, brackets aside."""
+    depth = 0
+    limit = min(end, start + _READ)
+    for bracket in _BRACKETS.finditer(blob, start, limit):
+        char = bracket.group()
+        if char in b"([":
+            depth += 1
+        elif char in b")]":
+            depth -= 1
+        elif depth <= 0 and (char in b"{;" or (char == b"\n" and not callable_)):
+            return bracket.start()
+    return limit
+
+
+def comment_above(blob: bytes, start: int, marker: bytes) -> str:
+    """The first line that says something in the comment directly above a declaration, or nothing."""
+    end = blob.rfind(b"\n", 0, start)
+    first = b""
+    for _ in range(_LINES):
+        if end <= 0:
+            break
+        begin = blob.rfind(b"\n", max(0, end - _READ), end) + 1
+        line = blob[begin:end].strip()
+        if line.endswith(b"*/") and not first:
+            return _block_comment(blob, begin, end)
+        if line.startswith(marker) and not line.startswith(b"#["):
+            first = _spoken(line) or first
+        elif first or not _ATTRIBUTE_LINE.match(line):
+            break
+        end = begin - 1
+    return _clean(first)
+
+
+def _block_comment(blob: bytes, begin: int, end: int) -> str:
+    """The first line that says something in the block comment that ends here."""
+    opening = blob.rfind(b"/*", max(0, end - 8 * _READ), end)
+    if opening < 0 or blob[blob.rfind(b"\n", 0, opening) + 1 : opening].strip():
+        return ""
+    for line in blob[opening : min(end, opening + _READ)].split(b"\n"):
+        if spoken := _spoken(line):
+            return _clean(spoken)
+    return ""
+
+
+def docstring(blob: bytes, body: int) -> str:
+    """The first line of the string that opens a body, or nothing."""
+    opening = _DOCSTRING.match(blob, body, body + _READ)
+    if not opening:
+        return ""
+    text = blob[opening.end() : opening.end() + _READ].split(opening.group(1), 1)[0].lstrip()
+    return _clean(text.split(b"\n", 1)[0])
+
+
+def _spoken(line: bytes) -> bytes:
+    """A comment line without its markers and markup; empty when it has no word."""
+    text = _TAGS.sub(b"", _MARKERS.sub(b"", line)).strip()
+    return text if _WORD.search(text) else b""
+
+
+def _clean(text: bytes) -> str:
+    return _SPACE.sub(" ", decode(text.strip()))[:MAX_TEXT]

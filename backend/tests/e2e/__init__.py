@@ -1,0 +1,1 @@
+"""Whole flows: real git origins, real stores, real processes."""

@@ -1,0 +1,275 @@
+"""Whatever happens to a stored object, `verify` finds it, names it, says what rests on it, and the next
+snapshot does not build on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from snapshotter import layout, snapshot
+from snapshotter.errors import Finding, SnapshotterError
+from snapshotter.manifest import Sealed, seal
+from snapshotter.verify import Options
+from tests.e2e.repo import Lab, Origin, cli_env, command
+
+SMALL = snapshot.Options(segment_bytes=64 * 1024)
+
+
+@dataclass
+class Stored:
+    """A repo with base (several segments), two increments (the second with several segments), unchanged."""
+
+    lab: Lab
+    origin: Origin
+    taken: list[Sealed]
+
+    @property
+    def repo(self) -> str:
+        return self.taken[0].manifest.repo
+
+    def copy(self, where: Path) -> Stored:
+        copytree(self.lab.root, where)
+        return replace(self, lab=Lab(where, now=self.lab.now))
+
+    def resting_on(self, key: str) -> list[str]:
+        """The run ids whose restore needs the object, or whose record it is."""
+        run_id = key.split("/")[-2]
+        return [
+            sealed.manifest.run_id
+            for sealed in self.taken
+            if run_id in {sealed.manifest.run_id, *sealed.manifest.chain, sealed.manifest.refs.artifact.split("/")[-2]}
+        ]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    folder = tmp_path_factory.mktemp("damage")
+    origin = Origin(folder / "x.git")
+    noise = iter(range(100))
+
+    def big(kib: int) -> dict[str | bytes, bytes]:
+        return {f"big{next(noise)}": Path("/dev/urandom").open("rb").read(kib * 1024)}
+
+    lab = Lab(folder / "store")
+    origin.commit(files=big(300))
+    taken = [lab.take(origin, SMALL)]
+    origin.commit()
+    origin.git("tag", "-a", "-m", "one", "v1", "main")
+    taken.append(lab.take(origin, SMALL))
+    origin.commit(files=big(100))
+    taken.append(lab.take(origin, SMALL))
+    taken.append(lab.take(origin, SMALL))
+    assert [sealed.manifest.kind for sealed in taken] == ["base", "increment", "increment", "unchanged"]
+    assert len(taken[0].manifest.history.segments) > 3  # type: ignore[union-attr]
+    assert len(taken[2].manifest.history.segments) > 1  # type: ignore[union-attr]
+    return Stored(lab, origin, taken)
+
+
+def objects(stored: Stored) -> list[str]:
+    return [entry.key for entry in stored.lab.store.list("")]
+
+
+def flip(path: Path, at: float = 0.5) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(at * (len(data) - 1))] ^= 0x01
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+HARMS: dict[str, Callable[[Path], None]] = {
+    "flip the first": lambda path: flip(path, 0),
+    "flip the middle": flip,
+    "flip the last": lambda path: flip(path, 1),
+    "truncate": truncate,
+    "empty": lambda path: path.write_bytes(b"") and None,
+    "grow": lambda path: path.write_bytes(path.read_bytes() + b"\n") and None,
+    "remove": Path.unlink,
+}
+
+
+def damages(stored: Stored) -> Iterator[tuple[str, str]]:
+    """Every harm to every object, but one: a run without its manifest is no snapshot, so only a child misses it."""
+    newest = stored.taken[-1].manifest.key.key(layout.MANIFEST)
+    for key in objects(stored):
+        yield from ((key, harm) for harm in HARMS if (key, harm) != (newest, "remove"))
+
+
+def test_every_harm_to_every_object_is_found(stored: Stored, tmp_path: Path) -> None:
+    lab = stored.lab
+    for quick in (True, False):
+        for number, (key, harm) in enumerate(damages(stored)):
+            if not quick and number % 3:
+                continue  # a replay costs more; digests are the same code
+            path = lab.file(key)
+            kept = path.read_bytes()
+            HARMS[harm](path)
+            try:
+                verdicts = lab.verify(stored.repo, Options(quick=quick, receipts=False))
+            finally:
+                path.write_bytes(kept)
+            bad = [str(verdict.run.run_id) for verdict in verdicts if not verdict.ok]
+            gone = [key.split("/")[-2]] if (harm, key.rpartition("/")[2]) == ("remove", layout.MANIFEST) else []
+            assert set(bad) >= set(stored.resting_on(key)) - set(gone), (key, harm, quick)
+            said = {problem for verdict in verdicts for problem in verdict.problems}
+            assert any(key in problem or _manifest_of(key) in problem for problem in said), (key, harm, said)
+            others = [other for other in objects(stored) if other != key and any(other in p for p in said)]
+            assert others == [], (key, harm, said)
+    lab.assert_whole(stored.repo)
+
+
+def _manifest_of(key: str) -> str:
+    """How a problem names a manifest that does not read."""
+    folder, _, name = key.rpartition("/")
+    return f"the manifest of {folder} " if name == layout.MANIFEST else key
+
+
+def run(stored: Stored, *argv: str) -> tuple[int, dict[str, Any], str]:
+    done = subprocess.run(
+        command(*argv, "--json", "--store", stored.lab.root), capture_output=True, text=True, env=cli_env(), check=False
+    )
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("harm", ["flip the middle", "remove"])
+@pytest.mark.parametrize("place", [(0, "history.bundle.0002"), (1, "refs.txt"), (0, "manifest.json"), (3, "manifest.json")])
+def test_a_failed_verification_says_so_and_the_next_snapshot_is_a_base(
+    stored: Stored, tmp_path: Path, place: tuple[int, str], harm: str
+) -> None:
+    if place == (3, "manifest.json") and harm == "remove":
+        pytest.skip("a run without its manifest is not a snapshot, and nothing rests on the newest")
+    copy = stored.copy(tmp_path / "store")
+    which, name = place
+    key = copy.taken[which].manifest.key.key(name)
+    HARMS[harm](copy.lab.file(key))
+    code, document, stderr = run(copy, "verify", copy.repo)
+    assert code == 1
+    assert document["ok"] is False
+    assert document["error"]["code"] == "damaged"
+    assert "hint: " in stderr
+    assert "affected" in document
+    gone = {copy.taken[which].manifest.run_id} if (name, harm) == (layout.MANIFEST, "remove") else set()
+    expected = {f"{copy.repo}@{run_id}" for run_id in copy.resting_on(key) if run_id not in gone}
+    assert set(document["affected"]) == expected
+    for row in document["snapshots"]:
+        receipt = json.loads(copy.lab.file(row["receipt"]).read_bytes())
+        assert receipt["ok"] is row["ok"]
+        assert receipt["problems"] == row["problems"]
+    # The next snapshot of the same, unchanged origin does not build on it, and is whole.
+    following = copy.lab.take(copy.origin, SMALL)
+    assert following.manifest.kind == "base"
+    assert copy.lab.restored(following, tmp_path / "r.git") == copy.origin.state
+    (verdict,) = [v for v in copy.lab.verify(copy.repo) if v.run == following.manifest.key]
+    assert verdict.ok, verdict.problems
+    # And the one after that builds on the good one.
+    assert copy.lab.take(copy.origin, SMALL).manifest.kind == "unchanged"
+
+
+def test_text_output_names_the_object_and_the_affected_snapshots(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    key = copy.taken[1].manifest.key.key("history.bundle")
+    flip(copy.lab.file(key))
+    done = subprocess.run(
+        command("verify", copy.repo, "--store", copy.lab.root), capture_output=True, text=True, env=cli_env(), check=False
+    )
+    assert done.returncode == 1
+    assert f"{key}: its bytes are not what was written (SHA-256 differs)" in done.stdout
+    affected = done.stdout.partition("affected snapshots:")[2]
+    assert [sealed.manifest.run_id in affected for sealed in copy.taken] == [False, True, True, True]
+    assert done.stdout.count("ok  ") == 1
+    assert "3 of 4 snapshots are damaged" in done.stderr
+
+
+def test_a_manifest_replaced_by_another_runs_is_found(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    newest, other = (copy.taken[n].manifest.key.key(layout.MANIFEST) for n in (3, 0))
+    copy.lab.file(newest).write_bytes(copy.lab.file(other).read_bytes())
+    code, document, _ = run(copy, "verify", copy.repo)
+    assert code == 1
+    problems = {row["run_id"]: row["problems"] for row in document["snapshots"]}
+    assert any("it is the record of" in problem for problem in problems[copy.taken[3].manifest.run_id])
+    assert all(problems[sealed.manifest.run_id] == [] for sealed in copy.taken[:3])
+    assert copy.lab.take(copy.origin, SMALL).manifest.kind == "base"
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_forged_manifest_breaks_the_hash_chain(stored: Stored, tmp_path: Path, which: int) -> None:
+    """Whoever edits a manifest and seals it anew is found by the child's record of its digest."""
+    copy = stored.copy(tmp_path / "store")
+    manifest = copy.taken[which].manifest
+    forged = seal(manifest.__class__(**{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}))
+    copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
+    code, document, _ = run(copy, "verify", copy.repo, "--quick")
+    assert code == 1
+    (problem,) = {problem for row in document["snapshots"] for problem in row["problems"]}
+    assert manifest.key.key(layout.MANIFEST) in problem
+    assert "is not the manifest that" in problem
+
+
+def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    assert run(copy, "verify", copy.repo)[0] == 0
+    manifest = copy.taken[-1].manifest
+    forged = seal(manifest.__class__(**{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}))
+    copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
+    code, document, _ = run(copy, "verify", copy.repo, "--quick")
+    assert code == 1
+    assert "verified before" in " ".join(document["snapshots"][-1]["problems"])
+
+
+@pytest.mark.parametrize("harm", ["flip the middle", "truncate", "remove"])
+def test_a_restore_of_a_damaged_chain_leaves_nothing(stored: Stored, tmp_path: Path, harm: str) -> None:
+    lab = stored.lab
+    newest = stored.taken[-1]
+    needed = [key for key in objects(stored) if key.split("/")[-2] in newest.manifest.chain]
+    destination = tmp_path / "out" / "r.git"
+    (tmp_path / "out").mkdir()
+    for key in needed:
+        kept = lab.file(key).read_bytes()
+        HARMS[harm](lab.file(key))
+        try:
+            with pytest.raises(SnapshotterError) as caught:
+                lab.restore(newest, destination)
+        finally:
+            lab.file(key).write_bytes(kept)
+        assert caught.value.exit_code in (Finding.exit_code, 4)
+        assert caught.value.hint
+        assert list((tmp_path / "out").iterdir()) == [], key
+
+
+def test_a_failed_restore_keeps_an_empty_destination(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    flip(copy.lab.file(copy.taken[0].manifest.key.key("history.bundle.0001")))
+    (tmp_path / "out" / "r").mkdir(parents=True)
+    with pytest.raises(SnapshotterError):
+        copy.lab.restore(copy.taken[0], tmp_path / "out" / "r")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["r"]
+
+
+def test_what_only_a_replay_finds(tmp_path: Path) -> None:
+    """Digests in order, the repository not: a blob that the origin lacked when its pack was made."""
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    origin.commit(files={"a": b"a" * 100, "b": b"b" * 100})
+    taken = lab.take(origin)
+    origin.commit(files={"c": b"other"})
+    second = lab.take(origin)
+    base, key = taken.manifest, taken.manifest.key
+    # A forger drops the increment's parent from the chain and seals everything anew: all digests hold.
+    fields = {f: getattr(second.manifest, f) for f in second.manifest.__struct_fields__}
+    forged = seal(type(base)(**fields | {"chain": [second.manifest.run_id]}))
+    lab.file(second.manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
+    assert all(verdict.ok for verdict in lab.verify(key.repo, Options(quick=True, receipts=False)))
+    first, last = lab.verify(key.repo)
+    assert first.ok
+    assert not last.ok
+    assert lab.take(origin, advance=timedelta(hours=1)).manifest.kind == "base"

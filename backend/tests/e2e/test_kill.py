@@ -1,0 +1,260 @@
+"""Processes that are stopped: killed at any point, or asked to end while something stalls."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter import layout
+from snapshotter.origin import parse
+from tests.e2e.repo import Lab, Origin, cli_env, command, state_of
+
+SEGMENT = "64KiB"
+
+
+@contextmanager
+def started(argv: list[str], **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is gone at the end, whatever happens."""
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli_env(**env)
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def kill_at_random(origin: Origin, lab: Lab, rng: random.Random, *flags: str) -> bool:
+    """Run a snapshot and kill it at some moment: of a stage's start, after some of its objects are stored, or
+    at any time; whether that was before its end."""
+    stored = sum(1 for path in lab.root.rglob("*") if path.is_file())
+    stage = rng.choice(("looking for", "streaming", "writing the manifest", "objects", "objects", ""))
+    argv = command("snapshot", origin.path, "--store", lab.root, "--segment-size", SEGMENT, *flags)
+    with started(argv) as process:
+        assert process.stderr
+        if stage == "objects":
+            enough = stored + rng.choice((1, 2, 5))
+            while process.poll() is None and sum(1 for p in lab.root.rglob("*") if p.is_file()) < enough:
+                pass
+        elif stage:
+            for line in process.stderr:
+                if line.decode().startswith(stage):
+                    break
+        time.sleep(rng.random() * (0.3 if not stage else rng.choice((0.0, 0.01, 0.05))))
+        process.kill()
+        return process.wait() == -signal.SIGKILL
+
+
+def kill_many(tmp_path: Path, kills: int, seed: int) -> None:
+    rng = random.Random(seed)
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    repo = parse(str(origin.path)).repo
+    origin.commit(files={f"f{n}": rng.randbytes(400_000) for n in range(10)})
+    in_time = 0
+    for number in range(kills):
+        origin.commit(files={"more": rng.randbytes(rng.choice((100, 900_000)))})
+        flags = ["--full"] if rng.random() < 0.5 else []
+        in_time += kill_at_random(origin, lab, rng, *flags)
+        if lab.catalog.snapshots(repo):
+            lab.assert_whole(repo)
+        if number % 4 == 3:
+            lab.now = datetime.now(UTC)
+            taken = lab.take(origin)
+            assert taken.manifest.kind in ("base", "increment", "unchanged")
+            assert lab.restored(taken, tmp_path / f"r{number}.git") == origin.state
+            shutil.rmtree(tmp_path / f"r{number}.git")
+    aborted = [run for run in lab.catalog.runs(repo) if not run.is_snapshot]
+    assert in_time > kills // 2
+    assert aborted, "no kill struck between the first object and the manifest: the test proves nothing"
+    done = subprocess.run(command("verify", repo, "--store", lab.root), env=cli_env(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_killed_run_is_no_snapshot_and_harms_none(tmp_path: Path) -> None:
+    kill_many(tmp_path, 12, seed=4)
+
+
+@pytest.mark.full
+def test_a_hundred_kills(tmp_path: Path) -> None:
+    kill_many(tmp_path, 120, seed=5)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    origin = Origin(tmp_path_factory.mktemp("served") / "x.git")
+    origin.commit(files={"noise": random.Random(0).randbytes(400_000)})
+    return origin
+
+
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+
+def stop(process: subprocess.Popen[bytes], number: signal.Signals, code: int) -> str:
+    """Send the signal, and expect the end within two seconds with the code; what was said on stderr."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    took = time.monotonic() - begun
+    assert process.returncode == code, err
+    assert took < 2, took
+    assert out == b""
+    assert b"error: " in err
+    assert b"Traceback" not in err
+    return err.decode()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.01)
+
+
+@SIGNALS
+@pytest.mark.parametrize(("where", "at"), [("info/refs", 0), ("#ls-refs", 10), ("#fetch", 0), ("#fetch", 250_000)])
+def test_a_signal_ends_a_snapshot_of_a_stalled_server(
+    served: Origin, tmp_path: Path, where: str, at: int, number: signal.Signals, code: int
+) -> None:
+    lab = Lab(tmp_path / "store")
+    with GitHost(served.path.parent, fault=lambda path: Fault(stall_at=at) if where in path else None) as host:
+        argv = command("snapshot", host.url("x.git"), "--store", lab.root, "--segment-size", SEGMENT)
+        with started(argv) as process:
+            wait_for(lambda: any(where in request.path for request in host.requests))
+            time.sleep(0.3)
+            stop(process, number, code)
+        assert not [entry for entry in lab.store.list("") if entry.key.endswith(layout.MANIFEST)]
+        if at > 1000:
+            assert lab.store.list(""), "the signal came before anything was stored"
+        host.fault = None
+        lab.now = datetime.now(UTC)
+        assert lab.take(host.url("x.git")).manifest.kind == "base"
+
+
+@SIGNALS
+def test_a_signal_ends_a_snapshot_of_a_server_that_never_answers(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"
+        with started(command("snapshot", url, "--store", tmp_path / "store")) as process:
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(4096)
+                stop(process, number, code)
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+@SIGNALS
+def test_a_signal_ends_the_child_of_a_snapshot_too(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    ssh.chmod(0o755)
+    argv = command("snapshot", "ssh://git@127.0.0.1/x.git", "--store", tmp_path / "store")
+    with started(argv, SNAPSHOTTER_SSH_COMMAND=str(ssh)) as process:
+        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+        time.sleep(0.2)
+        stop(process, number, code)
+    child = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
+    wait_for(lambda: not child.exists(), 2)
+
+
+# A `git` that hangs in one command, and a store that hangs at one object: what restore and verify wait for.
+
+HANGING_GIT = """#!/bin/sh
+for word do case $word in {command}) : > {marker}; exec sleep 600;; esac; done
+exec {git} "$@"
+"""
+HANGING_STORE = """
+import sys, time
+from pathlib import Path
+from snapshotter import store
+real = store.Store.get
+def get(self, key, **options):
+    if key.endswith({name!r}):
+        Path({marker!r}).touch()
+        time.sleep(600)
+    return real(self, key, **options)
+store.Store.get = get
+sys.argv = ["snapshotter", *sys.argv[1:]]
+from snapshotter.__main__ import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def stored(served: Origin, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    lab = Lab(tmp_path_factory.mktemp("stored") / "store")
+    lab.take(served)
+    served.commit()
+    lab.take(served)
+    return lab
+
+
+@SIGNALS
+@pytest.mark.parametrize("verb", ["restore", "verify"])
+@pytest.mark.parametrize("hang", ["git index-pack", "git rev-list", "store refs.txt", "store history.bundle"])
+def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
+    stored: Lab, served: Origin, tmp_path: Path, verb: str, hang: str, number: signal.Signals, code: int
+) -> None:
+    marker, temp, out = tmp_path / "marker", tmp_path / "temp", tmp_path / "out"
+    temp.mkdir()
+    out.mkdir()
+    arguments: list[str | Path] = [verb, served.path, *([out / "r"] if verb == "restore" else []), "--store", stored.root]
+    env = {"TMPDIR": str(temp)}
+    what, _, name = hang.partition(" ")
+    if what == "git":
+        fake = tmp_path / "bin" / "git"
+        fake.parent.mkdir()
+        fake.write_text(HANGING_GIT.format(command=name, marker=marker, git=shutil.which("git")))
+        fake.chmod(0o755)
+        env["PATH"] = f"{fake.parent}:{os.environ['PATH']}"
+        argv = command(*arguments)
+    else:
+        script = HANGING_STORE.format(name=name, marker=str(marker))
+        argv = [sys.executable, "-c", script, *map(str, arguments)]
+    before = len(stored.store.list(""))
+    with started(argv, **env) as process:
+        wait_for(marker.exists)
+        time.sleep(0.1)
+        stop(process, number, code)
+    assert list(out.iterdir()) == []
+    assert list(temp.iterdir()) == []
+    assert len(stored.store.list("")) == before, "an interrupted verification says nothing"
+
+
+@SIGNALS
+def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
+    stored: Lab, served: Origin, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    rng = random.Random(int(number))
+    whole = 0
+    for attempt in range(4):
+        out = tmp_path / str(attempt)
+        out.mkdir()
+        with started(command("restore", served.path, out / "r", "--bare", "--store", stored.root)) as process:
+            assert process.stderr
+            process.stderr.readline()  # from the first stage on
+            time.sleep(0.08 * rng.random())
+            process.send_signal(number)
+            process.communicate(timeout=10)
+        left = [path.name for path in out.iterdir()]
+        assert left in ([], ["r"])
+        if left:
+            whole += 1
+            assert state_of(out / "r") == served.state
+        else:
+            assert process.returncode == code

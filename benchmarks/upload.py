@@ -1,0 +1,75 @@
+"""One side of the upload claim: `upload.py ours|obstore SINK_URL` prints the seconds that 512 MiB took."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import obstore
+from snapshotter.cancel import Cancel
+from snapshotter.layout import RunId, RunKey
+from snapshotter.segments import SegmentWriter
+from snapshotter.store import open_store
+
+SEGMENT = 16 * 1024 * 1024
+SEGMENTS = 32
+UPLOADS = 2
+PIECE = 65_515  # bytes of pack in one side-band packet
+
+
+def ours(url: str, segment: bytes) -> float:
+    """Everything capture does after the wire: copy, cut, hash three ways, check, put."""
+    store = _store(url)
+    head = struct.pack(">4sII", b"PACK", 2, 1)
+    view = memoryview(segment)
+    pieces = [view[at : at + PIECE] for at in range(0, len(segment), PIECE)]
+    digest = hashlib.sha1(head)
+    for _ in range(SEGMENTS):
+        digest.update(segment)
+    began = time.perf_counter()
+    writer = SegmentWriter(
+        store, RunKey("bench", RunId.new(datetime.now(UTC))), fmt="sha1", header=b"", segment_bytes=SEGMENT,
+        in_flight=UPLOADS, tags={"kind": "base", "repo": "bench"}, cancel=Cancel(),
+    )  # fmt: skip
+    writer.write(memoryview(head))
+    for _ in range(SEGMENTS):
+        for piece in pieces:
+            writer.write(piece)
+    writer.write(memoryview(digest.digest()))
+    writer.finish()
+    return time.perf_counter() - began
+
+
+def plain(url: str, segment: bytes) -> float:
+    """obstore's own put, as many at a time."""
+    backend = _store(url)._backend
+    began = time.perf_counter()
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        done = [
+            pool.submit(
+                obstore.put, backend, f"bench/{index:04d}", segment, mode="create", use_multipart=False
+            )
+            for index in range(SEGMENTS)
+        ]
+        for future in done:
+            future.result()
+    return time.perf_counter() - began
+
+
+def _store(url: str):  # noqa: ANN202 - a Store
+    env = {
+        "AWS_ENDPOINT_URL_S3": url,
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "us-east-1",
+    }
+    return open_store("s3://bench/repo-scans/snapshotter/", allow_http=True, env=env)
+
+
+if __name__ == "__main__":
+    print({"ours": ours, "obstore": plain}[sys.argv[1]](sys.argv[2], os.urandom(SEGMENT)))
