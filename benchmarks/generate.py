@@ -33,7 +33,7 @@ class Profile:
 
 PROFILES = {
     "small": Profile(5_000, 600, 200, 150_000),  # a pack of about 20 MiB
-    "default": Profile(60_000, 5_000, 1_000, 180_000),  # over 200 MiB and 500,000 objects, nearly all text
+    "default": Profile(72_000, 5_000, 1_000, 180_000),  # over 200 MiB and 500,000 objects, nearly all text
     "large": Profile(
         20_000, 3_000, 10, 220_000
     ),  # about 500 MiB, most of it binary: for memory, not for speed

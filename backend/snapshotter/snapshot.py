@@ -39,7 +39,7 @@ from snapshotter.origin import parse as parse_origin
 from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, select
 from snapshotter.segments import SegmentWriter, Written
 from snapshotter.store import Store
-from snapshotter.text import decode_name, printable
+from snapshotter.text import decode_name, printable, raw_if_changed
 from snapshotter.transport import FetchRequest, Transport, WantVanished
 
 MAX_INCREMENTS = 24
@@ -143,8 +143,10 @@ class _Run:
         self, ledger: RefsLedger, parent: ParentSnapshot, before: RefsLedger, gaps: list[Gap]
     ) -> Sealed:
         required = bundle.prerequisites(before)
-        haves = required | {oid for name, oid in before.oids.items() if ledger.oids.get(name) != oid}
-        request = FetchRequest(sorted(ledger.tips - before.tips), sorted(haves))
+        # A detached HEAD's commit does not count as held: who restores by fetching refs/* has it not.
+        held = {ref.oid for ref in before}
+        haves = required | {ref.oid for ref in before if ledger.oids.get(ref.name) != ref.oid}
+        request = FetchRequest(sorted(ledger.tips - held), sorted(haves))
         with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
             judging = pool.submit(self._changes, parent, ledger)
             written = self._stream("increment", ledger, required, request)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import gzip
+import ipaddress
 import random
+import socket
 import ssl
 import urllib.request
 from contextlib import ExitStack, suppress
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -21,6 +23,7 @@ from urllib3.exceptions import HTTPError
 from snapshotter.cancel import Cancel
 from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.origin import Credential, Origin, is_loopback
+from snapshotter.text import printable
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_errors import network_error, retriable, status_error, wrong_content
 from snapshotter.transport.pktline import PktReader
@@ -31,6 +34,7 @@ _DISCOVERY = "/info/refs?service=git-upload-pack"
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
+_MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER = 60.0
 
 
@@ -78,7 +82,8 @@ class HttpPool:
         split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         headers = None
         if split.username:
-            headers = urllib3.make_headers(proxy_basic_auth=f"{split.username}:{split.password or ''}")
+            pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
+            headers = urllib3.make_headers(proxy_basic_auth=pair)
         address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
         return urllib3.ProxyManager(
             address, proxy_headers=headers, maxsize=self._connections, ssl_context=context, retries=False
@@ -157,7 +162,7 @@ class HttpWire:
     ) -> urllib3.BaseHTTPResponse:
         """One answer with a status to act on: retried while that may help, authenticated when asked."""
         self._finish()
-        attempt = 0
+        attempt = refusals = 0
         while True:
             self._cancel.check()
             attempt += 1
@@ -170,11 +175,11 @@ class HttpWire:
                     raise network_error(error, self._origin) from error
                 self._cancel.sleep(wait)
                 continue
-            if response.status == 401 and self._other_credential(response):
-                attempt -= 1
+            if response.status == 401 and refusals < _MAX_REFUSALS and self._other_credential(response):
+                attempt, refusals = attempt - 1, refusals + 1
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
                 after = response.headers.get("Retry-After", "")
-                wait = min(float(after), _MAX_RETRY_AFTER) if after.isdigit() else wait
+                wait = min(float(after), _MAX_RETRY_AFTER) if after.isdecimal() else wait
                 response.close()
                 self._cancel.sleep(wait)
             else:
@@ -217,8 +222,10 @@ class HttpWire:
         if self._credential and "bearer" in challenge and "basic" not in challenge and not self._bearer:
             self._bearer = True
             return True
-        self._credential = self._credentials.after_refusal(self._origin, self._credential)
-        return self._credential is not None
+        other = self._credentials.after_refusal(self._origin, self._credential)
+        if other is not None:
+            self._credential = other
+        return other is not None
 
     def _answer(self, response: urllib3.BaseHTTPResponse, content_type: str, *, decode: bool) -> PktReader:
         """A reader of a good answer; any other is closed and raised."""
@@ -245,18 +252,18 @@ class HttpWire:
 
     def _redirected(self, location: str) -> str:
         """The new base of a redirect. Raises Unavailable if following it would be unsafe or is no use."""
-        target = urljoin(self._base + _DISCOVERY, location)
-        old, new = urlsplit(self._base), urlsplit(target)
-        inward = _is_inward(new.hostname or "") and not _is_inward(old.hostname or "")
-        downgraded = new.scheme == "http" and (
-            old.scheme == "https" or not (self._allow_http or inward is False)
-        )
-        if new.scheme not in ("https", "http") or inward or downgraded or new.username:
-            raise Unavailable(
-                f"the origin redirects to a place that is not followed ({new.scheme}://{new.hostname})",
-                code="unsafe-redirect",
-                hint="credentials or an internal address could leak; give the final URL if you trust it",
-            )
+        try:
+            target = urljoin(self._base + _DISCOVERY, location)
+            old, new = urlsplit(self._base), urlsplit(target)
+            _ = new.port  # raises for one that is none
+        except ValueError:
+            raise _unsafe_redirect("no URL") from None
+        host = (new.hostname or "").rstrip(".")
+        inward = _is_inward(host) and not _is_inward(old.hostname or "")
+        remote = not (self._allow_http or is_loopback(host))
+        downgraded = new.scheme == "http" and (old.scheme == "https" or remote)
+        if new.scheme not in ("https", "http") or not host or inward or downgraded or "@" in new.netloc:
+            raise _unsafe_redirect(f"{new.scheme}://{host}")
         if not target.endswith(_DISCOVERY):
             raise AccessDenied(
                 f"the origin redirects to a page at {new.hostname}, probably its login",
@@ -270,11 +277,10 @@ class HttpWire:
         response = self._response
         if response is None:
             return
-        with suppress(HTTPError, OSError):
-            if response.read1(1024, decode_content=False):
-                response.close()
-            else:
-                response.release_conn()
+        ended = False
+        with suppress(HTTPError, OSError, RuntimeError):  # urllib3 raises the last where it decodes
+            ended = not response.read1(1024)
+        response.release_conn() if ended else response.close()
         self._forget()
 
     def _drop(self) -> None:
@@ -294,5 +300,23 @@ def _shut(response: urllib3.BaseHTTPResponse) -> None:
 
 
 def _is_inward(host: str) -> bool:
-    """Whether a host is this machine or a link-local (metadata) address."""
-    return is_loopback(host) or host.startswith(("169.254.", "fe80:")) or host in ("0.0.0.0", "::")  # noqa: S104
+    """Whether a host is this machine, or an address (in any spelling that resolvers take) of no public network."""
+    if is_loopback(host):
+        return True
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:  # 127.1, 2130706433 and 0x7f.1 are addresses too
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return not (mapped or address).is_global
+
+
+def _unsafe_redirect(where: str) -> Unavailable:
+    return Unavailable(
+        f"the origin redirects to a place that is not followed ({printable(where)})",
+        code="unsafe-redirect",
+        hint="credentials or an internal address could leak; give the final URL if you trust it",
+    )

@@ -10,8 +10,10 @@ from snapshotter.text import printable
 
 
 def retriable(error: Exception) -> bool:
-    """Whether trying the request again may help: not after a bad name or a bad certificate."""
-    return not isinstance(error, (u3.NameResolutionError, u3.SSLError, u3.LocationParseError))
+    """Whether trying the request again may help: not after a bad name, a bad certificate, or a whole
+    idle timeout of silence."""
+    settled = (u3.NameResolutionError, u3.SSLError, u3.LocationValueError, u3.ReadTimeoutError)
+    return not isinstance(error, settled)
 
 
 def network_error(error: Exception, origin: Origin) -> SnapshotterError:

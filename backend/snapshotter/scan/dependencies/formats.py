@@ -1,0 +1,120 @@
+"""TOML, JSON, YAML and XML from hostile bytes: data of plain types, or a ManifestError.
+
+Each parser's ways to blow up are closed here: nesting (RecursionError), aliases and entities that multiply,
+huge integers, and plain size.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from typing import Any, Final
+from xml.etree.ElementTree import Element, ParseError
+
+import yaml
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from snapshotter.scan.dependencies.model import ManifestError
+
+MAX_BYTES: Final = 32 * 1024 * 1024  # the largest lock files of real projects are a third of it
+MAX_DEPTH: Final = 100
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def text(blob: bytes) -> str:
+    """UTF-8 text without its byte order mark. Raises ManifestError for a blob over MAX_BYTES."""
+    if len(blob) > MAX_BYTES:
+        raise ManifestError(f"larger than {MAX_BYTES:,} bytes")
+    return blob.decode("utf-8-sig", "backslashreplace")
+
+
+def toml(blob: bytes) -> dict[str, Any]:
+    """A TOML document."""
+    source = text(blob)
+    try:
+        return tomllib.loads(source)
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise ManifestError(f"not TOML: {_reason(error)}") from error
+
+
+def json_object(blob: bytes) -> dict[str, Any]:
+    """A JSON document whose root is an object."""
+    source = text(blob)
+    try:
+        return mapping(json.loads(source), "the document")
+    except (RecursionError, ValueError) as error:
+        raise ManifestError(f"not JSON: {_reason(error)}") from error
+
+
+def yaml_object(blob: bytes) -> dict[str, Any]:
+    """A YAML document whose root is a mapping; anchors, aliases and custom tags are refused."""
+    source = text(blob)
+    try:
+        loader = _Loader(source)
+        try:
+            _check_events(loader)
+        finally:
+            loader.dispose()
+        return mapping(yaml.load(source, Loader=_Loader), "the document")  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise ManifestError(f"not YAML: {_reason(error)}") from error
+
+
+def _check_events(loader: Any) -> None:
+    """Refuse aliases, which multiply, and nesting, which overflows, before anything is built."""
+    depth = 0
+    while loader.check_event():
+        event = loader.get_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise ManifestError("YAML aliases are refused")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ManifestError(f"nested over {MAX_DEPTH} levels")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
+def xml(blob: bytes) -> Element:
+    """The root of an XML document; entities, external references and document types are refused."""
+    if len(blob) > MAX_BYTES:
+        raise ManifestError(f"larger than {MAX_BYTES:,} bytes")
+    try:
+        root: Element = fromstring(blob, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError, RecursionError) as error:
+        raise ManifestError(f"not XML: {_reason(error)}") from error
+    return root
+
+
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    """The value if it is a mapping; None counts as an empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ManifestError(f"{what} is {type(value).__name__}, not a table")
+    return value
+
+
+def tables(value: Any) -> Iterator[dict[str, Any]]:
+    """The mappings in a list; anything else in it, or instead of it, is passed over."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """The strings in a list; anything else in it, or instead of it, is passed over."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str))
+
+
+def string(value: Any) -> str:
+    """The value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return " ".join(str(error).split())[:200] or type(error).__name__
