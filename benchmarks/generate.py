@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Profile:
 
 PROFILES = {
     "small": Profile(5_000, 600, 200, 150_000),  # a pack of about 20 MiB
-    "default": Profile(72_000, 5_000, 1_000, 180_000),  # over 200 MiB and 500,000 objects, nearly all text
+    "default": Profile(80_000, 5_000, 1_000, 180_000),  # over 200 MiB and 500,000 objects, nearly all text
     "large": Profile(
         20_000, 3_000, 10, 220_000
     ),  # about 500 MiB, most of it binary: for memory, not for speed
@@ -43,14 +44,16 @@ PROFILES = {
 def generate(path: Path, profile: str = "default", seed: int = 1) -> Path:
     """A bare repository of the profile at `path`; the same bytes every time, kept if it is there already."""
     done = path / "benchmark-complete"
-    if done.exists() and done.read_text() == f"{profile} {seed}":
+    made_from = f"{PROFILES[profile]} {seed}"
+    if done.exists() and done.read_text() == made_from:
         return path
+    shutil.rmtree(path, ignore_errors=True)  # of another profile, or interrupted
     path.mkdir(parents=True)
     _git(path, "init", "--quiet", "--bare", "--initial-branch=main", ".")
     _import(path, _Writer(PROFILES[profile], seed).stream())
     _git(path, "repack", "-adbq")
     _git(path, "pack-refs", "--all")
-    done.write_text(f"{profile} {seed}")
+    done.write_text(made_from)
     return path
 
 

@@ -71,7 +71,7 @@ def run(argv: Argv, env: Mapping[str, str] | None = None, cwd: Path | None = Non
         ]
         try:
             subprocess.run(
-                [*launcher, *(os.fspath(each) for each in argv)],
+                launcher,
                 env=env,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,

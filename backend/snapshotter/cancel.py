@@ -77,7 +77,7 @@ class Cancel:
         with self.ending(done.set):
             done.wait()
         if self.cancelled:
-            future.add_done_callback(lambda late: late.exception() or unwanted(late.result()))
+            future.add_done_callback(lambda late: None if late.exception() else unwanted(late.result()))
             self.check()
         return future.result()
 

@@ -61,6 +61,7 @@ SETTINGS = (
     Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
     Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
     Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay; empty for the system's"),
+    Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 

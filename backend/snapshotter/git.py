@@ -139,7 +139,9 @@ class Repository:
             out, err = process.communicate(stdin)
         self._cancel.check()
         if check and process.returncode:
-            raise _failed(argv[0], err)
+            raise _failed(argv[0], process.returncode, err)
+        if process.returncode < 0 or _of_the_machine(err):  # git gave no answer, so this is none
+            raise _failed(argv[0], process.returncode, err)
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
     def _popen(
@@ -152,7 +154,7 @@ class Repository:
         _, err = process.communicate()
         self._cancel.check()
         if process.returncode:
-            raise _failed(what, err)
+            raise _failed(what, process.returncode, err)
 
 
 def run(argv: list[str], cancel: Cancel) -> bytes:
@@ -162,7 +164,7 @@ def run(argv: list[str], cancel: Cancel) -> bytes:
         out, err = process.communicate()
     cancel.check()
     if process.returncode:
-        raise _failed(argv[0], err)
+        raise _failed(argv[0], process.returncode, err)
     return out
 
 
@@ -233,10 +235,28 @@ def _words(stderr: bytes) -> str:
     return printable(redact(decode_name(stderr.strip())))[:500]
 
 
-def _failed(what: str, stderr: bytes) -> Unavailable:
-    hint = (
-        "the disk may be full; else run `snapshotter verify`"
-        if b"No space" in stderr
-        else "run `snapshotter verify`"
-    )
-    return Unavailable(f"git {what} failed: {_words(stderr)}", code="git", hint=hint)
+def _failed(what: str, code: int, stderr: bytes) -> Unavailable:
+    """Why git failed. The machine's trouble (code `machine`) is told from the repository's (code `git`)."""
+    if code < 0:
+        return Unavailable(
+            f"git {what} was killed by signal {-code}",
+            code="machine",
+            hint="the machine may be out of memory; run again where there is more",
+        )
+    message = f"git {what} failed: {_words(stderr)}"
+    if _of_the_machine(stderr):
+        return Unavailable(
+            message, code="machine", hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's"
+        )
+    return Unavailable(message, code="git", hint="run `snapshotter verify`")
+
+
+def _of_the_machine(stderr: bytes) -> bool:
+    """Whether the C library's words for an error say that this machine, not the repository, is in trouble."""
+    return any(word in stderr for word in _MACHINE)
+
+
+# strerror(3) under LC_ALL=C, and git's own words when memory or threads run out.
+_MACHINE = (b"No space left on device", b"Disk quota exceeded", b"Read-only file system", b"Input/output error",
+            b"Cannot allocate memory", b"Out of memory", b"out of memory", b"Too many open files", b"File too large",
+            b"Permission denied", b"unable to create thread", b"Resource temporarily unavailable")  # fmt: skip

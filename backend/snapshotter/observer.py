@@ -17,3 +17,6 @@ class Observer:
 
     def warn(self, what: str) -> None:
         """Something that the user should know and that does not stop the work."""
+
+    def close(self) -> None:
+        """Nothing more will come."""

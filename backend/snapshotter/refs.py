@@ -30,7 +30,7 @@ OID_LENGTHS: dict[int, ObjectFormat] = {40: "sha1", 64: "sha256"}
 # The hosts' synthetic merges change by themselves and would defeat `unchanged`.
 SYNTHETIC_MERGES = ("refs/pull/*/merge", "refs/merge-requests/*/merge")
 
-_OID = re.compile(rb"^(?:[0-9a-f]{40}|[0-9a-f]{64})$")
+_OID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")  # \Z: a $ would let a line end through
 # git-check-ref-format(1): what no ref name holds; the rest of its rules are in `valid_name`.
 _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
 _MAX_NAME = 4000

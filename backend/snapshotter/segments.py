@@ -51,8 +51,7 @@ class SegmentWriter:
         self, store: Store, run: RunKey, *, fmt: str, header: bytes, segment_bytes: int, in_flight: int,
         tags: dict[str, str], cancel: Cancel,
     ) -> None:  # fmt: skip
-        if not MIN_SEGMENT <= segment_bytes <= MAX_SEGMENT:
-            raise UsageError("the segment size must be between 64 KiB and 5 GiB", hint="--segment-size 16MiB")
+        check_size(segment_bytes)
         self._store, self._run, self._tags, self._cancel = store, run, tags, cancel
         self._size = segment_bytes
         self._slots = in_flight + 1
@@ -143,6 +142,12 @@ class SegmentWriter:
         hashed.result()
         self._free.put(buffer)
         return artifact
+
+
+def check_size(segment_bytes: int) -> None:
+    """Raises UsageError unless a segment may have so many bytes."""
+    if not MIN_SEGMENT <= segment_bytes <= MAX_SEGMENT:
+        raise UsageError("the segment size must be between 64 KiB and 5 GiB", hint="--segment-size 16MiB")
 
 
 class SegmentReader:

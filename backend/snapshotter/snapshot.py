@@ -37,7 +37,7 @@ from snapshotter.observer import Observer
 from snapshotter.origin import Origin
 from snapshotter.origin import parse as parse_origin
 from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, select
-from snapshotter.segments import SegmentWriter, Written
+from snapshotter.segments import SegmentWriter, Written, check_size
 from snapshotter.store import Store
 from snapshotter.text import decode_name, printable, raw_if_changed
 from snapshotter.transport import FetchRequest, Transport, WantVanished
@@ -78,8 +78,9 @@ def take(
 ) -> Sealed:  # fmt: skip
     """Take one snapshot of `origin` through `transport` into `store` and return its manifest.
 
-    Raises what the transport and the store raise; then there is no manifest, and so no snapshot.
+    Raises UsageError for options that cannot be, and what the transport and the store raise; then there is no manifest, and so no snapshot.
     """
+    check_size(options.segment_bytes)
     started = now or datetime.now(UTC)
     run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel(), started)
     return run.take()
@@ -215,6 +216,7 @@ class _Run:
             chain_bytes=weight, scan=None, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
             filters=Filters(refs=list(self._options.refs), exclude_refs=list(self._options.exclude_refs)),
             labels=dict(self._options.labels), timings=self._timings,
+            head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
         )  # fmt: skip
         sealed = seal(manifest)
         self._observer.stage("writing the manifest")
@@ -281,10 +283,13 @@ class _Run:
             return parent
 
     def _damage(self, manifest: Manifest, seen: list[Run]) -> str:
-        """What a receipt says against the chain, or ''. Runs beyond the first listing are listed by themselves."""
-        known = {run.key: run for run in seen}
+        """What a receipt says against the chain, or ''. Runs beyond the first listing are listed from the base on."""
         wanted = {manifest.key, *manifest.chain_keys}
-        runs = [known.get(key) or self._catalog.folder(key) for key in sorted(wanted)]
+        known = {run.key: run for run in seen}
+        if not wanted <= known.keys():
+            base = min(wanted)
+            known |= {run.key: run for run in self._catalog.runs(base.repo, since=base.run_id.started_at)}
+        runs = [known[key] for key in sorted(wanted & known.keys())]
         for key, receipt in last_receipts(self._catalog, [run for run in runs if run.receipts]).items():
             if not receipt.ok:
                 return f"the receipt of {key.run_id} says that the chain is damaged"

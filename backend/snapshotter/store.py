@@ -35,6 +35,10 @@ _TRANSIENT = re.compile(
     r"|error sending request|reset by peer|conflict|requesttimeout|\b409\b|\b429\b",
     re.IGNORECASE,
 )
+_SETTLED_STATUS = re.compile(r"status code: 4(?!08|09|29)\d\d")
+_TRANSIENT_CODES = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"}
+)  # fmt: skip
 T = TypeVar("T")
 
 
@@ -203,7 +207,12 @@ class Store:
             obs.NotFoundError,
             obs.PreconditionError,
         )
-        return self._remote and not isinstance(error, settled) and bool(_TRANSIENT.search(str(error)))
+        text = str(error).partition("Debug source:")[0]  # its dump names settings, like retry_timeout
+        if not self._remote or isinstance(error, settled):
+            return False
+        if error_code(text) in _TRANSIENT_CODES:
+            return True
+        return not _SETTLED_STATUS.search(text) and bool(_TRANSIENT.search(text))
 
     def _translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         text = str(error)

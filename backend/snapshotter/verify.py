@@ -31,7 +31,7 @@ from snapshotter.replay import replay
 _PARALLEL = 4
 # What makes a check "could not", not "failed": the store or the machine is in trouble, not the snapshot.
 _NOT_FINDINGS = frozenset(
-    {"store", "credentials", "region", "no-bucket", "no-git", "disk", "manifest-newer", "store-denied"}
+    {"store", "credentials", "region", "no-bucket", "no-git", "disk", "machine", "manifest-newer", "store-denied"}
 )
 
 
@@ -115,8 +115,8 @@ class _Verification:
         self._folders: dict[RunKey, Run] = {run.key: run for run in self._chosen}
 
     def run(self) -> list[Verdict]:
-        verdicts = []
-        chains: dict[tuple[str, ...], list[Verdict]] = {}
+        verdicts: list[Verdict] = []
+        replayed: list[Verdict] = []
         for run in self._chosen:
             self._cancel.check()
             started = time.monotonic()
@@ -124,8 +124,8 @@ class _Verification:
             verdict.seconds = time.monotonic() - started
             verdicts.append(verdict)
             if verdict.sealed and verdict.sealed.manifest.chain and not self._options.quick:
-                chains.setdefault((verdict.sealed.manifest.chain[0],), []).append(verdict)
-        for sharing in chains.values():
+                replayed.append(verdict)
+        for sharing in _sharing(replayed):
             self._replay(sharing)
         for verdict in verdicts:  # a child may tell of damage that the run itself does not show
             own = self._damage.get(verdict.run, [])
@@ -250,7 +250,7 @@ class _Verification:
 
     def _replay(self, sharing: list[Verdict]) -> None:
         """Replay one chain, link by link, and judge at each link the snapshots that end there."""
-        self._observer.stage(f"replaying {self._repo} from {sharing[0].run.run_id}")
+        self._observer.stage(f"replaying {self._repo} from {_chain(sharing[0])[0]}")
         with ExitStack() as scope:
             temp = scope.enter_context(
                 tempfile.TemporaryDirectory(
@@ -412,6 +412,17 @@ class _Verification:
         if not isinstance(error, Unavailable) or error.code in _NOT_FINDINGS:
             raise error
         return error.message if where in error.message else f"{where}: {error.message}"
+
+
+def _sharing(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
+    """Verdicts by the longest chain that theirs begins. Two runs at once, or a clock set backwards, make
+    two chains of one base: each is replayed by itself."""
+    groups: list[list[Verdict]] = []
+    for verdict in sorted(verdicts, key=lambda verdict: len(_chain(verdict)), reverse=True):
+        chain = _chain(verdict)
+        group = next((group for group in groups if _chain(group[0])[: len(chain)] == chain), None)
+        groups.append([verdict]) if group is None else group.append(verdict)
+    return groups
 
 
 def _not_the_parent(key: RunKey, child: Manifest) -> str:

@@ -46,7 +46,7 @@ class Scripted:
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def url(self, path: str = "x.git", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/{path}"
@@ -61,7 +61,7 @@ class Scripted:
 
 
 class Proxy(Scripted):
-    """An HTTP proxy that sends every request to one backend, whatever host it names: by CONNECT or in full."""
+    """An HTTP proxy that sends every request to one backend, whatever host it names."""
 
     def __init__(self, backend_port: int, *, auth: str = "") -> None:
         super().__init__(lambda _: [])

@@ -81,9 +81,7 @@ class Repo:
 
     def refs(self) -> dict[bytes, str]:
         listed = git_bytes(f"--git-dir={self.path}", "for-each-ref", "--format=%(objectname) %(refname)")
-        return {
-            name: oid.decode() for oid, _, name in (line.partition(b" ") for line in listed.splitlines())
-        }
+        return {name: oid.decode() for oid, _, name in (line.partition(b" ") for line in listed.splitlines())}
 
     def objects(self, *tips: str) -> set[str]:
         """Every object that `tips` (default: all refs) reach."""

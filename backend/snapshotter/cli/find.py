@@ -107,11 +107,11 @@ def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
         bound = parse_time(since)
         if bound is None:
             raise UsageError(f"not a time: {since}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
-        bound = (
-            bound.replace(hour=0, minute=0, second=0, microsecond=0)
-            if "T" not in since
-            else bound.replace(microsecond=0)
-        )
+        bound = bound.replace(microsecond=0)  # parse_time gives a span's end, and this wants its beginning
+        if since.count(":") < 2:
+            bound = bound.replace(second=0)
+        if "T" not in since:
+            bound = bound.replace(hour=0, minute=0)
     runs: list[Run]
     if repo is None:
         runs = [run for run in catalog.newest_of_all() if not bound or run.key.run_id.started_at >= bound]

@@ -13,16 +13,19 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from snapshotter import config
 from snapshotter.cancel import Cancel
-from snapshotter.cli.progress import LiveProgress, PlainProgress, progress
+from snapshotter.cli.progress import progress
 from snapshotter.errors import Interrupted, SnapshotterError, Terminated
+from snapshotter.observer import Observer
 from snapshotter.origin import redact
 from snapshotter.store import Store, open_store
 from snapshotter.text import printable
+from snapshotter.unexpected import as_error
 
 _GRACE = 1.5  # seconds that cancelled work has to clean up
 
@@ -50,7 +53,7 @@ class Outcome:
 class Session:
     """What a verb's work needs: settings, the store, an observer, a cancellation."""
 
-    def __init__(self, flags: Flags, observer: PlainProgress | LiveProgress) -> None:
+    def __init__(self, flags: Flags, observer: Observer) -> None:
         self.flags = flags
         self.observer = observer
         self.cancel = Cancel()
@@ -64,14 +67,21 @@ class Session:
         """Whether plain http was allowed, by flag or setting."""
         return self.flags.allow_http or self.settings.flag("SNAPSHOTTER_ALLOW_HTTP")
 
-    def store(self) -> Store:
-        """The store in force. Raises UsageError or Unavailable."""
-        return open_store(self.flags.store or self.settings["SNAPSHOTTER_STORE"], allow_http=self.allow_http)
+    def store(self, uri: str | None = None, *, allow_http: bool = False) -> Store:
+        """The store in force, or the one named. Raises UsageError or Unavailable."""
+        chosen = uri or self.flags.store or self.settings["SNAPSHOTTER_STORE"]
+        return open_store(chosen, allow_http=allow_http or self.allow_http)
 
 
-def run(flags: Flags, work: Callable[[Session], Outcome]) -> None:
-    """Run one verb and exit with its code. Results go to stdout, everything else to stderr."""
-    observer = progress(quiet=flags.quiet)
+def run(
+    flags: Flags, work: Callable[[Session], Outcome],
+    *, observer: Observer | None = None, report: Callable[[Outcome | BaseException], int] | None = None,
+) -> None:  # fmt: skip
+    """Run one verb and exit with its code. Results go to stdout, everything else to stderr.
+
+    `report` says what came of it, and returns the exit code; the default prints as `flags` say.
+    """
+    observer = observer or progress(quiet=flags.quiet)
     results: list[Outcome | BaseException] = []
     done = threading.Event()
     session_box: list[Session] = []
@@ -103,9 +113,12 @@ def run(flags: Flags, work: Callable[[Session], Outcome]) -> None:
         done.wait(_GRACE)
     observer.close()
     result: Outcome | BaseException = results[0] if results else ending[0]
-    code = _report(ending[0] if ending and not isinstance(result, Outcome) else result, flags)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    if ending and not isinstance(result, Outcome):
+        result = ending[0]
+    code = report(result) if report else _report(result, flags)
+    with suppress(BrokenPipeError):  # a reader that went away is no error
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)  # threads that still wait for a dead network must not hold the process
 
 
@@ -135,8 +148,7 @@ def _print_outcome(outcome: Outcome, flags: Flags) -> None:
 def _fail(error: BaseException, flags: Flags, *, document: bool = True) -> int:
     if flags.verbose:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
-    if not isinstance(error, SnapshotterError):
-        error = _unexpected(error)
+    error = as_error(error)
     if flags.json and document:
         print_json({"ok": False, "error": error.as_dict()})
     sys.stderr.write(render(error))
@@ -155,21 +167,3 @@ def render(error: SnapshotterError) -> str:
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, default=str) + "\n")
-
-
-def _unexpected(error: BaseException) -> SnapshotterError:
-    if isinstance(error, OSError):
-        return SnapshotterError(
-            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
-            code="os",
-            hint="check the path",
-        )
-    if isinstance(error, MemoryError):
-        return SnapshotterError(
-            "out of memory", code="memory", hint="lower --segment-size or SNAPSHOTTER_UPLOADS"
-        )
-    return SnapshotterError(
-        f"a defect in snapshotter: {type(error).__name__}: {printable(redact(str(error)))[:300]}",
-        code="defect",
-        hint="run again with --verbose and report the traceback",
-    )

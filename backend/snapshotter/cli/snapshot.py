@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
-from snapshotter import config
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.errors import UsageError
 from snapshotter.manifest import Manifest, Sealed
 from snapshotter.text import human_bytes
+
+if TYPE_CHECKING:
+    from snapshotter.plan import Asked
 
 
 def snapshot(
@@ -42,67 +44,30 @@ def snapshot(
       snapshotter snapshot git@github.com:psf/requests --store s3://bucket/prefix/
       snapshotter snapshot /srv/git/project.git --label team=core
     """
-    given = Given(
-        origin, full, refs, exclude_refs, label, segment_size, max_chain_age, idle_timeout, max_refs
-    )
-    flags = Flags(store, json, quiet, verbose, allow_http)
-    run(flags, lambda session: work(session, given))
+    from snapshotter.plan import Asked
 
-
-class Given(msgspec.Struct, frozen=True):
-    """What was given on the command line."""
-
-    origin: str
-    full: bool
-    refs: list[str] | None
-    exclude_refs: list[str] | None
-    label: list[str] | None
-    segment_size: str | None
-    max_chain_age: str | None
-    idle_timeout: str | None
-    max_refs: int | None
-
-
-def work(session: Session, given: Given) -> Outcome:
-    """Take the snapshot that was asked for."""
-    from snapshotter.credentials import GitCredentials
-    from snapshotter.origin import parse
-    from snapshotter.snapshot import Options, take
-    from snapshotter.transport import WireLimits
-    from snapshotter.transport.connect import Connector
-
-    settings = session.settings
-    origin = parse(given.origin)
-    age = given.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
-    limits = WireLimits(
-        max_refs=given.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
-        idle_seconds=config.parse_span(
-            given.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"]
-        ).total_seconds(),
-        stall_seconds=config.parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
-    )
-    exclude = (
-        given.exclude_refs if given.exclude_refs is not None else settings.words("SNAPSHOTTER_EXCLUDE_REFS")
-    )
-    options = Options(
-        full=given.full,
-        refs=tuple(given.refs or settings.words("SNAPSHOTTER_REFS")),
-        exclude_refs=tuple(pattern for pattern in exclude if pattern),
-        labels=parse_labels(given.label or []),
-        segment_bytes=config.parse_size(given.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
-        in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
-        max_chain_age=config.parse_span(age) if age else None,
-        max_refs=limits.max_refs,
-        idle_seconds=limits.idle_seconds,
-    )
-    connect = Connector(
-        GitCredentials(settings), limits, session.allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
-        settings["SNAPSHOTTER_SSH_COMMAND"],
+    asked = Asked(
+        full=full, refs=refs, exclude_refs=exclude_refs, segment_size=segment_size, max_chain_age=max_chain_age,
+        idle_timeout=idle_timeout, max_refs=max_refs,
     )  # fmt: skip
-    transport = connect(origin, session.cancel)
+    flags = Flags(store, json, quiet, verbose, allow_http)
+    run(flags, lambda session: work(session, origin, asked, label or []))
+
+
+def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcome:
+    """Take the snapshot that was asked for."""
+    from snapshotter import plan
+    from snapshotter.origin import parse
+    from snapshotter.snapshot import take
+
+    origin = parse(text)
+    made = plan.make(session.settings, asked, parse_labels(labels), allow_http=session.allow_http)
+    transport = made.connect(origin, session.cancel)
     store = session.store()
     try:
-        sealed = take(origin, transport, store, options, observer=session.observer, cancel=session.cancel)
+        sealed = take(
+            origin, transport, store, made.options, observer=session.observer, cancel=session.cancel
+        )
     finally:
         transport.close()
     return Outcome(document(sealed), describe(sealed.manifest, store.place.uri))

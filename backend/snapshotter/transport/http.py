@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.client
 import ipaddress
 import random
 import socket
 import ssl
 import urllib.request
 from contextlib import ExitStack, suppress
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from snapshotter.cancel import Cancel
@@ -33,6 +36,7 @@ from snapshotter.transport.upload_pack import Wire
 _DISCOVERY = "/info/refs?service=git-upload-pack"
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 _ATTEMPTS = 4
+_BUFFER = 256 * 1024  # bytes
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER = 60.0
@@ -48,6 +52,32 @@ class Credentials(Protocol):
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
         """Another credential after a 401, or None when there is no other."""
         ...
+
+
+class _WideResponse(http.client.HTTPResponse):
+    """An answer read through a large buffer: with the library's 8 KiB, every HTTP chunk of a pack costs
+    two or three system calls and as many trips through Python."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
+        super().__init__(sock, *args, **named)
+        self.fp.close()
+        self.fp = sock.makefile("rb", _BUFFER)
+
+
+class _Connection(HTTPConnection):
+    response_class = _WideResponse
+
+
+class _TlsConnection(HTTPSConnection):
+    response_class = _WideResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class HttpPool:
@@ -78,7 +108,9 @@ class HttpPool:
             self._context = ssl.create_default_context(cafile=self._ca_bundle)
         context = self._context if tls else None
         if not proxy:
-            return urllib3.PoolManager(maxsize=self._connections, ssl_context=context, retries=False)
+            manager = urllib3.PoolManager(maxsize=self._connections, ssl_context=context, retries=False)
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+            return manager
         split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         headers = None
         if split.username:
@@ -300,7 +332,7 @@ def _shut(response: urllib3.BaseHTTPResponse) -> None:
 
 
 def _is_inward(host: str) -> bool:
-    """Whether a host is this machine, or an address (in any spelling that resolvers take) of no public network."""
+    """Whether a host is this machine, or an address, in any spelling, of no public network."""
     if is_loopback(host):
         return True
     try:

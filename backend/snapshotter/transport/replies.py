@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from snapshotter import __version__
 from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.text import decode_name, printable
-from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished
+from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished, WireLimits
+from snapshotter.transport.pktline import Mark, PktReader
 
 AGENT = f"snapshotter/{__version__}".encode()
 
@@ -37,6 +41,25 @@ def check_error(line: bytes) -> bytes:
     """Pass a line on, unless it is the server's ERR packet."""
     if line.startswith(b"ERR "):
         raise server_error(line[4:])
+    return line
+
+
+def bounded(reader: PktReader, limits: WireLimits) -> Callable[[], bytes | Mark]:
+    """The reader's lines before a pack, for as many bytes and as long as a server may talk without one."""
+    spoken, began = 0, time.monotonic()
+
+    def line() -> bytes | Mark:
+        nonlocal spoken
+        got = reader.line()
+        spoken += 4 if isinstance(got, Mark) else len(got) + 4
+        if spoken > limits.chatter_bytes or time.monotonic() - began > limits.stall_seconds:
+            raise Unavailable(
+                f"the origin talks but sends no pack ({spoken} bytes before it)",
+                code="chatter",
+                hint="its server is overloaded or hostile; try again later",
+            )
+        return got
+
     return line
 
 

@@ -14,7 +14,7 @@ from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.refs import RefsLedger
 from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits, v0, v2
 from snapshotter.transport.pktline import Mark, PktReader
-from snapshotter.transport.replies import AGENT, broken, check_error, server_error
+from snapshotter.transport.replies import AGENT, bounded, broken, check_error, server_error
 
 
 class Wire(Protocol):
@@ -79,10 +79,10 @@ class UploadPack:
                 )
             if isinstance(server, v0.Server):
                 reader = self._wire.send(v0.fetch(server, request, AGENT), bulk=True)
-                side_band = v0.read_until_pack(server, request, reader)
+                side_band = v0.read_until_pack(server, request, bounded(reader, self._limits))
             else:
                 reader = self._wire.send(v2.fetch(server, request, AGENT), bulk=True)
-                v2.read_until_pack(request, reader)
+                v2.read_until_pack(request, bounded(reader, self._limits))
                 side_band = True
             _Receiver(self._limits, self._cancel, sink).receive(reader, side_band)
         except SnapshotterError as error:

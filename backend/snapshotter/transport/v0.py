@@ -6,6 +6,7 @@ is nothing to negotiate. Source: git's gitprotocol-pack.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshotter.cancel import Cancel
@@ -78,17 +79,17 @@ def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
     return encode_lines(wants) + FLUSH + encode_lines([*haves, b"done"])
 
 
-def read_until_pack(server: Server, request: FetchRequest, reader: PktReader) -> bool:
+def read_until_pack(server: Server, request: FetchRequest, next_line: Callable[[], bytes | Mark]) -> bool:
     """Read shallow lines and acknowledgements; True if the pack comes in side-bands."""
     if server.shallow and not request.depth:
         raise shallow_origin()
     if request.depth:
-        while isinstance(line := reader.line(), bytes):
+        while isinstance(line := next_line(), bytes):
             if not check_error(line).startswith((b"shallow ", b"unshallow ")):
                 raise broken("its shallow list holds a line that is not one")
     # With multi_ack: any number of "ACK <oid> continue", then one final "ACK <oid>" or "NAK".
     while True:
-        line = reader.line()
+        line = next_line()
         if isinstance(line, Mark):
             raise broken("its answer to fetch holds no pack")
         word = check_error(line)

@@ -5,6 +5,7 @@ Source: git's gitprotocol-v2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshotter.cancel import Cancel
@@ -94,10 +95,10 @@ def read_refs(reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefsLedg
     return RefsLedger.build(refs, head_target, head_oid)
 
 
-def read_until_pack(request: FetchRequest, reader: PktReader) -> None:
+def read_until_pack(request: FetchRequest, next_line: Callable[[], bytes | Mark]) -> None:
     """Read a fetch answer's sections up to the pack. Raises ShallowOrigin for a cut history."""
     while True:
-        line = reader.line()
+        line = next_line()
         if isinstance(line, Mark):
             raise broken("its answer to fetch holds no pack")
         section = check_error(line)
@@ -107,7 +108,7 @@ def read_until_pack(request: FetchRequest, reader: PktReader) -> None:
             raise shallow_origin()
         if section not in (b"acknowledgments", b"shallow-info", b"wanted-refs", b"packfile-uris"):
             raise broken("its answer to fetch has a section of no known kind")
-        while isinstance(line := reader.line(), bytes):
+        while isinstance(line := next_line(), bytes):
             check_error(line)
         if line is not Mark.DELIM:
             raise broken("its answer to fetch holds no pack")

@@ -10,11 +10,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
 from snapshotter.bundle import pack_objects
 from snapshotter.cancel import Cancel
 from snapshotter.errors import Interrupted, Terminated, Unavailable
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
-
 from tests.origins import Repo, Servers, Way, git, pack_of
 
 NO_OBJECT = "1234567890" * 4
@@ -147,8 +147,8 @@ def test_a_pack_that_is_not_thin_stands_alone(way: Way, fresh: Repo, tmp_path: P
 def test_more_than_256_haves_are_honoured(way: Way, servers: Servers) -> None:
     repo = Repo.create(servers.root / f"wide-{next(_numbers)}.git")
     stream = b"".join(
-        b"commit refs/heads/b%d\ncommitter c <c@example.com> 1700000000 +0000\ndata 0\nM 100644 inline f\ndata %d\n%d\n\n"
-        % (n, len(str(n)), n)
+        b"commit refs/heads/b%d\ncommitter c <c@example.com> 1700000000 +0000\ndata 0\n"
+        b"M 100644 inline f\ndata %d\n%d\n\n" % (n, len(str(n)), n)
         for n in range(600)
     )
     repo.git("fast-import", "--quiet", data=stream)

@@ -110,7 +110,9 @@ class Origin:
             parents = [tip] if tip else []
         files = files if files is not None else {"file": b"content %d\n" % self._commits}
         text = (message or f"commit {self._commits}").encode()
-        stream = b"commit refs/import/tmp\ncommitter C <c@example.com> %d +0000\n" % (1_700_000_000 + self._commits)
+        stream = b"commit refs/import/tmp\ncommitter C <c@example.com> %d +0000\n" % (
+            1_700_000_000 + self._commits
+        )
         stream += b"data %d\n%b\n" % (len(text), text)
         stream += b"".join(
             b"%b %b\n" % (word, parent.encode())

@@ -45,7 +45,8 @@ class Stored:
         return [
             sealed.manifest.run_id
             for sealed in self.taken
-            if run_id in {sealed.manifest.run_id, *sealed.manifest.chain, sealed.manifest.refs.artifact.split("/")[-2]}
+            if run_id
+            in {sealed.manifest.run_id, *sealed.manifest.chain, sealed.manifest.refs.artifact.split("/")[-2]}
         ]
 
 
@@ -119,7 +120,9 @@ def test_every_harm_to_every_object_is_found(stored: Stored, tmp_path: Path) -> 
             finally:
                 path.write_bytes(kept)
             bad = [str(verdict.run.run_id) for verdict in verdicts if not verdict.ok]
-            gone = [key.split("/")[-2]] if (harm, key.rpartition("/")[2]) == ("remove", layout.MANIFEST) else []
+            gone = (
+                [key.split("/")[-2]] if (harm, key.rpartition("/")[2]) == ("remove", layout.MANIFEST) else []
+            )
             assert set(bad) >= set(stored.resting_on(key)) - set(gone), (key, harm, quick)
             said = {problem for verdict in verdicts for problem in verdict.problems}
             assert any(key in problem or _manifest_of(key) in problem for problem in said), (key, harm, said)
@@ -136,13 +139,19 @@ def _manifest_of(key: str) -> str:
 
 def run(stored: Stored, *argv: str) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(
-        command(*argv, "--json", "--store", stored.lab.root), capture_output=True, text=True, env=cli_env(), check=False
+        command(*argv, "--json", "--store", stored.lab.root),
+        capture_output=True,
+        text=True,
+        env=cli_env(),
+        check=False,
     )
     return done.returncode, json.loads(done.stdout), done.stderr
 
 
 @pytest.mark.parametrize("harm", ["flip the middle", "remove"])
-@pytest.mark.parametrize("place", [(0, "history.bundle.0002"), (1, "refs.txt"), (0, "manifest.json"), (3, "manifest.json")])
+@pytest.mark.parametrize(
+    "place", [(0, "history.bundle.0002"), (1, "refs.txt"), (0, "manifest.json"), (3, "manifest.json")]
+)
 def test_a_failed_verification_says_so_and_the_next_snapshot_is_a_base(
     stored: Stored, tmp_path: Path, place: tuple[int, str], harm: str
 ) -> None:
@@ -180,7 +189,11 @@ def test_text_output_names_the_object_and_the_affected_snapshots(stored: Stored,
     key = copy.taken[1].manifest.key.key("history.bundle")
     flip(copy.lab.file(key))
     done = subprocess.run(
-        command("verify", copy.repo, "--store", copy.lab.root), capture_output=True, text=True, env=cli_env(), check=False
+        command("verify", copy.repo, "--store", copy.lab.root),
+        capture_output=True,
+        text=True,
+        env=cli_env(),
+        check=False,
     )
     assert done.returncode == 1
     assert f"{key}: its bytes are not what was written (SHA-256 differs)" in done.stdout
@@ -207,7 +220,11 @@ def test_a_forged_manifest_breaks_the_hash_chain(stored: Stored, tmp_path: Path,
     """Whoever edits a manifest and seals it anew is found by the child's record of its digest."""
     copy = stored.copy(tmp_path / "store")
     manifest = copy.taken[which].manifest
-    forged = seal(manifest.__class__(**{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}))
+    forged = seal(
+        manifest.__class__(
+            **{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}
+        )
+    )
     copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
     code, document, _ = run(copy, "verify", copy.repo, "--quick")
     assert code == 1
@@ -220,7 +237,11 @@ def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_pa
     copy = stored.copy(tmp_path / "store")
     assert run(copy, "verify", copy.repo)[0] == 0
     manifest = copy.taken[-1].manifest
-    forged = seal(manifest.__class__(**{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}))
+    forged = seal(
+        manifest.__class__(
+            **{f: getattr(manifest, f) for f in manifest.__struct_fields__} | {"labels": {"a": "b"}}
+        )
+    )
     copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
     code, document, _ = run(copy, "verify", copy.repo, "--quick")
     assert code == 1

@@ -80,7 +80,9 @@ def kill_many(tmp_path: Path, kills: int, seed: int) -> None:
     aborted = [run for run in lab.catalog.runs(repo) if not run.is_snapshot]
     assert in_time > kills // 2
     assert aborted, "no kill struck between the first object and the manifest: the test proves nothing"
-    done = subprocess.run(command("verify", repo, "--store", lab.root), env=cli_env(), capture_output=True, check=False)
+    done = subprocess.run(
+        command("verify", repo, "--store", lab.root), env=cli_env(), capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -125,12 +127,16 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 @SIGNALS
-@pytest.mark.parametrize(("where", "at"), [("info/refs", 0), ("#ls-refs", 10), ("#fetch", 0), ("#fetch", 250_000)])
+@pytest.mark.parametrize(
+    ("where", "at"), [("info/refs", 0), ("#ls-refs", 10), ("#fetch", 0), ("#fetch", 250_000)]
+)
 def test_a_signal_ends_a_snapshot_of_a_stalled_server(
     served: Origin, tmp_path: Path, where: str, at: int, number: signal.Signals, code: int
 ) -> None:
     lab = Lab(tmp_path / "store")
-    with GitHost(served.path.parent, fault=lambda path: Fault(stall_at=at) if where in path else None) as host:
+    with GitHost(
+        served.path.parent, fault=lambda path: Fault(stall_at=at) if where in path else None
+    ) as host:
         argv = command("snapshot", host.url("x.git"), "--store", lab.root, "--segment-size", SEGMENT)
         with started(argv) as process:
             wait_for(lambda: any(where in request.path for request in host.requests))
@@ -213,7 +219,13 @@ def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
     marker, temp, out = tmp_path / "marker", tmp_path / "temp", tmp_path / "out"
     temp.mkdir()
     out.mkdir()
-    arguments: list[str | Path] = [verb, served.path, *([out / "r"] if verb == "restore" else []), "--store", stored.root]
+    arguments: list[str | Path] = [
+        verb,
+        served.path,
+        *([out / "r"] if verb == "restore" else []),
+        "--store",
+        stored.root,
+    ]
     env = {"TMPDIR": str(temp)}
     what, _, name = hang.partition(" ")
     if what == "git":

@@ -147,7 +147,9 @@ class History:
             self.origin.git("symbolic-ref", "HEAD", "refs/heads/not-there")
         else:
             tip = self.origin.oid(self.branch())
-            commit = self.origin.git("commit-tree", "-p", tip, "-m", "aside", f"{tip}^{{tree}}").decode().strip()
+            commit = (
+                self.origin.git("commit-tree", "-p", tip, "-m", "aside", f"{tip}^{{tree}}").decode().strip()
+            )
             self.origin.git("update-ref", "--no-deref", "HEAD", self.random.choice((tip, commit)))
 
     def gc(self) -> None:
@@ -169,9 +171,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int,
         for number in range(steps):
             what = f"step {number} of seed {seed}: " + (history.step() if number else "the beginning")
             state = origin.state
-            taken.append(
-                (what, state, path.take(origin, options), http.take(host.url("x.git"), options))
-            )
+            taken.append((what, state, path.take(origin, options), http.take(host.url("x.git"), options)))
     for number, (what, state, by_path, by_http) in enumerate(taken):
         for lab, sealed in ((path, by_path), (http, by_http)):
             assert lab.restored(sealed, lab.root.parent / f"{lab.root.name}-{number}.git") == state, what

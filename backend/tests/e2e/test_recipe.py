@@ -21,7 +21,12 @@ def by_recipe(lab: Lab, taken: Sealed, folder: Path) -> Path:
     """Restore as the recipe says, by a shell script and the manifest's own fields."""
     repository = folder / "x.git"
     format_flag = f"--object-format={taken.manifest.object_format}"
-    script = ["set -eu", f"mkdir -p {q(folder)}", f"cd {q(folder)}", f"git init -q --bare {format_flag} x.git"]
+    script = [
+        "set -eu",
+        f"mkdir -p {q(folder)}",
+        f"cd {q(folder)}",
+        f"git init -q --bare {format_flag} x.git",
+    ]
     for number, key in enumerate(taken.manifest.chain_keys):
         script += [
             f"cp -r {q(lab.root / key.folder)} {number}",
@@ -163,7 +168,15 @@ def aliases_and_names(told: Told) -> None:
     told.take()
 
 
-CASES = [deleted_refs, forced_pushes, tags_on_blobs_and_trees, refs_only, many_segments, detached_head, aliases_and_names]
+CASES = [
+    deleted_refs,
+    forced_pushes,
+    tags_on_blobs_and_trees,
+    refs_only,
+    many_segments,
+    detached_head,
+    aliases_and_names,
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
@@ -174,7 +187,9 @@ def test_a_chain_restores_by_cp_cat_and_git(tmp_path: Path, case: Callable[[Told
     told.check()
 
 
-@pytest.mark.parametrize("case", [forced_pushes, tags_on_blobs_and_trees, refs_only, many_segments], ids=lambda case: case.__name__)
+@pytest.mark.parametrize(
+    "case", [forced_pushes, tags_on_blobs_and_trees, refs_only, many_segments], ids=lambda case: case.__name__
+)
 def test_the_same_in_sha256(tmp_path: Path, case: Callable[[Told], None]) -> None:
     told = Told(tmp_path, "sha256")
     case(told)

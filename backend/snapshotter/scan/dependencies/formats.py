@@ -18,8 +18,9 @@ from defusedxml.ElementTree import fromstring
 
 from snapshotter.scan.dependencies.model import ManifestError
 
-MAX_BYTES: Final = 32 * 1024 * 1024  # the largest lock files of real projects are a third of it
+MAX_BYTES: Final = 16 * 1024 * 1024  # the largest lock files of real projects are half of it
 MAX_DEPTH: Final = 100
+_MAX_ALIASES: Final = 1_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -49,7 +50,7 @@ def json_object(blob: bytes) -> dict[str, Any]:
 
 
 def yaml_object(blob: bytes) -> dict[str, Any]:
-    """A YAML document whose root is a mapping; anchors, aliases and custom tags are refused."""
+    """A YAML document whose root is a mapping; merge keys and custom tags are refused."""
     source = text(blob)
     try:
         loader = _Loader(source)
@@ -63,18 +64,20 @@ def yaml_object(blob: bytes) -> dict[str, Any]:
 
 
 def _check_events(loader: Any) -> None:
-    """Refuse aliases, which multiply, and nesting, which overflows, before anything is built."""
-    depth = 0
+    """Refuse what multiplies (merges, masses of aliases) and what overflows, before anything is built."""
+    depth = aliases = 0
     while loader.check_event():
         event = loader.get_event()
-        if isinstance(event, yaml.AliasEvent):
-            raise ManifestError("YAML aliases are refused")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise ManifestError(f"nested over {MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+        elif isinstance(event, yaml.ScalarEvent) and event.value == "<<":
+            raise ManifestError("YAML merge keys are refused")
+        if depth > MAX_DEPTH or aliases > _MAX_ALIASES:
+            raise ManifestError(f"over {MAX_DEPTH} levels or {_MAX_ALIASES:,} aliases of YAML")
 
 
 def xml(blob: bytes) -> Element:

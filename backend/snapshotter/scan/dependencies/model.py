@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from packageurl import PackageURL
 
@@ -28,6 +29,11 @@ class ManifestError(Exception):
     """A manifest that cannot be read, with the reason; the rows of other manifests are not affected."""
 
 
+_CREDENTIALS: Final = re.compile(r"(\w://)[^/@\s]*@")
+_MAX_NAME: Final = 300
+_MAX_REQUIREMENT: Final = 500
+
+
 def dependency(
     ecosystem: str,
     name: str,
@@ -35,15 +41,28 @@ def dependency(
     requirement: str = "",
     scope: str = "runtime",
     direct: bool | None = True,
+    *,
+    qualifiers: dict[str, str] | None = None,
+    subpath: str = "",
 ) -> Dependency:
-    """A row with its package URL (the purl specification's types and name rules).
+    """A row with its package URL, by the purl specification's types and name rules.
 
     `ecosystem` is the purl type. The namespace is the part of `name` that the type's rules make one: an npm
-    scope, a Maven group, the path of a Go module, an action or an image.
+    scope, a Maven group, the path before the last segment of a Go module, an action or an image. Credentials
+    in a URL of a requirement are left out. Raises ManifestError for a name that cannot be one.
     """
+    name, scope = _plain(name), _plain(scope)[:_MAX_NAME]
     namespace, _, bare = name.rpartition(":" if ecosystem == "maven" else "/")
+    if not bare or len(name) > _MAX_NAME or len(version or "") > _MAX_NAME:
+        raise ManifestError(f"{name[:100]!r} is no package name")
     try:
-        purl = PackageURL(ecosystem, namespace or None, bare, version or None).to_string()
+        purl = PackageURL(ecosystem, namespace or None, bare, version or None, qualifiers, subpath or None)
     except ValueError as error:
-        raise ManifestError(f"{name[:200]!r} is no package name") from error
-    return Dependency(ecosystem, name, version or None, requirement, scope, direct, purl)
+        raise ManifestError(f"{name[:100]!r} is no package name") from error
+    written = _CREDENTIALS.sub(r"\1", " ".join(_plain(requirement).split()))[:_MAX_REQUIREMENT]
+    return Dependency(ecosystem, name, version or None, written, scope, direct, purl.to_string())
+
+
+def _plain(text: str) -> str:
+    """Text that encodes: JSON can spell half a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

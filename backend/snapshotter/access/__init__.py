@@ -1,0 +1,7 @@
+"""Proof by doing that the bucket's rules hold: probes, the policy test, and the owner's look at the settings.
+
+    prove(Connection(boto3.Session()), Target("bucket", "repo-scans/snapshotter/"))
+
+`objects` and `bucket` hold the table of probes as data; `prove` runs it; `policytest` is the short test of
+the encryption header; `configuration` reads the bucket's settings. Nothing here prints.
+"""

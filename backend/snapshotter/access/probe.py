@@ -1,0 +1,72 @@
+"""What a probe is: one attempted operation, by whom, on what, and the answer that the rules promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+# The statements of infra/storage.yaml that answer, by their ids.
+TLS = "DenyInsecureTransport"
+WRONG_HEADER = "DenyWrongEncryptionHeader"
+NO_HEADER = "DenyMissingEncryptionHeader"
+OVERWRITE = "DenyOverwrite"
+LIST = "ListUnderPrefix"
+USE = "ReadAndWriteUnderPrefix"
+NOBODY = ""  # no statement grants it
+
+HEADER = "x-amz-server-side-encryption"
+
+
+class Actor(StrEnum):
+    """Who asks."""
+
+    SELF = "you"
+    ANONYMOUS = "anonymous"
+    LINK = "presigned link"
+    OWNER = "owner"
+
+
+class Expected(StrEnum):
+    """What the rules promise."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    CONFLICT = "refused as taken"  # 412: create-only
+    REPORTED = "allowed, or denied by DenyOverwrite"  # both are lawful; which one it is, is the news
+
+
+class Harm(StrEnum):
+    """What a probe could do if it were allowed."""
+
+    NONE = "none"
+    ELSEWHERE = "an object of a few bytes outside the test folder"
+    CHANGE = "nothing: what it sends cannot succeed"  # never sent by owners and administrators
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One row of the proof.
+
+    `key` is an object's key or a list's prefix, or None for neither, and like `params` may name what the
+    runner fills in: {prefix} (the scoped one), {run} (this run's test folder), {random}, {bucket}, and,
+    made when first asked for, {object} and {version} (an object of ours) and {upload} (a multipart upload
+    of ours). `params` are those of the S3 API's operation. `tolerated` are error codes other than
+    AccessDenied that also mean that the bucket refused.
+    """
+
+    id: str
+    group: str
+    operation: str
+    key: str | None
+    condition: str
+    expected: Expected
+    rule: str
+    statement: str
+    fix: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    actor: Actor = Actor.SELF
+    plain: bool = False  # by plain HTTP
+    harm: Harm = Harm.NONE
+    tolerated: frozenset[str] = frozenset()

@@ -1,0 +1,84 @@
+"""From what was asked for, and the settings below it, to how a snapshot is taken.
+
+The one place where the `snapshot` verb and the `job` document turn options into limits, so that
+the same words mean the same thing in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from snapshotter import config
+from snapshotter.config import Settings
+from snapshotter.credentials import GitCredentials
+from snapshotter.snapshot import Options
+from snapshotter.transport import WireLimits
+from snapshotter.transport.connect import Connector
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was asked for, under the names of the `snapshot` verb's flags; None leaves it to the settings.
+
+    Sizes are written like ``16MiB``, spans like ``30d``.
+    """
+
+    full: bool = False
+    refs: list[str] | None = None
+    exclude_refs: list[str] | None = None
+    segment_size: str | None = None
+    max_chain_age: str | None = None
+    idle_timeout: str | None = None
+    max_refs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    allow_http: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How snapshots are taken, and how their origins are reached. One serves any number of origins."""
+
+    options: Options
+    connect: Connector
+
+
+def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_http: bool = False) -> Plan:
+    """The plan in force. Raises UsageError for a size, span or number that cannot be read.
+
+    Plain http is allowed if `allow_http`, or what was asked for, says so.
+    """
+    limits = wire_limits(settings, asked)
+    age = asked.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
+    exclude = settings.words("SNAPSHOTTER_EXCLUDE_REFS") if asked.exclude_refs is None else asked.exclude_refs
+    options = Options(
+        full=asked.full,
+        refs=tuple(asked.refs or settings.words("SNAPSHOTTER_REFS")),
+        exclude_refs=tuple(pattern for pattern in exclude if pattern),
+        labels=dict(labels),
+        segment_bytes=config.parse_size(asked.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
+        in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
+        max_chain_age=config.parse_span(age) if age else None,
+        max_refs=limits.max_refs,
+        idle_seconds=limits.idle_seconds,
+    )
+    return Plan(options, connector(settings, limits, allow_http=allow_http or asked.allow_http))
+
+
+def wire_limits(settings: Settings, asked: Asked) -> WireLimits:
+    """What an origin may cost. Raises UsageError for a span or number that cannot be read."""
+    idle = config.parse_span(asked.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"])
+    return WireLimits(
+        max_refs=asked.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
+        idle_seconds=idle.total_seconds(),
+        stall_seconds=config.parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
+    )
+
+
+def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Connector:
+    """The way to origins, with the credentials that the settings name."""
+    return Connector(
+        GitCredentials(settings), limits, allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
+        settings["SNAPSHOTTER_SSH_COMMAND"],
+    )  # fmt: skip

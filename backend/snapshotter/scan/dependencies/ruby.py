@@ -1,0 +1,32 @@
+"""Ruby: Gemfile.lock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from snapshotter.scan.dependencies.formats import text
+from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+
+_SPEC: Final = re.compile(r"    (\S+) \(([^)\s-]+)[^)]*\)")
+_ASKED: Final = re.compile(r"  ([^\s!]+)(?: \(([^)]*)\))?!?")
+_SECTIONS: Final = ("GEM", "GIT", "PATH", "DEPENDENCIES", "PLUGIN SOURCE")
+
+
+def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
+    """A Gemfile.lock without own gems (PATH); a gem locked for several platforms is one row."""
+    section = ""
+    locked: dict[tuple[str, str], None] = {}
+    asked: dict[str, str] = {}
+    for line in text(blob).splitlines():
+        if line and not line[0].isspace():
+            section = line.strip()
+        elif section in ("GEM", "GIT") and (found := _SPEC.fullmatch(line)):
+            locked[found.group(1), found.group(2)] = None
+        elif section == "DEPENDENCIES" and (found := _ASKED.fullmatch(line)):
+            asked[found.group(1)] = found.group(2) or ""
+    if not locked and not asked and section not in _SECTIONS and blob.strip():
+        raise ManifestError("not a Gemfile.lock")
+    for name, version in locked:
+        yield dependency("gem", name, version, asked.get(name, ""), direct=name in asked)

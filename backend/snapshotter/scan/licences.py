@@ -1,0 +1,30 @@
+"""The licences of a repository: SPDX identifiers of its top-level licence files, by their text."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from licenseclassifier import identify_license
+
+MAX_BYTES: Final = 256 * 1024  # the longest licence text on the SPDX list is half of it
+
+_NAME: Final = re.compile(
+    r"(?:licen[cs]es?|copying|unlicen[cs]e|copyright|notice)(?:[.-][\w.-]+)?"
+    r"|[\w.-]+[.-]licen[cs]e(?:\.(?:md|txt|rst))?|LICEN[CS]ES/[\w.+-]+\.txt",
+    re.I,
+)
+
+
+def is_licence(path: str) -> bool:
+    """Whether a path is that of a top-level licence file: LICENSE, COPYING, or the REUSE folder's texts."""
+    return _NAME.fullmatch(path) is not None
+
+
+def identify(blob: bytes) -> list[str]:
+    """The SPDX identifiers of the licences whose text is in a file, in order; empty when none is known.
+
+    Only the first MAX_BYTES are read. A text that is close to none on the SPDX list is not guessed at.
+    """
+    text = blob[:MAX_BYTES].decode("utf-8", "replace")
+    return list(dict.fromkeys(found.id for found in identify_license(text)))

@@ -1,0 +1,250 @@
+"""An origin's stream that is cut or altered anywhere: always an error, never a manifest."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter import layout, snapshot
+from snapshotter.errors import SnapshotterError
+from snapshotter.manifest import Sealed
+from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
+from tests.e2e.repo import Lab, Origin
+
+SMALL = snapshot.Options(segment_bytes=64 * 1024)
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    made = Origin(tmp_path_factory.mktemp("srv") / "x.git")
+    noise = random.Random(5)
+    for number in range(5):
+        made.commit(files={f"f{number}": noise.randbytes(30_000), "text": b"line\n" * number})
+    made.git("tag", "-a", "-m", "t", "v1", "main")
+    made.git("repack", "-adq")
+    return made
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "store", limits=WireLimits(idle_seconds=5, connect_seconds=5))
+
+
+def manifests(lab: Lab) -> list[str]:
+    return [entry.key for entry in lab.store.list("") if entry.key.endswith(layout.MANIFEST)]
+
+
+def fails(lab: Lab, url: str | Origin, what: object, **options: Any) -> SnapshotterError:
+    """The snapshot fails with an error fit for users, and is none."""
+    before = manifests(lab)
+    with pytest.raises(SnapshotterError) as caught:
+        lab.take(url, SMALL, **options)
+    assert manifests(lab) == before, what
+    assert caught.value.exit_code == 4, what
+    assert caught.value.message and caught.value.hint, what
+    return caught.value
+
+
+class Altered:
+    """A transport whose pack is altered or cut after the wire's own checks."""
+
+    def __init__(
+        self, inner: Transport, *, cut: int | None = None, flip: int | None = None, extra: bytes = b""
+    ) -> None:
+        self._inner, self._cut, self._flip, self._extra = inner, cut, flip, extra
+        self.bytes = 0
+
+    def ls_refs(self) -> Any:
+        return self._inner.ls_refs()
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        pack = bytearray()
+        self._inner.fetch(request, lambda data: pack.extend(data))
+        self.bytes = len(pack)
+        if self._flip is not None:
+            pack[self._flip] ^= 0x40
+        data = bytes(pack[: self._cut]) + self._extra
+        for start in range(0, len(data), 10_000):
+            sink(memoryview(data)[start : start + 10_000])
+
+    def fork(self) -> Transport:
+        return self._inner.fork()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def pack_bytes(origin: Origin, lab: Lab) -> int:
+    made: list[Altered] = []
+
+    def wrap(inner: Transport) -> Transport:
+        made.append(Altered(inner))
+        return made[0]
+
+    whole = Lab(lab.root.parent / "whole")
+    assert whole.take(origin, SMALL, wrap=wrap).manifest.kind == "base"
+    return made[0].bytes
+
+
+def offsets(size: int, count: int, seed: int) -> list[int]:
+    """The edges, and others at random."""
+    edges = {
+        0,
+        1,
+        3,
+        4,
+        7,
+        8,
+        11,
+        12,
+        13,
+        65_535,
+        65_536,
+        131_072,
+        size - 33,
+        size - 21,
+        size - 20,
+        size - 19,
+        size - 1,
+    }
+    return sorted(
+        {edge for edge in edges if 0 <= edge < size} | set(random.Random(seed).sample(range(size), count))
+    )
+
+
+def alter_everywhere(origin: Origin, lab: Lab, count: int) -> None:
+    size = pack_bytes(origin, lab)
+    for at in offsets(size, count, 1):
+        fails(lab, origin, ("cut", at), wrap=lambda inner, at=at: Altered(inner, cut=at))
+    for at in offsets(size, count, 2):
+        fails(lab, origin, ("flip", at), wrap=lambda inner, at=at: Altered(inner, flip=at))
+    for extra in (b"\0", b"x" * 20, b"PACK" + bytes(16)):
+        fails(lab, origin, ("extra", extra), wrap=lambda inner, extra=extra: Altered(inner, extra=extra))
+
+
+def test_a_pack_cut_or_flipped_anywhere_is_no_snapshot(origin: Origin, lab: Lab) -> None:
+    alter_everywhere(origin, lab, 40)
+
+
+@pytest.mark.full
+def test_a_pack_cut_or_flipped_at_a_thousand_places(origin: Origin, lab: Lab) -> None:
+    alter_everywhere(origin, lab, 1000)
+
+
+@contextmanager
+def spoiled(origin: Origin, where: str, fault: Fault) -> Iterator[GitHost]:
+    with GitHost(origin.path.parent, fault=lambda path: fault if where in path else None) as host:
+        yield host
+
+
+def reply_bytes(origin: Origin, lab: Lab) -> int:
+    return pack_bytes(origin, lab) + 40  # the packets' frames, at least
+
+
+@pytest.mark.parametrize("cleanly", [False, True])
+def test_a_reply_cut_on_the_wire(origin: Origin, lab: Lab, cleanly: bool) -> None:
+    for at in offsets(reply_bytes(origin, lab), 12, 3):
+        with spoiled(origin, "#fetch", Fault(cut_at=at, cut_cleanly=cleanly)) as host:
+            fails(lab, host.url("x.git"), (at, cleanly))
+
+
+def test_a_reply_flipped_on_the_wire(origin: Origin, lab: Lab) -> None:
+    for at in offsets(reply_bytes(origin, lab), 20, 4):
+        with spoiled(origin, "#fetch", Fault(flip_at=at)) as host:
+            fails(lab, host.url("x.git"), at)
+
+
+@pytest.mark.parametrize("cleanly", [False, True])
+def test_a_listing_cut_on_the_wire(origin: Origin, lab: Lab, cleanly: bool) -> None:
+    for at in (0, 1, 4, 30, 60, 100, 150):
+        with spoiled(origin, "#ls-refs", Fault(cut_at=at, cut_cleanly=cleanly)) as host:
+            fails(lab, host.url("x.git"), (at, cleanly))
+
+
+def test_a_listing_flipped_on_the_wire(origin: Origin, lab: Lab) -> None:
+    """Only a flip inside a name cannot be told from another name: no checksum covers a listing. The objects
+    are the origin's all the same."""
+    whole = origin.state.objects
+    passed = []
+    for at in range(0, 190, 7):
+        with spoiled(origin, "#ls-refs", Fault(flip_at=at)) as host:
+            try:
+                taken = lab.take(host.url("x.git"), SMALL)
+            except SnapshotterError as error:
+                assert error.exit_code == 4
+                assert error.hint
+            else:
+                passed.append(at)
+                assert lab.restored(taken, lab.root.parent / f"{at}.git").objects == whole
+    assert len(passed) < 12, passed
+
+
+def test_an_increment_cut_or_flipped_leaves_the_chain_as_it_was(
+    origin: Origin, lab: Lab, tmp_path: Path
+) -> None:
+    mine = Origin(tmp_path / "srv" / "x.git")
+    mine.git("fetch", "-q", str(origin.path), "+refs/*:refs/*")
+    with GitHost(tmp_path / "srv") as host:
+        base = lab.take(host.url("x.git"), SMALL)
+        mine.commit(files={"n": random.Random(9).randbytes(5000)})
+        for fault in (Fault(cut_at=3000), Fault(flip_at=3000), Fault(cut_at=3000, cut_cleanly=True)):
+            host.fault = lambda path, fault=fault: fault if path.endswith("#fetch") else None  # type: ignore[misc]
+            fails(lab, host.url("x.git"), fault)
+        host.fault = None
+        taken: Sealed = lab.take(host.url("x.git"), SMALL)
+    assert taken.manifest.parent is not None
+    assert taken.manifest.parent.run_id == base.manifest.run_id
+    assert lab.restored(taken, tmp_path / "r.git") == mine.state
+    lab.assert_whole(taken)
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>", "not-git"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 6\r\n\r\n<html>",
+            "not-git",
+        ),
+        pytest.param(b"SSH-2.0-OpenSSH_9\r\n", "stream-cut", marks=pytest.mark.full),  # retried for 4 s
+        (b"", "stream-cut"),
+    ],
+)
+def test_something_else_than_a_git_server(lab: Lab, reply: bytes, code: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(reply)
+
+        threading.Thread(target=serve, daemon=True).start()
+        assert fails(lab, f"http://127.0.0.1:{server.getsockname()[1]}/x.git", reply).code == code
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("where", ["info/refs", "#ls-refs", "#fetch"])
+def test_chatter_without_end(origin: Origin, tmp_path: Path, where: str) -> None:
+    limits = WireLimits(max_refs=5000, max_refs_bytes=1_000_000, chatter_bytes=200_000, idle_seconds=5)
+    lab = Lab(tmp_path / "store", limits=limits)
+    with spoiled(origin, where, Fault(chatter=True)) as host:
+        assert fails(lab, host.url("x.git"), where).code in ("limit", "chatter", "protocol")
+
+
+def test_a_stalled_server_ends_at_the_idle_timeout(origin: Origin, tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "store", limits=WireLimits(idle_seconds=0.5))
+    with spoiled(origin, "#fetch", Fault(stall_at=70_000)) as host:
+        assert fails(lab, host.url("x.git"), "stall").code == "stalled"

@@ -1,0 +1,99 @@
+"""Stores that misbehave: each overrides one method of Store, over any real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from snapshotter.errors import AccessDenied, Unavailable
+from snapshotter.store import Store
+
+
+class FaultyStore(Store):
+    """A store with the backend of another, for faults to be put upon."""
+
+    def __init__(self, inner: Store) -> None:
+        vars(self).update(vars(inner))
+
+
+class TruncatingStore(FaultyStore):
+    """Objects come back short: the first `keep` bytes of those whose key holds `where`."""
+
+    def __init__(self, inner: Store, keep: int, where: str = "") -> None:
+        super().__init__(inner)
+        self.keep, self.where = keep, where
+
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        data = super().get(key, limit=limit)
+        return data[: self.keep] if self.where in key else data
+
+
+class FlippingStore(FaultyStore):
+    """Objects come back with the byte at `offset` (from the end if negative) inverted."""
+
+    def __init__(self, inner: Store, offset: int, where: str = "") -> None:
+        super().__init__(inner)
+        self.offset, self.where = offset, where
+
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        data = bytearray(super().get(key, limit=limit))
+        if self.where in key and data:
+            data[self.offset % len(data)] ^= 0xFF
+        return bytes(data)
+
+
+class DenyingStore(FaultyStore):
+    """Writes whose key holds `where` are refused."""
+
+    def __init__(self, inner: Store, where: str = "") -> None:
+        super().__init__(inner)
+        self.where = where
+
+    def put_new(self, key: str, data: bytes | memoryview, **options: Any) -> None:
+        if self.where in key:
+            raise AccessDenied(f"refused: {key}", code="store-denied", hint="it was told to")
+        super().put_new(key, data, **options)
+
+
+class FailNthStore(FaultyStore):
+    """The `nth` write (from 1) fails; `before` it is stored, or only `after` it was stored."""
+
+    def __init__(self, inner: Store, nth: int, *, stored: bool = False) -> None:
+        super().__init__(inner)
+        self.nth, self.stored, self.writes = nth, stored, 0
+
+    def put_new(self, key: str, data: bytes | memoryview, **options: Any) -> None:
+        self.writes += 1
+        if self.writes != self.nth or self.stored:
+            super().put_new(key, data, **options)
+        if self.writes == self.nth:
+            raise Unavailable(f"write {self.nth} failed: {key}", code="store", hint="it was told to")
+
+
+class RecordingStore(FaultyStore):
+    """Notes every call as (method, key or folder), and asks `before` what to do first."""
+
+    def __init__(self, inner: Store, before: Callable[[str, str], None] = lambda *_: None) -> None:
+        super().__init__(inner)
+        self.calls: list[tuple[str, str]] = []
+        self.before = before
+
+    def put_new(self, key: str, data: bytes | memoryview, **options: Any) -> None:
+        self._note("put_new", key)
+        super().put_new(key, data, **options)
+
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        self._note("get", key)
+        return super().get(key, limit=limit)
+
+    def list(self, folder: str, *, after: str = "") -> Any:
+        self._note("list", folder)
+        return super().list(folder, after=after)
+
+    def folders(self, folder: str) -> Any:
+        self._note("folders", folder)
+        return super().folders(folder)
+
+    def _note(self, method: str, key: str) -> None:
+        self.calls.append((method, key))
+        self.before(method, key)

@@ -1,0 +1,114 @@
+"""Imports to files of the same tree."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshotter.scan.symbols import LANGUAGES, Import, Tree, resolve
+
+PATHS = [
+    "backend/shop/__init__.py",
+    "backend/shop/errors.py",
+    "backend/shop/json.py",
+    "backend/shop/store/__init__.py",
+    "backend/shop/store/disk.py",
+    "backend/tests/test_shop.py",
+    "src/requests/__init__.py",
+    "tests/test_requests.py",
+    "web/index.ts",
+    "web/app.tsx",
+    "web/lib/index.js",
+    "web/lib/help.d.ts",
+    "web/old.js",
+    "go/internal/store/store.go",
+    "go/main.go",
+    "rust/src/lib.rs",
+    "rust/src/model.rs",
+    "rust/src/store/mod.rs",
+    "rust/src/store/disk.rs",
+    "jvm/src/main/java/com/example/Shop.java",
+    "jvm/src/main/kotlin/com/example/Item.kt",
+    "c/src/server.c",
+    "c/src/server.h",
+    "c/include/shop/api.h",
+    "c/deps/one/util.h",
+    "c/deps/two/util.h",
+    "gem/lib/shop/base.rb",
+    "gem/lib/shop/item.rb",
+    "gem/test/test_base.rb",
+    "php/src/Models/Item.php",
+    "php/helper.php",
+    "php/index.php",
+    "sh/run.sh",
+    "sh/lib/common.sh",
+]
+GO = {"go": "example.com/shop"}
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "module", "names", "expected"),
+    [
+        ("backend/shop/store/disk.py", "Python", "..errors", ("Bad",), "backend/shop/errors.py"),
+        ("backend/shop/store/disk.py", "Python", "..", ("errors",), "backend/shop/errors.py"),
+        ("backend/shop/store/disk.py", "Python", ".", ("x",), "backend/shop/store/__init__.py"),
+        ("backend/tests/test_shop.py", "Python", "shop.errors", (), "backend/shop/errors.py"),
+        ("backend/tests/test_shop.py", "Python", "shop", ("errors",), "backend/shop/errors.py"),
+        ("backend/shop/errors.py", "Python", "json", (), None),
+        ("tests/test_requests.py", "Python", "requests", (), "src/requests/__init__.py"),
+        ("tests/test_requests.py", "Python", "os", (), None),
+        ("web/index.ts", "TypeScript", "./app", (), "web/app.tsx"),
+        ("web/index.ts", "TypeScript", "./app.js", (), "web/app.tsx"),
+        ("web/index.ts", "TypeScript", "./lib", (), "web/lib/index.js"),
+        ("web/lib/index.js", "JavaScript", "../", (), "web/index.ts"),
+        ("web/lib/index.js", "JavaScript", "../old.js", (), "web/old.js"),
+        ("web/index.ts", "TypeScript", "react", (), None),
+        ("web/index.ts", "TypeScript", "../../../etc/passwd", (), None),
+        ("go/main.go", "Go", "example.com/shop/internal/store", (), "go/internal/store"),
+        ("go/main.go", "Go", "example.com/shopping", (), None),
+        ("go/main.go", "Go", "fmt", (), None),
+        ("rust/src/lib.rs", "Rust", "model", (), "rust/src/model.rs"),
+        ("rust/src/store/mod.rs", "Rust", "disk", (), "rust/src/store/disk.rs"),
+        ("rust/src/store/disk.rs", "Rust", "crate::model::Item", (), "rust/src/model.rs"),
+        ("rust/src/store/disk.rs", "Rust", "super", ("*",), "rust/src/store/mod.rs"),
+        ("rust/src/store/disk.rs", "Rust", "std::io", (), None),
+        ("a/A.java", "Java", "com.example.Shop", (), "jvm/src/main/java/com/example/Shop.java"),
+        ("a/A.java", "Java", "com.example.Item.of", (), "jvm/src/main/kotlin/com/example/Item.kt"),
+        ("a/A.java", "Java", "java.util.List", (), None),
+        ("c/src/server.c", "C", "server.h", (), "c/src/server.h"),
+        ("c/src/server.c", "C", "shop/api.h", (), "c/include/shop/api.h"),
+        ("c/src/server.c", "C", "<shop/api.h>", (), "c/include/shop/api.h"),
+        ("c/src/server.c", "C", "<server.h>", (), None),
+        ("c/src/server.c", "C", "util.h", (), None),
+        ("gem/test/test_base.rb", "Ruby", "shop/base", (), "gem/lib/shop/base.rb"),
+        ("gem/lib/shop/base.rb", "Ruby", "item", (), "gem/lib/shop/item.rb"),
+        ("php/index.php", "PHP", "App\\Models\\Item", (), "php/src/Models/Item.php"),
+        ("php/index.php", "PHP", "/helper.php", (), "php/helper.php"),
+        ("sh/run.sh", "BASH", '$(dirname "$0")/lib/common.sh', (), "sh/lib/common.sh"),
+        ("sh/run.sh", "BASH", "$HERE/lib/common.sh", (), "sh/lib/common.sh"),
+        ("x.cs", "C#", "System", (), None),
+    ],
+)
+def test_an_import_means_a_file(
+    path: str, language: str, module: str, names: tuple[str, ...], expected: str | None
+) -> None:
+    assert resolve([(path, language, Import(module, names, 1))], PATHS, GO) == [expected]
+
+
+def test_without_go_mod_no_go_import_is_guessed() -> None:
+    item = Import("example.com/shop/internal/store", (), 1)
+    assert Tree(PATHS).resolve("go/main.go", "Go", item) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    path=st.sampled_from(PATHS) | st.text("./a\\:", max_size=20),
+    language=st.sampled_from([*LANGUAGES]),
+    module=st.text("./\\:<>$(){}*abc~", max_size=40),
+    names=st.lists(st.text("./*ab", max_size=5), max_size=3),
+)
+def test_an_answer_is_always_inside_the_tree(path: str, language: str, module: str, names: list[str]) -> None:
+    tree = Tree(PATHS, GO)
+    found = tree.resolve(path, language, Import(module, tuple(names), 1))
+    assert found is None or found in tree.files or found in tree.folders

@@ -1,0 +1,244 @@
+"""Symbols and imports: golden tables for every language, and input that is meant to hurt."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshotter.scan.symbols import LANGUAGES, Workers, analyze, refine
+from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS
+from snapshotter.scan.symbols.engine import compiled
+from snapshotter.scan.symbols.imports import split_path
+from snapshotter.scan.symbols.languages import grammars
+from tests.scan import golden
+
+ALL = sorted({*LANGUAGES})
+
+
+@pytest.mark.parametrize("name", golden.LANGUAGES)
+def test_a_source_file_gives_its_golden_rows(name: str) -> None:
+    assert golden.symbols(name) == golden.stored("symbols")[name]
+
+
+def test_every_language_has_a_golden_table_that_parses() -> None:
+    assert {refine("TypeScript", "a.tsx"), *golden.LANGUAGES.values()} <= {*LANGUAGES}
+    assert {LANGUAGES[language] for language in golden.LANGUAGES.values()} == {*grammars()}
+    assert all(block.startswith(f"{name}: parsed\n") for name, block in golden.stored("symbols").items())
+
+
+@pytest.mark.parametrize("name", grammars())
+def test_every_grammar_finds_definitions_and_imports(name: str) -> None:
+    roles = compiled(name).roles
+    assert any(role.startswith("definition.") for role in roles)
+    assert {"import", "import.path"} & {*roles}
+
+
+def test_a_tsx_file_is_not_read_as_typescript() -> None:
+    blob = b"const a = <b>{c}</b>;\n"
+    assert analyze(blob, refine("TypeScript", "src/A.TSX")).parsed
+    assert not analyze(blob, refine("TypeScript", "src/a.ts")).parsed
+
+
+def test_a_header_with_classes_is_read_as_cplusplus() -> None:
+    found = analyze(b"namespace shop {\nclass Item { int x; };\n}\n", "C Header")
+    assert [one.qualified_name for one in found.symbols] == ["shop", "shop::Item", "shop::Item::x"]
+
+
+def test_a_file_that_does_not_parse_is_recorded_with_what_could_be_read() -> None:
+    found = analyze(b"def good():\n    pass\n\ndef bad(:\n", "Python")
+    assert found.error == "does not parse cleanly"
+    assert "good" in [one.name for one in found.symbols]
+
+
+@pytest.mark.parametrize(
+    ("blob", "language", "error"),
+    [
+        (b"x", "Brainfuck", "no grammar for Brainfuck"),
+        (b"a = 1\n" * (MAX_BYTES // 6 + 1), "Python", f"larger than {MAX_BYTES:,} bytes"),
+        (b"a = 1\0", "Python", "binary content"),
+        (b"a = 1\n" * (MAX_ROWS + 1), "Python", f"more than {MAX_ROWS:,} rows"),
+        (b"{" * 200_000, "Python", "is one syntax error from start to end"),
+    ],
+    ids=["language", "size", "binary", "rows", "flat"],
+)
+def test_what_is_not_read_says_why(blob: bytes, language: str, error: str) -> None:
+    found = analyze(blob, language)
+    assert found.error == error
+    assert len(found.symbols) <= MAX_ROWS
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"def caf\xc3\xa9(): pass",
+        b"\xef\xbb\xbfdef caf\xc3\xa9(): pass",
+        "def café(): pass".encode("utf-16"),
+    ],
+    ids=["utf-8", "bom", "utf-16"],
+)
+def test_encodings_give_the_same_name(blob: bytes) -> None:
+    assert [one.name for one in analyze(blob, "Python").symbols] == ["café"]
+
+
+def test_bytes_that_are_not_utf8_are_spelled_out() -> None:
+    found = analyze(b'LIMIT = "\xff"\n', "Python")
+    assert found.symbols[0].signature == 'LIMIT = "\\xff"'
+
+
+def test_long_names_signatures_and_documentation_are_cut() -> None:
+    long = b"a" * 300_000
+    found = analyze(b"def " + long + b"(x=" + long + b'):\n    "' + long + b'"\n', "Python").symbols[0]
+    assert max(map(len, (found.name, found.qualified_name, found.signature, found.doc))) <= 512
+
+
+def test_rows_do_not_depend_on_windows() -> None:
+    blob = b"".join(b"class C%d:\n    def m(self): pass\n\n" % number for number in range(9_000))
+    found = analyze(blob, "Python")
+    assert len(blob) > 256 * 1024
+    assert len(found.symbols) == len({*found.symbols}) == 18_000
+    assert found.symbols[-1].qualified_name == "C8999.m"
+
+
+@settings(max_examples=150, deadline=None)
+@given(blob=st.binary(max_size=400), language=st.sampled_from(ALL))
+def test_any_bytes_in_any_language_give_rows(blob: bytes, language: str) -> None:
+    found = analyze(blob, language)
+    assert found == analyze(blob, language)
+    lines = blob.count(b"\n") + 1
+    assert (
+        all(1 <= one.line <= one.end_line <= lines for one in found.symbols)
+        or b"\0" in blob
+        or blob[:2]
+        in (
+            b"\xff\xfe",
+            b"\xfe\xff",
+        )
+    )
+
+
+_SOURCES = [(golden.FIXTURES / "symbols" / name, language) for name, language in golden.LANGUAGES.items()]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    source=st.sampled_from(_SOURCES),
+    cut=st.integers(0, 1500),
+    length=st.integers(0, 200),
+    data=st.binary(max_size=5),
+)
+def test_damaged_sources_give_rows(source: tuple[Path, str], cut: int, length: int, data: bytes) -> None:
+    path, language = source
+    blob = path.read_bytes()
+    found = analyze(blob[:cut] + data + blob[cut + length :], language)
+    assert all(one.name and one.qualified_name.endswith(one.name[-50:]) for one in found.symbols)
+
+
+def test_threads_have_parsers_of_their_own() -> None:
+    expected = analyze(_SOURCES[0][0].read_bytes(), "Python")
+    results: list[object] = []
+
+    def work() -> None:
+        results.extend(analyze(_SOURCES[0][0].read_bytes(), "Python") for _ in range(50))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [expected] * 200
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "expected"),
+    [
+        ("std::io::{self, Read as R}", "::", ("std::io", ("self", "Read"))),
+        ("a::{b::{c, d::{e}}, f}", "::", ("a", ("b::c", "b::d::e", "f"))),
+        ("import static java.lang.Math.max;", ".", ("java.lang.Math.max", ())),
+        ("import java.util.*", ".", ("java.util", ("*",))),
+        ("using Alias = System.Text", ".", ("System.Text", ())),
+        ("use function A\\b as c", "\\", ("A\\b", ())),
+        ("{" * 5000, "::", ("", ())),
+    ],
+)
+def test_paths_are_taken_apart(text: str, separator: str, expected: tuple[str, tuple[str, ...]]) -> None:
+    assert split_path(text, separator) == expected
+
+
+# each of these drives a grammar into memory or time without bounds, or is a worst case of the query
+HOSTILE = {
+    "unbounded memory in a grammar": (b"a<" * 200_000, "Java"),
+    "unbounded memory in another": (b"%w[" * 50_000, "Rust"),
+    "quadratic query": (b"{" * 19_000, "C"),
+    "nesting": (b"(" * 100_000 + b")" * 100_000, "JavaScript"),
+    "nested blocks": (b"".join(b" " * depth + b"if x:\n" for depth in range(1_200)), "Python"),
+    "heredocs": (b"".join(b"cat <<E%d\n" % number for number in range(3_000)), "BASH"),
+    "interpolation": (b'"#{' * 30_000, "Ruby"),
+    "generics": (b"class A<" + b"B<" * 50_000, "C#"),
+    "one line": (b"x = '" + b"a" * 1_900_000 + b"'\n", "JavaScript"),
+}
+
+
+def test_hostile_sources_cost_one_file_each() -> None:
+    jobs = [(name, blob, language) for name, (blob, language) in HOSTILE.items()]
+    jobs += [(f"good {number}", b"def f(): pass\n", "Python") for number in range(20)]
+    with Workers(count=2, seconds=5) as workers:
+        found = dict(workers.analyze(jobs))
+    assert {*found} == {key for key, _, _ in jobs}
+    assert all(found[f"good {number}"].parsed for number in range(20))
+    assert str(found["unbounded memory in a grammar"].error).startswith(("the grammar", "ran out", "gave up"))
+
+
+def test_a_worker_that_runs_too_long_is_replaced() -> None:
+    with Workers(count=1, seconds=1) as workers:
+        slow = (b"{ " * 19_000 + b"x") * 5
+        found = dict(
+            workers.analyze(
+                [("slow", b"#if\n" * 400_000, "C"), ("slower", slow, "C"), ("next", b"int x;", "C")]
+            )
+        )
+    assert found["next"].parsed
+    assert [one.name for one in found["next"].symbols] == ["x"]
+
+
+def test_workers_answer_as_the_function_does() -> None:
+    jobs = [(path.name, path.read_bytes(), language) for path, language in _SOURCES]
+    with Workers() as workers:
+        found = dict(workers.analyze(jobs))
+    assert found == {name: analyze(blob, language) for name, blob, language in jobs}
+
+
+def test_closing_ends_the_processes() -> None:
+    workers = Workers(count=1)
+    process = workers._workers[0]._process
+    workers.close()
+    workers.close()
+    assert process.exitcode is not None
+
+
+def test_workers_end_with_their_parent() -> None:
+    script = (
+        "import os, sys\n"
+        "from snapshotter.scan.symbols import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    workers = Workers(count=1)\n"
+        "    list(workers.analyze([(1, b'x = 1', 'Python')]))\n"
+        "    print(workers._workers[0]._process.pid, flush=True)\n"
+        "    os._exit(0)\n"
+    )
+    code = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, cwd=code, timeout=60, check=True
+    )
+    pid = int(done.stdout)
+    status = Path(f"/proc/{pid}/status")
+    deadline = 100
+    while status.exists() and "Z (zombie)" not in status.read_text() and deadline:
+        deadline -= 1
+        threading.Event().wait(0.05)
+    assert deadline
