@@ -246,7 +246,9 @@ def _failed(what: str, code: int, stderr: bytes) -> Unavailable:
     message = f"git {what} failed: {_words(stderr)}"
     if _of_the_machine(stderr):
         return Unavailable(
-            message, code="machine", hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's"
+            message,
+            code="machine",
+            hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's",
         )
     return Unavailable(message, code="git", hint="run `snapshotter verify`")
 
@@ -257,6 +259,8 @@ def _of_the_machine(stderr: bytes) -> bool:
 
 
 # strerror(3) under LC_ALL=C, and git's own words when memory or threads run out.
-_MACHINE = (b"No space left on device", b"Disk quota exceeded", b"Read-only file system", b"Input/output error",
-            b"Cannot allocate memory", b"Out of memory", b"out of memory", b"Too many open files", b"File too large",
-            b"Permission denied", b"unable to create thread", b"Resource temporarily unavailable")  # fmt: skip
+_MACHINE = (
+    b"No space left on device", b"Disk quota exceeded", b"Read-only file system", b"Input/output error",
+    b"Cannot allocate memory", b"Out of memory", b"out of memory", b"Too many open files", b"File too large",
+    b"Permission denied", b"unable to create thread", b"Resource temporarily unavailable",
+)  # fmt: skip

@@ -31,11 +31,10 @@ from snapshotter.origin import is_loopback
 _ATTEMPTS = 5
 _CHUNK = 1000  # entries of a listing taken at once: S3's own page
 _TRANSIENT = re.compile(
-    r"status: ?5\d\d|\b5\d\d (?:internal|bad gateway|service|gateway|slow)|slowdown|timed? ?out|connection|broken pipe"
-    r"|error sending request|reset by peer|conflict|requesttimeout|\b409\b|\b429\b",
-    re.IGNORECASE,
+    r"timed? ?out|connection|broken pipe|error sending request|reset by peer", re.IGNORECASE
 )
-_SETTLED_STATUS = re.compile(r"status code: 4(?!08|09|29)\d\d")
+_STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3}),")
+_EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
 _TRANSIENT_CODES = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"}
 )  # fmt: skip
@@ -88,19 +87,19 @@ class Store:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 obstore.put(self._backend, self._full(key), data, **options)
+                if self.place.folder:
+                    _settle(self.place.folder / key)
             except obs.AlreadyExistsError:
                 if self._holds(key, data):
                     return
                 if attempt == _ATTEMPTS or self._listed(key) is not None:
                     raise self._exists(key) from None
                 _pause(attempt, cancel)
-            except obs.BaseError as error:
+            except (obs.BaseError, OSError) as error:
                 if attempt == _ATTEMPTS or not self._transient(error):
                     raise self._translate(error, "PutObject", key) from error
                 _pause(attempt, cancel)
             else:
-                if self.place.folder:
-                    _settle(self.place.folder / key)
                 return
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
@@ -201,18 +200,13 @@ class Store:
 
     def _transient(self, error: Exception) -> bool:
         """Whether trying again may help: trouble on the way or in S3, never a refusal or a full disk."""
-        settled = (
-            obs.PermissionDeniedError,
-            obs.UnauthenticatedError,
-            obs.NotFoundError,
-            obs.PreconditionError,
-        )
-        text = str(error).partition("Debug source:")[0]  # its dump names settings, like retry_timeout
-        if not self._remote or isinstance(error, settled):
+        if not self._remote:
             return False
-        if error_code(text) in _TRANSIENT_CODES:
-            return True
-        return not _SETTLED_STATUS.search(text) and bool(_TRANSIENT.search(text))
+        text = str(error)
+        if status := _status(text):
+            return status >= 500 or status in (408, 409, 429) or error_code(text) in _TRANSIENT_CODES
+        # Without its dump, which names settings like retry_timeout, and the URL, which names anything.
+        return bool(_TRANSIENT.search(_without_urls(text)))
 
     def _translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         text = str(error)
@@ -232,21 +226,20 @@ class Store:
         )
 
     def _translate_s3(self, text: str, action: str, key: str) -> SnapshotterError:
-        code = error_code(text)
-        denied = code or "403" in text or "Forbidden" in text
+        code, status = error_code(text), _status(text)
         if code == "NoSuchBucket":
             return Unavailable(f"no such bucket: {self.place.bucket}", code="no-bucket", hint="check --store")
-        if code == "PermanentRedirect" or "301" in text.partition("<")[0]:
+        if code == "PermanentRedirect" or status == 301 or "redirect without LOCATION" in text:
             return Unavailable(
                 f"the bucket {self.place.bucket} is in another region",
                 code="region",
                 hint="set AWS_REGION to its region",
             )
-        if "NoSuchKey" in text or "404" in text.partition("<")[0]:
+        if code == "NoSuchKey" or status == 404:
             return self._missing(key)
-        if "credential" in text.lower() and not code:
+        if not status and "credential" in _without_urls(text).lower():
             return no_credentials(_first_line(text))
-        if denied and (code not in _NOT_REFUSALS):
+        if status in (401, 403) or code in _EXPIRED:
             encryption = "AES256" if action == "PutObject" else None
             return explain(
                 Refused(action, self.place.bucket, key, code or "AccessDenied", encryption=encryption)
@@ -256,12 +249,6 @@ class Store:
             code="store",
             hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3 and the network",
         )
-
-
-_NOT_REFUSALS = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict",
-     "BadDigest", "IncompleteBody", "EntityTooLarge", "InvalidArgument", "NotImplemented", "InvalidRequest"}
-)  # fmt: skip
 
 
 def no_credentials(why: str = "") -> Unavailable:
@@ -405,6 +392,17 @@ def _settle(path: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _status(text: str) -> int:
+    """The HTTP status in an obstore error's text, or 0: nothing was answered."""
+    match = _STATUS.search(text)
+    return int(match[1] or match[2]) if match else 0
+
+
+def _without_urls(text: str) -> str:
+    """An obstore error's words, less its dump and the URLs, in which a key may hold any word."""
+    return re.sub(r"https?://\S+", "", text.partition("Debug source:")[0])
 
 
 def _first_line(text: str) -> str:

@@ -31,7 +31,17 @@ from snapshotter.replay import replay
 _PARALLEL = 4
 # What makes a check "could not", not "failed": the store or the machine is in trouble, not the snapshot.
 _NOT_FINDINGS = frozenset(
-    {"store", "credentials", "region", "no-bucket", "no-git", "disk", "machine", "manifest-newer", "store-denied"}
+    {
+        "store",
+        "credentials",
+        "region",
+        "no-bucket",
+        "no-git",
+        "disk",
+        "machine",
+        "manifest-newer",
+        "store-denied",
+    }
 )
 
 
@@ -426,7 +436,9 @@ def _sharing(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
 
 
 def _not_the_parent(key: RunKey, child: Manifest) -> str:
-    return f"{key.key(layout.MANIFEST)}: is not the manifest that {child.run_id} was built on (SHA-256 differs)"
+    return (
+        f"{key.key(layout.MANIFEST)}: is not the manifest that {child.run_id} was built on (SHA-256 differs)"
+    )
 
 
 def _manifest(verdict: Verdict) -> Manifest:

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import snapshotter.store as store_module
-from snapshotter.cancel import Cancel
-from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.segments import checked_get
 from snapshotter.manifest import Artifact
 from snapshotter.store import Entry, Store, open_store
@@ -113,7 +112,7 @@ def test_of_writers_at_once_one_wins(store: Store) -> None:
         try:
             store.put_new("a/contested", b"%d" % n)
         except Unavailable as error:
-            assert error.code == "exists"  # noqa: PT017
+            assert error.code == "exists"
             return False
         return True
 
@@ -185,17 +184,6 @@ def test_a_missing_key_is_missing_not_denied(store: Store) -> None:
         assert key in raised.value.message
 
 
-def test_a_cancelled_write_stops_between_tries(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-    cancel = Cancel()
-    cancel.cancel()
-    flaky = faults.FaultyStore(store)
-    monkeypatch.setattr(flaky, "_transient", lambda _: True)
-    monkeypatch.setattr(flaky, "_full", lambda _: "bad//key/../x\0")
-    with pytest.raises((Interrupted, SnapshotterError)):
-        flaky.put_new("a/key", b"x", cancel=cancel)
-
-
 def test_a_checked_read_finds_every_fault(store: Store) -> None:
     data = b"some bytes to be spoiled"
     store.put_new("a/key", data)
@@ -254,24 +242,11 @@ def test_outside_the_prefix_is_denied_with_the_rule_named(bucket: servers.Server
 def test_an_object_bears_encryption_type_and_tags(bucket: servers.Server) -> None:
     store = s3(bucket, bucket.user, f"{PREFIX}attributes/")
     store.put_new("a/x", b"x", content_type="text/plain", tags={"kind": "base", "repo": "r__s"})
-    owner = servers.client(bucket, bucket.owner)
-    where = {"Bucket": BUCKET, "Key": f"{PREFIX}attributes/a/x"}
-    head = owner.head_object(**where)
-    assert head["ContentType"] == "text/plain"
-    assert {tag["Key"]: tag["Value"] for tag in owner.get_object_tagging(**where)["TagSet"]} == {
-        "kind": "base",
-        "repo": "r__s",
-    }
+    answer = servers.client(bucket, bucket.user).get_object(Bucket=BUCKET, Key=f"{PREFIX}attributes/a/x")
+    assert (answer["ContentType"], answer["TagCount"]) == ("text/plain", 2)
 
 
-def test_wrong_keys_and_no_bucket_are_could_not(bucket: servers.Server) -> None:
-    wrong = servers.Keys(bucket.user.access_key, "not-the-secret")
-    nobody = servers.Keys("NOSUCHACCESSKEY00001", "not-a-secret")
-    for who, code in ((wrong, "credentials"), (nobody, "credentials")):
-        with pytest.raises(Unavailable) as raised:
-            s3(bucket, who, PREFIX).list("a")
-        assert raised.value.code == code
-        assert "not-" not in str(raised.value.as_dict())
+def test_no_bucket_is_could_not(bucket: servers.Server) -> None:
     missing = open_store(f"s3://no-such-bucket/{PREFIX}", env=bucket.environment(bucket.user))
     with pytest.raises(Unavailable) as raised:
         missing.list("a")
@@ -314,6 +289,4 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     with pytest.raises(Unavailable) as raised:
         open_store(f"file:{tmp_path}/file/store", env={})
     assert raised.value.code == "store"
-    full = Path("/dev/full")
-    if full.exists():
-        assert open_store(str(tmp_path / "plain"), env={}).place.folder == tmp_path / "plain"
+    assert open_store(str(tmp_path / "plain"), env={}).place.folder == tmp_path / "plain"

@@ -103,7 +103,7 @@ class Origin:
         parents: Sequence[str] | None = None,
         message: str = "",
     ) -> str:
-        """Add a commit to `ref` and return it. Without `parents` it follows the ref's tip, if there is one."""
+        """Add a commit to `ref` and return it. Without `parents` it follows the ref's tip, if any."""
         self._commits += 1
         if parents is None:
             tip = self.git("rev-parse", "-q", "--verify", ref, check=False).decode().strip()

@@ -8,8 +8,8 @@ import os
 import re
 import resource
 import subprocess
-from contextlib import contextmanager
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -222,7 +222,8 @@ def test_list(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("since", "count"), [
     ("2024-03-01", 3), ("2024-03-02", 2), ("2024-03-03", 1), ("2024-03-04", 0),
-    ("2024-03-02T13:00Z", 2), ("2024-03-02T13:01Z", 1), ("2024-03-02T13:00:00Z", 2), ("2024-03-02T13:00:01Z", 1),
+    ("2024-03-02T13:00Z", 2), ("2024-03-02T13:01Z", 1),
+    ("2024-03-02T13:00:00Z", 2), ("2024-03-02T13:00:01Z", 1),
 ])  # fmt: skip
 def test_list_since(world: World, since: str, count: int) -> None:
     assert datetime.fromisoformat("2024-03-01T13:00:00+00:00") == START + timedelta(hours=1)
@@ -235,10 +236,13 @@ def names(world: World) -> list[tuple[str, int]]:
     path, repo = str(world.origin.path), world.repo
     folder = world.taken[0].manifest.key.folder
     return [
-        (repo, 2), (path, 2), (f"file://{path}", 2), (f"{repo}@{world.run_id(1)}", 1), (f"{path}@{world.run_id(0)}", 0),
-        (f"{repo}@2024-03-01", 0), (f"{repo}@2024-03-02", 1), (f"{path}@2024-03-02T13:00Z", 1), (f"{repo}@2024-03-02T12:59Z", 0),
+        (repo, 2), (path, 2), (f"file://{path}", 2), (f"{repo}@{world.run_id(1)}", 1),
+        (f"{path}@{world.run_id(0)}", 0),
+        (f"{repo}@2024-03-01", 0), (f"{repo}@2024-03-02", 1), (f"{path}@2024-03-02T13:00Z", 1),
+        (f"{repo}@2024-03-02T12:59Z", 0),
         (f"{repo}@2024-03-02T12:59:59Z", 0), (f"{repo}@2024-03-02T13:00:00Z", 1), (f"{repo}@2030-01-01", 2),
-        (folder, 0), (f"{folder}/", 0), (f"{folder}/manifest.json", 0), (f"file:{world.lab.root}/{folder}", 0),
+        (folder, 0), (f"{folder}/", 0), (f"{folder}/manifest.json", 0),
+        (f"file:{world.lab.root}/{folder}", 0),
     ]  # fmt: skip
 
 
@@ -331,7 +335,8 @@ def test_diff(world: World) -> None:
     }
     assert found == {
         "created": ["refs/tags/created"], "deleted": ["refs/heads/deleted"],
-        "moved": ["refs/heads/main", "refs/heads/rewritten"], "rewritten": ["refs/heads/rewritten"], "unknown": [],
+        "moved": ["refs/heads/main", "refs/heads/rewritten"], "rewritten": ["refs/heads/rewritten"],
+        "unknown": [],
     }  # fmt: skip
     assert all(document[kind]["count"] == len(document[kind]["refs"]) for kind in found)
     text = cli("diff", first, second, *world.store).out
@@ -439,9 +444,12 @@ def test_terminal_escapes_are_neutralised(tmp_path: Path) -> None:
         origin.ref(name.encode(), None)
     origin.git("symbolic-ref", "HEAD", "refs/heads/main")
     outputs += [
-        cli("show", repo, *store), cli("snapshot", origin.path, *store), cli("diff", f"{repo}@{run_id}", repo, *store),
-        cli("list", repo, *store), cli("show", "x\x1b[31m\u202e", *store), cli("get", repo, "a\x1b]0;b", *store),
-        cli("snapshot", "https://h.example/\x1b[2J", *store), cli("restore", repo, tmp_path / "\x1b[2J", *store),
+        cli("show", repo, *store), cli("snapshot", origin.path, *store),
+        cli("diff", f"{repo}@{run_id}", repo, *store),
+        cli("list", repo, *store), cli("show", "x\x1b[31m\u202e", *store),
+        cli("get", repo, "a\x1b]0;b", *store),
+        cli("snapshot", "https://h.example/\x1b[2J", *store),
+        cli("restore", repo, tmp_path / "\x1b[2J", *store),
         cli("snapshot", "/no/\x1b[2J\u202e", *store), cli("snapshot", origin.path, "--store", "x\x1b://y"),
     ]  # fmt: skip
     for done in outputs:

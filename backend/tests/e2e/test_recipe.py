@@ -139,8 +139,8 @@ def many_segments(told: Told) -> None:
 
 
 def detached_head(told: Told) -> None:
-    """HEAD at a commit that no ref holds. A fetch of refs/* passes over it, and where only HEAD moved git does
-    not even read the bundle: so later bundles may not rest on it, and each brings it along."""
+    """HEAD at a commit that no ref holds. A fetch of refs/* passes over it, and where only HEAD moved git
+    does not even read the bundle: so later bundles may not rest on it, and each brings it along."""
     tip = told.origin.commit()
     told.take()
     for number in range(2):

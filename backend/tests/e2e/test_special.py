@@ -254,7 +254,7 @@ def test_unchanged_costs_two_requests_and_writes_the_manifest_only(
 ) -> None:
     with GitHost(tmp_path / "srv") as host:
         lab.take(host.url("x.git"))
-        for number in range(3):
+        for _ in range(3):
             origin.commit()
             lab.take(host.url("x.git"))
         if age > RECENT:

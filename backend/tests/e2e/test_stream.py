@@ -211,7 +211,8 @@ def test_an_increment_cut_or_flipped_leaves_the_chain_as_it_was(
     [
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>", "not-git"),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\nContent-Length: 6\r\n\r\n<html>",
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n"
+            b"Content-Length: 6\r\n\r\n<html>",
             "not-git",
         ),
         pytest.param(b"SSH-2.0-OpenSSH_9\r\n", "stream-cut", marks=pytest.mark.full),  # retried for 4 s

@@ -40,8 +40,8 @@ def symbols(name: str) -> str:
     found = analyze((FIXTURES / "symbols" / name).read_bytes(), LANGUAGES[name])
     lines = [f"{name}: {found.error or 'parsed'}"]
     lines += [
-        f"{one.line}-{one.end_line} {one.kind} {one.name} = {one.qualified_name} | {one.signature} | {one.doc}"
-        for one in found.symbols
+        f"{it.line}-{it.end_line} {it.kind} {it.name} = {it.qualified_name} | {it.signature} | {it.doc}"
+        for it in found.symbols
     ]
     lines += [f"{one.line} import {one.module} {list(one.names)}" for one in found.imports]
     return "\n".join(line.rstrip() for line in lines) + "\n"

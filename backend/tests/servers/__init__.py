@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 HERE = Path(__file__).parent
@@ -74,6 +75,7 @@ class Server:
 @contextmanager
 def rgw() -> Iterator[Server]:
     """A Ceph RADOS Gateway. Needs the Debian packages radosgw, ceph-mon and ceph-osd."""
+    need("radosgw", "ceph-mon", "ceph-osd")
     with _started("rgw", "RGW_HOME", ["HTTP_PORT", "HTTPS_PORT", "MON_PORT"]) as (folder, ports):
         facts = dict(line.split("=", 1) for line in (folder / "env").read_text().splitlines())
         yield Server(
@@ -109,6 +111,16 @@ def ministack() -> Iterator[Server]:
         user_arn, user = _new_user(bare, USER)
         _, stranger = _new_user(bare, "stranger")
         yield Server(**{**vars(bare), "user": user, "user_arn": user_arn, "stranger": stranger})
+
+
+def need(*programs: str) -> None:
+    """Skip the test, saying why, where a program is not installed; fail it where the run is to be complete."""
+    path = os.environ["PATH"] + os.pathsep + "/usr/sbin"
+    if missing := [program for program in programs if shutil.which(program, path=path) is None]:
+        why = f"not installed: {', '.join(missing)} (`. .ci/setup` installs them, as root)"
+        if os.environ.get("SNAPSHOTTER_TESTS_COMPLETE"):
+            pytest.fail(why)
+        pytest.skip(why)
 
 
 def client(server: Server, keys: Keys, service: str = "s3", *, plain: bool = False) -> Any:

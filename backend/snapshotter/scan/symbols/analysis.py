@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -86,9 +87,10 @@ def _gather(name: str, found: Iterator[tuple[int, str, Captures]], blob: bytes) 
         else:
             at = captures["name"][0]
             known = gathered.found.get(at.start_byte)
-            if known is None or known.pattern < pattern:
+            missing = at.start_byte == at.end_byte  # supplied by the parser's error recovery
+            if not missing and (known is None or known.pattern < pattern):
                 gathered.found[at.start_byte] = _declaration(pattern, captures, role, blob, body_field)
-        if max(len(gathered.found), len(gathered.imports)) > MAX_ROWS:
+        if max(len(gathered.found), len(gathered.imports), len(gathered.packages)) > MAX_ROWS:
             gathered.full = True
             break
     return gathered
@@ -119,13 +121,13 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
     """Symbols in the order of the file, each qualified by what encloses it."""
     declared = ((at, one) for at, one in gathered.found.items() if one.kind != "nothing")
     ordered = sorted(declared, key=lambda item: (item[1].start, -item[1].end, item[0]))
-    packages = sorted(gathered.packages.items())
+    packages = deque(sorted(gathered.packages.items()))
     package, fresh = "", False  # Scala writes one package in several clauses
     enclosing: list[tuple[int, str, str, int]] = []  # end, qualified name, kind, line
     for _, one in ordered[:MAX_ROWS]:
         while packages and packages[0][0] < one.start:
-            text = packages.pop(0)[1]
-            package = f"{package}{spec.separator}{text}" if fresh else text
+            text = packages.popleft()[1]
+            package = f"{package}{spec.separator}{text}"[: 2 * MAX_NAME] if fresh else text
             fresh = True
         fresh = False
         while enclosing and enclosing[-1][0] <= one.start:

@@ -160,8 +160,8 @@ def _include(tree: Tree, path: str, item: Import) -> str | None:
     name = item.module.strip("<>")
     if not system and (beside := _join(posixpath.dirname(path), name)) in tree.files:
         return beside
-    roots = (_join(up, root, name) for up in tree.upwards(path) for root in _SOURCE_ROOTS)
-    if found := tree.first(roots):
+    roots = ("include",) if system else _SOURCE_ROOTS
+    if found := tree.first(_join(up, root, name) for up in tree.upwards(path) for root in roots):
         return found
     return tree.only(name) if "/" in name or not system else None
 

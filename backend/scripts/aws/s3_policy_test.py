@@ -1,0 +1,57 @@
+"""Test the snapshot bucket's rule on encryption by three writes, of which it must refuse two.
+
+    uv run python backend/scripts/aws/s3_policy_test.py \
+        --bucket fruitful-lab-snapshots-prod --prefix repo-scans/snapshotter/policy-tests
+
+Exit 0 only if all three behave; 1 if one misbehaves; 2 for arguments that cannot be meant; 4 if it could not
+check: no credentials, no network, no such bucket. The objects that it writes expire after a day.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+
+from snapshotter import config
+from snapshotter.errors import SnapshotterError
+
+
+def main() -> int:
+    """Run the test and print one line for each write; the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--bucket", required=True, help="the bucket, for example fruitful-lab-snapshots-prod")
+    parser.add_argument("--prefix", required=True, help="where to write, for example repo-scans/snapshotter/policy-tests")
+    parser.add_argument(
+        "--allow-any-prefix", action="store_true", help="write outside repo-scans/snapshotter/ too, for other buckets"
+    )
+    given = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+    try:
+        return _test(given.bucket, given.prefix, anywhere=given.allow_any_prefix)
+    except SnapshotterError as error:
+        print(f"❌ {error.message}", *(f"  {detail}" for detail in error.details), file=sys.stderr, sep="\n")
+        print(f"hint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+
+
+def _test(bucket: str, prefix: str, *, anywhere: bool) -> int:
+    for name, value in config.dotenv().items():
+        if name.startswith("AWS_"):
+            os.environ.setdefault(name, value)
+    from snapshotter.access import policytest
+    from snapshotter.access.wire import here
+
+    outcomes = policytest.policy_test(here(), bucket, prefix, anywhere=anywhere)
+    for outcome in outcomes:
+        print(outcome.line)
+    return policytest.exit_code(outcomes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

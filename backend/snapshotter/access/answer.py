@@ -1,0 +1,113 @@
+"""What S3 answered, in four kinds: allowed, denied, something else, or no answer to judge by.
+
+*Denied* is an S3 AccessDenied answer and nothing else. A network error, a missing bucket, an expired token
+or trouble in the server is *unchecked*: it says nothing about the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from snapshotter.denial import Refused, explain
+from snapshotter.errors import Unavailable
+
+
+class Kind(StrEnum):
+    """What an answer tells."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    OTHER = "other"  # S3 knew the request and refused it for another reason: it got past the rules
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One raw answer: S3's error code ("" for success) and the HTTP status (0 for none)."""
+
+    kind: Kind
+    code: str = ""
+    status: int = 0
+    message: str = ""
+    response: Any = None  # boto3's, for success
+    metadata: Any = None  # boto3's ResponseMetadata
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.code})" if self.code and self.kind is not Kind.OTHER else self.code or self.kind
+
+
+# Codes by which a server says that it is not the one to ask, or not now.
+_NO_ANSWER = frozenset({
+    "NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
+    "IllegalLocationConstraintException", "SlowDown", "RequestTimeout", "OperationAborted",
+    "ConditionalRequestConflict", "NotSignedUp", "AccountProblem", "InvalidBucketName",
+    "ExpiredTokenException", "MethodNotAllowed",
+})  # fmt: skip
+
+
+def ask(call: Callable[..., Any], **params: Any) -> Answer:
+    """Make one request by boto3 and say what came back; never raises for anything that S3 or the network does."""
+    from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+    try:
+        response = call(**params)
+    except ClientError as error:
+        found, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        status = int(metadata.get("HTTPStatusCode", 0))
+        answer = from_error(str(found.get("Code", "")), status, str(found.get("Message") or ""))
+        return replace(answer, metadata=metadata)
+    except ParamValidationError:
+        raise  # a row of ours is wrong
+    except BotoCoreError as error:
+        return Answer(Kind.UNCHECKED, type(error).__name__, message=str(error))
+    metadata = response["ResponseMetadata"]
+    status = metadata["HTTPStatusCode"]
+    refused = response.get("Errors")  # of DeleteObjects, which answers 200 whatever it did
+    if refused:
+        return from_error(str(refused[0].get("Code", "")), status, str(refused[0].get("Message") or ""))
+    return Answer(Kind.ALLOWED, "", status, response=response, metadata=metadata)
+
+
+def from_error(code: str, status: int, message: str) -> Answer:
+    """The answer in an S3 error document; a HEAD has none, so there 403 stands for AccessDenied."""
+    if code in ("AccessDenied", "403"):
+        # "kms:GenerateDataKey" and its like: it passed the bucket's rules and failed at the key's.
+        passed = "kms:" in message
+        return Answer(Kind.OTHER if passed else Kind.DENIED, "KMS.AccessDenied" if passed else "AccessDenied", status, message)
+    if code in _NO_ANSWER or status >= 500 or not status or status < 400 and code.isdigit():
+        return Answer(Kind.UNCHECKED, code or str(status), status, message)
+    if identity_problem(code):
+        return Answer(Kind.UNCHECKED, code, status, message)
+    if code == "404":  # of a HEAD
+        return Answer(Kind.UNCHECKED, "NoSuchBucket", status, message)
+    return Answer(Kind.OTHER, code, status, message)
+
+
+def identity_problem(code: str) -> Unavailable | None:
+    """The error, with its hint, behind a code that is about the credentials themselves; else None."""
+    error = explain(Refused("", "", "", code))
+    return error if isinstance(error, Unavailable) else None
+
+
+def unavailable(answer: Answer, bucket: str) -> Unavailable:
+    """The error for an answer that leaves everything open: what is missing and what to do."""
+    from snapshotter.store import no_credentials
+
+    if answer.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
+                       "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound"):  # fmt: skip
+        return no_credentials()
+    if answer.code == "NoSuchBucket":
+        return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --bucket, and the account that the credentials belong to")
+    if answer.code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
+        return Unavailable(f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region")
+    if error := identity_problem(answer.code):
+        return error
+    return Unavailable(
+        f"S3 gave no answer to judge by: {answer.code}",
+        code="network" if not answer.status else "store",
+        details=tuple(filter(None, (answer.message[:300],))),
+        hint="check the network, AWS_ENDPOINT_URL_S3 and AWS_REGION, and try again",
+    )

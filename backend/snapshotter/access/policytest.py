@@ -1,0 +1,133 @@
+"""The required policy test: three writes, of which the bucket must refuse two.
+
+    no header -> AccessDenied · AES256 -> stored · aws:kms -> AccessDenied
+
+Each is create-only under a key of its own, so that it works with `EnforceWriteOnce` too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+
+from snapshotter.access.answer import Answer, Kind, identity_problem, unavailable
+from snapshotter.access.wire import Connection, Wire
+from snapshotter.denial import SCOPE
+from snapshotter.errors import UsageError
+
+BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
+
+
+class Verdict(StrEnum):
+    """How one write came out."""
+
+    AS_EXPECTED = "as expected"
+    UNEXPECTED = "unexpected"
+    UNCHECKED = "could not check"
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of the test: its name, the encryption header's value or None, and whether it must succeed."""
+
+    name: str
+    header: str | None
+    must_succeed: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one write; `meaning` says what an unexpected answer most likely means."""
+
+    write: Write
+    key: str
+    verdict: Verdict
+    answer: Answer
+    meaning: str = ""
+
+    @property
+    def line(self) -> str:
+        """The outcome as one line for people."""
+        code = self.answer.code
+        if self.verdict is Verdict.AS_EXPECTED:
+            words = "✅ SUCCESS" if self.write.must_succeed else f"✅ EXPECTED FAILURE ({code})"
+        elif self.verdict is Verdict.UNCHECKED:
+            words = f"❌ COULD NOT CHECK ({code}): {self.meaning}"
+        elif self.answer.kind is Kind.ALLOWED:
+            words = f"❌ UNEXPECTED SUCCESS: {self.meaning}"
+        else:
+            words = f"❌ UNEXPECTED FAILURE ({code}): {self.meaning}"
+        return f"{self.write.name} → {words}"
+
+
+WRITES = (
+    Write("no_sse_header_should_fail", None, must_succeed=False),
+    Write("sse_aes256_should_succeed", "AES256", must_succeed=True),
+    Write("sse_aws_kms_should_fail", "aws:kms", must_succeed=False),
+)
+
+
+def inside(prefix: str) -> bool:
+    """Whether a prefix is the scoped one or below it."""
+    parts = prefix.split("/")
+    return f"{prefix.rstrip('/')}/".startswith(SCOPE) and not {".", ".."} & set(parts)
+
+
+def policy_test(
+    connection: Connection, bucket: str, prefix: str, *, anywhere: bool = False
+) -> tuple[Outcome, ...]:
+    """Make the three writes under `prefix` and a random folder.
+
+    Raises UsageError for a prefix outside the scoped one, unless `anywhere`, before any request;
+    Unavailable without credentials.
+    """
+    if not anywhere and not inside(prefix):
+        raise UsageError(
+            f"the prefix is outside {SCOPE}: {prefix}",
+            hint=f"give {SCOPE}policy-tests, or --allow-any-prefix for a bucket that is laid out otherwise",
+        )
+    wire = Wire(connection)
+    folder = f"{prefix.strip('/')}/{secrets.token_hex(8)}".lstrip("/")
+    return tuple(_outcome(wire, bucket, f"{folder}/{write.name}", write) for write in WRITES)
+
+
+def exit_code(outcomes: tuple[Outcome, ...]) -> int:
+    """0 if all three behave, 1 if one misbehaves, 4 if one could not be checked and none misbehaves."""
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if Verdict.UNEXPECTED in verdicts:
+        return 1
+    return 4 if Verdict.UNCHECKED in verdicts else 0
+
+
+def _outcome(wire: Wire, bucket: str, key: str, write: Write) -> Outcome:
+    header = {"ServerSideEncryption": write.header} if write.header else {}
+    request = {"Bucket": bucket, "Key": key, "Body": BODY, "ContentType": "text/plain", "IfNoneMatch": "*", **header}
+    answer = wire.send("PutObject", request)
+    if answer.kind is Kind.UNCHECKED:
+        error = unavailable(answer, bucket)
+        return Outcome(write, key, Verdict.UNCHECKED, answer, f"{error.message}; {error.hint}")
+    if answer.kind is (Kind.ALLOWED if write.must_succeed else Kind.DENIED):
+        return Outcome(write, key, Verdict.AS_EXPECTED, answer)
+    return Outcome(write, key, Verdict.UNEXPECTED, answer, _meaning(write, answer))
+
+
+def _meaning(write: Write, answer: Answer) -> str:
+    if answer.kind is Kind.ALLOWED:
+        return (
+            "the bucket policy was changed or is missing: it must deny PutObject "
+            + (f"with x-amz-server-side-encryption: {write.header}" if write.header else "without the header")
+            + "; put the bucket policy of infra/storage.yaml back"
+        )
+    if answer.kind is Kind.DENIED:
+        return (
+            "the wrong bucket or prefix, an identity without s3:PutObject there (see `aws sts get-caller-identity`), "
+            "or a changed bucket policy"
+        )
+    if identity_problem(answer.code):
+        return "the credentials are not valid"
+    if answer.code.startswith("KMS."):
+        return "the bucket policy let aws:kms pass and the key refused it: put the bucket policy of infra/storage.yaml back"
+    if answer.code == "PreconditionFailed":
+        return "a random key is taken: something else writes here, or an earlier write was stored"
+    return "the bucket refused for another reason than its policy; it is not the bucket it should be, or the request was altered"

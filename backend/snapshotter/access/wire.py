@@ -1,0 +1,176 @@
+"""How probes reach S3: as the caller, as nobody, by a presigned link, by HTTPS and by plain HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from snapshotter.access.answer import Answer, Kind, ask, from_error
+from snapshotter.access.bucket import MALFORMED
+from snapshotter.access.probe import Actor
+from snapshotter.denial import error_code
+from snapshotter.errors import UsageError
+from snapshotter.origin import is_loopback
+from snapshotter.store import no_credentials
+
+if TYPE_CHECKING:
+    import boto3
+
+_LINK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Whose credentials, and where S3 is if not where the session's own settings say.
+
+    `plain_endpoint` is where the same S3 listens to plain HTTP; by default at the same host.
+    """
+
+    session: boto3.session.Session
+    endpoint: str | None = None
+    plain_endpoint: str | None = None
+    ca_bundle: str | None = None
+    allow_http: bool = False
+
+
+def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Connection:
+    """The connection by this process's own settings (the AWS_ variables, profiles, the task role).
+
+    Raises UsageError for a profile that does not exist.
+    """
+    import boto3
+    from botocore.exceptions import ProfileNotFound
+
+    try:
+        return Connection(boto3.session.Session(), plain_endpoint=plain_endpoint, allow_http=allow_http)
+    except ProfileNotFound as error:
+        raise UsageError(str(error), hint="check AWS_PROFILE") from error
+
+
+class Wire:
+    """Clients for one proof. Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP."""
+
+    def __init__(self, connection: Connection) -> None:
+        if connection.session.get_credentials() is None:
+            raise no_credentials()
+        self._connection = connection
+        self._closed = ""  # why plain HTTP cannot be reached, once that is known
+        endpoint = urlsplit(self.endpoint)
+        if endpoint.scheme != "https" and not (connection.allow_http and is_loopback(endpoint.hostname or "")):
+            raise UsageError(
+                f"the S3 endpoint is plain HTTP: {self.endpoint}",
+                hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
+            )
+
+    @property
+    def endpoint(self) -> str:
+        """Where S3 is, by the credentials' own settings."""
+        return str(self.signed.meta.endpoint_url)
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether S3 is Amazon's own, by its host."""
+        return bool(re.search(r"\.amazonaws\.com(\.cn)?$", urlsplit(self.endpoint).hostname or ""))
+
+    @cached_property
+    def signed(self) -> Any:
+        """The caller's client."""
+        return self._client()
+
+    @cached_property
+    def _anonymous(self) -> Any:
+        from botocore import UNSIGNED
+
+        return self._client(signature_version=UNSIGNED)
+
+    @cached_property
+    def _plain(self) -> Any:
+        return self._client(plain=True)
+
+    def send(self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False) -> Answer:
+        """One request. After plain HTTP could once not be reached, it is not tried again."""
+        if plain and self._closed:
+            return Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
+        if actor is Actor.LINK:
+            answer = self._follow(operation, params)
+        else:
+            client = self._plain if plain else self._anonymous if actor is Actor.ANONYMOUS else self.signed
+            answer = ask(getattr(client, _method(operation)), **params)
+        if plain and not answer.status:
+            self._closed = answer.code
+        return answer
+
+    def identity(self) -> str:
+        """The caller's ARN, by STS, or "" where STS does not say."""
+        client = self._connection.session.client(
+            "sts", region_name=self._region, endpoint_url=self._connection.endpoint, verify=self._connection.ca_bundle,
+            config=_config(attempts=1),
+        )  # fmt: skip
+        answer = ask(client.get_caller_identity)
+        return str(answer.response["Arn"]) if answer.kind is Kind.ALLOWED else ""
+
+    @property
+    def _region(self) -> str:
+        return self._connection.session.region_name or "us-east-1"
+
+    def _client(self, *, plain: bool = False, signature_version: Any = "s3v4") -> Any:
+        endpoint = self._connection.endpoint
+        if plain:
+            endpoint = self._connection.plain_endpoint
+            if not endpoint and not self.is_aws:
+                endpoint = f"http://{urlsplit(self.endpoint).netloc}"
+        client = self._connection.session.client(
+            "s3", region_name=self._region, endpoint_url=endpoint, use_ssl=not plain,
+            verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3, signature_version=signature_version),
+        )  # fmt: skip
+        for operation, body in MALFORMED.items():
+            client.meta.events.register(f"before-call.s3.{operation}", _Send(body))
+        return client
+
+    def _follow(self, operation: str, params: Mapping[str, Any]) -> Answer:
+        """Follow a presigned link as anybody could who saw it: without credentials."""
+        import urllib3
+
+        url = self._plain.generate_presigned_url(_method(operation), Params=dict(params), ExpiresIn=_LINK_SECONDS)
+        try:
+            reply = urllib3.PoolManager(ca_certs=self._connection.ca_bundle).request(
+                "GET", url, retries=False, timeout=urllib3.Timeout(connect=5, read=30), redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            return Answer(Kind.UNCHECKED, type(error).__name__, message=str(error))
+        if reply.status < 300:
+            return Answer(Kind.ALLOWED, "", reply.status)
+        return from_error(error_code(reply.data.decode("utf-8", "replace")), reply.status, "")
+
+
+class _Send:
+    """Puts a body in the place of what boto3 made; see `MALFORMED`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __call__(self, params: dict[str, Any], **_: Any) -> None:
+        params["body"] = self._body
+
+
+def _config(*, attempts: int, signature_version: Any = None) -> Any:
+    from botocore.config import Config
+
+    return Config(
+        signature_version=signature_version,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        connect_timeout=5,
+        read_timeout=30,
+    )
+
+
+def _method(operation: str) -> str:
+    from botocore import xform_name
+
+    return str(xform_name(operation))
