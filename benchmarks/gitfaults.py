@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count, pairwise
 
 
-class Cut(Exception):  # noqa: N818 - an event, not a defect
+class Cut(Exception):
     """The reply is to end here by hanging up."""
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import obstore
+
 from snapshotter.cancel import Cancel
 from snapshotter.layout import RunId, RunKey
 from snapshotter.segments import SegmentWriter
@@ -61,7 +62,7 @@ def plain(url: str, segment: bytes) -> float:
     return time.perf_counter() - began
 
 
-def _store(url: str):  # noqa: ANN202 - a Store
+def _store(url: str):
     env = {
         "AWS_ENDPOINT_URL_S3": url,
         "AWS_ACCESS_KEY_ID": "a",

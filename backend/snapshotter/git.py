@@ -1,4 +1,4 @@
-"""The only module that runs git on a repository of ours: isolated from users', systems' and repositories' configuration.
+"""The only module that runs git on a repository of ours, isolated from everybody's configuration.
 
 No hooks, no replace refs, no lazy fetches, no prompts, no colour; children die with a cancellation.
 """
@@ -30,8 +30,11 @@ _ISOLATED = {
     "GIT_DEFAULT_REF_FORMAT": "files",
     "LC_ALL": "C",
 }
-_CONFIG = ["-c", f"core.hooksPath={os.devnull}", "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.fsmonitor=false",
-           "-c", "safe.directory=*", "-c", "core.quotePath=false", "-c", "protocol.allow=never"]  # fmt: skip
+_SETTINGS = (
+    f"core.hooksPath={os.devnull}", "gc.auto=0", "maintenance.auto=false", "core.fsmonitor=false",
+    "safe.directory=*", "core.quotePath=false", "protocol.allow=never",
+)  # fmt: skip
+_CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
 class Repository:
@@ -111,7 +114,7 @@ class Repository:
         }
 
     def fsck(self) -> list[str]:
-        """What `git fsck --strict` finds, as lines. Recorded, never a verdict: well-known repositories have findings."""
+        """What `git fsck --strict` finds, as lines. Recorded, never a verdict: well-known projects have findings."""
         done = self._git(["fsck", "--strict", "--no-dangling", "--no-progress", "--no-reflogs"], check=False)
         return [printable(line) for line in decode_name(done.stdout + done.stderr).splitlines()][:1000]
 

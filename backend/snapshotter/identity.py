@@ -31,7 +31,7 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where credentials come from. `static` keys never expire; `renewed` ones are fetched anew by themselves."""
+    """Where credentials come from. `static` keys never expire; `renewed` ones are fetched anew in time."""
 
     method: str
     static: bool
@@ -88,7 +88,7 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
 
 
 def with_identity(error: SnapshotterError) -> SnapshotterError:
-    """The error, and where the bucket refused somebody, the same error with who that was, if STS tells in time."""
+    """The error; where the bucket refused somebody, the same error with who that was, if STS tells."""
     if not isinstance(error, StoreDenied) or error.refused.identity:
         return error
     if error.cause not in ("identity", "missing-key"):
@@ -124,8 +124,8 @@ def _unanswered(error: Exception, env: Mapping[str, str]) -> Unavailable:
             f"{named} is set, but the credential endpoint that it names gives no credentials",
             code="credentials",
             details=(type(error).__name__,),
-            hint="check that the task definition has a taskRoleArn, that the role exists, and that nothing in "
-            f"the task blocks the endpoint {runbook.see(runbook.CREDENTIALS)}",
+            hint="check that the task definition has a taskRoleArn, that the role exists, and that nothing "
+            f"in the task blocks the endpoint {runbook.see(runbook.CREDENTIALS)}",
         )
     return Unavailable(
         f"the AWS credentials cannot be had ({type(error).__name__})",

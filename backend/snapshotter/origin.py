@@ -13,7 +13,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from snapshotter.errors import UsageError
 from snapshotter.text import printable
@@ -30,11 +30,12 @@ _SCP = re.compile(
     r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
 )
 _HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
-_HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?$")
-_PLAIN = re.compile(r"^[a-z0-9._-]+$")
-_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}$")
+_HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
+_PLAIN = re.compile(r"^[a-z0-9._-]+\Z")
+_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+_USERINFO = re.compile(r"(?<=://)[^/\s]+@")  # to the last @: a secret may hold one
+_SUBDELIMS = "/!$&'()*+,;=:@~"  # what a path's text keeps as it is (RFC 3986)
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,21 @@ class Origin:
         """The origin for logs, manifests and git, always without its credentials."""
         if self.is_local:
             return self.path
-        user = f"{self.user}@" if self.user and self.scheme == "ssh" else ""
         if self.scheme == "ssh" and not self.path.startswith("/"):
+            user = f"{self.user}@" if self.user else ""
             return f"{user}{self.netloc}:{self.path}"
-        return f"{self.scheme}://{user}{self.netloc}{self.path}"
+        user = f"{quote(self.user, safe='')}@" if self.user and self.scheme == "ssh" else ""
+        plain = self.scheme in ("ssh", "git")  # there, `path` is without the URL's escapes
+        path = re.sub(r"[%?# ]", lambda match: quote(match[0]), self.path) if plain else self.path
+        return f"{self.scheme}://{user}{self.netloc}{path}"
 
     @property
     def canonical(self) -> str:
         """What makes two spellings one origin: host, non-default port and path, by whatever transport."""
         if self.is_local:
             return f"file://{self.path}"
-        path = _strip_git(self.path.strip("/"))
+        plain = self.scheme in ("ssh", "git")
+        path = _strip_git((quote(self.path, safe=_SUBDELIMS) if plain else self.path).strip("/"))
         if self.host in CASE_BLIND_HOSTS:
             path = path.lower()
         home_relative = path.startswith("~") or (self.scheme == "ssh" and not self.path.startswith("/"))
@@ -116,10 +121,11 @@ def parse(text: str) -> Origin:
             f"an origin of {len(text)} characters" if text else "the origin is empty",
             hint="give a URL (https, ssh, git), user@host:path, or a local path",
         )
-    shown = printable(redact(text))[:200]
+    # All before the last @: a URL that does not parse does not tell where its secret ends.
+    shown = printable(re.sub(r"(?<=://).*@", "", text, flags=re.DOTALL))[:200]
     if text.startswith("-"):
         raise UsageError(f"an origin may not begin with '-': {shown}", hint="write ./-name for a local path")
-    if _CONTROL.search(text):
+    if _CONTROL.search(text) or not _is_utf8(text):
         raise UsageError(f"the origin holds control characters: {shown}", hint="check how the name was made")
     if _HELPER.match(text):
         raise UsageError(
@@ -134,8 +140,17 @@ def parse(text: str) -> Origin:
 
 
 def local(path: str) -> Origin:
-    """An origin on this machine, named by its real path."""
-    return Origin("file", "", None, os.path.realpath(Path(path).expanduser()))
+    """An origin on this machine, named by its real path. Raises UsageError for one that is not text."""
+    try:
+        real = os.path.realpath(Path(path).expanduser())
+    except (ValueError, RuntimeError) as error:  # a null byte; no such user
+        raise UsageError(f"not a path: {printable(path)[:200]}", hint="give the plain path") from error
+    if _CONTROL.search(real) or not _is_utf8(real):
+        raise UsageError(
+            f"the path holds control characters, or is not UTF-8: {printable(real)[:200]}",
+            hint="reach the repository by another path, for example through a link to it",
+        )
+    return Origin("file", "", None, real)
 
 
 def redact(text: str) -> str:
@@ -172,6 +187,11 @@ def repo_name(canonical: str) -> str:
     return f"{stem[: MAX_REPO - 9]}-{digest}"
 
 
+def _is_utf8(text: str) -> bool:
+    """Whether text has no lone surrogates: as Python has the bytes of a command line that are not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _is_plain(part: str) -> bool:
     """Whether a component survives the join unchanged and can be told apart again."""
     return bool(_PLAIN.match(part)) and "__" not in part and part.strip("_") == part
@@ -195,6 +215,8 @@ def _parse_url(text: str, scheme: str, shown: str) -> Origin:
         port = split.port
     except ValueError:
         raise UsageError(f"not a URL: {shown}", hint="check its host and port") from None
+    if split.netloc.endswith(":"):
+        raise UsageError(f"not a URL: {shown}", hint="check its port, or percent-encode the password")
     if split.query or split.fragment or "?" in text or "#" in text:
         raise UsageError(
             f"an origin has no query or fragment: {shown}", hint="percent-encode ? and # in a path"
@@ -205,7 +227,12 @@ def _parse_url(text: str, scheme: str, shown: str) -> Origin:
     if scheme in ("https", "http") and user is not None:
         pair = (unquote(user), unquote(secret or ""))
         credential = Credential(*pair) if pair[1] else Credential("x-access-token", pair[0])
-    path = unquote(split.path) if scheme in ("ssh", "git") else split.path
+    try:
+        path = unquote(split.path, errors="strict") if scheme in ("ssh", "git") else split.path
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"the origin's path is not UTF-8: {shown}", hint="give it as user@host:path"
+        ) from None
     ssh_user = unquote(user) if user and scheme == "ssh" else None
     return _checked(Origin(scheme, host, port, path, ssh_user, credential), shown)
 

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from snapshotter.errors import Unavailable
@@ -63,7 +64,7 @@ class RefsLedger:
         for object ids of mixed lengths: such a list comes from a broken or hostile server.
         """
         ordered = sorted(refs, key=lambda ref: ref.name)
-        for before, ref in zip(ordered, ordered[1:], strict=False):
+        for before, ref in pairwise(ordered):
             if before.name == ref.name:
                 raise _bad(f"lists {printable(decode_name(ref.name))} twice")
         for ref in ordered:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -121,4 +120,4 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
 def _take_place(work: Path, destination: Path) -> None:
     if destination.exists():
         destination.rmdir()  # empty, or this fails and nothing is lost
-    os.rename(work, destination)
+    work.rename(destination)

@@ -184,8 +184,7 @@ class SegmentReader:
                         whole.update(data)
                     yield memoryview(data)
                     del data
-                    for segment in islice(queue, 1):
-                        pending.append(pool.submit(self._fetch, segment, stop))
+                    pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
             finally:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -231,7 +230,8 @@ def damaged(key: str, what: str, code: str = "damaged") -> Unavailable:
     return Unavailable(
         f"{key}: {what}",
         code=code,
-        hint="run `snapshotter verify` on it: its receipt makes the next run take a base; restore an older snapshot meanwhile",
+        hint="run `snapshotter verify` on it: its receipt makes the next run take a base; "
+        "restore an older snapshot meanwhile",
     )
 
 

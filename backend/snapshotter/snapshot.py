@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from snapshotter import __version__, bundle, changes, layout
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import AHEAD, Catalog, Run, last_receipts
-from snapshotter.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import Unavailable, UsageError
 from snapshotter.layout import RunId, RunKey
 from snapshotter.manifest import (
     SCHEMA_VERSION,
@@ -78,7 +78,8 @@ def take(
 ) -> Sealed:  # fmt: skip
     """Take one snapshot of `origin` through `transport` into `store` and return its manifest.
 
-    Raises UsageError for options that cannot be, and what the transport and the store raise; then there is no manifest, and so no snapshot.
+    Raises UsageError for options that cannot be, and what the transport and the store raise; then there is
+    no manifest, and so no snapshot.
     """
     check_size(options.segment_bytes)
     started = now or datetime.now(UTC)
@@ -136,7 +137,8 @@ class _Run:
         self, ledger: RefsLedger, parent: ParentSnapshot | None, reason: str, gaps: list[Gap]
     ) -> Sealed:
         request = FetchRequest(sorted(ledger.tips), thin=False)
-        written = self._stream("base", ledger, frozenset(), request)
+        before = parent.sealed.manifest.chain_bytes.base if parent else 0
+        written = self._stream("base", ledger, frozenset(), request, expected=before or None)
         judged = self._changes(parent, ledger)
         return self._write("base", reason, ledger, parent, (written, frozenset()), judged, gaps)
 
@@ -155,11 +157,12 @@ class _Run:
         return self._write("increment", "the refs changed", ledger, parent, (written, required), judged, gaps)
 
     def _stream(
-        self, kind: Kind, ledger: RefsLedger, required: frozenset[str], request: FetchRequest
-    ) -> Written:
-        """The origin's pack, straight into segments of a bundle."""
+        self, kind: Kind, ledger: RefsLedger, required: frozenset[str], request: FetchRequest,
+        *, expected: int | None = None,
+    ) -> Written:  # fmt: skip
+        """The origin's pack, straight into segments of a bundle; `expected` bytes of it, as the last base had."""
         fmt = bundle.object_format(ledger)
-        self._observer.stage("streaming the pack into the store")
+        self._observer.stage("streaming the pack into the store", expected)
         writer: SegmentWriter | None = None
 
         def open_writer() -> SegmentWriter:
@@ -211,7 +214,7 @@ class _Run:
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, run_id=str(self._key.run_id), repo=self._key.repo,
             origin=self._origin.url, started_at=self._started, finished_at=self._finished(), kind=kind, reason=reason,
-            parent=Parent(run_id=parent.sealed.manifest.run_id, manifest_sha256=parent.sealed.sha256) if parent else None,
+            parent=_parent_record(parent),
             head=ledger.head_text, object_format=self._format(ledger, parent), refs=refs, history=history, chain=chain,
             chain_bytes=weight, scan=None, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
             filters=Filters(refs=list(self._options.refs), exclude_refs=list(self._options.exclude_refs)),
@@ -366,6 +369,12 @@ def _history(bundled: tuple[Written, frozenset[str]] | None) -> History | None:
         bundle_sha256=written.bundle_sha256, pack_checksum=written.pack_checksum, objects=written.objects,
         bytes=written.bytes,
     )  # fmt: skip
+
+
+def _parent_record(parent: ParentSnapshot | None) -> Parent | None:
+    if parent is None:
+        return None
+    return Parent(run_id=parent.sealed.manifest.run_id, manifest_sha256=parent.sealed.sha256)
 
 
 def _chain(

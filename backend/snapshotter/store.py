@@ -23,6 +23,7 @@ import obstore
 from obstore import exceptions as obs
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
+from snapshotter import runbook
 from snapshotter.cancel import Cancel
 from snapshotter.denial import Refused, error_code, explain
 from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
@@ -256,8 +257,8 @@ def no_credentials(why: str = "") -> Unavailable:
     return Unavailable(
         "no AWS credentials were found" + (f": {why}" if why else ""),
         code="credentials",
-        hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; see docs/operations.md, "
-        "'Expired or wrong credentials'",
+        hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
+        f"{runbook.see(runbook.CREDENTIALS)}",
     )
 
 
@@ -335,17 +336,15 @@ class AwsCredentials:
         self._session: Any = None
         region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
         self.region: str = region or self._botocore().get_config_variable("region") or "us-east-1"
-        if self._static() is None and self._botocore().get_credentials() is None:
-            raise no_credentials()
+        if self._static() is None:
+            self._renewable()
 
     def __call__(self) -> dict[str, Any]:
         """Credentials as obstore takes them; `expires_at` is aware, UTC."""
         static = self._static()
         if static is not None:
             return static
-        credentials = self._botocore().get_credentials()
-        if credentials is None:
-            raise no_credentials()
+        credentials = self._renewable()
         frozen = credentials.get_frozen_credentials()
         expiry: datetime | None = getattr(credentials, "_expiry_time", None)
         return {
@@ -361,6 +360,18 @@ class AwsCredentials:
             return None
         token = self._env.get("AWS_SESSION_TOKEN") or None
         return {"access_key_id": key, "secret_access_key": secret, "token": token, "expires_at": None}
+
+    def _renewable(self) -> Any:
+        """What botocore's chain finds. Raises Unavailable (code `credentials`)."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            found = self._botocore().get_credentials()
+        except BotoCoreError as error:  # an endpoint, a profile or a process was named and gave nothing
+            raise no_credentials(type(error).__name__) from error
+        if found is None:
+            raise no_credentials()
+        return found
 
     def _botocore(self) -> Any:
         if self._session is None:

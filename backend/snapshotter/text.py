@@ -6,7 +6,7 @@ import base64
 import re
 
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 
 
@@ -29,7 +29,7 @@ def raw_if_changed(name: bytes) -> str | None:
 
 
 def printable(text: str) -> str:
-    """Text safe for a terminal: control, bidirectional and zero-width characters as escapes."""
+    """Text safe for a terminal: control, bidirectional, zero-width and lone surrogate characters escaped."""
     return _UNSAFE.sub(lambda match: match.group().encode("unicode_escape").decode("ascii"), text)
 
 

@@ -190,7 +190,7 @@ def test_refusals_are_told_apart_and_not_repeated(
     assert len([request for request in server.seen if bucket.only(request)]) == 1
 
 
-@pytest.mark.parametrize("action", CALLS)
+@pytest.mark.parametrize("action", ["PutObject", "ListBucket"])
 def test_a_dead_endpoint_is_could_not_whatever_the_key_says(
     server: Scripted, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:

@@ -24,9 +24,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--bucket", required=True, help="the bucket, for example fruitful-lab-snapshots-prod")
-    parser.add_argument("--prefix", required=True, help="where to write, for example repo-scans/snapshotter/policy-tests")
     parser.add_argument(
-        "--allow-any-prefix", action="store_true", help="write outside repo-scans/snapshotter/ too, for other buckets"
+        "--prefix", required=True, help="where to write, for example repo-scans/snapshotter/policy-tests"
+    )
+    parser.add_argument(
+        "--allow-any-prefix",
+        action="store_true",
+        help="write outside repo-scans/snapshotter/ too, for other buckets",
     )
     given = parser.parse_args()
     for stream in (sys.stdout, sys.stderr):

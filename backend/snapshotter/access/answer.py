@@ -36,7 +36,11 @@ class Answer:
     metadata: Any = None  # boto3's ResponseMetadata
 
     def __str__(self) -> str:
-        return f"{self.kind} ({self.code})" if self.code and self.kind is not Kind.OTHER else self.code or self.kind
+        return (
+            f"{self.kind} ({self.code})"
+            if self.code and self.kind is not Kind.OTHER
+            else self.code or self.kind
+        )
 
 
 # Codes by which a server says that it is not the one to ask, or not now.
@@ -76,8 +80,13 @@ def from_error(code: str, status: int, message: str) -> Answer:
     if code in ("AccessDenied", "403"):
         # "kms:GenerateDataKey" and its like: it passed the bucket's rules and failed at the key's.
         passed = "kms:" in message
-        return Answer(Kind.OTHER if passed else Kind.DENIED, "KMS.AccessDenied" if passed else "AccessDenied", status, message)
-    if code in _NO_ANSWER or status >= 500 or not status or status < 400 and code.isdigit():
+        return Answer(
+            Kind.OTHER if passed else Kind.DENIED,
+            "KMS.AccessDenied" if passed else "AccessDenied",
+            status,
+            message,
+        )
+    if code in _NO_ANSWER or status >= 500 or not status or (status < 400 and code.isdigit()):
         return Answer(Kind.UNCHECKED, code or str(status), status, message)
     if identity_problem(code):
         return Answer(Kind.UNCHECKED, code, status, message)
@@ -100,9 +109,19 @@ def unavailable(answer: Answer, bucket: str) -> Unavailable:
                        "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound"):  # fmt: skip
         return no_credentials()
     if answer.code == "NoSuchBucket":
-        return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --bucket, and the account that the credentials belong to")
-    if answer.code in ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"):
-        return Unavailable(f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region")
+        return Unavailable(
+            f"no such bucket: {bucket}",
+            code="no-bucket",
+            hint="check --bucket, and the account that the credentials belong to",
+        )
+    if answer.code in (
+        "PermanentRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+    ):
+        return Unavailable(
+            f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
+        )
     if error := identity_problem(answer.code):
         return error
     return Unavailable(

@@ -6,7 +6,8 @@ where it is allowed: only the answer differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from snapshotter.access.objects import NARROW, OBJECT_PROBES
 from snapshotter.access.probe import LIST, NOBODY, Expected, Harm, Probe
@@ -38,7 +39,7 @@ _READ = (
 )
 
 # The parameters only satisfy boto3; MALFORMED is what is sent.
-_CHANGE = (
+_CHANGE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("policy", "PutBucketPolicy", {"Policy": "{"}),
     ("cors", "PutBucketCors", {"CORSConfiguration": {"CORSRules": []}}),
     ("public-access", "PutPublicAccessBlock", {"PublicAccessBlockConfiguration": {}}),

@@ -61,18 +61,18 @@ def _judged(setting: Setting, answer: Answer, prefix: str) -> Found:
 
 
 def _public_access(answer: Mapping[str, Any], _: str) -> str:
-    blocks = answer["PublicAccessBlockConfiguration"]
+    blocks = answer.get("PublicAccessBlockConfiguration", {})
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     return _joined(f"{name} is off" for name in names if blocks.get(name) is not True)
 
 
 def _ownership(answer: Mapping[str, Any], _: str) -> str:
-    found = [rule.get("ObjectOwnership") for rule in answer["OwnershipControls"]["Rules"]]
+    found = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
     return "" if found == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, found)) or 'none'}"
 
 
 def _encryption(answer: Mapping[str, Any], _: str) -> str:
-    rules = answer["ServerSideEncryptionConfiguration"]["Rules"]
+    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
     found = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
     return "" if found == ["AES256"] else f"it is {_joined(map(str, found)) or 'none'}"
 
@@ -83,12 +83,15 @@ def _versioning(answer: Mapping[str, Any], _: str) -> str:
 
 
 def _cors(answer: Mapping[str, Any], _: str) -> str:
-    return f"{len(answer['CORSRules'])} rules" if answer.get("CORSRules") else ""
+    return f"{len(rules)} rules" if (rules := answer.get("CORSRules")) else ""
 
 
 def _abort(answer: Mapping[str, Any], _: str) -> str:
     for rule in _rules(answer):
-        if _scope(rule) == "" and rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 99) <= 1:
+        if (
+            _scope(rule) == ""
+            and rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 99) <= 1
+        ):
             return ""
     return "no rule aborts them in the whole bucket"
 
@@ -145,7 +148,11 @@ def _deny(sid: str) -> Callable[[Mapping[str, Any], str], str]:
 
 
 def _only_denies(answer: Mapping[str, Any], _: str) -> str:
-    allows = [str(each.get("Sid", "one without an id")) for each in _statements(answer) if each.get("Effect") != "Deny"]
+    allows = [
+        str(each.get("Sid", "one without an id"))
+        for each in _statements(answer)
+        if each.get("Effect") != "Deny"
+    ]
     return f"it allows: {_joined(allows)}" if allows else ""
 
 

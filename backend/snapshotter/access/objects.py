@@ -6,9 +6,22 @@ answers by the rule that the row is about.
 
 from __future__ import annotations
 
+from snapshotter import runbook
 from snapshotter.access.probe import (
-    HEADER, LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER, Actor, Expected, Harm, Probe,
+    HEADER,
+    LIST,
+    NO_HEADER,
+    NOBODY,
+    OVERWRITE,
+    TLS,
+    USE,
+    WRONG_HEADER,
+    Actor,
+    Expected,
+    Harm,
+    Probe,
 )  # fmt: skip
+from snapshotter.runbook import see
 
 ALLOWED, DENIED = Expected.ALLOWED, Expected.DENIED
 NEW = {"IfNoneMatch": "*"}
@@ -16,13 +29,15 @@ SEALED = {"ServerSideEncryption": "AES256"}
 WITH = f"{HEADER}: AES256"
 ACLS_OFF = frozenset({"AccessControlListNotSupported"})
 
-POLICY = "put the bucket policy of infra/storage.yaml back"
-GRANT = "attach the access policy of infra/storage.yaml to this identity (docs/aws.md, 'The policy')"
+POLICY = f"put the bucket policy of infra/storage.yaml back {see(runbook.PUT_DENIED)}"
+TLS_POLICY = f"put the bucket policy of infra/storage.yaml back {see(runbook.PLAIN_HTTP)}"
+GRANT = f"attach the access policy of infra/storage.yaml to this identity {see(runbook.PUT_DENIED)}"
+GRANT_LIST = f"attach the access policy of infra/storage.yaml to this identity {see(runbook.LIST_DENIED)}"
 NARROW = (
     "remove the grant: compare the access policy and whatever else is attached to this identity with "
-    "infra/storage.yaml"
+    f"infra/storage.yaml {see(runbook.NEVER_GRANTED)}"
 )
-SHUT = "turn Block Public Access on, and remove every Allow from the bucket policy"
+SHUT = f"turn Block Public Access on, and remove every Allow from the bucket policy {see(runbook.PUBLIC)}"
 
 ONLY_AES256 = "every upload names AES256 and nothing else"
 ONLY_PREFIX = "nobody writes outside the prefix"
@@ -87,7 +102,7 @@ READS = (
     Probe(
         "get-missing", "get", "GetObject", "{run}missing", "a key under the prefix that does not exist", DENIED,
         "a missing key answers 403: listing needs a prefix, which GET does not carry", LIST,
-        "put the condition on s3:prefix back on the permission to list",
+        f"put the condition on s3:prefix back on the permission to list {see(runbook.MISSING_KEY)}",
     ),
     Probe(
         "get-version", "get", "GetObject", "{object}", "a version by its id", DENIED,
@@ -95,11 +110,11 @@ READS = (
     ),
     Probe(
         "list-prefix", "list", "ListObjectsV2", "{prefix}", "the prefix", ALLOWED,
-        "the prefix can be listed", LIST, GRANT,
+        "the prefix can be listed", LIST, GRANT_LIST,
     ),
     Probe(
         "list-under", "list", "ListObjectsV2", "{run}", "a folder under the prefix", ALLOWED,
-        "folders under the prefix can be listed", LIST, GRANT,
+        "folders under the prefix can be listed", LIST, GRANT_LIST,
     ),
     Probe("list-none", "list", "ListObjectsV2", None, "no prefix", DENIED, LIST_PREFIX, LIST, NARROW),
     Probe("list-empty", "list", "ListObjectsV2", "", "an empty prefix", DENIED, LIST_PREFIX, LIST, NARROW),
@@ -159,17 +174,17 @@ CHANGES = (
 
 WAYS = (
     Probe(
-        "http-get", "http", "GetObject", "{object}", "plain HTTP", DENIED, ONLY_TLS, TLS, POLICY, plain=True,
+        "http-get", "http", "GetObject", "{object}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY, plain=True,
     ),
     Probe(
-        "http-put", "http", "PutObject", "{run}http-put", f"plain HTTP, {WITH}", DENIED, ONLY_TLS, TLS, POLICY,
+        "http-put", "http", "PutObject", "{run}http-put", f"plain HTTP, {WITH}", DENIED, ONLY_TLS, TLS, TLS_POLICY,
         {**NEW, **SEALED}, plain=True,
     ),
     Probe(
-        "http-list", "http", "ListObjectsV2", "{prefix}", "plain HTTP", DENIED, ONLY_TLS, TLS, POLICY, plain=True,
+        "http-list", "http", "ListObjectsV2", "{prefix}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY, plain=True,
     ),
     Probe(
-        "http-link", "http", "GetObject", "{object}", "a presigned URL by plain HTTP", DENIED, ONLY_TLS, TLS, POLICY,
+        "http-link", "http", "GetObject", "{object}", "a presigned URL by plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY,
         actor=Actor.LINK, plain=True,
     ),
     Probe(

@@ -102,7 +102,14 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> int:
 
 def _outcome(wire: Wire, bucket: str, key: str, write: Write) -> Outcome:
     header = {"ServerSideEncryption": write.header} if write.header else {}
-    request = {"Bucket": bucket, "Key": key, "Body": BODY, "ContentType": "text/plain", "IfNoneMatch": "*", **header}
+    request = {
+        "Bucket": bucket,
+        "Key": key,
+        "Body": BODY,
+        "ContentType": "text/plain",
+        "IfNoneMatch": "*",
+        **header,
+    }
     answer = wire.send("PutObject", request)
     if answer.kind is Kind.UNCHECKED:
         error = unavailable(answer, bucket)

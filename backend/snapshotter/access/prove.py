@@ -17,9 +17,11 @@ from snapshotter.access.bucket import OWNERS_READS, PROBES
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.servers import recognise
 from snapshotter.access.wire import Connection, Wire
+from snapshotter.denial import SCOPE
 from snapshotter.errors import SnapshotterError, Unavailable, UsageError
 
 BODY = b"Written by `snapshotter prove` to test this bucket's rules. It may be deleted.\n"
+PRODUCTION = "fruitful-lab-snapshots-prod"
 TESTS = "policy-tests/"  # under the prefix; expires after a day
 
 
@@ -39,6 +41,14 @@ class Target:
 
     bucket: str
     prefix: str
+
+
+def target(store: str, bucket: str | None = None, prefix: str | None = None) -> Target:
+    """What to prove: `bucket` and `prefix` where given, else those of an S3 store's URI, else production's."""
+    found = re.fullmatch(r"s3://([^/]+)/*(.*)", store)
+    bucket = bucket or (found[1] if found else PRODUCTION)
+    prefix = prefix if prefix is not None else (found[2] if found and found[2] else SCOPE)
+    return Target(bucket, f"{prefix.strip('/')}/")
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,10 @@ def select(only: Sequence[str], skip: Sequence[str] = ()) -> tuple[tuple[Probe, 
     for pattern in (*only, *skip):
         if not any(fnmatchcase(name, pattern) for name in ids):
             groups = sorted({probe.group for probe in PROBES} | {configuration.GROUP})
-            raise UsageError(f"no row is called {pattern}", hint=f"groups: {', '.join(groups)}; rows: see `snapshotter prove --json`")
+            raise UsageError(
+                f"no row is called {pattern}",
+                hint=f"groups: {', '.join(groups)}; rows: see `snapshotter prove --json`",
+            )
 
     def chosen(*names: str) -> bool:
         wanted = not only or any(fnmatchcase(name, pattern) for name in names for pattern in only)
@@ -190,9 +203,7 @@ class _Run:
         if first.kind is Kind.UNCHECKED:
             raise unavailable(first, self.target.bucket)
         self.server = recognise(first.metadata, is_aws=self.wire.is_aws)
-        reads = [
-            self._send(probe.operation, None, {}) for probe in PROBES if probe.id in OWNERS_READS
-        ]
+        reads = [self._send(probe.operation, None, {}) for probe in PROBES if probe.id in OWNERS_READS]
         self.may_be_owner = any(read.kind is not Kind.DENIED for read in reads)
         self.owner = all(read.kind in (Kind.ALLOWED, Kind.OTHER) for read in reads)
 
@@ -229,7 +240,13 @@ class _Run:
         return _result(probe, key, str(answer), status, note)
 
     def _send(
-        self, operation: str, key: str | None, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False
+        self,
+        operation: str,
+        key: str | None,
+        params: Mapping[str, Any],
+        actor: Actor = Actor.SELF,
+        *,
+        plain: bool = False,
     ) -> Answer:
         given: dict[str, Any] = {} if operation == "ListBuckets" else {"Bucket": self.target.bucket}
         if operation.startswith("List") and operation != "ListParts":
@@ -249,7 +266,9 @@ class _Run:
         if probe.operation == "CreateMultipartUpload":
             self._uploads.append((key, answer.response["UploadId"]))
         if probe.operation == "PutObject" and not key.startswith(self.folder):
-            command = f"aws s3api delete-object --bucket {self.target.bucket} --key '{key}'  # as an administrator"
+            command = (
+                f"aws s3api delete-object --bucket {self.target.bucket} --key '{key}'  # as an administrator"
+            )
             self.leftovers.append(Leftover(self.target.bucket, key, command))
 
     def _fill(self, text: str) -> str:
@@ -267,7 +286,9 @@ class _Run:
     def _name(self, name: str) -> str:
         if name in ("object", "version"):
             key = f"{self.folder}object"
-            made = self._make("object", "PutObject", key, {"ServerSideEncryption": "AES256", "IfNoneMatch": "*"})
+            made = self._make(
+                "object", "PutObject", key, {"ServerSideEncryption": "AES256", "IfNoneMatch": "*"}
+            )
             return key if name == "object" else str(made.response.get("VersionId", "null"))
         if name == "upload":
             key = f"{self.folder}upload"
@@ -302,17 +323,26 @@ def judge(probe: Probe, answer: Answer) -> tuple[Status, str]:
         return (Status.PASSED if answer.code == "PreconditionFailed" else Status.FAILED), ""
     if wanted is Expected.REPORTED:
         return (Status.PASSED if allowed or denied else Status.FAILED), ""
-    if denied and probe.operation == "GetObject" and probe.id != "get-missing" and "s3:ListBucket" in answer.message:
+    if (
+        denied
+        and probe.operation == "GetObject"
+        and probe.id != "get-missing"
+        and "s3:ListBucket" in answer.message
+    ):
         # AWS says which right was missing: the object is absent, and only the right to list kept that secret.
         return Status.FAILED, "reading is allowed there: S3 refused only to tell that the key does not exist"
     if denied or answer.code in probe.tolerated:
         return Status.PASSED, ""
-    return Status.FAILED, ("" if allowed else f"S3 passed it on and failed later: {answer.message[:200]}".rstrip(": "))
+    return Status.FAILED, (
+        "" if allowed else f"S3 passed it on and failed later: {answer.message[:200]}".rstrip(": ")
+    )
 
 
 def _not_made(probe: Probe, key: str | None, answer: Answer) -> Result:
     if probe.expected is Expected.REPORTED and answer.kind is Kind.DENIED:
-        return _result(probe, key, str(answer), Status.FAILED, "the create-only write before it was refused too")
+        return _result(
+            probe, key, str(answer), Status.FAILED, "the create-only write before it was refused too"
+        )
     reason = f"what it is about could not be made first: {answer}"
     return _result(probe, key, "–", Status.UNCHECKED, reason)
 

@@ -24,7 +24,9 @@ AWS = Server("Amazon S3")
 OTHER = Server("an S3 server that is not known here: every row is taken as it answers")
 
 _NO_TLS_KEY = "it does not know aws:SecureTransport"
-_WRITER_OWNS = "an object belongs to who wrote it, with every right: there is no object ownership by the bucket"
+_WRITER_OWNS = (
+    "an object belongs to who wrote it, with every right: there is no object ownership by the bucket"
+)
 _NO_MULTIPART = "it judges the missing header of an upload that has it, and refuses"
 
 RGW = Server(

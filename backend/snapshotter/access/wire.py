@@ -60,7 +60,9 @@ class Wire:
         self._connection = connection
         self._closed = ""  # why plain HTTP cannot be reached, once that is known
         endpoint = urlsplit(self.endpoint)
-        if endpoint.scheme != "https" and not (connection.allow_http and is_loopback(endpoint.hostname or "")):
+        if endpoint.scheme != "https" and not (
+            connection.allow_http and is_loopback(endpoint.hostname or "")
+        ):
             raise UsageError(
                 f"the S3 endpoint is plain HTTP: {self.endpoint}",
                 hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
@@ -91,7 +93,9 @@ class Wire:
     def _plain(self) -> Any:
         return self._client(plain=True)
 
-    def send(self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False) -> Answer:
+    def send(
+        self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False
+    ) -> Answer:
         """One request. After plain HTTP could once not be reached, it is not tried again."""
         if plain and self._closed:
             return Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
@@ -135,7 +139,9 @@ class Wire:
         """Follow a presigned link as anybody could who saw it: without credentials."""
         import urllib3
 
-        url = self._plain.generate_presigned_url(_method(operation), Params=dict(params), ExpiresIn=_LINK_SECONDS)
+        url = self._plain.generate_presigned_url(
+            _method(operation), Params=dict(params), ExpiresIn=_LINK_SECONDS
+        )
         try:
             reply = urllib3.PoolManager(ca_certs=self._connection.ca_bundle).request(
                 "GET", url, retries=False, timeout=urllib3.Timeout(connect=5, read=30), redirect=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,16 +16,23 @@ from snapshotter.cli.snapshot import changes_line, describe, document
 from snapshotter.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.text import human_bytes
 
+_PARALLEL = 16
+
 
 def list_(
-    repo: Annotated[str | None, typer.Argument(metavar="[REPO]", help="An origin or a repo name: list its snapshots.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only snapshots from this time on, like 2026-11-01.")] = None,
+    repo: Annotated[
+        str | None, typer.Argument(metavar="[REPO]", help="An origin or a repo name: list its snapshots.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Only snapshots from this time on, like 2026-11-01."),
+    ] = None,
     store: flag.StoreOption = None,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """List the repositories with their newest snapshot, or one repository's snapshots.
 
     \b
@@ -76,14 +84,19 @@ def diff(
 
 def get(
     snapshot: flag.SnapshotArgument,
-    artifact: Annotated[str, typer.Argument(metavar="ARTIFACT", help="An artifact's name, like refs.txt, or manifest.json.")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout.")] = None,
+    artifact: Annotated[
+        str, typer.Argument(metavar="ARTIFACT", help="An artifact's name, like refs.txt, or manifest.json.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout."),
+    ] = None,
     store: flag.StoreOption = None,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Get one artifact of a snapshot, checked against its manifest.
 
     \b
@@ -123,7 +136,8 @@ def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
                 code="no-snapshot",
                 hint="`snapshotter list` shows all",
             )
-    rows: list[dict[str, Any]] = [_row(catalog, run) for run in runs]
+    with ThreadPoolExecutor(_PARALLEL) as pool:  # one manifest a row, and on S3 each is a round trip
+        rows: list[dict[str, Any]] = list(pool.map(lambda run: _row(catalog, run), runs))
     lines = _table(rows) if rows else [f"no snapshots in {catalog.store.place.uri}"]
     return Outcome({"snapshots": rows, "store": catalog.store.place.uri}, lines)
 

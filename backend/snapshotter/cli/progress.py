@@ -70,9 +70,16 @@ class LiveProgress(Observer):
         )
 
         self._progress: Progress = Progress(
-            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), DownloadColumn(True),
-            TransferSpeedColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True,
-        )  # fmt: skip
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            DownloadColumn(True),
+            TransferSpeedColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
         self._progress.start()
         self._task: TaskID | None = None
 

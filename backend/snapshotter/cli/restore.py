@@ -52,17 +52,27 @@ def restore(
 
 
 def verify(
-    snapshot: Annotated[str | None, typer.Argument(metavar="[SNAPSHOT|REPO]", help="A snapshot (…@RUN-ID or …@TIME), or a repository: all its snapshots.")] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SNAPSHOT|REPO]",
+            help="A snapshot (…@RUN-ID or …@TIME), or a repository: all its snapshots.",
+        ),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every snapshot of every repository.")] = False,
-    newest: Annotated[bool, typer.Option("--newest", help="Of each repository only the newest snapshot.")] = False,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Of each repository only the newest snapshot.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Digests and manifests only, without git.")] = False,
-    fsck: Annotated[bool, typer.Option("--fsck", help="Record what `git fsck --strict` finds, too; never a failure.")] = False,
+    fsck: Annotated[
+        bool, typer.Option("--fsck", help="Record what `git fsck --strict` finds, too; never a failure.")
+    ] = False,
     store: flag.StoreOption = None,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Prove that snapshots are whole, and leave a receipt beside each.
 
     Checks every artifact's size and SHA-256 and the manifests' hash chain, then replays the chain
@@ -96,7 +106,8 @@ def _restore(session: Session, name: str, dest: Path, mode: str) -> Outcome:
     )
     lines = [
         f"{found.key.repo}@{found.key.run_id} restored to {done.destination}",
-        f"  {done.refs:,} refs, HEAD {done.head or 'none'}, {len(done.chain)} bundles, {human_bytes(done.bytes)}; every object is there",
+        f"  {done.refs:,} refs, HEAD {done.head or 'none'}, {len(done.chain)} bundles, {human_bytes(done.bytes)}; "
+        "every object is there",
     ]
     return Outcome(asdict(done), lines)
 
@@ -158,9 +169,17 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
         )
         lines += [f"    {problem}" for problem in verdict.problems]
         rows.append(
-            {"repo": verdict.run.repo, "run_id": str(verdict.run.run_id), "ok": verdict.ok, "refs": verdict.refs,
-             "problems": verdict.problems, "fsck": verdict.fsck, "receipt": verdict.receipt, "seconds": round(verdict.seconds, 3)}
-        )  # fmt: skip
+            {
+                "repo": verdict.run.repo,
+                "run_id": str(verdict.run.run_id),
+                "ok": verdict.ok,
+                "refs": verdict.refs,
+                "problems": verdict.problems,
+                "fsck": verdict.fsck,
+                "receipt": verdict.receipt,
+                "seconds": round(verdict.seconds, 3),
+            }
+        )
         if not verdict.ok:
             damaged.setdefault(verdict.run.repo, []).extend(verdict.damaged_runs)
     hit = [

@@ -20,7 +20,7 @@ from typing import Any
 from snapshotter import config
 from snapshotter.cancel import Cancel
 from snapshotter.cli.progress import progress
-from snapshotter.errors import Interrupted, SnapshotterError, Terminated
+from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Terminated
 from snapshotter.observer import Observer
 from snapshotter.origin import redact
 from snapshotter.store import Store, open_store
@@ -148,11 +148,20 @@ def _print_outcome(outcome: Outcome, flags: Flags) -> None:
 def _fail(error: BaseException, flags: Flags, *, document: bool = True) -> int:
     if flags.verbose:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
-    error = as_error(error)
+    error = _known(error)
     if flags.json and document:
         print_json({"ok": False, "error": error.as_dict()})
     sys.stderr.write(render(error))
     return error.exit_code
+
+
+def _known(error: BaseException) -> SnapshotterError:
+    found = as_error(error)
+    if isinstance(found, AccessDenied):  # only then is it worth asking who this is
+        from snapshotter.identity import with_identity
+
+        return with_identity(found)
+    return found
 
 
 def render(error: SnapshotterError) -> str:

@@ -18,21 +18,51 @@ if TYPE_CHECKING:
 
 
 def snapshot(
-    origin: Annotated[str, typer.Argument(metavar="ORIGIN", help="https, ssh or git URL, user@host:path, or a local path.")],
+    origin: Annotated[
+        str, typer.Argument(metavar="ORIGIN", help="https, ssh or git URL, user@host:path, or a local path.")
+    ],
     store: flag.StoreOption = None,
     full: Annotated[bool, typer.Option("--full", help="Take a base even if an increment would do.")] = False,
-    refs: Annotated[list[str] | None, typer.Option("--refs", metavar="PATTERN", help="Take only these refs, like 'refs/heads/*'. Repeatable.")] = None,
-    exclude_refs: Annotated[list[str] | None, typer.Option("--exclude-refs", metavar="PATTERN", help="Leave these refs out, instead of the hosts' synthetic merges. Repeatable; '' for none.")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", metavar="K=V", help="A label for the manifest. Repeatable.")] = None,
-    segment_size: Annotated[str | None, typer.Option("--segment-size", metavar="SIZE", help="Largest stored object, like 16MiB.")] = None,
-    max_chain_age: Annotated[str | None, typer.Option("--max-chain-age", metavar="SPAN", help="Take a base when the chain's is older, like 30d.")] = None,
-    idle_timeout: Annotated[str | None, typer.Option("--idle-timeout", metavar="SPAN", help="Give up on an origin that is silent for so long.")] = None,
-    max_refs: Annotated[int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")] = None,
+    refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--refs", metavar="PATTERN", help="Take only these refs, like 'refs/heads/*'. Repeatable."
+        ),
+    ] = None,
+    exclude_refs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude-refs",
+            metavar="PATTERN",
+            help="Leave these refs out, instead of the hosts' synthetic merges. Repeatable; '' for none.",
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="K=V", help="A label for the manifest. Repeatable.")
+    ] = None,
+    segment_size: Annotated[
+        str | None, typer.Option("--segment-size", metavar="SIZE", help="Largest stored object, like 16MiB.")
+    ] = None,
+    max_chain_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-chain-age", metavar="SPAN", help="Take a base when the chain's is older, like 30d."
+        ),
+    ] = None,
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--idle-timeout", metavar="SPAN", help="Give up on an origin that is silent for so long."
+        ),
+    ] = None,
+    max_refs: Annotated[
+        int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")
+    ] = None,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Take a snapshot of ORIGIN: all its refs and the history behind them, straight into the store.
 
     Nothing is cloned and nothing is kept: the origin's pack becomes plain git bundles. The first
@@ -47,9 +77,14 @@ def snapshot(
     from snapshotter.plan import Asked
 
     asked = Asked(
-        full=full, refs=refs, exclude_refs=exclude_refs, segment_size=segment_size, max_chain_age=max_chain_age,
-        idle_timeout=idle_timeout, max_refs=max_refs,
-    )  # fmt: skip
+        full=full,
+        refs=refs,
+        exclude_refs=exclude_refs,
+        segment_size=segment_size,
+        max_chain_age=max_chain_age,
+        idle_timeout=idle_timeout,
+        max_refs=max_refs,
+    )
     flags = Flags(store, json, quiet, verbose, allow_http)
     run(flags, lambda session: work(session, origin, asked, label or []))
 
@@ -113,6 +148,11 @@ def changes_line(manifest: Manifest) -> str:
     changes = manifest.ref_changes
     if changes is None:
         return ""
-    named = [("created", changes.created), ("deleted", changes.deleted), ("moved", changes.moved),
-             ("rewritten", changes.rewritten), ("of unknown ancestry", changes.unknown)]  # fmt: skip
+    named = [
+        ("created", changes.created),
+        ("deleted", changes.deleted),
+        ("moved", changes.moved),
+        ("rewritten", changes.rewritten),
+        ("of unknown ancestry", changes.unknown),
+    ]
     return ", ".join(f"{name} {listed.count:,}" for name, listed in named if listed.count)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import gzip
 import http.client
+import io
 import ipaddress
 import random
 import socket
 import ssl
 import urllib.request
 from contextlib import ExitStack, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import unquote, urljoin, urlsplit
 
 import urllib3
@@ -61,7 +62,7 @@ class _WideResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
         super().__init__(sock, *args, **named)
         self.fp.close()
-        self.fp = sock.makefile("rb", _BUFFER)
+        self.fp = cast("io.BufferedReader[Any]", sock.makefile("rb", _BUFFER))
 
 
 class _Connection(HTTPConnection):

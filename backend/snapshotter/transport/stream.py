@@ -8,6 +8,7 @@ import shlex
 import socket
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Protocol
@@ -27,16 +28,25 @@ _STDERR_KEPT = 4096
 class Channel(Protocol):
     """A connected pair of streams."""
 
-    def read_into(self, view: memoryview) -> int: ...
-    def write(self, data: bytes) -> None: ...
-    def end(self) -> None: ...
-    def explain(self, error: SnapshotterError) -> SnapshotterError: ...
+    def read_into(self, view: memoryview) -> int:
+        """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`."""
+        ...
+
+    def end(self) -> None:
+        """Close both ways. Safe to call twice, from any thread."""
+        ...
+
+    def explain(self, error: SnapshotterError) -> SnapshotterError:
+        """The error, with what the channel knows besides."""
+        ...
 
 
-class Dialer(Protocol):
-    """Opens channels to one origin."""
-
-    def __call__(self, limits: WireLimits) -> Channel: ...
+Dialer = Callable[[WireLimits], Channel]
+"""Opens channels to one origin."""
 
 
 class StreamWire:
@@ -271,7 +281,7 @@ def _await(fd: int, seconds: float) -> None:
 def _of_child(error: SnapshotterError, said: str) -> SnapshotterError:
     lowered = said.lower()
     details = tuple(said.splitlines()[-6:])
-    if "permission denied" in lowered or "could not read from remote" in lowered and "access" in lowered:
+    if "permission denied" in lowered or ("could not read from remote" in lowered and "access" in lowered):
         return AccessDenied(
             "the origin refused this user", details=details, code="origin-denied",
             hint="check the SSH key (ssh-add -l) and that it may read the repository",

@@ -126,7 +126,7 @@ def _command(name: bytes, server: Server, agent: bytes, arguments: list[bytes]) 
 def _split(line: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
     oid, _, rest = line.partition(b" ")
     name, *words = rest.split(b" ")
-    attributes = dict((key, value) for key, _, value in (word.partition(b":") for word in words))
+    attributes = {key: value for key, _, value in (word.partition(b":") for word in words)}
     peeled = attributes.get(b"peeled")
     if not name or not (oid == b"unborn" or is_oid(oid)) or (peeled is not None and not is_oid(peeled)):
         raise broken("its list of refs holds a line that is not one")

@@ -258,13 +258,13 @@ def stalled(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Repo:
 
 
 def test_a_silent_server_is_given_up(way: Way, stalled: Repo) -> None:
-    transport = way.connect(stalled, limits=WireLimits(idle_seconds=0.5))
+    transport = way.connect(stalled, limits=WireLimits(idle_seconds=3))
     (tip,) = transport.ls_refs().tips
     started = time.monotonic()
     with pytest.raises(Unavailable) as raised:
         pack_of(transport, FetchRequest([tip]))
     assert raised.value.code == "stalled"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_cancelling_from_another_thread_ends_a_blocked_fetch(way: Way, stalled: Repo) -> None:

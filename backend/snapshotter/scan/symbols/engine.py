@@ -32,7 +32,7 @@ _ROLE: Final = re.compile(rb"@(definition\.\w+|nothing|scope|package|import\.pat
 _NATIVE: Final = re.compile(r"#((?:not-)?(?:eq|match|any-of))\?")
 
 
-class GaveUp(Exception):  # noqa: N818 - it says what happened
+class GaveUp(Exception):
     """The grammar did far more work than the blob's size explains."""
 
 
