@@ -61,9 +61,8 @@ class Bench:
         """Record a figure beside its bar."""
         met = value >= bar if at_least else value <= bar
         self.results[name] = {"value": round(value, 4), "bar": bar, "met": met, **facts}
-        sys.stderr.write(
-            f"{name}: {value:.4g} ({'at least' if at_least else 'at most'} {bar}) {'met' if met else 'NOT MET'} {facts}\n"
-        )
+        side = "at least" if at_least else "at most"
+        sys.stderr.write(f"{name}: {value:.4g} ({side} {bar}) {'met' if met else 'NOT MET'} {facts}\n")
 
 
 def run(argv: list[str], cwd: Path | None = None) -> Sample:
@@ -263,10 +262,16 @@ def restore(bench: Bench) -> None:
 
 
 def upload(bench: Bench) -> None:
-    """512 MiB to a sink that answers at once: our pipeline against obstore's own put of the same segments."""
+    """512 MiB over TLS to a sink that answers at once: our pipeline against obstore's own put of the same segments."""
+    tls = bench.fresh("tls")
+    tls.mkdir()
+    subprocess.run([str(HERE.parent / "backend/tests/servers/make-cert"), str(tls)], check=True)
     argv = [sys.executable, str(HERE / "upload.py")]
     sink = subprocess.Popen(
-        [sys.executable, str(HERE / "s3sink.py")], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+        [sys.executable, str(HERE / "s3sink.py"), "--tls", str(tls)],
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
     )
     try:
         assert sink.stdout is not None
@@ -274,7 +279,7 @@ def upload(bench: Bench) -> None:
         rates: dict[str, list[float]] = {"ours": [], "obstore": []}
         for index in range(bench.rounds + 1):
             for side in rates:
-                seconds = float(subprocess.check_output([*argv, side, url]))
+                seconds = float(subprocess.check_output([*argv, side, url, str(tls / "ca.crt")]))
                 if index:
                     rates[side].append(512 / seconds)
     finally:

@@ -2,7 +2,8 @@
 
 Each PUT is answered (200, an ETag) as soon as its body has been read, and nothing is kept; a LIST is empty;
 everything else is 404. Bodies are thrown away inside the kernel (MSG_TRUNC), so a GB costs this process next
-to no CPU. Path-style URLs, plain HTTP, no signature is checked. As a library: `with S3Sink() as sink:`. As a
+to no CPU. With TLS (a folder with tls.crt and tls.key) they are decrypted first, as S3 does. Path-style URLs,
+no signature is checked. As a library: `with S3Sink() as sink:`. As a
 script it prints its URL, and its counts as JSON once it is stopped by SIGTERM or its standard input closes:
 
     python benchmarks/s3sink.py --port 0
@@ -12,10 +13,12 @@ import argparse
 import json
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Self
 
@@ -31,12 +34,12 @@ NOT_FOUND = b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code><Message>kept 
 class S3Sink:
     """Listens on a free loopback port until closed; `bytes` and `requests` count what was answered so far."""
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, *, port: int = 0, tls: Path | None = None) -> None:
         self.bytes = 0  # of request bodies, without their framing
         self.requests: Counter[str] = Counter()  # by method
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._server = _Server(("127.0.0.1", port), self, tls)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -65,9 +68,13 @@ class _Server(ThreadingTCPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], sink: S3Sink) -> None:
+    def __init__(self, address: tuple[str, int], sink: S3Sink, tls: Path | None) -> None:
         super().__init__(address, _Handler)
         self.sink = sink
+        self.tls: ssl.SSLContext | None = None
+        if tls:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(tls / "tls.crt", tls / "tls.key")
 
 
 class _Handler(BaseRequestHandler):
@@ -80,6 +87,8 @@ class _Handler(BaseRequestHandler):
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ahead = b""
         with suppress(ConnectionError):
+            if self.server.tls:
+                self.request = self.server.tls.wrap_socket(self.request, server_side=True)
             while self._one_request():
                 pass
 
@@ -115,10 +124,9 @@ class _Handler(BaseRequestHandler):
         """Throw away the next `size` bytes. Raises ConnectionError where there are fewer."""
         rest = size - len(self._ahead)
         self._ahead = self._ahead[size:]
+        flags = 0 if self.server.tls else socket.MSG_TRUNC | socket.MSG_WAITALL
         while rest > 0:
-            dropped = self.request.recv_into(
-                SCRATCH, min(rest, len(SCRATCH)), socket.MSG_TRUNC | socket.MSG_WAITALL
-            )
+            dropped = self.request.recv_into(SCRATCH, min(rest, len(SCRATCH)), flags)
             if not dropped:
                 raise ConnectionError
             rest -= dropped
@@ -147,9 +155,10 @@ def main() -> None:
     """Swallow until stopped, then print the counts."""
     parser = argparse.ArgumentParser(description="an S3 server on loopback that swallows")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--tls", type=Path, help="a folder with tls.crt and tls.key")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with S3Sink(port=args.port) as sink:
+    with S3Sink(port=args.port, tls=args.tls) as sink:
         print(sink.url, flush=True)
         with suppress(KeyboardInterrupt):
             sys.stdin.read()

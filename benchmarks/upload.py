@@ -1,4 +1,4 @@
-"""One side of the upload claim: `upload.py ours|obstore SINK_URL` prints the seconds that 512 MiB took."""
+"""One side of the upload claim: `upload.py ours|obstore SINK_URL CA` prints the seconds that 512 MiB took."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 
 import obstore
+from obstore.store import S3Store
 
 from snapshotter.cancel import Cancel
 from snapshotter.layout import RunId, RunKey
 from snapshotter.segments import SegmentWriter
 from snapshotter.store import open_store
 
+KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
 SEGMENT = 16 * 1024 * 1024
 SEGMENTS = 32
 UPLOADS = 2
 PIECE = 65_515  # bytes of pack in one side-band packet
 
 
-def ours(url: str, segment: bytes) -> float:
+def ours(url: str, ca: str, segment: bytes) -> float:
     """Everything capture does after the wire: copy, cut, hash three ways, check, put."""
-    store = _store(url)
+    env = {"AWS_ENDPOINT_URL_S3": url, "AWS_CA_BUNDLE": ca, **KEYS}
+    store = open_store("s3://bench/repo-scans/snapshotter/", env=env)
     head = struct.pack(">4sII", b"PACK", 2, 1)
     view = memoryview(segment)
     pieces = [view[at : at + PIECE] for at in range(0, len(segment), PIECE)]
@@ -46,9 +50,13 @@ def ours(url: str, segment: bytes) -> float:
     return time.perf_counter() - began
 
 
-def plain(url: str, segment: bytes) -> float:
+def plain(url: str, ca: str, segment: bytes) -> float:
     """obstore's own put, as many at a time."""
-    backend = _store(url)._backend
+    backend = S3Store(
+        "bench", endpoint=url, client_options={"root_certificate": Path(ca).read_bytes()},
+        server_side_encryption="AES256",
+        **{name.lower(): value for name, value in KEYS.items()},
+    )  # fmt: skip
     began = time.perf_counter()
     with ThreadPoolExecutor(UPLOADS) as pool:
         done = [
@@ -62,15 +70,5 @@ def plain(url: str, segment: bytes) -> float:
     return time.perf_counter() - began
 
 
-def _store(url: str):
-    env = {
-        "AWS_ENDPOINT_URL_S3": url,
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "us-east-1",
-    }
-    return open_store("s3://bench/repo-scans/snapshotter/", allow_http=True, env=env)
-
-
 if __name__ == "__main__":
-    print({"ours": ours, "obstore": plain}[sys.argv[1]](sys.argv[2], os.urandom(SEGMENT)))
+    print({"ours": ours, "obstore": plain}[sys.argv[1]](*sys.argv[2:], os.urandom(SEGMENT)))

@@ -75,7 +75,8 @@ class Settings(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if name.startswith("SNAPSHOTTER_GIT_TOKEN_") and name not in DEFAULTS:
             return self._values[name]
-        return self._values.get(name) or DEFAULTS[name]
+        default = DEFAULTS[name]
+        return self._values.get(name) or default
 
     def __iter__(self) -> Iterator[str]:
         return iter(DEFAULTS)
@@ -125,7 +126,7 @@ def dotenv(folder: Path | None = None) -> dict[str, str]:
 
 def parse_size(text: str) -> int:
     """Bytes in ``16MiB``, ``16M`` or ``16777216``. Raises UsageError."""
-    match = re.fullmatch(r"(\d+)\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d{1,18})\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
     if not match:
         raise UsageError(f"not a size: {text}", hint="write it like 16MiB")
     return int(match[1]) * _UNITS[match[2].upper()]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 
 from snapshotter import git
+from snapshotter.errors import UsageError
 from snapshotter.origin import Credential, Origin
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
@@ -35,7 +36,7 @@ class GitCredentials:
         """A credential to send unasked, or None."""
         if origin.credential is not None:
             return origin.credential
-        if token := self._settings.get(host_variable(origin.host)):
+        if (variable := host_variable(origin.host)) != COMMAND and (token := self._settings.get(variable)):
             return self._credential(token)
         if self._settings.get(COMMAND):
             return self._credential(self._from_command(None))
@@ -67,8 +68,18 @@ class GitCredentials:
         """The command's token, asked for once and again after it was refused."""
         with self._lock:
             if self._fresh is None or self._fresh == refused:
-                self._fresh = git.command_output(shlex.split(self._settings[COMMAND]))
+                self._fresh = git.command_output(_words(self._settings[COMMAND]))
             return self._fresh
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = []
+    if not words:
+        raise UsageError(f"{COMMAND} is no command: check its quotes", hint="write it as for a shell")
+    return words
 
 
 def host_variable(host: str) -> str:

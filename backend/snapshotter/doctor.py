@@ -90,7 +90,8 @@ def verdict(checks: list[Check]) -> SnapshotterError | None:
     if not failed:
         return None
     first = failed[0]
-    kind = next((k for k in (AccessDenied, Unavailable) if isinstance(first.error, k)), Finding)
+    known = first.error or Finding("")
+    kind = next((k for k in (AccessDenied, Finding) if isinstance(known, k)), Unavailable)
     message = f"{len(failed)} of {len(checks)} checks failed, the first of them: {first.name}"
     return kind(message, code="doctor", hint=f"see {runbook.link(first.heading)}")
 

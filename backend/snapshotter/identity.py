@@ -78,11 +78,11 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
     try:
         return session.client("sts", region_name=region, config=settings).get_caller_identity()["Arn"]
     except ClientError as error:
-        code = error.response["Error"]["Code"]
+        code = error.response.get("Error", {}).get("Code", "")
         told = explain(Refused("GetCallerIdentity", "", "", code=code))
         if isinstance(told, Unavailable):
             raise Unavailable(told.message, code="credentials", hint=told.hint) from error
-        raise _no_sts(code) from error
+        raise _no_sts(code or "it does not know the question") from error
     except (BotoCoreError, OSError, RuntimeError) as error:
         raise _no_sts(type(error).__name__) from error
 

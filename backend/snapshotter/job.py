@@ -38,7 +38,7 @@ _BY_CODE = {kind.exit_code: kind for kind in (Finding, UsageError, PartialFailur
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to do. `snapshot` needs `origin` or `origins`; `prove` takes `store` only."""
+    """What to do. `snapshot` needs `origin` or `origins`; `prove` takes `store`, `only` and `skip`."""
 
     verb: Literal["snapshot", "prove"] = "snapshot"
     origin: str | None = None
@@ -46,6 +46,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     store: str | None = None
     labels: dict[str, str] = {}
     options: Asked = Asked()
+    only: list[str] = []
+    skip: list[str] = []
 
     @property
     def all_origins(self) -> list[str]:
@@ -67,6 +69,8 @@ def read(document: bytes) -> Job:
     if job.verb == "prove":
         if job.origin is not None or job.origins is not None or job.labels or job.options != Asked():
             raise _bad("`prove` takes no origin, labels or options")
+    elif job.only or job.skip:
+        raise _bad("`only` and `skip` are for `prove`")
     elif job.origin is not None and job.origins is not None:
         raise _bad("it names `origin` and `origins`; one of them is enough")
     elif not job.all_origins:
@@ -82,8 +86,9 @@ def json_schema() -> dict[str, Any]:
     """The job's JSON Schema (draft 2020-12), as kept in docs/job.schema.json."""
     schema = msgspec.json.schema(Job)
     null, empty = {"type": "null"}, {"maxProperties": 0}
-    one = {"origin": {"type": "string"}, "origins": null}
-    several = {"origin": null, "origins": {"type": "array", "minItems": 1}}
+    none = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
+    one = {"origin": {"type": "string"}, "origins": null, **none}
+    several = {"origin": null, "origins": {"type": "array", "minItems": 1}, **none}
     schema["$defs"]["Job"] |= {
         "if": {"required": ["verb"], "properties": {"verb": {"const": "prove"}}},
         "then": {"properties": {"origin": null, "origins": null, "labels": empty, "options": empty}},

@@ -18,9 +18,9 @@ RECEIPTS = "receipts/"
 FLEET = "_fleet"
 DIAGNOSTICS = "_diagnostics"
 
-_RUN_ID = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")
+_RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _RUN_KEY = re.compile(
-    r"^(?P<repo>[^/]+)/(?P<date>\d{4}/\d\d/\d\d)/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})/(?P<name>.+)$"
+    r"^(?P<repo>[^/]+)/(?P<date>\d{4}/\d\d/\d\d)/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})/(?P<name>.+)\Z"
 )
 
 
@@ -36,10 +36,13 @@ class RunId:
         return cls(f"{started_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}")
 
     def or_after(self, other: RunId) -> RunId:
-        """This id, or one of the same second that sorts after `other`, so that a child follows its parent."""
+        """This id, or one of the same second (or, if that is full, the next) that sorts after `other`, so
+        that a child follows its parent."""
         if self > other or self.text[:16] != other.text[:16]:
             return self
         floor = int(other.text[17:], 16)
+        if floor == 0xFFFFFFFF:
+            return RunId.new(other.started_at + timedelta(seconds=1))
         return RunId(
             f"{self.text[:17]}{floor + 1 + secrets.randbelow(max(1, (0xFFFFFFFF - floor) // 16)):08x}"
         )

@@ -183,6 +183,7 @@ def repo_name(canonical: str) -> str:
     stem = "__".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts if part)
     if one_to_one and len(stem) <= MAX_REPO and not _LOOKS_HASHED.search(stem):
         return stem
+    stem = stem.lstrip("-._") or "origin"  # an IPv6 address begins with ":": no name begins as an option
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{stem[: MAX_REPO - 9]}-{digest}"
 

@@ -59,7 +59,9 @@ class _Reader:
             made = self._object(TYPES[kind], self._inflate(size))
         elif kind in (_OFS_DELTA, _REF_DELTA):
             base = self._base(kind, start)
-            made = self._object(base.type, apply_delta(base.data, self._inflate(size), self._left))
+            target = apply_delta(base.data, self._inflate(size), self._left)
+            self._left -= len(target)
+            made = self._object(base.type, target)
         else:
             raise _bad("it has an object of no known type")
         self._by_offset[start] = self._by_oid[made.oid] = made
@@ -158,6 +160,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if not byte & 0x80:
             return value, at
+        if shift > 60:
+            raise _bad("a delta's size is absurd")
 
 
 def _copy_arguments(delta: bytes, op: int, at: int) -> tuple[int, int, int]:

@@ -37,7 +37,8 @@ _TRANSIENT = re.compile(
 _STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3}),")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
 _TRANSIENT_CODES = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict"}
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted",
+     "ConditionalRequestConflict"}
 )  # fmt: skip
 T = TypeVar("T")
 
@@ -248,7 +249,7 @@ class Store:
         return Unavailable(
             f"S3 failed at {action} of {key}: {code or _first_line(text)}",
             code="store",
-            hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3 and the network",
+            hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3",
         )
 
 
@@ -312,6 +313,9 @@ def _open_s3(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Store:
         bucket,
         region=provider.region,
         server_side_encryption="AES256",
+        # Over TLS, which authenticates every byte, the body's digest is not signed once more: it costs as much
+        # as the segment's own digest, which the manifest records and `verify` checks.
+        unsigned_payload=not plain,
         virtual_hosted_style_request=not endpoint and "." not in bucket,
         client_options=client,
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},

@@ -344,9 +344,9 @@ class _Verification:
         ledger = self._ledger(verdict.sealed) if verdict.sealed else ""
         if isinstance(ledger, str):
             return
-        if absent := ledger.tips - known:
-            if problem := repository.missing(sorted(absent), sorted(known)):
-                verdict.problems.append(f"{manifest.key.folder}: its history is not whole: {problem}")
+        absent = ledger.tips - known
+        if absent and (problem := repository.missing(sorted(absent), sorted(known))):
+            verdict.problems.append(f"{manifest.key.folder}: its history is not whole: {problem}")
         repository.write_refs(ledger)
         if repository.refs() != {ref.name: ref.oid for ref in ledger}:
             verdict.problems.append(f"{manifest.key.folder}: git does not read back the refs of the ledger")

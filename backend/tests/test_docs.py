@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from snapshotter import errors
 from snapshotter.cli.app import app
 from snapshotter.config import SETTINGS

@@ -19,7 +19,8 @@ from snapshotter.errors import AccessDenied, Terminated, Unavailable, UsageError
 from snapshotter.job import Job, Result, json_schema, read, verdict
 from snapshotter.plan import Asked
 from tests.e2e.repo import Lab, Origin, cli_env, command
-from tests.infra.template import SERVICE, resolve
+from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
+from tests.servers import assume_role, put_bucket_with_policy, rgw
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "docs" / "job.schema.json").read_text(encoding="utf-8"))
@@ -146,6 +147,7 @@ def test_exit_codes(errors: list[Any], code: int) -> None:
         ({"origin": "x", "labels": {"a": 1}}, "labels"),
         ({"verb": "delete", "origin": "x"}, "delete"),
         ({"verb": "prove", "origin": "x"}, "prove"),
+        ({"origin": "x", "skip": ["http"]}, "`skip`"),
     ],
 )
 def test_a_document_that_is_no_job_is_refused(document: object, named: str) -> None:
@@ -216,6 +218,7 @@ def test_the_schema_in_docs_is_the_code_s_and_judges_as_the_code_does() -> None:
         {"origin": 1}, {"origin": "x", "more": 1}, {"origin": "x", "options": {"full": True, "max_refs": 3}},
         {"origin": "x", "options": {"max_refs": 0}}, {"origin": "x", "labels": {"k": "v"}}, {"verb": "prove"},
         {"verb": "prove", "store": "s3://b/p/"}, {"verb": "prove", "origins": ["x"]}, {"verb": "x"},
+        {"verb": "prove", "skip": ["http"]}, {"origin": "x", "only": ["put"]},
     ):  # fmt: skip
         try:
             fits = isinstance(read(json.dumps(document).encode()), Job)
@@ -321,3 +324,24 @@ def test_a_defect_is_one_origin_s_error_with_its_traceback(
     (line,) = [line for line in done.log if line.get("level") == "error"]
     assert "ZeroDivisionError" in line["traceback"]
     assert "pw@" not in json.dumps(done.log) + json.dumps(done.document)
+
+
+def test_a_job_can_prove_the_bucket_s_rules() -> None:
+    bucket = "snapshots-under-job"
+    store = f"s3://{bucket}/repo-scans/snapshotter/"
+    with rgw() as server:
+        policy = access_policy(BucketName=bucket)
+        put_bucket_with_policy(server, bucket, bucket_policy(BucketName=bucket), policy)
+        env = server.environment(assume_role(server, policy))
+        done = job({"verb": "prove", "store": store, "only": ["put"]}, **env)
+        open_bucket = "snapshots-for-all"
+        put_bucket_with_policy(server, open_bucket, None, access_policy(BucketName=open_bucket))
+        broken = job({"verb": "prove", "store": store.replace(bucket, open_bucket), "only": ["put"]},
+                     **server.environment(server.user))  # fmt: skip
+        nowhere = job({"verb": "prove", "store": store}, **env | {"AWS_ENDPOINT_URL": "https://127.0.0.1:9"})
+    assert (done.code, done.document["ok"], done.document["stage"]) == (0, True, "done"), done
+    assert done.document["proof"]["counts"]["passed"] > 3
+    assert done.metrics == (0, 0), "a proof is no snapshot"
+    assert (broken.code, broken.document["ok"]) == (1, False)
+    assert [line for line in broken.log if line["level"] == "error"]
+    assert nowhere.code == 4

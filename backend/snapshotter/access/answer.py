@@ -52,8 +52,15 @@ _NO_ANSWER = frozenset({
 })  # fmt: skip
 
 
+# botocore's exceptions for having nobody to be.
+_NO_CREDENTIALS = frozenset({
+    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
+    "UnauthorizedSSOTokenError", "SSOTokenLoadError",
+})  # fmt: skip
+
+
 def ask(call: Callable[..., Any], **params: Any) -> Answer:
-    """Make one request by boto3 and say what came back; never raises for anything that S3 or the network does."""
+    """Make one request by boto3 and say what came back; never raises for what S3 or the network does."""
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     try:
@@ -105,8 +112,7 @@ def unavailable(answer: Answer, bucket: str) -> Unavailable:
     """The error for an answer that leaves everything open: what is missing and what to do."""
     from snapshotter.store import no_credentials
 
-    if answer.code in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
-                       "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound"):  # fmt: skip
+    if answer.code in _NO_CREDENTIALS:
         return no_credentials()
     if answer.code == "NoSuchBucket":
         return Unavailable(

@@ -24,7 +24,7 @@ MALFORMED = {
 }
 
 # Reads that only an owner or an administrator may do. Whoever may do one is asked for no change.
-OWNERS_READS = ("settings-read-policy", "settings-read-public-access", "settings-read-encryption")
+OWNERS_READS = ("settings-read-policy", "settings-read-public-access", "settings-read-lifecycle")
 
 _READ = (
     ("policy", "GetBucketPolicy"),
@@ -70,7 +70,8 @@ BUCKET_PROBES = (
         "nobody asks for the bucket itself: it is a list without a prefix", LIST, NARROW,
     ),
     Probe(
-        "list-buckets", "bucket", "ListBuckets", None, "–", Expected.DENIED, "nobody lists buckets", NOBODY, NARROW,
+        "list-buckets", "bucket", "ListBuckets", None, "–", Expected.DENIED, "nobody lists buckets", NOBODY,
+        NARROW,
     ),
 )  # fmt: skip
 

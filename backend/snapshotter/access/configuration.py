@@ -191,14 +191,22 @@ SETTINGS = (
         "config-encryption", "GetBucketEncryption", "AES256", "what is stored is encrypted, without KMS",
         _encryption, "ServerSideEncryptionConfigurationNotFoundError",
     ),
-    Setting("config-versioning", "GetBucketVersioning", "Enabled", "an overwritten object can be recovered", _versioning),
-    Setting("config-cors", "GetBucketCors", "none", "no browser has business here", _cors, "NoSuchCORSConfiguration", True),
     Setting(
-        "config-abort-multipart", "GetBucketLifecycleConfiguration", "after 1 day", "unfinished uploads do not pile up",
+        "config-versioning", "GetBucketVersioning", "Enabled", "an overwritten object can be recovered",
+        _versioning,
+    ),
+    Setting(
+        "config-cors", "GetBucketCors", "none", "no browser has business here", _cors,
+        "NoSuchCORSConfiguration", True,
+    ),
+    Setting(
+        "config-abort-multipart", "GetBucketLifecycleConfiguration", "after 1 day",
+        "unfinished uploads do not pile up",
         _abort, "NoSuchLifecycleConfiguration",
     ),
     Setting(
-        "config-expire-tests", "GetBucketLifecycleConfiguration", "policy-tests/ after 1 day", "what tests write goes by itself",
+        "config-expire-tests", "GetBucketLifecycleConfiguration", "policy-tests/ after 1 day",
+        "what tests write goes by itself",
         _expiry("policy-tests/"), "NoSuchLifecycleConfiguration",
     ),
     Setting(
@@ -206,12 +214,14 @@ SETTINGS = (
         "what the doctor writes goes by itself", _expiry("_diagnostics/"), "NoSuchLifecycleConfiguration",
     ),
     *(
-        Setting(f"config-policy-{name}", "GetBucketPolicy", f"{sid} as in the template", "the bucket policy denies",
+        Setting(f"config-policy-{name}", "GetBucketPolicy", f"{sid} as in the template",
+        "the bucket policy denies",
                 _deny(sid), "NoSuchBucketPolicy", fix=POLICY)
         for name, sid in (("tls", TLS), ("wrong-header", WRONG_HEADER), ("missing-header", NO_HEADER))
     ),
     Setting(
-        "config-policy-only-denies", "GetBucketPolicy", "no Allow", "the bucket policy opens nothing to anybody",
+        "config-policy-only-denies", "GetBucketPolicy", "no Allow",
+        "the bucket policy opens nothing to anybody",
         _only_denies, "NoSuchBucketPolicy", True, POLICY,
     ),
 )  # fmt: skip

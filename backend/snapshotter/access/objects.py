@@ -66,7 +66,8 @@ PUTS = (
         ONLY_AES256, WRONG_HEADER, POLICY, {**NEW, "ServerSideEncryption": "aws:kms:dsse"},
     ),
     Probe(
-        "put-customer-key", "put", "PutObject", "{run}put-customer-key", f"a key of the caller's, no {HEADER}",
+        "put-customer-key", "put", "PutObject", "{run}put-customer-key",
+        f"a key of the caller's, no {HEADER}",
         DENIED, ONLY_AES256, NO_HEADER, POLICY,
         {**NEW, "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef"},
     ),
@@ -75,7 +76,8 @@ PUTS = (
         ONLY_PREFIX, USE, NARROW, {**NEW, **SEALED}, harm=Harm.ELSEWHERE,
     ),
     Probe(
-        "put-outside", "put", "PutObject", "{parent}policy-test-{random}", f"{WITH}, one folder above the prefix",
+        "put-outside", "put", "PutObject", "{parent}policy-test-{random}",
+        f"{WITH}, one folder above the prefix",
         DENIED, ONLY_PREFIX, USE, NARROW, {**NEW, **SEALED}, harm=Harm.ELSEWHERE,
     ),
     Probe(
@@ -86,7 +88,8 @@ PUTS = (
     Probe(
         "put-dots", "put", "PutObject", "policy-test-{random}/../{prefix}policy-test-{random}",
         f"{WITH}, with .. in the key", DENIED,
-        "a key is compared as it is written: .. leads nowhere", USE, NARROW, {**NEW, **SEALED}, harm=Harm.ELSEWHERE,
+        "a key is compared as it is written: .. leads nowhere", USE, NARROW, {**NEW, **SEALED},
+        harm=Harm.ELSEWHERE,
     ),
 )  # fmt: skip
 
@@ -100,7 +103,8 @@ READS = (
         READ_PREFIX, USE, NARROW,
     ),
     Probe(
-        "get-missing", "get", "GetObject", "{run}missing", "a key under the prefix that does not exist", DENIED,
+        "get-missing", "get", "GetObject", "{run}missing", "a key under the prefix that does not exist",
+        DENIED,
         "a missing key answers 403: listing needs a prefix, which GET does not carry", LIST,
         f"put the condition on s3:prefix back on the permission to list {see(runbook.MISSING_KEY)}",
     ),
@@ -118,34 +122,59 @@ READS = (
     ),
     Probe("list-none", "list", "ListObjectsV2", None, "no prefix", DENIED, LIST_PREFIX, LIST, NARROW),
     Probe("list-empty", "list", "ListObjectsV2", "", "an empty prefix", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-other", "list", "ListObjectsV2", "policy-test-{random}/", "another prefix", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-parent", "list", "ListObjectsV2", "{parent}", "the folder above the prefix", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-no-slash", "list", "ListObjectsV2", "{unslashed}", "the prefix less its slash", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-look-alike", "list", "ListObjectsV2", "{unslashed}2/", "a prefix that only begins alike", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-versions", "list", "ListObjectVersions", "{prefix}", "the prefix", DENIED, "nobody lists versions", NOBODY, NARROW),
-    Probe("list-uploads", "list", "ListMultipartUploads", "{prefix}", "the prefix", DENIED, "nobody lists unfinished uploads", NOBODY, NARROW),
+    Probe(
+        "list-other", "list", "ListObjectsV2", "policy-test-{random}/", "another prefix", DENIED,
+        LIST_PREFIX, LIST, NARROW,
+    ),
+    Probe(
+        "list-parent", "list", "ListObjectsV2", "{parent}", "the folder above the prefix", DENIED,
+        LIST_PREFIX, LIST, NARROW,
+    ),
+    Probe(
+        "list-no-slash", "list", "ListObjectsV2", "{unslashed}", "the prefix less its slash", DENIED,
+        LIST_PREFIX, LIST, NARROW,
+    ),
+    Probe(
+        "list-look-alike", "list", "ListObjectsV2", "{unslashed}2/", "a prefix that only begins alike",
+        DENIED, LIST_PREFIX, LIST, NARROW,
+    ),
+    Probe(
+        "list-versions", "list", "ListObjectVersions", "{prefix}", "the prefix", DENIED,
+        "nobody lists versions", NOBODY, NARROW,
+    ),
+    Probe(
+        "list-uploads", "list", "ListMultipartUploads", "{prefix}", "the prefix", DENIED,
+        "nobody lists unfinished uploads", NOBODY, NARROW,
+    ),
 )  # fmt: skip
 
 CHANGES = (
     Probe(
         "delete-one", "delete", "DeleteObject", "{run}absent", "a key that does not exist, under a condition",
-        DENIED, NO_DELETE, NOBODY, NARROW, {"IfMatch": '"00000000000000000000000000000000"'}, harm=Harm.CHANGE,
+        DENIED, NO_DELETE, NOBODY, NARROW, {"IfMatch": '"00000000000000000000000000000000"'},
+        harm=Harm.CHANGE,
     ),
     Probe(
-        "delete-many", "delete", "DeleteObjects", None, "a key that does not exist", DENIED, NO_DELETE, NOBODY, NARROW,
-        {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": '"00000000000000000000000000000000"'}]}}, harm=Harm.CHANGE,
+        "delete-many", "delete", "DeleteObjects", None, "a key that does not exist", DENIED, NO_DELETE,
+        NOBODY, NARROW,
+        {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": '"00000000000000000000000000000000"'}]}},
+        harm=Harm.CHANGE,
     ),
     Probe(
-        "delete-version", "delete", "DeleteObject", "{run}absent", "the null version of a key that does not exist",
+        "delete-version", "delete", "DeleteObject", "{run}absent",
+        "the null version of a key that does not exist",
         DENIED, NO_DELETE, NOBODY, NARROW, {"VersionId": "null"}, harm=Harm.CHANGE,
     ),
     Probe(
-        "create-conflict", "once", "PutObject", "{object}", "If-None-Match: * on a key that is taken", Expected.CONFLICT,
-        "create-only never overwrites", USE, "the server does not know If-None-Match: do not store snapshots in it",
+        "create-conflict", "once", "PutObject", "{object}", "If-None-Match: * on a key that is taken",
+        Expected.CONFLICT,
+        "create-only never overwrites", USE,
+        "the server does not know If-None-Match: do not store snapshots in it",
         {**NEW, **SEALED},
     ),
     Probe(
-        "overwrite", "once", "PutObject", "{object}", "no If-None-Match on a key that is taken", Expected.REPORTED,
+        "overwrite", "once", "PutObject", "{object}", "no If-None-Match on a key that is taken",
+        Expected.REPORTED,
         "overwriting is allowed by IAM, and refused only with EnforceWriteOnce", OVERWRITE, GRANT, {**SEALED},
     ),
     Probe(
@@ -154,15 +183,20 @@ CHANGES = (
     ),
     Probe(
         "tag-write", "tag", "PutObjectTagging", "{object}", "one tag", ALLOWED,
-        "objects can be tagged, for expiry", USE, GRANT, {"Tagging": {"TagSet": [{"Key": "policy-test", "Value": "1"}]}},
+        "objects can be tagged, for expiry", USE, GRANT, {"Tagging": {"TagSet": [{"Key": "policy-test",
+        "Value": "1"}]}},
     ),
-    Probe("tag-read", "tag", "GetObjectTagging", "{object}", "–", DENIED, "nobody reads tags", NOBODY, NARROW),
     Probe(
-        "tag-delete", "tag", "DeleteObjectTagging", "{object}", "–", DENIED, "nobody removes tags", NOBODY, NARROW,
+        "tag-read", "tag", "GetObjectTagging", "{object}", "–", DENIED, "nobody reads tags", NOBODY, NARROW,
+    ),
+    Probe(
+        "tag-delete", "tag", "DeleteObjectTagging", "{object}", "–", DENIED, "nobody removes tags", NOBODY,
+        NARROW,
         harm=Harm.CHANGE,
     ),
     Probe(
-        "acl-on-put", "acl", "PutObject", "{run}acl-on-put", "x-amz-acl: authenticated-read", DENIED, NO_ACL, NOBODY, NARROW,
+        "acl-on-put", "acl", "PutObject", "{run}acl-on-put", "x-amz-acl: authenticated-read", DENIED, NO_ACL,
+        NOBODY, NARROW,
         {**NEW, **SEALED, "ACL": "authenticated-read"}, harm=Harm.CHANGE, tolerated=ACLS_OFF,
     ),
     Probe(
@@ -174,17 +208,21 @@ CHANGES = (
 
 WAYS = (
     Probe(
-        "http-get", "http", "GetObject", "{object}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY, plain=True,
+        "http-get", "http", "GetObject", "{object}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY,
+        plain=True,
     ),
     Probe(
-        "http-put", "http", "PutObject", "{run}http-put", f"plain HTTP, {WITH}", DENIED, ONLY_TLS, TLS, TLS_POLICY,
+        "http-put", "http", "PutObject", "{run}http-put", f"plain HTTP, {WITH}", DENIED, ONLY_TLS, TLS,
+        TLS_POLICY,
         {**NEW, **SEALED}, plain=True,
     ),
     Probe(
-        "http-list", "http", "ListObjectsV2", "{prefix}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY, plain=True,
+        "http-list", "http", "ListObjectsV2", "{prefix}", "plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY,
+        plain=True,
     ),
     Probe(
-        "http-link", "http", "GetObject", "{object}", "a presigned URL by plain HTTP", DENIED, ONLY_TLS, TLS, TLS_POLICY,
+        "http-link", "http", "GetObject", "{object}", "a presigned URL by plain HTTP", DENIED, ONLY_TLS, TLS,
+        TLS_POLICY,
         actor=Actor.LINK, plain=True,
     ),
     Probe(
@@ -192,7 +230,8 @@ WAYS = (
         "other tools' large uploads can start", USE, GRANT, SEALED,
     ),
     Probe(
-        "multipart-no-header", "multipart", "CreateMultipartUpload", "{run}multipart-no-header", f"no {HEADER}", DENIED,
+        "multipart-no-header", "multipart", "CreateMultipartUpload", "{run}multipart-no-header",
+        f"no {HEADER}", DENIED,
         ONLY_AES256, NO_HEADER, POLICY,
     ),
     Probe(
@@ -212,11 +251,13 @@ WAYS = (
         actor=Actor.ANONYMOUS,
     ),
     Probe(
-        "anonymous-list", "anonymous", "ListObjectsV2", "{prefix}", "not signed", DENIED, NO_PUBLIC, NOBODY, SHUT,
+        "anonymous-list", "anonymous", "ListObjectsV2", "{prefix}", "not signed", DENIED, NO_PUBLIC, NOBODY,
+        SHUT,
         actor=Actor.ANONYMOUS,
     ),
     Probe(
-        "anonymous-put", "anonymous", "PutObject", "{run}anonymous-put", f"not signed, {WITH}", DENIED, NO_PUBLIC, NOBODY,
+        "anonymous-put", "anonymous", "PutObject", "{run}anonymous-put", f"not signed, {WITH}", DENIED,
+        NO_PUBLIC, NOBODY,
         SHUT, {**NEW, **SEALED}, actor=Actor.ANONYMOUS,
     ),
 )  # fmt: skip

@@ -128,13 +128,19 @@ def _meaning(write: Write, answer: Answer) -> str:
         )
     if answer.kind is Kind.DENIED:
         return (
-            "the wrong bucket or prefix, an identity without s3:PutObject there (see `aws sts get-caller-identity`), "
-            "or a changed bucket policy"
+            "the wrong bucket or prefix, an identity without s3:PutObject there "
+            "(see `aws sts get-caller-identity`), or a changed bucket policy"
         )
     if identity_problem(answer.code):
         return "the credentials are not valid"
     if answer.code.startswith("KMS."):
-        return "the bucket policy let aws:kms pass and the key refused it: put the bucket policy of infra/storage.yaml back"
+        return (
+            "the bucket policy let aws:kms pass, and the key refused it: put the bucket policy of "
+            "infra/storage.yaml back"
+        )
     if answer.code == "PreconditionFailed":
         return "a random key is taken: something else writes here, or an earlier write was stored"
-    return "the bucket refused for another reason than its policy; it is not the bucket it should be, or the request was altered"
+    return (
+        "refused for another reason than the bucket policy: not the bucket that it should be, or the request "
+        "was altered on its way"
+    )

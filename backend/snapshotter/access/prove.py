@@ -44,7 +44,7 @@ class Target:
 
 
 def target(store: str, bucket: str | None = None, prefix: str | None = None) -> Target:
-    """What to prove: `bucket` and `prefix` where given, else those of an S3 store's URI, else production's."""
+    """What to prove: `bucket` and `prefix` where given, else an S3 store's, else production's."""
     found = re.fullmatch(r"s3://([^/]+)/*(.*)", store)
     bucket = bucket or (found[1] if found else PRODUCTION)
     prefix = prefix if prefix is not None else (found[2] if found and found[2] else SCOPE)
@@ -154,7 +154,7 @@ def prove(
         results = [result for result in results if not _left_out(result, skip)]
     run.clean_up()
     return Proof(
-        target.bucket, target.prefix, run.folder, wire.identity(), run.server.name, run.owner, tuple(results),
+        target.bucket, target.prefix, run.folder, run.identity, run.server.name, run.owner, tuple(results),
         tuple(run.leftovers), time.monotonic() - start,
     )  # fmt: skip
 
@@ -202,9 +202,13 @@ class _Run:
         first = self._send("ListObjectsV2", prefix, {})
         if first.kind is Kind.UNCHECKED:
             raise unavailable(first, self.target.bucket)
-        self.server = recognise(first.metadata, is_aws=self.wire.is_aws)
+        if first.kind is Kind.DENIED and (write := self._object()).kind is Kind.UNCHECKED:
+            raise unavailable(write, self.target.bucket)  # a server may refuse before it looks for the bucket
         reads = [self._send(probe.operation, None, {}) for probe in PROBES if probe.id in OWNERS_READS]
         self.may_be_owner = any(read.kind is not Kind.DENIED for read in reads)
+        who = self.wire.identity()
+        self.identity = str(who.response["Arn"]) if who.kind is Kind.ALLOWED else ""
+        self.server = recognise((each.metadata for each in (first, *reads, who)), is_aws=self.wire.is_aws)
         self.owner = all(read.kind in (Kind.ALLOWED, Kind.OTHER) for read in reads)
 
     def result(self, probe: Probe) -> Result:
@@ -224,11 +228,14 @@ class _Run:
         return self._judged(probe, key, answer)
 
     def clean_up(self) -> None:
-        """Give up the multipart uploads that were started; what cannot be is named. Objects stay: there is no delete."""
+        """Give up the multipart uploads that were started, and name those that stay. There is no delete."""
         for key, upload in self._uploads:
             answer = self._send("AbortMultipartUpload", key, {"UploadId": upload})
             if answer.kind is not Kind.ALLOWED and answer.code != "NoSuchUpload":
-                command = f"aws s3api abort-multipart-upload --bucket {self.target.bucket} --key {key} --upload-id {upload}"
+                command = (
+                    f"aws s3api abort-multipart-upload --bucket {self.target.bucket} --key {key} "
+                    f"--upload-id {upload}"
+                )
                 self.leftovers.append(Leftover(self.target.bucket, key, command))
 
     def _judged(self, probe: Probe, key: str | None, answer: Answer) -> Result:
@@ -291,20 +298,27 @@ class _Run:
             )
             return key if name == "object" else str(made.response.get("VersionId", "null"))
         if name == "upload":
-            key = f"{self.folder}upload"
-            first = name not in self._made
-            made = self._make(name, "CreateMultipartUpload", key, {"ServerSideEncryption": "AES256"})
-            if first:
-                self._uploads.append((key, made.response["UploadId"]))
+            if (made := self._upload()).kind is not Kind.ALLOWED:
+                raise _NotMadeError(made)
             return str(made.response["UploadId"])
         return self._names[name]
 
-    def _make(self, name: str, operation: str, key: str, params: Mapping[str, Any]) -> Answer:
-        if name not in self._made:
-            self._made[name] = self._send(operation, key, params)
-        if self._made[name].kind is not Kind.ALLOWED:
-            raise _NotMadeError(self._made[name])
-        return self._made[name]
+    def _object(self) -> Answer:
+        """The answer to a lawful write, which is made once: the object that other rows are about."""
+        params = {"ServerSideEncryption": "AES256", "IfNoneMatch": "*"}
+        if "object" not in self._made:
+            self._made["object"] = self._send("PutObject", f"{self.folder}object", params)
+        return self._made["object"]
+
+    def _upload(self) -> Answer:
+        """The answer to the start of a multipart upload, which is made once and given up at the end."""
+        if "upload" not in self._made:
+            key = f"{self.folder}upload"
+            answer = self._send("CreateMultipartUpload", key, {"ServerSideEncryption": "AES256"})
+            self._made["upload"] = answer
+            if answer.kind is Kind.ALLOWED:
+                self._uploads.append((key, answer.response["UploadId"]))
+        return self._made["upload"]
 
     def _shown(self, probe: Probe) -> str | None:
         """The key of a row that is not sent, without making anything."""
@@ -349,7 +363,8 @@ def _not_made(probe: Probe, key: str | None, answer: Answer) -> Result:
 
 def _result(probe: Probe, key: str | None, got: str, status: Status, note: str = "") -> Result:
     return Result(
-        probe.id, probe.group, str(probe.actor), probe.operation, key, probe.condition, str(probe.expected), got, status,
+        probe.id, probe.group, str(probe.actor), probe.operation, key, probe.condition, str(probe.expected),
+        got, status,
         probe.rule, probe.statement, probe.fix, note,
     )  # fmt: skip
 
@@ -358,7 +373,8 @@ def _setting(found: configuration.Found) -> Result:
     status = {True: Status.PASSED, False: Status.FAILED, None: Status.UNCHECKED}[found.holds]
     setting = found.setting
     return Result(
-        setting.id, configuration.GROUP, str(Actor.OWNER), setting.operation, None, "–", setting.expected, found.got, status,
+        setting.id, configuration.GROUP, str(Actor.OWNER), setting.operation, None, "–", setting.expected,
+        found.got, status,
         setting.rule, "", setting.fix,
     )  # fmt: skip
 
@@ -371,7 +387,10 @@ def error_of(proof: Proof) -> SnapshotterError | None:
     if failed:
         hint = "see the fix of each row; docs/operations.md says how to check"
         if proof.owner:
-            hint = "an owner or administrator may do what these rules deny to others: prove them as the task role or an operator"
+            hint = (
+                "an owner or administrator may do what these rules deny to others: prove them as the task role "
+                "or an operator, and the settings with --only configuration"
+            )
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:
         open_ = total - proof.count(Status.PASSED) - proof.count(Status.NOT_JUDGED)

@@ -7,7 +7,7 @@ of these departures.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ _NO_TLS_KEY = "it does not know aws:SecureTransport"
 _WRITER_OWNS = (
     "an object belongs to who wrote it, with every right: there is no object ownership by the bucket"
 )
+_UNKNOWN = "it does not know this operation, and takes it for another"
 _NO_MULTIPART = "it judges the missing header of an upload that has it, and refuses"
 
 RGW = Server(
@@ -34,23 +35,43 @@ RGW = Server(
     {
         **dict.fromkeys(("http-get", "http-put", "http-list", "http-link"), _NO_TLS_KEY),
         **dict.fromkeys(
-            ("get-version", "tag-read", "tag-delete", "acl-on-put", "acl-write", "acl-read"), _WRITER_OWNS
+            (
+                "get-inside",
+                "get-version",
+                "tag-write",
+                "tag-read",
+                "tag-delete",
+                "acl-on-put",
+                "acl-write",
+                "acl-read",
+            ),
+            _WRITER_OWNS,
+        ),
+        **dict.fromkeys(
+            (
+                "settings-read-ownership",
+                "settings-read-encryption",
+                "settings-change-ownership",
+                "settings-change-encryption",
+            ),
+            _UNKNOWN,
         ),
         **dict.fromkeys(("multipart-create", "multipart-parts", "multipart-abort"), _NO_MULTIPART),
+        "delete-many": "it refuses to everybody but the bucket's owner, whatever the policy grants",
         "list-buckets": "everybody may list the buckets that are their own",
     },
 )
 MINISTACK = Server("ministack", {"get-missing": "a missing key answers 404 to everybody"})
 
 
-def recognise(response: Mapping[str, Any] | None, *, is_aws: bool) -> Server:
-    """The server by the metadata (`ResponseMetadata`) of one of its answers."""
+def recognise(answers: Iterable[Mapping[str, Any] | None], *, is_aws: bool) -> Server:
+    """The server by the metadata (`ResponseMetadata`) of some of its answers."""
     if is_aws:
         return AWS
-    headers = (response or {}).get("HTTPHeaders", {})
-    request = headers.get("x-amz-request-id", "")
-    if re.fullmatch(r"tx[0-9a-f]{21}-[0-9a-f]+-[0-9a-f]+-.*", request):
-        return RGW
-    if "x-amzn-requestid" in headers:  # S3 itself never sends it
-        return MINISTACK
+    for answer in answers:
+        headers = (answer or {}).get("HTTPHeaders", {})
+        if re.fullmatch(r"tx[0-9a-f]{21}-[0-9a-f]+-[0-9a-f]+-.*", headers.get("x-amz-request-id", "")):
+            return RGW
+        if "x-amzn-requestid" in headers and "x-amz-id-2" in headers:  # AWS sends one or the other
+            return MINISTACK
     return OTHER

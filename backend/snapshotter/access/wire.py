@@ -52,7 +52,10 @@ def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Conn
 
 
 class Wire:
-    """Clients for one proof. Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP."""
+    """Clients for one proof.
+
+    Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP.
+    """
 
     def __init__(self, connection: Connection) -> None:
         if connection.session.get_credentials() is None:
@@ -108,14 +111,14 @@ class Wire:
             self._closed = answer.code
         return answer
 
-    def identity(self) -> str:
-        """The caller's ARN, by STS, or "" where STS does not say."""
+    def identity(self) -> Answer:
+        """Who the caller is, as STS answers; not every S3 has one."""
         client = self._connection.session.client(
-            "sts", region_name=self._region, endpoint_url=self._connection.endpoint, verify=self._connection.ca_bundle,
+            "sts", region_name=self._region, endpoint_url=self._connection.endpoint,
+            verify=self._connection.ca_bundle,
             config=_config(attempts=1),
         )  # fmt: skip
-        answer = ask(client.get_caller_identity)
-        return str(answer.response["Arn"]) if answer.kind is Kind.ALLOWED else ""
+        return ask(client.get_caller_identity)
 
     @property
     def _region(self) -> str:
@@ -129,7 +132,8 @@ class Wire:
                 endpoint = f"http://{urlsplit(self.endpoint).netloc}"
         client = self._connection.session.client(
             "s3", region_name=self._region, endpoint_url=endpoint, use_ssl=not plain,
-            verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3, signature_version=signature_version),
+            verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3,
+            signature_version=signature_version),
         )  # fmt: skip
         for operation, body in MALFORMED.items():
             client.meta.events.register(f"before-call.s3.{operation}", _Send(body))

@@ -15,18 +15,48 @@ if TYPE_CHECKING:
     from snapshotter.access.prove import Proof, Result
 
 
+BucketOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bucket", help="The bucket [default: the store's, if it is S3, else fruitful-lab-snapshots-prod]."
+    ),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", help="What the access policy is for [default: the store's, else repo-scans/snapshotter/]."
+    ),
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="PATTERN", help="Only these rows, by id or group: put, 'list-*'. Repeatable."
+    ),
+]
+SkipOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--skip", metavar="PATTERN", help="Not these rows, like http where port 80 is closed. Repeatable."
+    ),
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option("--http-endpoint", metavar="URL", help="Where an S3 that is not AWS listens to plain HTTP."),
+]
+
+
 def prove(
-    bucket: Annotated[str | None, typer.Option("--bucket", help="The bucket [default: the store's, if it is S3, else fruitful-lab-snapshots-prod].")] = None,
-    prefix: Annotated[str | None, typer.Option("--prefix", help="The prefix that the access policy is for [default: the store's, else repo-scans/snapshotter/].")] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="PATTERN", help="Only these rows, by id or group, like 'put-*' or delete; may be repeated.")] = None,
-    skip: Annotated[list[str] | None, typer.Option("--skip", metavar="PATTERN", help="Not these rows, like http where port 80 is closed; may be repeated.")] = None,
-    http_endpoint: Annotated[str | None, typer.Option("--http-endpoint", metavar="URL", help="Where an S3 that is not AWS listens to plain HTTP.")] = None,
+    bucket: BucketOption = None,
+    prefix: PrefixOption = None,
+    only: OnlyOption = None,
+    skip: SkipOption = None,
+    http_endpoint: EndpointOption = None,
     store: flag.StoreOption = None,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Prove, by trying it, what the bucket allows and refuses to whoever the credentials are.
 
     Some sixty requests, each with the answer that the rules promise. No request can do harm if it is
@@ -48,8 +78,13 @@ def prove(
 
 
 def _prove(
-    session: Session, bucket: str | None, prefix: str | None, only: list[str], skip: list[str], http_endpoint: str | None
-) -> Outcome:  # fmt: skip
+    session: Session,
+    bucket: str | None,
+    prefix: str | None,
+    only: list[str],
+    skip: list[str],
+    http_endpoint: str | None,
+) -> Outcome:
     from snapshotter.access import prove as proving
     from snapshotter.access.wire import here
 
@@ -64,7 +99,8 @@ def _lines(proof: Proof) -> list[str]:
     from snapshotter.access.prove import Status
 
     lines = [
-        f"s3://{proof.bucket}/{proof.prefix} on {proof.server}, as {proof.identity or 'an identity that STS does not name'}",
+        f"s3://{proof.bucket}/{proof.prefix} on {proof.server}",
+        f"as {proof.identity or 'an identity that STS does not name'}",
         "",
     ]
     for result in proof.results:

@@ -159,4 +159,22 @@ def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
 
 
 def _prove(session: Session, report: Report, job: Job) -> Outcome:
-    raise UsageError("this release cannot prove")
+    from dataclasses import asdict
+
+    from snapshotter.access import prove as proving
+    from snapshotter.access.wire import here
+
+    report.stage = "proving the bucket's rules"
+    target = proving.target(job.store or session.settings["SNAPSHOTTER_STORE"])
+    report.log.stage(f"proving the rules of s3://{target.bucket}/{target.prefix}")
+    connection = here(plain_endpoint=None, allow_http=session.allow_http)
+    proof = proving.prove(connection, target, only=job.only, skip=job.skip, check=session.cancel.check)
+    counts = {status.name.lower(): proof.count(status) for status in proving.Status}
+    report.proof = {**asdict(proof), "counts": counts}
+    for result in proof.results:
+        if result.status in (proving.Status.FAILED, proving.Status.UNCHECKED):
+            report.log.say("error", f"{result.id}: {result.status}", row=asdict(result))
+    error = proving.error_of(proof)
+    if error is None:
+        report.stage = "done"
+    return Outcome({}, error=error)

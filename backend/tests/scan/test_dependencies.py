@@ -130,12 +130,16 @@ def test_deep_but_valid_xml_is_read() -> None:
 
 
 def test_properties_that_multiply_stay_short() -> None:
-    properties = "".join(f"<p{n}>{f'${{p{n + 1}}}' * 20}</p{n}>" for n in range(9))
-    blob = (
-        f"<project><properties>{properties}</properties><dependencies><dependency><groupId>a</groupId>"
-        "<artifactId>b</artifactId><version>${p0}</version></dependency></dependencies></project>"
-    )
-    assert parse("pom.xml", blob.encode())[0].version is None
+    def version(**properties: str) -> str | None:
+        named = "".join(f"<{name}>{value}</{name}>" for name, value in properties.items())
+        row = (
+            "<dependency><groupId>a</groupId><artifactId>b</artifactId><version>${p0}</version></dependency>"
+        )
+        blob = f"<project><properties>{named}</properties><dependencies>{row}</dependencies></project>"
+        return parse("pom.xml", blob.encode())[0].version
+
+    assert version(p0="${p1}" * 15, p1="1" * 30) == "1" * 300
+    assert version(**{f"p{level}": f"${{p{level + 1}}}" * 20 for level in range(9)}) is None
 
 
 def test_half_a_surrogate_pair_is_text_that_encodes() -> None:

@@ -44,7 +44,9 @@ def _properties(root: Element) -> dict[str, str]:
     named = parent | own | {"artifactId": _text(root, "artifactId")}
     known = {f"{prefix}{key}": value for prefix in ("project.", "pom.", "") for key, value in named.items()}
     holder = root.find("properties")
-    return known | {one.tag: (one.text or "").strip() for one in (holder if holder is not None else ())}
+    return known | {
+        one.tag: (one.text or "").strip()[:_LONGEST] for one in (holder if holder is not None else ())
+    }
 
 
 def _row(element: Element, scope: str, known: dict[str, str]) -> Iterator[Dependency]:

@@ -13,7 +13,7 @@ from snapshotter.scan.symbols.languages import Grammar, grammar, grammar_for
 from snapshotter.scan.symbols.model import Analysis, Symbol
 from snapshotter.scan.symbols.text import MAX_NAME, comment_above, docstring, name_of, signature
 
-MAX_BYTES: Final = 2 * 1024 * 1024
+MAX_BYTES: Final = 1024 * 1024  # a tree takes up to 170 times its source
 MAX_ROWS: Final = 20_000  # symbols of one file, and imports of one file
 
 _FUNCTIONS: Final = frozenset({"function", "method", "constructor"})
@@ -135,7 +135,7 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
         _, outer, around, line = enclosing[-1] if enclosing else (0, package, "", 0)
         if around in _FUNCTIONS and (one.kind in _VALUES or not spec.nests):
             continue
-        kind = _MEMBERS.get(one.kind, one.kind) if around in _CLASSES else one.kind
+        kind = _kind(one, around, spec)
         qualified = spec.separator.join(filter(None, (outer, *one.owners, one.name)))[: 2 * MAX_NAME]
         if one.kind in _CONTAINERS:
             enclosing.append((one.end, qualified, kind, one.line))
@@ -149,6 +149,15 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
                 signature(blob, one.start, one.body, one.end, one.name, kind in _FUNCTIONS),
                 _documentation(one, blob, spec) if one.line != line else "",
             )
+
+
+def _kind(one: _Declaration, around: str, spec: Grammar) -> str:
+    """The kind of a declaration, given the kind of what encloses it."""
+    if around in _CLASSES:
+        return _MEMBERS.get(one.kind, one.kind)
+    if one.kind == "constant" and spec.constants and not spec.constants.fullmatch(one.name):
+        return "variable"
+    return one.kind
 
 
 def _documentation(one: _Declaration, blob: bytes, spec: Grammar) -> str:

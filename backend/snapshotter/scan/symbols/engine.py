@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 16  # levels of the tree that are searched: deeper declarations are callbacks in callbacks
 _MATCHES_AT_ONCE: Final = 512  # pattern states that a query may hold open
-_WINDOW: Final = 256 * 1024  # bytes of source whose matches are held at a time
 _WIDEST: Final = 20_000  # children of a root that is an error: their query would be quadratic
 _ROLE: Final = re.compile(rb"@(definition\.\w+|nothing|scope|package|import\.path|import)\b")
 # the binding reads text for its own predicates from the parsed object, and crashes when that is a callback
@@ -115,18 +114,15 @@ def _judge(blob: bytes) -> QueryPredicate:
 
 
 def matches(name: str, tree: Tree, blob: bytes) -> Iterator[tuple[int, str, Captures]]:
-    """Every match as (pattern, role, captures), window by window.
+    """Every match as (pattern, role, captures), from one pass.
 
     Raises GaveUp for a tree that is one flat error.
     """
-    root, size, judge = tree.root_node, len(blob), _judge(blob)
+    root = tree.root_node
     if root.is_error and root.child_count > _WIDEST:
         raise GaveUp("is one syntax error from start to end")
     ready = compiled(name)
     cursor = QueryCursor(ready.query, match_limit=_MATCHES_AT_ONCE)
     cursor.set_max_start_depth(MAX_DEPTH)
-    for start in range(0, max(size, 1), _WINDOW):
-        if size > _WINDOW:
-            cursor.set_byte_range(start, min(start + _WINDOW, size))
-        for index, captures in cursor.matches(root, judge):
-            yield index, ready.roles[index], captures
+    for index, captures in cursor.matches(root, _judge(blob)):
+        yield index, ready.roles[index], captures

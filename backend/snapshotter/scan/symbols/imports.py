@@ -86,7 +86,7 @@ def _leaves(tree: str, separator: str) -> list[str]:
         if mark == "{":
             prefixes.append(name)
         elif name:
-            leaves.append("".join([*prefixes, name]))
+            leaves.append("".join([*prefixes, name])[:MAX_MODULE])
         if mark == "}" and prefixes:
             prefixes.pop()
         if len(leaves) >= _MAX_NAMES or len(prefixes) > 20:

@@ -14,6 +14,7 @@ class Grammar:
     `tags` are the packages whose own tag queries are used, `queries` the files beside this code that follow
     them. `comment` starts a line comment, `separator` joins qualified names. `docstring`: documentation is
     the first string of the body. `nests`: a function may declare functions and classes worth listing.
+    `constants`: how a constant is spelled, where the language has no word for it.
     """
 
     package: str
@@ -24,6 +25,7 @@ class Grammar:
     separator: str = "."
     docstring: bool = False
     nests: bool = True
+    constants: re.Pattern[str] | None = None
 
 
 _JS: Final = "tree_sitter_javascript"
@@ -33,7 +35,12 @@ _CPP: Final = "tree_sitter_cpp"
 
 _GRAMMARS: Final[dict[str, Grammar]] = {
     "python": Grammar(
-        "tree_sitter_python", tags=("tree_sitter_python",), queries=("python",), comment=b"#", docstring=True
+        "tree_sitter_python",
+        tags=("tree_sitter_python",),
+        queries=("python",),
+        comment=b"#",
+        docstring=True,
+        constants=re.compile(r"_*[A-Z][A-Z0-9_]*"),
     ),
     "javascript": Grammar(_JS, tags=(_JS,), queries=("javascript", "ecmascript")),
     "typescript": Grammar(_TS, "language_typescript", tags=(_JS, _TS), queries=("javascript", "typescript")),

@@ -75,10 +75,9 @@ def resolve(
     return [tree.resolve(path, language, item) for path, language, item in imports]
 
 
-def _join(folder: str, *parts: str) -> str | None:
-    """A path inside the tree; None for one that leaves it."""
-    path = posixpath.normpath(posixpath.join(folder, *parts))
-    return None if path.startswith(("../", "/")) or path == ".." else path
+def _join(folder: str, *parts: str) -> str:
+    """A path without its dots. One that leaves the tree is no file of the tree."""
+    return posixpath.normpath(posixpath.join(folder, *parts))
 
 
 def _python(tree: Tree, path: str, item: Import) -> str | None:
@@ -111,8 +110,6 @@ def _script(tree: Tree, path: str, item: Import) -> str | None:
     if not item.module.startswith("."):
         return None
     base = _join(posixpath.dirname(path), item.module)
-    if base is None:
-        return None
     stem, suffix = posixpath.splitext(base)
     compiled = [stem + other for other in _COMPILED.get(suffix, ())]
     whole = [base + other for other in ("", *_SCRIPTS)]

@@ -1,9 +1,3 @@
-((module (expression_statement (assignment left: (identifier) @name) @definition.variable))
-  (#not-match? @name "^_*[A-Z][A-Z0-9_]*$"))
-
-((module (expression_statement (assignment left: (identifier) @name) @definition.constant))
-  (#match? @name "^_*[A-Z][A-Z0-9_]*$"))
-
 (class_definition body: (block (expression_statement
   (assignment left: (identifier) @name) @definition.field)))
 

@@ -1,0 +1,145 @@
+"""The required policy test, run as its users run it: right lines and exit codes, whatever is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.access.support import SCOPE, make_bucket
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import Keys, Server, assume_role, client, ministack, rgw
+
+from snapshotter.access.answer import Kind, from_error
+from snapshotter.access.policytest import WRITES, Outcome, Verdict, exit_code, inside
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "aws" / "s3_policy_test.py"
+START = {"rgw": rgw, "ministack": ministack}
+BUCKET, BARE = "policy-tested", "no-policy"
+PREFIX = "repo-scans/snapshotter/policy-tests"
+NO_HEADER = "no_sse_header_should_fail → ✅ EXPECTED FAILURE (AccessDenied)"
+AES256 = "sse_aes256_should_succeed → ✅ SUCCESS"
+KMS = "sse_aws_kms_should_fail → ✅ EXPECTED FAILURE (AccessDenied)"
+
+
+@pytest.fixture(scope="module", params=START)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with START[request.param]() as server:
+        access = access_policy(BucketName=BUCKET)
+        bare = access_policy(BucketName=BARE)["Statement"]
+        make_bucket(server, BARE, None, access)
+        make_bucket(server, BUCKET, bucket_policy(BucketName=BUCKET), {**access, "Statement": access["Statement"] + [
+            {**each, "Sid": f"{each['Sid']}Bare"} for each in bare
+        ]})  # fmt: skip
+        yield server
+
+
+def script(
+    env: dict[str, str], *args: str, bucket: str = BUCKET, prefix: str = PREFIX, folder: Path | None = None
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the script with nothing in its environment but this."""
+    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SCRIPT.parents[2]), "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--bucket", bucket, "--prefix", prefix, *args],
+        env=bare | env, cwd=folder or SCRIPT.parent, capture_output=True, encoding="utf-8", timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def without_keys(env: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in env.items() if not re.search("KEY|TOKEN", key)}
+
+
+def test_the_three_writes_behave_as_the_user_and_as_the_role(server: Server) -> None:
+    role: Keys = assume_role(server, access_policy(BucketName=BUCKET))
+    for keys in (server.user, role):
+        assert script(server.environment(keys)) == (0, f"{NO_HEADER}\n{AES256}\n{KMS}\n", "")
+
+
+def test_a_bucket_without_its_policy_is_found_out(server: Server) -> None:
+    code, out, _ = script(server.environment(server.user), bucket=BARE)
+    lines = out.splitlines()
+    assert code == 1
+    assert lines[0].startswith("no_sse_header_should_fail → ❌ UNEXPECTED SUCCESS: the bucket policy was changed or is missing")
+    assert lines[1] == AES256
+    assert lines[2].startswith("sse_aws_kms_should_fail → ❌ UNEXPECTED")
+
+
+def test_a_wrong_identity_or_prefix_is_no_success(server: Server) -> None:
+    code, out, _ = script(server.environment(server.stranger))
+    assert code == 1
+    assert "sse_aes256_should_succeed → ❌ UNEXPECTED FAILURE (AccessDenied): the wrong bucket or prefix" in out
+    code, out, _ = script(server.environment(server.user), "--allow-any-prefix", prefix="elsewhere")
+    assert (code, "UNEXPECTED FAILURE (AccessDenied)" in out) == (1, True)
+
+
+def test_what_cannot_be_checked_is_no_expected_failure(server: Server) -> None:
+    env = server.environment(server.user)
+    code, out, _ = script(env, bucket="no-such-bucket")
+    assert (code, out.count("COULD NOT CHECK (NoSuchBucket): no such bucket")) == (4, 3)
+    code, out, err = script(without_keys(env))
+    assert (code, out, "no AWS credentials were found" in err) == (4, "", True)
+    dead = {"AWS_ENDPOINT_URL": "https://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    code, out, _ = script(env | dead)
+    assert (code, out.count("❌ COULD NOT CHECK (EndpointConnectionError)")) == (4, 3)
+    if server.kind == "ministack":  # RADOS Gateway says AccessDenied to keys that it does not know
+        code, out, _ = script(env | {"AWS_ACCESS_KEY_ID": "nobody"})
+        assert (code, out.count("COULD NOT CHECK (InvalidAccessKeyId): the access key does not exist")) == (4, 3)
+
+
+def test_a_prefix_outside_the_scoped_one_is_refused_before_any_request() -> None:
+    for prefix in ("", "repo-scans", "repo-scans/snapshotter2", "repo-scans/snapshotter/../x", "/repo-scans/snapshotter"):
+        assert not inside(prefix)
+    assert inside(SCOPE) and inside(SCOPE.rstrip("/")) and inside(PREFIX)
+    code, out, err = script({"AWS_ENDPOINT_URL": "https://127.0.0.1:1"}, prefix="repo-scans/other")
+    assert (code, out) == (2, "")
+    assert "outside repo-scans/snapshotter/" in err
+
+
+def test_credentials_come_from_dotenv(server: Server, tmp_path: Path) -> None:
+    env = server.environment(server.user)
+    (tmp_path / ".env").write_text("".join(f"{key}={value}\n" for key, value in env.items()))
+    assert script({}, folder=tmp_path)[0] == 0
+
+
+def test_it_writes_small_objects_under_its_prefix_only(server: Server) -> None:
+    script(server.environment(server.user))
+    found = client(server, server.owner).list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert all(re.fullmatch(rf"{PREFIX}/[0-9a-f]{{16}}/sse_aes256_should_succeed", item["Key"]) for item in found)
+    assert all(item["Size"] < 200 for item in found)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "line"),
+    [
+        ("KMS.NotFoundException", 400, Kind.OTHER, "UNEXPECTED FAILURE (KMS.NotFoundException): the bucket policy let aws:kms pass"),
+        ("InvalidRequest", 400, Kind.OTHER, "UNEXPECTED FAILURE (InvalidRequest)"),
+        ("ExpiredToken", 400, Kind.UNCHECKED, "COULD NOT CHECK (ExpiredToken)"),
+        ("RequestTimeTooSkewed", 403, Kind.UNCHECKED, "COULD NOT CHECK (RequestTimeTooSkewed)"),
+        ("SlowDown", 503, Kind.UNCHECKED, "COULD NOT CHECK (SlowDown)"),
+        ("PermanentRedirect", 301, Kind.UNCHECKED, "COULD NOT CHECK (PermanentRedirect)"),
+    ],
+)  # fmt: skip
+def test_no_other_code_is_an_expected_failure(code: str, status: int, kind: Kind, line: str) -> None:
+    from snapshotter.access import policytest
+
+    class Wire:
+        def send(self, *_: object) -> object:
+            return from_error(code, status, "")
+
+    outcomes = tuple(policytest._outcome(Wire(), "b", "k", write) for write in WRITES)  # type: ignore[arg-type]
+    assert {outcome.answer.kind for outcome in outcomes} == {kind}
+    assert all(line in outcome.line for outcome in outcomes)
+    assert exit_code(outcomes) == (1 if kind is Kind.OTHER else 4)
+
+
+def test_a_misbehaviour_outweighs_what_could_not_be_checked() -> None:
+    found = [
+        Outcome(WRITES[0], "k", verdict, from_error("SlowDown", 503, ""))
+        for verdict in (Verdict.UNCHECKED, Verdict.UNEXPECTED, Verdict.AS_EXPECTED)
+    ]
+    assert exit_code(tuple(found)) == 1

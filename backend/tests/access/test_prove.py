@@ -1,0 +1,217 @@
+"""`prove` on real servers, with the template's own policies: each row as the server can judge it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snapshotter.access import configuration
+from snapshotter.access.bucket import MALFORMED, PROBES
+from snapshotter.access.probe import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER, Harm
+from snapshotter.access.prove import Proof, Status, Target, error_of, prove, select, target
+from snapshotter.access.servers import AWS, MINISTACK, RGW
+from snapshotter.errors import Finding, Unavailable, UsageError
+from tests.access.support import SCOPE, connection, ids, make_bucket
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import Keys, Server, assume_role, client, ministack, rgw
+
+BUCKET = "snapshots-to-prove"
+START = {"rgw": rgw, "ministack": ministack}
+KNOWN = {"rgw": RGW, "ministack": MINISTACK}
+
+
+@pytest.fixture(scope="module", params=START)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with START[request.param]() as server:
+        make_bucket(server, BUCKET, bucket_policy(BucketName=BUCKET), access_policy(BucketName=BUCKET))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def role(server: Server) -> Keys:
+    return assume_role(server, access_policy(BucketName=BUCKET))
+
+
+def proven(server: Server, keys: Keys, **options: Any) -> Proof:
+    return prove(connection(server, keys), Target(BUCKET, SCOPE), **options)
+
+
+def cli(env: dict[str, str], *args: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `snapshotter prove` with nothing in the environment but this."""
+    paths = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        [sys.executable, "-m", "snapshotter", "prove", *args],
+        env=paths | env, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_the_table_is_whole() -> None:
+    assert len(PROBES) >= 40
+    assert len({probe.id for probe in PROBES}) == len(PROBES)
+    for probe in PROBES:
+        assert probe.rule and probe.fix and probe.condition, probe.id
+        assert probe.statement in {TLS, WRONG_HEADER, NO_HEADER, OVERWRITE, LIST, USE, NOBODY}, probe.id
+
+
+def test_no_probe_can_do_harm() -> None:
+    for probe in PROBES:
+        reads = probe.operation.startswith(("Get", "List", "Head"))
+        ours = probe.key is not None and probe.key.startswith(("{run}", "{object}"))
+        writes = probe.operation in (
+            "PutObject",
+            "CopyObject",
+            "CreateMultipartUpload",
+            "PutObjectTagging",
+            "AbortMultipartUpload",
+        )
+        if reads or (writes and ours):
+            continue
+        assert probe.harm is not Harm.NONE, probe.id
+        if probe.operation.startswith("Delete"):
+            assert "absent" in str(probe) or probe.id == "tag-delete"
+        elif probe.harm is Harm.CHANGE and not ours:
+            assert probe.operation in MALFORMED, probe.id
+        else:
+            assert ours or "{random}" in str(probe.key), probe.id
+
+
+@pytest.mark.parametrize("who", ["user", "role"])
+def test_every_row_holds_that_the_server_can_judge(
+    server: Server, who: str, request: pytest.FixtureRequest
+) -> None:
+    keys = server.user if who == "user" else request.getfixturevalue("role")
+    proof = proven(server, keys)
+    known = KNOWN[server.kind]
+    assert [
+        result
+        for result in proof.results
+        if result.id not in known.cannot and result.status is not Status.PASSED
+    ] == []
+    assert ids(proof, Status.NOT_JUDGED) == set(known.cannot)
+    assert proof.server == known.name
+    assert len(proof.results) == len(PROBES)
+    assert (error_of(proof), proof.leftovers, proof.owner) == (None, (), False)
+    assert proof.seconds < 20
+
+
+def test_every_row_is_judged_by_a_test_server_and_all_by_aws() -> None:
+    assert not RGW.cannot.keys() & MINISTACK.cannot.keys()
+    assert AWS.cannot == {}
+
+
+def test_nothing_is_written_outside_the_test_folder(server: Server) -> None:
+    proof = proven(server, server.user)
+    s3 = client(server, server.owner)
+    found = s3.list_objects_v2(Bucket=BUCKET)["Contents"]
+    keys = [item["Key"] for item in found]
+    assert all(key.startswith(f"{SCOPE}policy-tests/") for key in keys)
+    assert any(key.startswith(proof.folder) for key in keys)
+    assert sum(item["Size"] for item in found if item["Key"].startswith(proof.folder)) < 1000
+    assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+def test_an_owner_is_asked_for_no_change_and_fails(server: Server) -> None:
+    proof = proven(server, server.owner)
+    changes = {probe.id for probe in PROBES if probe.harm is not Harm.NONE} - KNOWN[server.kind].cannot.keys()
+    assert ids(proof, Status.NOT_SENT) == changes
+    assert proof.owner
+    assert "settings-read-policy" in ids(proof, Status.FAILED)
+    assert {result.id for result in proof.results} >= configuration.NAMES - {configuration.GROUP}
+    assert isinstance(error_of(proof), Finding)
+    assert isinstance(error_of(proven(server, server.owner, only=["settings-change-policy"])), Unavailable)
+
+
+def test_a_write_that_lands_elsewhere_is_named_with_how_to_remove_it() -> None:
+    with ministack() as server:
+        bucket = "too-wide"
+        access = access_policy(BucketName=bucket)
+        access["Statement"][1]["Resource"] = f"arn:aws:s3:::{bucket}/*"
+        make_bucket(server, bucket, bucket_policy(BucketName=bucket), access)
+        proof = prove(connection(server, server.user), Target(bucket, SCOPE))
+        s3 = client(server, server.owner)
+        left = {
+            key
+            for item in s3.list_objects_v2(Bucket=bucket)["Contents"]
+            if not (key := item["Key"]).startswith(SCOPE)
+        }
+        assert {leftover.key for leftover in proof.leftovers} == left
+        assert len(left) == 4
+        assert all(
+            "delete-object" in leftover.remove and bucket in leftover.remove for leftover in proof.leftovers
+        )
+
+
+def test_only_and_skip_choose_rows_by_id_and_group(server: Server) -> None:
+    proof = proven(server, server.user, only=["put-*", "delete"], skip=["put-kms*"])
+    chosen = {result.id for result in proof.results}
+    assert chosen == {
+        probe.id
+        for probe in PROBES
+        if probe.group in ("put", "delete") and not probe.id.startswith("put-kms")
+    }
+    with pytest.raises(UsageError, match="no row is called nonsense"):
+        select(["nonsense"])
+    with pytest.raises(UsageError, match="not a prefix"):
+        prove(connection(server, server.user), Target(BUCKET, "/"))
+
+
+def test_the_settings_alone_need_the_owner(server: Server) -> None:
+    with_user = proven(server, server.user, only=["configuration"])
+    assert with_user.count(Status.UNCHECKED) == len(with_user.results) == len(configuration.SETTINGS)
+    assert isinstance(error_of(with_user), Unavailable)
+
+
+def test_the_target_is_the_flags_then_the_store_then_production() -> None:
+    assert target("./snapshots") == Target("fruitful-lab-snapshots-prod", SCOPE)
+    assert target("s3://b/some/prefix") == Target("b", "some/prefix/")
+    assert target("s3://b/some/prefix", "c", "/x") == Target("c", "x/")
+
+
+def test_the_verb_prints_rows_and_one_document(server: Server, tmp_path: Path) -> None:
+    where = ["--bucket", BUCKET, "--http-endpoint", server.http_url]
+    plain = cli(server.environment(server.user), *where, folder=tmp_path)
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    assert "put-kms" in plain.stdout
+    assert "passed" in plain.stdout
+    done = cli(server.environment(server.user), *where, "--json", folder=tmp_path)
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["ok"], document["counts"]["failed"]) == (0, True, 0)
+    assert len(document["results"]) == len(PROBES)
+    assert server.user.secret_key not in plain.stdout + done.stdout + plain.stderr + done.stderr
+
+
+def test_the_verb_fails_with_the_fix_and_tells_a_check_that_failed_from_none(
+    server: Server, tmp_path: Path
+) -> None:
+    owner = cli(
+        server.environment(server.owner),
+        "--bucket",
+        BUCKET,
+        "--only",
+        "settings-read-policy",
+        folder=tmp_path,
+    )
+    assert owner.returncode == 1
+    assert "fix: " in owner.stdout
+    right = server.environment(server.user)
+    refused = {"AWS_ENDPOINT_URL": "https://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    nobody = {key: value for key, value in right.items() if "KEY" not in key and "TOKEN" not in key}
+    for env, bucket, words in (
+        (right, "no-such-bucket", "no such bucket"),
+        (right | {"AWS_ACCESS_KEY_ID": "nobody"}, BUCKET, "the access key does not exist"),
+        (right | refused, BUCKET, "EndpointConnectionError"),
+        (nobody, BUCKET, "no AWS credentials"),
+    ):
+        if env.get("AWS_ACCESS_KEY_ID") == "nobody" and server.kind == "rgw":
+            continue  # it says AccessDenied to that, which AWS does not
+        done = cli(env, "--bucket", bucket, "--only", "put", folder=tmp_path)
+        assert (done.returncode, words in done.stderr) == (4, True), done.stderr
+    plain = cli(right | {"AWS_ENDPOINT_URL": server.http_url}, "--bucket", BUCKET, folder=tmp_path)
+    assert (plain.returncode, "plain HTTP" in plain.stderr) == (2, True)
