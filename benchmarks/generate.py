@@ -149,24 +149,11 @@ class _Writer:
         yield _commit(branch, EPOCH + index * 60, f"change {index}", False) + start
 
 
-_VERBS = (
-    "read",
-    "write",
-    "load",
-    "parse",
-    "find",
-    "make",
-    "merge",
-    "check",
-    "split",
-    "open",
-    "close",
-    "send",
-    "plan",
-    "trace",
+_VERBS = tuple("read write load parse find make merge check split open close send plan trace".split())
+_NOUNS = tuple(
+    "index buffer header entry stream record table token window cursor limit branch digest segment archive module"
+    " session request answer policy".split()
 )
-_NOUNS = ("index", "buffer", "header", "entry", "stream", "record", "table", "token", "window", "cursor", "limit", "branch",
-          "digest", "segment", "archive", "module", "session", "request", "answer", "policy")  # fmt: skip
 
 
 def _name(rng: random.Random) -> str:
@@ -174,7 +161,8 @@ def _name(rng: random.Random) -> str:
 
 
 def _line(rng: random.Random) -> str:
-    return f"    {rng.choice(_NOUNS)}_{rng.randrange(40)} = {_name(rng)}({rng.choice(_NOUNS)}, {rng.randrange(1 << 20)})"
+    noun, number = rng.choice(_NOUNS), rng.randrange(40)
+    return f"    {noun}_{number} = {_name(rng)}({rng.choice(_NOUNS)}, {rng.randrange(1 << 20)})"
 
 
 def _function(rng: random.Random) -> list[str]:
@@ -224,7 +212,8 @@ def _tag(index: int) -> bytes:
     if index % 800:
         return f"reset refs/tags/build-{index}\nfrom refs/heads/main\n\n".encode()
     message = f"release {index}".encode()
-    head = f"tag v{index // 800}\nfrom refs/heads/main\ntagger A U Thor <author@example.org> {EPOCH + index * 60} +0000\n"
+    tagger = f"tagger A U Thor <author@example.org> {EPOCH + index * 60} +0000\n"
+    head = f"tag v{index // 800}\nfrom refs/heads/main\n{tagger}"
     return head.encode() + f"data {len(message)}\n".encode() + message + b"\n"
 
 

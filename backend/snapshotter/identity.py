@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from snapshotter import runbook
@@ -93,13 +94,19 @@ def with_identity(error: SnapshotterError) -> SnapshotterError:
         return error
     if error.cause not in ("identity", "missing-key"):
         return error
+    arn = _own_arn()
+    return explain(replace(error.refused, identity=arn)) if arn else error
+
+
+@cache
+def _own_arn() -> str:
+    """This process's ARN, or '' if STS does not tell in time. Asked once."""
     import boto3
 
     try:
-        arn = caller(boto3.Session(), seconds=2.0)
+        return caller(boto3.Session(), seconds=2.0)
     except SnapshotterError:
-        return error
-    return explain(replace(error.refused, identity=arn))
+        return ""
 
 
 def _missing(env: Mapping[str, str]) -> Unavailable:

@@ -23,6 +23,7 @@ from snapshotter.errors import (
     Unavailable,
     UsageError,
 )
+from snapshotter.identity import with_identity
 from snapshotter.manifest import Sealed
 from snapshotter.observer import Observer
 from snapshotter.origin import MAX_ORIGIN, parse, redact
@@ -148,7 +149,9 @@ def take_each(
         try:
             sealed = _take_one(text, seen, store, plan, watch, cancel)
         except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
-            yield Result(shown(text), watch.at, error=as_error(error), seconds=time.monotonic() - began)
+            yield Result(
+                shown(text), watch.at, error=with_identity(as_error(error)), seconds=time.monotonic() - began
+            )
         else:
             yield Result(sealed.manifest.origin, "done", sealed, seconds=time.monotonic() - began)
 

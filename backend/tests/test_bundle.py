@@ -140,9 +140,11 @@ def test_a_whole_pack_passes_in_any_pieces(repo: Repo) -> None:
 def test_no_cut_pack_passes(repo: Repo) -> None:
     fmt = repo.git("rev-parse", "--show-object-format")
     pack = pack_of(repo)
+    shortest = 12 + len(checked(pack, fmt)[0]) // 2
     for length in range(len(pack)):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as raised:
             checked(pack[:length], fmt)
+        assert raised.value.code == ("pack-short" if length < shortest else "pack-checksum")
     with pytest.raises(Unavailable):
         checked(pack + b"\0", fmt)
 

@@ -40,7 +40,9 @@ def test_the_settings_table_is_the_code_s() -> None:
 
 
 def test_every_exit_code_is_described() -> None:
-    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.SnapshotterError)]
+    classes = [
+        c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.SnapshotterError)
+    ]
     described = re.findall(r"^\| ([\d, ]+) \|", README, re.M)
     numbers = {int(number) for row in described for number in row.split(",")}
     assert {c.exit_code for c in classes} | {0} == numbers
@@ -58,7 +60,9 @@ def test_the_manifest_schema_in_docs_is_the_code_s() -> None:
     assert stored == json_schema()
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")) + [ROOT / "README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

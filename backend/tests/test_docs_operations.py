@@ -71,6 +71,18 @@ def test_every_setting_that_the_pages_name_exists() -> None:
         assert set(re.findall(r"SNAPSHOTTER_[A-Z_]+(?:<HOST>)?", page)) <= set(config.DEFAULTS)
 
 
+def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"`(AWS_[A-Z0-9_]+)`", "\n".join(re.findall(r"^\| `AWS_.*$", readme, re.M))))
+    sources = (ROOT / "backend" / "snapshotter").rglob("*.py")
+    known = {
+        name
+        for path in sources
+        for name in re.findall(r"\"(AWS_[A-Z0-9_]+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert known - {"AWS_"} <= rows
+
+
 class Done(NamedTuple):
     command: str
     code: int

@@ -42,10 +42,14 @@ class Found:
     holds: bool | None
 
 
-def read(send: Callable[[str, Mapping[str, Any]], Answer], bucket: str, prefix: str) -> Iterator[Found]:
-    """Read and judge every setting; each operation is asked once."""
+def read(
+    send: Callable[[str, Mapping[str, Any]], Answer], bucket: str, prefix: str, wanted: frozenset[str]
+) -> Iterator[Found]:
+    """Read and judge the settings with these ids; each operation is asked once."""
     answers: dict[str, Answer] = {}
     for setting in SETTINGS:
+        if setting.id not in wanted:
+            continue
         if setting.operation not in answers:
             answers[setting.operation] = send(setting.operation, {"Bucket": bucket})
         yield _judged(setting, answers[setting.operation], prefix)

@@ -244,7 +244,8 @@ WAYS = (
     ),
     Probe(
         "copy-no-header", "copy", "CopyObject", "{run}copy-no-header", f"no {HEADER}", DENIED,
-        ONLY_AES256, NO_HEADER, POLICY, {"CopySource": "{bucket}/{object}"},
+        ONLY_AES256, NO_HEADER, POLICY,
+        {**NEW, "CopySource": "{bucket}/{object}", "TaggingDirective": "REPLACE"},  # else it asks for tags too,
     ),
     Probe(
         "anonymous-get", "anonymous", "GetObject", "{object}", "not signed", DENIED, NO_PUBLIC, NOBODY, SHUT,

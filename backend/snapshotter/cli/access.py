@@ -12,7 +12,7 @@ from snapshotter.cli.session import Flags, Outcome, Session
 from snapshotter.cli.session import run as run_verb
 
 if TYPE_CHECKING:
-    from snapshotter.access.prove import Proof, Result
+    from snapshotter.access.proof import Proof, Result
 
 
 BucketOption = Annotated[
@@ -85,18 +85,19 @@ def _prove(
     skip: list[str],
     http_endpoint: str | None,
 ) -> Outcome:
-    from snapshotter.access import prove as proving
+    from snapshotter.access.proof import Status, error_of, target
+    from snapshotter.access.prove import prove as run
     from snapshotter.access.wire import here
 
-    target = proving.target(session.flags.store or session.settings["SNAPSHOTTER_STORE"], bucket, prefix)
+    where = target(session.flags.store or session.settings["SNAPSHOTTER_STORE"], bucket, prefix)
     connection = here(plain_endpoint=http_endpoint, allow_http=session.allow_http)
-    proof = proving.prove(connection, target, only=only, skip=skip, check=session.cancel.check)
-    counts = {status.name.lower(): proof.count(status) for status in proving.Status}
-    return Outcome({**asdict(proof), "counts": counts}, _lines(proof), proving.error_of(proof))
+    proof = run(connection, where, only=only, skip=skip, check=session.cancel.check)
+    counts = {status.name.lower(): proof.count(status) for status in Status}
+    return Outcome({**asdict(proof), "counts": counts}, _lines(proof), error_of(proof))
 
 
 def _lines(proof: Proof) -> list[str]:
-    from snapshotter.access.prove import Status
+    from snapshotter.access.proof import Status
 
     lines = [
         f"s3://{proof.bucket}/{proof.prefix} on {proof.server}",
@@ -116,7 +117,7 @@ def _lines(proof: Proof) -> list[str]:
 
 
 def _row(result: Result) -> list[str]:
-    from snapshotter.access.prove import Status
+    from snapshotter.access.proof import Status
 
     what = f"{result.operation} ({result.condition})" if result.condition != "–" else result.operation
     who = "" if result.actor == "you" else f", {result.actor}"

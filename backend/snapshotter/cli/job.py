@@ -161,20 +161,21 @@ def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
 def _prove(session: Session, report: Report, job: Job) -> Outcome:
     from dataclasses import asdict
 
-    from snapshotter.access import prove as proving
+    from snapshotter.access.proof import Status, error_of, target
+    from snapshotter.access.prove import prove
     from snapshotter.access.wire import here
 
     report.stage = "proving the bucket's rules"
-    target = proving.target(job.store or session.settings["SNAPSHOTTER_STORE"])
-    report.log.stage(f"proving the rules of s3://{target.bucket}/{target.prefix}")
+    where = target(job.store or session.settings["SNAPSHOTTER_STORE"])
+    report.log.stage(f"proving the rules of s3://{where.bucket}/{where.prefix}")
     connection = here(plain_endpoint=None, allow_http=session.allow_http)
-    proof = proving.prove(connection, target, only=job.only, skip=job.skip, check=session.cancel.check)
-    counts = {status.name.lower(): proof.count(status) for status in proving.Status}
+    proof = prove(connection, where, only=job.only, skip=job.skip, check=session.cancel.check)
+    counts = {status.name.lower(): proof.count(status) for status in Status}
     report.proof = {**asdict(proof), "counts": counts}
     for result in proof.results:
-        if result.status in (proving.Status.FAILED, proving.Status.UNCHECKED):
+        if result.status in (Status.FAILED, Status.UNCHECKED):
             report.log.say("error", f"{result.id}: {result.status}", row=asdict(result))
-    error = proving.error_of(proof)
+    error = error_of(proof)
     if error is None:
         report.stage = "done"
     return Outcome({}, error=error)

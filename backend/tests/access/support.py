@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from snapshotter.access.prove import Proof, Status
+from snapshotter.access.proof import Proof, Status
 from snapshotter.access.wire import Connection
 from snapshotter.denial import SCOPE
 from tests.servers import REGION, USER, Keys, Server, client

@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from snapshotter.access.bucket import PROBES
-from snapshotter.access.prove import Status, Target, error_of, prove
+from snapshotter.access.proof import Status, Target, error_of
+from snapshotter.access.prove import prove
 from snapshotter.errors import Finding
 from tests.access.mutants import ACCESS, BUCKET, MUTANTS, Mutant
 from tests.access.support import SCOPE, connection, ids, make_bucket

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.access.support import SCOPE, make_bucket
-from tests.infra.template import access_policy, bucket_policy
-from tests.servers import Keys, Server, assume_role, client, ministack, rgw
 
 from snapshotter.access.answer import Kind, from_error
 from snapshotter.access.policytest import WRITES, Outcome, Verdict, exit_code, inside
+from tests.access.support import SCOPE, make_bucket
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import Keys, Server, assume_role, client, ministack, rgw
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "aws" / "s3_policy_test.py"
 START = {"rgw": rgw, "ministack": ministack}
@@ -64,7 +64,9 @@ def test_a_bucket_without_its_policy_is_found_out(server: Server) -> None:
     code, out, _ = script(server.environment(server.user), bucket=BARE)
     lines = out.splitlines()
     assert code == 1
-    assert lines[0].startswith("no_sse_header_should_fail → ❌ UNEXPECTED SUCCESS: the bucket policy was changed or is missing")
+    assert lines[0].startswith(
+        "no_sse_header_should_fail → ❌ UNEXPECTED SUCCESS: the bucket policy was changed or is missing"
+    )
     assert lines[1] == AES256
     assert lines[2].startswith("sse_aws_kms_should_fail → ❌ UNEXPECTED")
 
@@ -72,7 +74,9 @@ def test_a_bucket_without_its_policy_is_found_out(server: Server) -> None:
 def test_a_wrong_identity_or_prefix_is_no_success(server: Server) -> None:
     code, out, _ = script(server.environment(server.stranger))
     assert code == 1
-    assert "sse_aes256_should_succeed → ❌ UNEXPECTED FAILURE (AccessDenied): the wrong bucket or prefix" in out
+    assert (
+        "sse_aes256_should_succeed → ❌ UNEXPECTED FAILURE (AccessDenied): the wrong bucket or prefix" in out
+    )
     code, out, _ = script(server.environment(server.user), "--allow-any-prefix", prefix="elsewhere")
     assert (code, "UNEXPECTED FAILURE (AccessDenied)" in out) == (1, True)
 
@@ -88,11 +92,20 @@ def test_what_cannot_be_checked_is_no_expected_failure(server: Server) -> None:
     assert (code, out.count("❌ COULD NOT CHECK (EndpointConnectionError)")) == (4, 3)
     if server.kind == "ministack":  # RADOS Gateway says AccessDenied to keys that it does not know
         code, out, _ = script(env | {"AWS_ACCESS_KEY_ID": "nobody"})
-        assert (code, out.count("COULD NOT CHECK (InvalidAccessKeyId): the access key does not exist")) == (4, 3)
+        assert (code, out.count("COULD NOT CHECK (InvalidAccessKeyId): the access key does not exist")) == (
+            4,
+            3,
+        )
 
 
 def test_a_prefix_outside_the_scoped_one_is_refused_before_any_request() -> None:
-    for prefix in ("", "repo-scans", "repo-scans/snapshotter2", "repo-scans/snapshotter/../x", "/repo-scans/snapshotter"):
+    for prefix in (
+        "",
+        "repo-scans",
+        "repo-scans/snapshotter2",
+        "repo-scans/snapshotter/../x",
+        "/repo-scans/snapshotter",
+    ):
         assert not inside(prefix)
     assert inside(SCOPE) and inside(SCOPE.rstrip("/")) and inside(PREFIX)
     code, out, err = script({"AWS_ENDPOINT_URL": "https://127.0.0.1:1"}, prefix="repo-scans/other")
@@ -109,14 +122,16 @@ def test_credentials_come_from_dotenv(server: Server, tmp_path: Path) -> None:
 def test_it_writes_small_objects_under_its_prefix_only(server: Server) -> None:
     script(server.environment(server.user))
     found = client(server, server.owner).list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert all(re.fullmatch(rf"{PREFIX}/[0-9a-f]{{16}}/sse_aes256_should_succeed", item["Key"]) for item in found)
+    assert all(
+        re.fullmatch(rf"{PREFIX}/[0-9a-f]{{16}}/sse_aes256_should_succeed", item["Key"]) for item in found
+    )
     assert all(item["Size"] < 200 for item in found)
 
 
 @pytest.mark.parametrize(
     ("code", "status", "kind", "line"),
     [
-        ("KMS.NotFoundException", 400, Kind.OTHER, "UNEXPECTED FAILURE (KMS.NotFoundException): the bucket policy let aws:kms pass"),
+        ("KMS.NotFoundException", 400, Kind.OTHER, "UNEXPECTED FAILURE (KMS.NotFoundException): the bucket policy let"),
         ("InvalidRequest", 400, Kind.OTHER, "UNEXPECTED FAILURE (InvalidRequest)"),
         ("ExpiredToken", 400, Kind.UNCHECKED, "COULD NOT CHECK (ExpiredToken)"),
         ("RequestTimeTooSkewed", 403, Kind.UNCHECKED, "COULD NOT CHECK (RequestTimeTooSkewed)"),

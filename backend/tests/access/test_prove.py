@@ -15,7 +15,8 @@ import pytest
 from snapshotter.access import configuration
 from snapshotter.access.bucket import MALFORMED, PROBES
 from snapshotter.access.probe import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER, Harm
-from snapshotter.access.prove import Proof, Status, Target, error_of, prove, select, target
+from snapshotter.access.proof import Proof, Status, Target, error_of, target
+from snapshotter.access.prove import prove, select
 from snapshotter.access.servers import AWS, MINISTACK, RGW
 from snapshotter.errors import Finding, Unavailable, UsageError
 from tests.access.support import SCOPE, connection, ids, make_bucket

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from githost import GitHost
 
+from githost import GitHost
 from tests.e2e.repo import git
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, assume_role, client, need, put_bucket_with_policy, rgw

@@ -53,7 +53,7 @@ class LoggingProxy:
             def do_GET(self) -> None:
                 proxy._forward(self)
 
-            do_PUT = do_HEAD = do_POST = do_DELETE = do_GET
+            do_PUT = do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's names
 
             def log_message(self, *_: object) -> None:
                 """Silence: `seen` is the log."""

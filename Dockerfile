@@ -1,0 +1,36 @@
+# The image that the ECS task of infra/service.yaml runs: `snapshotter job`, as user 10001, on a read-only root file system.
+#
+#   docker build --build-arg PYTHON_DIGEST=sha256:<digest> --tag fruitful-repo-snapshotter .
+#
+# The base is pinned by digest, which is not a default here, because a default would grow old unseen: docs/aws.md,
+# "First deployment", says how to look it up. A build without it fails at the first line that needs it.
+# backend/tests/test_container.py runs these steps without docker.
+ARG PYTHON=python:3.11-slim-bookworm
+ARG PYTHON_DIGEST
+
+FROM ${PYTHON}@${PYTHON_DIGEST} AS build
+ARG UV_VERSION=0.13.9
+ENV UV_PROJECT_ENVIRONMENT=/opt/snapshotter UV_PYTHON=python3 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+WORKDIR /src
+RUN pip install --quiet --no-cache-dir "uv==${UV_VERSION}"
+COPY pyproject.toml README.md ./
+COPY backend/snapshotter backend/snapshotter
+# Wheels only, so that nothing needs a compiler; no newer release than `exclude-newer` in pyproject.toml.
+RUN uv sync --quiet --no-dev --no-editable --compile-bytecode --no-build
+
+FROM ${PYTHON}@${PYTHON_DIGEST}
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git openssh-client \
+    && rm -rf /var/lib/apt/lists/* \
+    && ! command -v cc && ! command -v gcc
+RUN groupadd --gid 10001 snapshotter \
+    && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin snapshotter \
+    && chown 10001:10001 /tmp && chmod 0700 /tmp
+COPY --from=build /opt/snapshotter /opt/snapshotter
+ENV PATH=/opt/snapshotter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1
+USER 10001:10001
+# Declared after its owner is set: Fargate gives the task's volume the owner and mode of this folder.
+VOLUME ["/tmp"]
+WORKDIR /
+ENTRYPOINT ["snapshotter"]
+CMD ["job"]

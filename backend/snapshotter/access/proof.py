@@ -1,0 +1,116 @@
+"""What a proof is: rows with what was expected and what came, and how it ends."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from snapshotter.denial import SCOPE
+from snapshotter.errors import Finding, SnapshotterError, Unavailable
+
+PRODUCTION = "fruitful-lab-snapshots-prod"
+
+
+class Status(StrEnum):
+    """How a row came out. Only `passed` is a pass."""
+
+    PASSED = "passed"
+    FAILED = "FAILED"
+    UNCHECKED = "could not check"
+    NOT_SENT = "not sent"  # a change, as an owner or administrator
+    NOT_JUDGED = "cannot be judged here"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The bucket, and the prefix (with its closing slash) that the access policy scopes."""
+
+    bucket: str
+    prefix: str
+
+
+def target(store: str, bucket: str | None = None, prefix: str | None = None) -> Target:
+    """What to prove: `bucket` and `prefix` where given, else an S3 store's, else production's."""
+    found = re.fullmatch(r"s3://([^/]+)/*(.*)", store)
+    bucket = bucket or (found[1] if found else PRODUCTION)
+    prefix = prefix if prefix is not None else (found[2] if found and found[2] else SCOPE)
+    return Target(bucket, f"{prefix.strip('/')}/")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row: what was asked, what the rules promise, what S3 answered, and what to do if they differ."""
+
+    id: str
+    group: str
+    actor: str
+    operation: str
+    key: str | None
+    condition: str
+    expected: str
+    got: str
+    status: Status
+    rule: str
+    statement: str
+    fix: str
+    note: str = ""  # why, where the answer alone does not say
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that a probe wrote where nothing may be written, and the command that removes it."""
+
+    bucket: str
+    key: str
+    remove: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was proven, as whom, and where it wrote. `seconds` is the wall time."""
+
+    bucket: str
+    prefix: str
+    folder: str
+    identity: str
+    server: str
+    owner: bool
+    results: tuple[Result, ...]
+    leftovers: tuple[Leftover, ...]
+    seconds: float
+
+    def count(self, status: Status) -> int:
+        """How many rows came out so."""
+        return sum(result.status is status for result in self.results)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a rule does not hold."""
+        return self.count(Status.FAILED) > 0
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether something was left open, so that this is no proof."""
+        open_ = self.count(Status.UNCHECKED) + self.count(Status.NOT_SENT)
+        return open_ > 0 or self.count(Status.PASSED) == 0
+
+
+def error_of(proof: Proof) -> SnapshotterError | None:
+    """The error that a proof ends with: a finding, "could not check", or none."""
+    failed, total = proof.count(Status.FAILED), len(proof.results)
+    if failed:
+        hint = "see the fix of each row; docs/operations.md says how to check"
+        if proof.owner:
+            hint = (
+                "an owner or administrator may do what these rules deny to others: prove them as the task role "
+                "or an operator, and the settings with --only configuration"
+            )
+        return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
+    if proof.unchecked:
+        open_ = total - proof.count(Status.PASSED) - proof.count(Status.NOT_JUDGED)
+        return Unavailable(
+            f"{open_ or total} of {total} rules could not be checked", code="unchecked",
+            hint="this is no proof: see the rows, and run again",
+        )  # fmt: skip
+    return None
