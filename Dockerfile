@@ -25,7 +25,7 @@ RUN apt-get update \
     && ! command -v cc && ! command -v gcc
 RUN groupadd --gid 10001 snapshotter \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin snapshotter \
-    && chown 10001:10001 /tmp && chmod 0700 /tmp
+    && chown 10001:10001 /tmp && chmod 1777 /tmp
 COPY --from=build /opt/snapshotter /opt/snapshotter
 ENV PATH=/opt/snapshotter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1
 USER 10001:10001

@@ -34,7 +34,7 @@ class GitCredentials:
 
     def initial(self, origin: Origin) -> Credential | None:
         """A credential to send unasked, or None."""
-        if origin.credential is not None:
+        if origin.credential is not None and origin.credential.secret:
             return origin.credential
         if (variable := host_variable(origin.host)) != COMMAND and (token := self._settings.get(variable)):
             return self._credential(token)
@@ -51,6 +51,8 @@ class GitCredentials:
             return renewed if renewed.secret != refused.secret else None
         if refused is not None:
             return None
+        if origin.credential is not None:  # a user without a secret: a name, or, since that was refused, a token
+            return Credential("x-access-token", origin.credential.user)
         if found := git.credential_fill(origin.scheme, origin.netloc, origin.path):
             return Credential(*found)
         return None

@@ -40,9 +40,12 @@ _SUBDELIMS = "/!$&'()*+,;=:@~"  # what a path's text keeps as it is (RFC 3986)
 
 @dataclass(frozen=True)
 class Credential:
-    """A user and a secret for an origin; never part of any text."""
+    """A user and a secret for an origin; never part of any text.
 
-    user: str
+    A URL with a user only has an empty secret: hosts write names there, and users write tokens.
+    """
+
+    user: str = field(repr=False)
     secret: str = field(repr=False)
 
 
@@ -216,7 +219,7 @@ def _parse_url(text: str, scheme: str, shown: str) -> Origin:
         port = split.port
     except ValueError:
         raise UsageError(f"not a URL: {shown}", hint="check its host and port") from None
-    if split.netloc.endswith(":"):
+    if split.netloc.endswith(":") or ("@" in split.netloc and "@" in split.path):
         raise UsageError(f"not a URL: {shown}", hint="check its port, or percent-encode the password")
     if split.query or split.fragment or "?" in text or "#" in text:
         raise UsageError(
@@ -226,8 +229,7 @@ def _parse_url(text: str, scheme: str, shown: str) -> Origin:
     user, secret = split.username, split.password
     credential = None
     if scheme in ("https", "http") and user is not None:
-        pair = (unquote(user), unquote(secret or ""))
-        credential = Credential(*pair) if pair[1] else Credential("x-access-token", pair[0])
+        credential = Credential(unquote(user), unquote(secret or ""))
     try:
         path = unquote(split.path, errors="strict") if scheme in ("ssh", "git") else split.path
     except UnicodeDecodeError:

@@ -185,3 +185,11 @@ def test_a_command_without_a_token_is_told_without_its_words(argv: str) -> None:
         found(TOKEN_COMMAND=argv)
     assert raised.value.hint
     assert "s3cr3t" not in str(raised.value.as_dict())
+
+
+def test_a_user_without_a_secret_is_a_name_until_it_is_refused_and_then_a_token() -> None:
+    origin, credentials = parse("https://name@h.test/a"), GitCredentials({})
+    assert credentials.initial(origin) is None
+    second = credentials.after_refusal(origin, None)
+    assert second == Credential("x-access-token", "name")
+    assert credentials.after_refusal(origin, second) is None

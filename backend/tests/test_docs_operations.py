@@ -71,6 +71,14 @@ def test_every_setting_that_the_pages_name_exists() -> None:
         assert set(re.findall(r"SNAPSHOTTER_[A-Z_]+(?:<HOST>)?", page)) <= set(config.DEFAULTS)
 
 
+def test_the_origin_s_error_codes_are_those_of_the_code() -> None:
+    named = set(
+        re.findall(r"`([a-z]+(?:-[a-z]+)*)`", sections()[runbook.ORIGIN].partition("in the origin's own")[0])
+    )
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "backend" / "snapshotter").rglob("*.py")]
+    assert named <= {code for text in sources for code in re.findall(r"code=\"([a-z-]+)\"", text)}
+
+
 def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = set(re.findall(r"`(AWS_[A-Z0-9_]+)`", "\n".join(re.findall(r"^\| `AWS_.*$", readme, re.M))))

@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 from githost import GitHost
-from snapshotter import doctor, endpoint, runbook
+from snapshotter import checks, doctor, endpoint, runbook
 from snapshotter.denial import TASK_ROLE
 from tests.e2e.repo import Origin, cli_env, command
 from tests.httpservers import Scripted, reply
@@ -210,6 +210,26 @@ def test_somebody_without_rights_is_denied(server: Server) -> None:
     assert told.document["error"]["hint"] == f"see {runbook.link(runbook.PUT_DENIED)}"
 
 
+def test_a_job_that_is_denied_says_so_in_its_document(server: Server, origin: Origin) -> None:
+    document = json.dumps({"origin": str(origin.path), "store": STORE})
+    env = cli_env(**server.environment(server.stranger), SNAPSHOTTER_JOB=document)
+    done = subprocess.run(command("job"), env=env, capture_output=True, text=True, timeout=60, check=False)
+    error = json.loads(done.stdout)["origins"][0]["error"]
+    assert (done.returncode, error["code"], error["exit_code"]) == (5, "store-denied", 5)
+    assert runbook.see(runbook.LIST_DENIED) in error["hint"]
+
+
+def test_who_may_not_write_may_still_list(server: Server) -> None:
+    bucket = "snapshots-to-read-only"
+    policy = access_policy(BucketName=bucket)
+    policy["Statement"] = [
+        s for s in policy["Statement"] if s["Action"] in ("s3:ListBucket", ["s3:ListBucket"])
+    ]
+    put_bucket_with_policy(server, bucket, bucket_policy(BucketName=bucket), policy)
+    told = Told(env=server.environment(server.user), store=f"s3://{bucket}/repo-scans/snapshotter/")
+    assert [told.states[name] for name in ("write", "list", "read")] == ["failed", "ok", "skipped"]
+
+
 def test_a_store_outside_the_prefix_is_told_apart(server: Server) -> None:
     told = Told(env=server.environment(server.user), store=f"s3://{BUCKET}/elsewhere/")
     assert told.code == 5
@@ -262,7 +282,7 @@ def test_no_room_for_verify_is_a_warning(tmp_path: Path, monkeypatch: pytest.Mon
     told = Told(env={"SNAPSHOTTER_TEMP": str(tmp_path / "none")}, store=str(tmp_path / "store"))
     assert (told.code, told.states["disk"]) == (4, "failed")
     monkeypatch.setattr(doctor, "LEAST_DISK", 2**70)
-    patient = doctor.Patient("", "", lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
+    patient = doctor.Patient("", lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
     assert doctor._Doctor(patient, None).disk()[0] == "warning"  # type: ignore[arg-type]
 
 
@@ -290,8 +310,8 @@ def test_the_clocks_are_compared(ahead: int, state: str) -> None:
     with Scripted(answer) as host:
         told = endpoint.ask(f"http://127.0.0.1:{host.port}", BUCKET, {})
     assert (told.status, told.region) == (403, "eu-west-3")
-    assert doctor._clock(told).state == state
-    assert ("behind" if ahead > 0 else "ahead") in doctor._clock(told).says or ahead == 0
+    assert checks.clock(told).state == state
+    assert ("behind" if ahead > 0 else "ahead") in checks.clock(told).says or ahead == 0
 
 
 def test_who_am_i_by_a_real_sts() -> None:

@@ -234,7 +234,7 @@ def test_a_credential_is_never_shown(text: str) -> None:
         assert SECRET not in shown
     if text.startswith("https"):
         assert origin.credential is not None
-        assert SECRET in origin.credential.secret
+        assert SECRET in origin.credential.user + origin.credential.secret
     assert origin == parse(origin.url) or origin.scheme == "ssh"
 
 
@@ -242,6 +242,7 @@ def test_a_credential_is_never_shown(text: str) -> None:
     st.text(alphabet="a:@/?# \\%", max_size=6), st.sampled_from(["?x", "#x", "/..", ":99999", "/-x/..", "\n"])
 )
 @example("/", "")
+@example("@a/", ":99999")
 @example("", "?x")
 @example("@", "?x")
 @example(" ", "?x")
@@ -270,7 +271,7 @@ def test_redaction_of_other_programs_words(text: str, shown: str) -> None:
 
 def test_a_url_with_a_name_and_a_secret_is_a_credential() -> None:
     assert parse("https://me:pa%3Ass@h.test/a").credential == Credential("me", "pa:ss")
-    assert parse("https://t0ken@h.test/a").credential == Credential("x-access-token", "t0ken")
+    assert parse("https://t0ken@h.test/a").credential == Credential("t0ken", "")
     assert parse("https://h.test/a").credential is None
 
 

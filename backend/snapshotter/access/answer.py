@@ -36,11 +36,9 @@ class Answer:
     metadata: Any = None  # boto3's ResponseMetadata
 
     def __str__(self) -> str:
-        return (
-            f"{self.kind} ({self.code})"
-            if self.code and self.kind is not Kind.OTHER
-            else self.code or self.kind
-        )
+        if self.kind is Kind.OTHER:
+            return self.code
+        return f"{self.kind} ({self.code})" if self.code else str(self.kind)
 
 
 # Codes by which a server says that it is not the one to ask, or not now.

@@ -47,7 +47,6 @@ def work(session: Session, origin: str | None, role: str) -> Outcome:
     temp = session.settings["SNAPSHOTTER_TEMP"]
     limits = plan.wire_limits(session.settings, plan.Asked())
     patient = Patient(
-        uri,
         uri.removeprefix("s3://").partition("/")[0] if uri.startswith("s3://") else "",
         session.store,
         plan.connector(session.settings, limits, allow_http=session.allow_http),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -18,8 +19,12 @@ __all__ = ["SCOPE", "connection", "ids", "make_bucket"]
 
 def connection(server: Server, keys: Keys) -> Connection:
     """How `prove` reaches a test server with these keys."""
-    session = boto3.session.Session(keys.access_key, keys.secret_key, keys.token, region_name=REGION)
-    return Connection(session, server.https_url, server.http_url, str(server.ca_bundle))
+    return Connection(_session(keys), server.https_url, server.http_url, str(server.ca_bundle))
+
+
+@cache  # a new session reads all of S3's model again
+def _session(keys: Keys) -> boto3.session.Session:
+    return boto3.session.Session(keys.access_key, keys.secret_key, keys.token, region_name=REGION)
 
 
 def make_bucket(
@@ -29,7 +34,7 @@ def make_bucket(
     access: Mapping[str, Any],
     settings: str = "",
 ) -> None:
-    """A bucket with these policies, of which the access policy is the user's only one. `settings`: see Mutant."""
+    """A bucket with these policies, the access policy as the user's, for this bucket. `settings`: see Mutant."""
     s3 = client(server, server.owner)
     s3.create_bucket(Bucket=bucket)
     if settings == "open" and server.kind == "ministack":  # elsewhere a bucket begins so
@@ -41,7 +46,7 @@ def make_bucket(
     if policy:
         s3.put_bucket_policy(Bucket=bucket, Policy=_text(policy))
     iam = client(server, server.owner, "iam")
-    iam.put_user_policy(UserName=USER, PolicyName="access", PolicyDocument=_text(access))
+    iam.put_user_policy(UserName=USER, PolicyName=f"access-{bucket}", PolicyDocument=_text(access))
 
 
 def ids(proof: Proof, status: Status) -> set[str]:

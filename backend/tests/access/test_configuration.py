@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from snapshotter.access.proof import Status, Target, error_of
 from snapshotter.access.prove import prove
 from tests.access.support import SCOPE, connection, ids
 from tests.infra.template import STORAGE, bucket_policy, resolve
-from tests.servers import Server, client, ministack
+from tests.servers import Server, client
 
 BUCKET = "settings-to-read"
 
@@ -91,6 +91,7 @@ def anybody(s3: Any) -> None:
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(document))
 
 
+SSE = "s3:x-amz-server-side-encryption"
 CORS = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
 OWNERSHIP = {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
 KMS = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}}]}
@@ -98,10 +99,12 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "one-block-off": (half_open, {"config-public-access"}),
     "no-blocks": (lambda s3: s3.delete_public_access_block(Bucket=BUCKET), {"config-public-access"}),
     "acls-on": (
-        lambda s3: s3.put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls=OWNERSHIP), {"config-ownership"},
+        lambda s3: s3.put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls=OWNERSHIP),
+        {"config-ownership"},
     ),
     "kms": (
-        lambda s3: s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration=KMS), {"config-encryption"},
+        lambda s3: s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration=KMS),
+        {"config-encryption"},
     ),
     "versioning-off": (
         lambda s3: s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"}),
@@ -120,11 +123,12 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
         {"config-policy-tls", "config-policy-wrong-header", "config-policy-missing-header"},
     ),
     "tls-of-objects-only": (
-        policy(lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/*"), "DenyInsecureTransport"), {"config-policy-tls"},
+        policy(lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/*"), "DenyInsecureTransport"),
+        {"config-policy-tls"},
     ),
     "kms-allowed": (
         policy(
-            lambda each: each.update(Condition={"StringNotEquals": {"s3:x-amz-server-side-encryption": ["AES256", "aws:kms"]}}),
+            lambda each: each.update(Condition={"StringNotEquals": {SSE: ["AES256", "aws:kms"]}}),
             "DenyWrongEncryptionHeader",
         ),
         {"config-policy-wrong-header"},
@@ -138,10 +142,9 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with ministack() as server:
-        client(server, server.owner).create_bucket(Bucket=BUCKET)
-        yield server
+def server(ministack_server: Server) -> Server:
+    client(ministack_server, ministack_server.owner).create_bucket(Bucket=BUCKET)
+    return ministack_server
 
 
 def failed(server: Server) -> set[str]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from snapshotter.access.answer import Answer, Kind, ask, from_error, unavailable
 from snapshotter.access.bucket import PROBES
 from snapshotter.access.probe import Probe
-from snapshotter.access.proof import Status
-from snapshotter.access.run import judge
+from snapshotter.access.proof import Status, Target
+from snapshotter.access.run import Run, judge
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
 
 ROWS = {probe.id: probe for probe in PROBES}
+TROUBLE = (
+    ("SlowDown", 503), ("NoSuchBucket", 404), ("ExpiredToken", 400), ("InvalidAccessKeyId", 403), ("301", 301),
+    ("SignatureDoesNotMatch", 403), ("RequestTimeTooSkewed", 403), ("PermanentRedirect", 301), ("", 0),
+    ("InternalError", 500), ("NotImplemented", 501),
+)  # fmt: skip
 DENIED = Answer(Kind.DENIED, "AccessDenied", 403)
 ALLOWED = Answer(Kind.ALLOWED, "", 200)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.id)
 def test_no_trouble_is_ever_a_pass(probe: Probe) -> None:
-    for code, status in (("SlowDown", 503), ("NoSuchBucket", 404), ("ExpiredToken", 400), ("InvalidAccessKeyId", 403),
-                         ("SignatureDoesNotMatch", 403), ("RequestTimeTooSkewed", 403), ("PermanentRedirect", 301), ("", 0),
-                         ("InternalError", 500), ("NotImplemented", 501), ("301", 301)):  # fmt: skip
+    for code, status in TROUBLE:
         assert judge(probe, from_error(code, status, ""))[0] is Status.UNCHECKED, code
     assert judge(probe, from_error("InvalidRequest", 400, ""))[0] is Status.FAILED
 
@@ -51,8 +56,10 @@ def test_acls_that_are_off_are_a_refusal_of_acls_only() -> None:
 
 
 def test_a_change_that_got_past_the_rules_fails_though_nothing_changed() -> None:
-    for row, code in (("settings-change-policy", "MalformedPolicy"), ("settings-change-cors", "MalformedXML"),
-                      ("settings-read-cors", "NoSuchCORSConfiguration"), ("delete-one", "PreconditionFailed")):  # fmt: skip
+    for row, code in (
+        ("settings-change-policy", "MalformedPolicy"), ("settings-change-cors", "MalformedXML"),
+        ("settings-read-cors", "NoSuchCORSConfiguration"), ("delete-one", "PreconditionFailed"),
+    ):  # fmt: skip
         assert judge(ROWS[row], from_error(code, 400, ""))[0] is Status.FAILED
 
 
@@ -68,6 +75,31 @@ def test_create_only_must_be_refused_as_taken_and_overwriting_is_reported() -> N
     assert [judge(ROWS["overwrite"], each)[0] for each in (ALLOWED, DENIED, conflict)] == [
         Status.PASSED, Status.PASSED, Status.FAILED,
     ]  # fmt: skip
+
+
+class WriteOnce:
+    """The wire to a bucket with EnforceWriteOnce, which no test server can judge."""
+
+    is_aws = True
+
+    def __init__(self, *, writable: bool = True) -> None:
+        self._writable = writable
+
+    def send(self, operation: str, params: dict[str, Any], *_: object, **__: object) -> Answer:
+        if operation == "PutObject" and self._writable and "IfNoneMatch" in params:
+            return Answer(Kind.ALLOWED, response={})
+        return Answer(Kind.ALLOWED, response={}) if operation == "ListObjectsV2" else DENIED
+
+    def identity(self) -> Answer:
+        return DENIED
+
+
+def test_where_overwriting_is_refused_it_is_reported_unless_every_write_is() -> None:
+    row = Run(WriteOnce(), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    assert (row.status, row.got) == (Status.PASSED, "denied (AccessDenied)")
+    assert "EnforceWriteOnce is in force" in row.note
+    row = Run(WriteOnce(writable=False), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    assert row.status is Status.FAILED
 
 
 def test_a_closed_port_is_no_answer() -> None:

@@ -17,7 +17,7 @@ from snapshotter.errors import Finding
 from tests.access.mutants import ACCESS, BUCKET, MUTANTS, Mutant
 from tests.access.support import SCOPE, connection, ids, make_bucket
 from tests.infra.template import access_policy, bucket_policy
-from tests.servers import Server, ministack, rgw
+from tests.servers import USER, Server, client, ministack, rgw
 
 START = {"rgw": rgw, "ministack": ministack}
 ID = {mutant.id: mutant for mutant in MUTANTS}
@@ -48,6 +48,7 @@ def run(server: Server, mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, set
             assert server.kind == "rgw" and mutant.id in UNKNOWN_TO_RGW, mutant.id
             continue
         proof = prove(connection(server, server.user), Target(bucket, SCOPE))
+        client(server, server.owner, "iam").delete_user_policy(UserName=USER, PolicyName=f"access-{bucket}")
         failed = ids(proof, Status.FAILED)
         assert not failed or isinstance(error_of(proof), Finding)
         yield mutant, failed
