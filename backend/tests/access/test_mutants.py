@@ -24,8 +24,7 @@ ID = {mutant.id: mutant for mutant in MUTANTS}
 QUICK = {
     "rgw": ("no-missing-header-deny", "public-read", "use-without-slash", "grant-DeleteObject"),
     "ministack": (
-        "no-tls-deny", "no-wrong-header-deny", "list-unconditioned", "use-prefix-anywhere", "use-no-put",
-        "grant-PutObjectAcl", "grant-PutBucketPolicy",
+        "no-tls-deny", "no-wrong-header-deny", "list-unconditioned", "use-no-put", "grant-PutBucketPolicy",
     ),
 }  # fmt: skip
 # RADOS Gateway refuses a policy that names an action which it does not know.
