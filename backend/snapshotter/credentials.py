@@ -51,7 +51,9 @@ class GitCredentials:
             return renewed if renewed.secret != refused.secret else None
         if refused is not None:
             return None
-        if origin.credential is not None:  # a user without a secret: a name, or, since that was refused, a token
+        if (
+            origin.credential is not None
+        ):  # a user without a secret: a name, or, since that was refused, a token
             return Credential("x-access-token", origin.credential.user)
         if found := git.credential_fill(origin.scheme, origin.netloc, origin.path):
             return Credential(*found)
