@@ -125,7 +125,7 @@ class Repository:
 
     def checkout(self, tree: Path) -> None:
         """Fill the work tree from HEAD: no hooks, no filters but git's own, no submodules."""
-        self._git(["-C", str(tree), "read-tree", "-m", "-u", "HEAD"], work_tree=tree)
+        self._git(["read-tree", "-m", "-u", "HEAD"], work_tree=tree)
 
     def _git(
         self,
@@ -150,7 +150,9 @@ class Repository:
     def _popen(
         self, argv: list[str], *, stdin: int, work_tree: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        place = [f"--git-dir={self.path}"] + ([f"--work-tree={work_tree}"] if work_tree else [])
+        place = [f"--git-dir={self.path}"]
+        if work_tree:
+            place = ["-C", str(work_tree), *place, f"--work-tree={work_tree}"]
         return _start([*place, *argv], stdin)
 
     def _finish(self, process: subprocess.Popen[bytes], what: str) -> None:

@@ -114,7 +114,16 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
          ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")]
     )  # fmt: skip
     if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
-        repository.checkout(work)
+        try:
+            repository.checkout(work)
+        except Unavailable as error:
+            if error.code != "git":
+                raise
+            raise Unavailable(
+                f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
+                code="checkout",
+                hint="restore it with --bare, and look at its tree with `git ls-tree -r HEAD`",
+            ) from error
 
 
 def _take_place(work: Path, destination: Path) -> None:

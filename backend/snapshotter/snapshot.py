@@ -97,6 +97,7 @@ class _Run:
         self._key = RunKey(origin.repo, RunId.new(started))
         self._catalog = Catalog(store)
         self._timings: dict[str, float] = {}
+        self._first = "the first snapshot"  # why there is no parent
         self._clock = time.monotonic()
 
     def take(self) -> Sealed:
@@ -260,6 +261,7 @@ class _Run:
             self._observer.warn(
                 f"the newest snapshot cannot be built on, so this one is a base: {error.message}"
             )
+            self._first = "the newest snapshot's manifest cannot be read"
             return None
         if _canonical(sealed.manifest.origin) != self._origin.canonical:
             raise Unavailable(
@@ -301,7 +303,7 @@ class _Run:
     def _base_due(self, parent: ParentSnapshot | None) -> str:
         """Why a base is due, or ''."""
         if parent is None:
-            return "the first snapshot"
+            return self._first
         manifest, options = parent.sealed.manifest, self._options
         if options.full:
             return "asked for (--full)"

@@ -263,10 +263,13 @@ def no_credentials(why: str = "") -> Unavailable:
     )
 
 
-def open_store(uri: str, *, allow_http: bool = False, env: Mapping[str, str] = os.environ) -> Store:
+def open_store(
+    uri: str, *, allow_http: bool = False, must_exist: bool = False, env: Mapping[str, str] = os.environ
+) -> Store:
     """The store that a URI names: ``file:PATH`` or a path, ``s3://bucket/prefix/``, or ``memory:``.
 
-    Raises UsageError for any other, and for S3 over plain HTTP unless it is loopback and allowed.
+    A folder is made, unless it `must_exist`: who only reads should hear of a typing error or an unmounted
+    disk. Raises UsageError for any other URI, and for S3 over plain HTTP unless it is loopback and allowed.
     """
     scheme, colon, rest = uri.partition(":")
     if scheme == "memory" and colon:
@@ -277,6 +280,12 @@ def open_store(uri: str, *, allow_http: bool = False, env: Mapping[str, str] = o
         raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
     path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
     folder = Path(path).expanduser().absolute()
+    if must_exist and not folder.is_dir():
+        raise Unavailable(
+            f"no such store: {folder}",
+            code="no-store",
+            hint="check --store; the first `snapshotter snapshot` makes it",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -56,12 +56,13 @@ class Verdict:
     fsck: list[str] | None = None
     seconds: float = 0.0
     receipt: str = ""
+    unchecked: str = ""  # why it could not be checked: of a newer schema, or resting on one that is
     damaged_runs: list[RunKey] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether everything that was checked is in order."""
-        return not self.problems
+        return not self.problems and not self.unchecked
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,13 @@ class _Verification:
         for run in self._chosen:
             self._cancel.check()
             started = time.monotonic()
-            verdict = self._digests(run)
+            try:
+                verdict = self._digests(run)
+            except Unavailable as error:
+                if error.code != "manifest-newer":
+                    raise
+                verdicts.append(Verdict(run.key, unchecked=error.message))
+                continue
             verdict.seconds = time.monotonic() - started
             verdicts.append(verdict)
             if verdict.sealed and verdict.sealed.manifest.chain and not self._options.quick:
@@ -140,7 +147,7 @@ class _Verification:
         for verdict in verdicts:  # a child may tell of damage that the run itself does not show
             own = self._damage.get(verdict.run, [])
             verdict.problems = list(dict.fromkeys([*verdict.problems, *own]))
-            if not verdict.ok:
+            if verdict.problems:
                 verdict.damaged_runs = sorted(
                     {verdict.run, *(key for key, found in self._damage.items() if found)}
                 )
@@ -363,7 +370,7 @@ class _Verification:
             for key, problems in sorted(self._damage.items())
             if key not in covered and problems
         ]
-        for verdict in [*verdicts, *others]:
+        for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
             receipt = self._receipt(verdict, version)
             name = layout.receipt_name(receipt.verified_at)
             self._catalog.store.put_new(

@@ -114,7 +114,7 @@ def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
     from snapshotter.catalog import Catalog, Run
     from snapshotter.layout import parse_time
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     bound = None
     if since is not None:
         bound = parse_time(since)
@@ -195,7 +195,7 @@ def _age(taken: str) -> str:
 def _show(session: Session, name: str) -> Outcome:
     from snapshotter.catalog import Catalog
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
     sealed = catalog.manifest(found.key, listed=True)
     manifest = sealed.manifest
@@ -218,7 +218,7 @@ def _diff(session: Session, a: str, b: str) -> Outcome:
     from snapshotter import changes
     from snapshotter.catalog import Catalog
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     old, new = (
         catalog.manifest(catalog.resolve(a).key).manifest,
         catalog.manifest(catalog.resolve(b).key).manifest,
@@ -244,7 +244,7 @@ def _get(session: Session, name: str, artifact: str, output: Path | None) -> Out
     from snapshotter.catalog import Catalog
     from snapshotter.segments import checked_get
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
     sealed = catalog.manifest(found.key, listed=True)
     record = sealed.manifest.artifact(artifact)

@@ -11,7 +11,7 @@ import typer
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session
 from snapshotter.cli.session import run as run_verb
-from snapshotter.errors import Finding, Unavailable, UsageError
+from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
 from snapshotter.text import human_bytes
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _restore(session: Session, name: str, dest: Path, mode: str) -> Outcome:
     from snapshotter import restore as restoring
     from snapshotter.catalog import Catalog
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
     done = restoring.restore(
         catalog, found, dest, mode=mode, observer=session.observer, cancel=session.cancel
@@ -116,7 +116,7 @@ def _verify(session: Session, name: str | None, *, newest: bool, quick: bool, fs
     from snapshotter import verify as verifying
     from snapshotter.catalog import Catalog
 
-    catalog = Catalog(session.store())
+    catalog = Catalog(session.store(reading=True))
     temp = session.settings["SNAPSHOTTER_TEMP"]
     options = verifying.Options(quick=quick, fsck=fsck, temp=Path(temp) if temp else None)
     verdicts: list[Verdict] = []
@@ -163,11 +163,11 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
     lines, rows = [], []
     damaged: dict[str, list[Any]] = {}
     for verdict in verdicts:
-        state = "ok" if verdict.ok else "DAMAGED"
+        state = "ok" if verdict.ok else "DAMAGED" if verdict.problems else "UNCHECKED"
         lines.append(
             f"{state}  {verdict.run.repo}@{verdict.run.run_id}  {verdict.refs:,} refs, {verdict.seconds:.2f} s"
         )
-        lines += [f"    {problem}" for problem in verdict.problems]
+        lines += [f"    {problem}" for problem in [*verdict.problems, verdict.unchecked] if problem]
         rows.append(
             {
                 "repo": verdict.run.repo,
@@ -175,24 +175,33 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
                 "ok": verdict.ok,
                 "refs": verdict.refs,
                 "problems": verdict.problems,
+                "unchecked": verdict.unchecked or None,
                 "fsck": verdict.fsck,
                 "receipt": verdict.receipt,
                 "seconds": round(verdict.seconds, 3),
             }
         )
-        if not verdict.ok:
+        if verdict.problems:
             damaged.setdefault(verdict.run.repo, []).extend(verdict.damaged_runs)
     hit = [
         f"{key.repo}@{key.run_id}" for repo, keys in damaged.items() for key in affected(catalog, repo, keys)
     ]
     lines += ["", "affected snapshots:", *(f"  {name}" for name in hit)] if hit else []
-    bad = [verdict for verdict in verdicts if not verdict.ok]
-    error = None
+    bad = [verdict for verdict in verdicts if verdict.problems]
+    unchecked = [verdict for verdict in verdicts if verdict.unchecked]
+    error: SnapshotterError | None = None
+    if unchecked:
+        error = Unavailable(
+            f"{len(unchecked)} of {len(verdicts)} snapshots could not be checked: a newer release wrote them",
+            code="manifest-newer",
+            hint="verify them with that release; the others were checked",
+        )
     if bad:
         error = Finding(
-            f"{len(bad)} of {len(verdicts)} snapshots are damaged",
+            f"{len(bad)} of the {len(verdicts)} snapshots checked are damaged",
             code="damaged",
-            hint="take a new snapshot, which will be a base; restore one that is not listed as affected",
+            hint="take a new snapshot: it will be a base where the newest chain is damaged; restore one that is "
+            "not listed as affected",
         )
     mode = "quick" if quick else "full"
     return Outcome({"mode": mode, "snapshots": rows, "affected": hit}, lines, error)

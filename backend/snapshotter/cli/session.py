@@ -67,10 +67,10 @@ class Session:
         """Whether plain http was allowed, by flag or setting."""
         return self.flags.allow_http or self.settings.flag("SNAPSHOTTER_ALLOW_HTTP")
 
-    def store(self, uri: str | None = None, *, allow_http: bool = False) -> Store:
+    def store(self, uri: str | None = None, *, allow_http: bool = False, reading: bool = False) -> Store:
         """The store in force, or the one named. Raises UsageError or Unavailable."""
         chosen = uri or self.flags.store or self.settings["SNAPSHOTTER_STORE"]
-        return open_store(chosen, allow_http=allow_http or self.allow_http)
+        return open_store(chosen, allow_http=allow_http or self.allow_http, must_exist=reading)
 
 
 def run(
@@ -116,7 +116,7 @@ def run(
     if ending and not isinstance(result, Outcome):
         result = ending[0]
     code = report(result) if report else _report(result, flags)
-    with suppress(BrokenPipeError):  # a reader that went away is no error
+    with suppress(OSError):  # said above, or a reader that went away
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)  # threads that still wait for a dead network must not hold the process
@@ -130,6 +130,11 @@ def _report(result: Outcome | BaseException, flags: Flags) -> int:
         return _fail(result, flags)
     except BrokenPipeError:
         return 0 if isinstance(result, Outcome) and not result.error else 4
+    except OSError as error:
+        sys.stderr.write(
+            f"error: the result could not be written: {error.strerror}\n\nhint: check where stdout leads\n"
+        )
+        return 4
 
 
 def _print_outcome(outcome: Outcome, flags: Flags) -> None:

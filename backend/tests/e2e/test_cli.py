@@ -217,7 +217,8 @@ def test_list(world: World, tmp_path: Path) -> None:
     rows = cli("list", str(world.origin.path), "--json", *world.store).json["snapshots"]
     assert [row["kind"] for row in rows] == ["base", "increment", "unchanged"]
     assert rows[0]["verified"] is None
-    assert cli("list", "--store", tmp_path / "new").out.startswith("no snapshots")
+    (tmp_path / "empty").mkdir()
+    assert cli("list", "--store", tmp_path / "empty").out.startswith("no snapshots")
 
 
 @pytest.mark.parametrize(("since", "count"), [
@@ -540,3 +541,47 @@ def test_a_reader_that_goes_away_is_no_error(world: World) -> None:
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
         assert process.wait() == 0
+
+
+@pytest.mark.parametrize("argv", [["list"], ["show", "a__b"], ["verify", "--all"], ["restore", "a__b", "x"]])
+def test_a_mistyped_store_is_told_and_not_made(tmp_path: Path, argv: list[str]) -> None:
+    done = cli(*argv, "--store", tmp_path / "typo", cwd=tmp_path)
+    assert done.code == 4
+    assert "no such store" in done.err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_result_that_cannot_be_written_is_one_line_and_not_a_finding(world: World) -> None:
+    with Path("/dev/full").open("wb") as full:
+        argv = command("list", *world.store)
+        done = subprocess.run(
+            argv, env=cli_env(), stdout=full, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert done.returncode == 4
+    assert b"Traceback" not in done.stderr and b"could not be written" in done.stderr
+
+
+def test_a_manifest_of_a_newer_schema_does_not_keep_the_others_from_being_verified(tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "o.git")
+    origin.commit()
+    lab = Lab(tmp_path / "store")
+    first = lab.take(origin)
+    second = lab.take(origin)
+    newer = lab.root / second.manifest.key.folder / "manifest.json"
+    newer.write_bytes(newer.read_bytes().replace(b'"schema_version":1', b'"schema_version":2'))
+    done = cli("verify", first.manifest.repo, "--json", "--store", lab.root)
+    assert done.code == 4
+    rows = {row["run_id"]: row for row in done.json["snapshots"]}
+    assert rows[first.manifest.run_id]["ok"]
+    assert "schema version 2" in rows[second.manifest.run_id]["unchecked"]
+    assert rows[second.manifest.run_id]["receipt"] == ""
+
+
+def test_a_base_after_an_unreadable_manifest_says_so(tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "o.git")
+    origin.commit()
+    lab = Lab(tmp_path / "store")
+    taken = lab.take(origin)
+    (lab.root / taken.manifest.key.folder / "manifest.json").write_bytes(b"garbage")
+    again = lab.take(origin).manifest
+    assert (again.kind, again.reason) == ("base", "the newest snapshot's manifest cannot be read")
