@@ -262,7 +262,8 @@ def restore(bench: Bench) -> None:
 
 
 def upload(bench: Bench) -> None:
-    """512 MiB over TLS to a sink that answers at once: our pipeline against obstore's own put of the same segments."""
+    """512 MiB over TLS to a sink that answers at once: our pipeline against obstore's own put of the same
+    segments, one after the other, and beside it as many at once as ours."""
     tls = bench.fresh("tls")
     tls.mkdir()
     subprocess.run([str(HERE.parent / "backend/tests/servers/make-cert"), str(tls)], check=True)
@@ -276,7 +277,7 @@ def upload(bench: Bench) -> None:
     try:
         assert sink.stdout is not None
         url = sink.stdout.readline().strip()
-        rates: dict[str, list[float]] = {"ours": [], "obstore": []}
+        rates: dict[str, list[float]] = {"ours": [], "loop": [], "parallel": []}
         for index in range(bench.rounds + 1):
             for side in rates:
                 seconds = float(subprocess.check_output([*argv, side, url, str(tls / "ca.crt")]))
@@ -285,9 +286,13 @@ def upload(bench: Bench) -> None:
     finally:
         sink.kill()
         sink.wait()
-    ratio = statistics.median(x / y for x, y in zip(rates["ours"], rates["obstore"], strict=True))
+    value, beside = (
+        statistics.median(x / y for x, y in zip(rates["ours"], rates[side], strict=True))
+        for side in ("loop", "parallel")
+    )
     facts = {f"{side}_mib_s": round(statistics.median(found)) for side, found in rates.items()}
-    bench.claim("upload_ratio", ratio, 0.85, at_least=True, **facts)
+    # Our three digests cost CPU that a put alone does not; on two cores that shows against parallel puts.
+    bench.claim("upload_ratio", value, 0.85, at_least=True, against_parallel=round(beside, 2), **facts)
 
 
 def _git(path: Path, *argv: str) -> str:

@@ -1,4 +1,4 @@
-"""One side of the upload claim: `upload.py ours|obstore SINK_URL CA` prints the seconds that 512 MiB took."""
+"""One side of the upload claim: `upload.py ours|loop|parallel SINK_URL CA` prints the seconds that 512 MiB took."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import obstore
@@ -50,15 +51,15 @@ def ours(url: str, ca: str, segment: bytes) -> float:
     return time.perf_counter() - began
 
 
-def plain(url: str, ca: str, segment: bytes) -> float:
-    """obstore's own put, as many at a time."""
+def plain(url: str, ca: str, segment: bytes, *, at_once: int) -> float:
+    """obstore's own put of each segment, `at_once` at a time."""
     backend = S3Store(
         "bench", endpoint=url, client_options={"root_certificate": Path(ca).read_bytes()},
         server_side_encryption="AES256",
         **{name.lower(): value for name, value in KEYS.items()},
     )  # fmt: skip
     began = time.perf_counter()
-    with ThreadPoolExecutor(UPLOADS) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         done = [
             pool.submit(
                 obstore.put, backend, f"bench/{index:04d}", segment, mode="create", use_multipart=False
@@ -71,4 +72,5 @@ def plain(url: str, ca: str, segment: bytes) -> float:
 
 
 if __name__ == "__main__":
-    print({"ours": ours, "obstore": plain}[sys.argv[1]](*sys.argv[2:], os.urandom(SEGMENT)))
+    sides = {"ours": ours, "loop": partial(plain, at_once=1), "parallel": partial(plain, at_once=UPLOADS)}
+    print(sides[sys.argv[1]](*sys.argv[2:], os.urandom(SEGMENT)))
