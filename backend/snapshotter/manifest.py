@@ -53,11 +53,15 @@ class RefsRecord(_Model, frozen=True):
 
 
 class History(_Model, frozen=True):
-    """This run's bundle. `bytes` counts the bundle with its header; `objects` those in its pack."""
+    """This run's bundle. `bytes` counts the bundle with its header; `objects` those in its pack.
+
+    `bundle_sha256` is the digest of the whole bundle where it is one segment, and null where it is several:
+    each of those has its own in `artifacts`, and hashing all of them once more cost a fifth of an upload.
+    """
 
     prerequisites: list[str]
     segments: list[str]
-    bundle_sha256: str
+    bundle_sha256: str | None
     pack_checksum: str
     objects: int
     bytes: int
@@ -114,6 +118,47 @@ class Limits(_Model, frozen=True):
     idle_seconds: float
 
 
+class ScanSettings(_Model, frozen=True):
+    """What a scan was held to: sizes in bytes, times in seconds, paths left out as patterns.
+
+    `fingerprint_key` names the key of the secrets' fingerprints without telling it; '' without one.
+    """
+
+    max_file_bytes: int
+    max_total_bytes: int
+    max_files: int
+    scanner_seconds: float
+    exclude: list[str]
+    fingerprint_key: str = ""
+
+
+class Licence(_Model, frozen=True):
+    """The SPDX identifiers of the licences whose text a top-level file holds; none where it is not known."""
+
+    path: str
+    spdx: list[str]
+
+
+class Scan(_Model, frozen=True):
+    """What a scan read and wrote. `run_id` is the run that wrote `artifacts`: this one, or an earlier
+    one whose scan still holds. `tables` counts their rows; `gaps` are what the scan lacks."""
+
+    run_id: str
+    ref: str
+    commit: str
+    tree: str
+    tables: dict[str, int]
+    artifacts: list[Artifact]
+    scanners: dict[str, str]
+    settings: ScanSettings
+    licences: list[Licence]
+    gaps: list[Gap]
+
+    def artifact(self, name: str) -> Artifact | None:
+        """The artifact called `name`, like ``scan/files.parquet``, if the scan has it."""
+        return next((a for a in self.artifacts if a.name == name), None)
+
+
 class Filters(_Model, frozen=True):
     """Which refs were asked for, and which were left out."""
 
@@ -140,7 +185,7 @@ class Manifest(_Model, frozen=True):
     history: History | None
     chain: list[str]
     chain_bytes: ChainBytes
-    scan: dict[str, Any] | None
+    scan: Scan | None
     ref_changes: RefChanges | None
     gaps: list[Gap]
     artifacts: list[Artifact]

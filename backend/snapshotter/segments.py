@@ -35,7 +35,6 @@ class Written:
     """A history in the store: its artifacts in order, and what the stream was."""
 
     artifacts: list[Artifact]
-    bundle_sha256: str
     pack_checksum: str
     objects: int
     bytes: int
@@ -60,7 +59,6 @@ class SegmentWriter:
         self._uploads = ThreadPoolExecutor(in_flight, thread_name_prefix="upload")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._pending: list[Future[Artifact]] = []
-        self._bundle_hash = hashlib.sha256()
         self._check = PackCheck(fmt)
         self._header_left = len(header)
         self._buffer: bytearray | None = None
@@ -90,8 +88,7 @@ class SegmentWriter:
         artifacts = [_awaited(future, self._cancel) for future in self._pending]
         self._uploads.shutdown()
         self._hasher.shutdown()
-        digest = artifacts[0].sha256 if len(artifacts) == 1 else self._bundle_hash.hexdigest()
-        return Written(artifacts, digest, checksum, self._check.objects, self.bytes)
+        return Written(artifacts, checksum, self._check.objects, self.bytes)
 
     def abort(self) -> None:
         """Stop: nothing more is sent. Does not wait for what is on its way."""
@@ -122,16 +119,11 @@ class SegmentWriter:
                 hint="take it with a larger --segment-size",
             )  # fmt: skip
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
-        hashed = self._hasher.submit(self._hash, view, skip, only)
+        hashed = self._hasher.submit(self._check.update, view[skip:])
         self._pending.append(
             self._uploads.submit(self._upload, buffer, view, segment_name(index, only), hashed)
         )
         self._buffer = None
-
-    def _hash(self, view: memoryview, skip: int, only: bool) -> None:
-        if not only:  # the digest of a single segment is the bundle's
-            self._bundle_hash.update(view)
-        self._check.update(view[skip:])
 
     def _upload(self, buffer: bytearray, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
         self._cancel.check()
@@ -162,13 +154,11 @@ class SegmentReader:
         assert manifest.history is not None  # noqa: S101 - callers pass runs of a chain
         self._store = store
         self._segments: Sequence[Artifact] = [_segment(manifest, name) for name in manifest.history.segments]
-        self._bundle_sha256 = manifest.history.bundle_sha256
         self._ahead = ahead
         self._cancel = cancel or Cancel()
 
     def __iter__(self) -> Iterator[memoryview]:
         """Raises Unavailable (code `damaged`) at a segment that is missing or not what was written."""
-        whole = hashlib.sha256()
         with ThreadPoolExecutor(max(1, self._ahead), thread_name_prefix="download") as pool:
             pending: list[Future[bytes]] = []
             queue = iter(self._segments)
@@ -180,18 +170,12 @@ class SegmentReader:
                         break
                 while pending:
                     data = _awaited(pending.pop(0), self._cancel)
-                    if len(self._segments) > 1:
-                        whole.update(data)
                     yield memoryview(data)
                     del data
                     pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
             finally:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
-        if len(self._segments) > 1 and whole.hexdigest() != self._bundle_sha256:
-            raise damaged(
-                self._segments[0].key, "the segments are whole, but not the bundle that was written"
-            )
 
     def _fetch(self, segment: Artifact, stop: threading.Event) -> bytes:
         if stop.is_set():

@@ -366,9 +366,10 @@ def _history(bundled: tuple[Written, frozenset[str]] | None) -> History | None:
     if bundled is None:
         return None
     written, required = bundled
+    segments = written.artifacts
     return History(
-        prerequisites=sorted(required), segments=[artifact.name for artifact in written.artifacts],
-        bundle_sha256=written.bundle_sha256, pack_checksum=written.pack_checksum, objects=written.objects,
+        prerequisites=sorted(required), segments=[segment.name for segment in segments],
+        bundle_sha256=segments[0].sha256 if len(segments) == 1 else None, pack_checksum=written.pack_checksum, objects=written.objects,
         bytes=written.bytes,
     )  # fmt: skip
 
