@@ -1,14 +1,15 @@
-"""Reading a small pack in memory: commits-only packs for ancestry, trees and blobs for the scan.
+"""Reading a pack object by object: commits-only packs for ancestry, trees and blobs for the scan.
 
-Bounded by the caller's limits; never used for histories, which are streamed past. Source: git's
-gitformat-pack.
+Never used for histories, which are streamed past. Memory holds one object, a few bases of deltas, and
+some hundred bytes for each object, whatever the pack weighs. Source: git's gitformat-pack.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from snapshotter.bundle import DIGEST_BYTES, PackCheck
@@ -16,19 +17,29 @@ from snapshotter.errors import Unavailable
 
 TYPES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA, _REF_DELTA = 6, 7
+_BASES = 32 * 1024 * 1024  # bytes of objects that are kept at hand as bases of deltas
+_PIECE = 1024 * 1024
+
+Read = Callable[[int, int], bytes | memoryview]
+"""Up to `size` bytes of the pack from `at`: fewer only at its end."""
 
 
 @dataclass(frozen=True)
 class PackObject:
-    """One object of a pack: its id in hex, its type, its content."""
+    """One object of a pack: its id in hex, its type, its size in bytes, its content.
+
+    `whole` is False for an object over the limit of one object: its content was hashed but not kept.
+    """
 
     oid: str
     type: str
     data: bytes
+    size: int
+    whole: bool = True
 
 
 def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[PackObject]:
-    """Every object of a self-contained pack.
+    """Every object of a self-contained pack in memory.
 
     Raises Unavailable for a pack that is damaged, holds deltas against objects outside it, or
     whose objects together exceed `max_bytes` once inflated.
@@ -36,93 +47,199 @@ def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[
     check = PackCheck(fmt)
     check.update(memoryview(data))
     check.finish()
-    reader = _Reader(data, fmt, max_bytes)
-    for _ in range(check.objects):
-        yield reader.next()
-    if reader.at != len(data) - DIGEST_BYTES[fmt]:
-        raise _bad("it holds more than its header says")
+    view = memoryview(data)
+    return Pack(
+        lambda at, size: view[at : at + size], len(data), check.objects, fmt, max_bytes=max_bytes
+    ).objects()
+
+
+class Pack:
+    """A self-contained pack of `size` bytes and `count` objects, whose checksum was checked before."""
+
+    def __init__(
+        self, read: Read, size: int, count: int, fmt: str, *, max_bytes: int, max_object: int | None = None
+    ) -> None:
+        self._read, self._end, self._count, self._fmt = read, size - DIGEST_BYTES[fmt], count, fmt
+        self._max_bytes, self._max_object = max_bytes, max_object
+
+    def objects(self) -> Iterator[PackObject]:
+        """Every object in the pack's order. May be called again, and reads all of it again.
+
+        Raises Unavailable like `read_pack`; no object of more than `max_object` bytes is kept whole.
+        """
+        reader = _Reader(self._read, self._end, self._fmt, self._max_bytes, self._max_object)
+        for _ in range(self._count):
+            found = reader.next()
+            if found is not None:
+                yield found
+        if reader.at != self._end:
+            raise _bad("it holds more than its header says")
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What stands before an object's deflated bytes, which begin at `at`."""
+
+    kind: int
+    size: int
+    base: int  # offset of a delta's base, else 0
+    at: int
 
 
 class _Reader:
-    def __init__(self, data: bytes | bytearray, fmt: str, max_bytes: int) -> None:
-        self._data = memoryview(data)
-        self._fmt = fmt
+    def __init__(self, read: Read, end: int, fmt: str, max_bytes: int, max_object: int | None) -> None:
+        self._read, self._end, self._fmt = read, end, fmt
         self._left = max_bytes
-        self._by_offset: dict[int, PackObject] = {}
-        self._by_oid: dict[str, PackObject] = {}
+        self._again = 4 * max_bytes  # for bases that have to be inflated once more
+        self._max_object = max_object if max_object is not None else 1 << 62
+        self._starts: set[int] = set()
+        self._by_oid: dict[bytes, int] = {}
+        self._bases: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
+        self._held = 0
         self.at = 12
 
-    def next(self) -> PackObject:
+    def next(self) -> PackObject | None:
+        """The next object; None for a delta whose target is over the limit of one object."""
         start = self.at
-        kind, size = self._head()
-        if kind in TYPES:
-            made = self._object(TYPES[kind], self._inflate(size))
-        elif kind in (_OFS_DELTA, _REF_DELTA):
-            base = self._base(kind, start)
-            target = apply_delta(base.data, self._inflate(size), self._left)
-            self._left -= len(target)
-            made = self._object(base.type, target)
+        head = self._head(start)
+        if head.kind in TYPES and head.size > self._max_object:
+            found: PackObject | None = self._skim(head)
+        elif head.kind in TYPES:
+            data, self.at = self._inflate(head)
+            self._spend(len(data))
+            found = self._made(start, TYPES[head.kind], data)
         else:
-            raise _bad("it has an object of no known type")
-        self._by_offset[start] = self._by_oid[made.oid] = made
-        return made
-
-    def _head(self) -> tuple[int, int]:
-        byte = self._byte()
-        kind, size, shift = (byte >> 4) & 7, byte & 15, 4
-        while byte & 0x80:
-            byte = self._byte()
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if shift > 60:
-                raise _bad("an object's size is absurd")
-        return kind, size
-
-    def _base(self, kind: int, start: int) -> PackObject:
-        if kind == _REF_DELTA:
-            size = DIGEST_BYTES[self._fmt]
-            oid = bytes(self._data[self.at : self.at + size]).hex()
-            self.at += size
-            found = self._by_oid.get(oid)
-        else:
-            byte = self._byte()
-            offset = byte & 0x7F
-            while byte & 0x80 and offset < len(self._data):
-                byte = self._byte()
-                offset = ((offset + 1) << 7) | (byte & 0x7F)
-            found = self._by_offset.get(start - offset)
-        if found is None:
-            raise _bad("it holds a delta against an object that comes later or is elsewhere")
+            delta, self.at = self._inflate(head)
+            self._spend(len(delta))
+            found = self._target(start, head.base, delta)
+        self._starts.add(start)
         return found
 
-    def _inflate(self, size: int) -> bytes:
-        if size > self._left:
+    def _target(self, start: int, base: int, delta: bytes) -> PackObject | None:
+        if delta_target(delta) > self._max_object:
+            return None
+        kind, source = self._base(base)
+        data = apply_delta(source, delta, self._left)
+        self._spend(len(data))
+        return self._made(start, kind, data)
+
+    def _made(self, start: int, kind: str, data: bytes) -> PackObject:
+        digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), len(data)), usedforsecurity=False)
+        digest.update(data)
+        self._by_oid[digest.digest()] = start
+        self._keep(start, kind, data)
+        return PackObject(digest.hexdigest(), kind, data, len(data))
+
+    def _keep(self, start: int, kind: str, data: bytes) -> None:
+        self._bases[start] = (kind, data)
+        self._held += len(data)
+        while self._held > _BASES and len(self._bases) > 1:
+            self._held -= len(self._bases.popitem(last=False)[1][1])
+
+    def _base(self, at: int) -> tuple[str, bytes]:
+        """The object that begins at `at`, inflated again if it is no longer at hand."""
+        deltas: list[tuple[int, bytes]] = []
+        while at not in self._bases:
+            if at not in self._starts:
+                raise _bad("it holds a delta against an object that comes later or is elsewhere")
+            head = self._head(at)
+            if head.size > self._again:
+                raise _bad("its deltas cost more than the limit", code="pack-too-large")
+            data, _ = self._inflate(head)
+            self._again -= len(data)
+            if head.kind in TYPES:
+                self._keep(at, TYPES[head.kind], data)
+                break
+            deltas.append((at, data))
+            at = head.base
+        self._bases.move_to_end(at)
+        kind, data = self._bases[at]
+        for offset, delta in reversed(deltas):
+            data = apply_delta(data, delta, self._again)
+            self._again -= len(data)
+            self._keep(offset, kind, data)
+        return kind, data
+
+    def _head(self, start: int) -> _Head:
+        window = bytes(self._read(start, min(64, self._end - start)))
+        try:
+            byte, at = window[0], 1
+            kind, size, shift = (byte >> 4) & 7, byte & 15, 4
+            while byte & 0x80:
+                byte, at = window[at], at + 1
+                size |= (byte & 0x7F) << shift
+                shift += 7
+            base = 0
+            if kind == _OFS_DELTA:
+                byte, at = window[at], at + 1
+                offset = byte & 0x7F
+                while byte & 0x80:
+                    byte, at = window[at], at + 1
+                    offset = ((offset + 1) << 7) | (byte & 0x7F)
+                base = start - offset
+        except IndexError:
+            raise _bad("it ends early, or an object's size is absurd") from None
+        if kind == _REF_DELTA:
+            width = DIGEST_BYTES[self._fmt]
+            base = self._by_oid.get(window[at : at + width], -1)
+            at += width
+        elif kind not in TYPES and kind != _OFS_DELTA:
+            raise _bad("it has an object of no known type")
+        return _Head(kind, size, base, start + at)
+
+    def _inflate(self, head: _Head) -> tuple[bytes, int]:
+        """An object's bytes, and where the next begins."""
+        size, at = head.size, head.at
+        if size > self._left + self._again:
             raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
         stream, out = zlib.decompressobj(), b""
         # Fed in windows: handing over the whole rest would copy it for every object (unused_data).
         window = size + (size >> 10) + 64
         try:
-            while not stream.eof and len(out) <= size and self.at < len(self._data):
-                piece = self._data[self.at : self.at + window]
+            while not stream.eof and len(out) <= size and at < self._end:
+                piece = self._read(at, min(window, self._end - at))
                 out += stream.decompress(piece, size + 1 - len(out))
-                self.at += len(piece) - len(stream.unused_data)
+                at += len(piece) - len(stream.unused_data) - len(stream.unconsumed_tail)
         except zlib.error:
             raise _bad("an object does not inflate") from None
         if len(out) != size or not stream.eof:
             raise _bad("an object's size is not what its header says")
-        self._left -= size
-        return out
+        return out, at
 
-    def _object(self, kind: str, content: bytes) -> PackObject:
-        digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), len(content)), usedforsecurity=False)
-        digest.update(content)
-        return PackObject(digest.hexdigest(), kind, content)
+    def _skim(self, head: _Head) -> PackObject:
+        """An object over the limit of one, hashed without being kept."""
+        kind = TYPES[head.kind]
+        digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), head.size), usedforsecurity=False)
+        stream, at, done = zlib.decompressobj(), head.at, 0
+        try:
+            while not stream.eof and done <= head.size and at < self._end:
+                piece = self._read(at, min(_PIECE, self._end - at))
+                out = stream.decompress(piece, _PIECE)
+                at += len(piece) - len(stream.unused_data) - len(stream.unconsumed_tail)
+                digest.update(out)
+                done += len(out)
+                if done > self._again:
+                    raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
+        except zlib.error:
+            raise _bad("an object does not inflate") from None
+        if done != head.size or not stream.eof:
+            raise _bad("an object's size is not what its header says")
+        self._again -= done
+        self.at = at
+        return PackObject(digest.hexdigest(), kind, b"", done, whole=False)
 
-    def _byte(self) -> int:
-        if self.at >= len(self._data):
-            raise _bad("it ends early")
-        self.at += 1
-        return self._data[self.at - 1]
+    def _spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
+
+
+def delta_target(delta: bytes) -> int:
+    """The size in bytes of what a git delta makes. Raises Unavailable if the delta is damaged."""
+    try:
+        return _varint(delta, _varint(delta, 0)[1])[0]
+    except IndexError:
+        raise _bad("a delta ends early") from None
 
 
 def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
