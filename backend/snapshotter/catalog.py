@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import msgspec
-
-from snapshotter import layout
-from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter import layout, receipts
+from snapshotter.errors import Unavailable
 from snapshotter.layout import RunId, RunKey, parse_key
 from snapshotter.manifest import MAX_MANIFEST, Manifest, RefChanges, Sealed, open_sealed
 from snapshotter.origin import parse as parse_origin
@@ -49,28 +47,12 @@ class Run:
     @property
     def receipts(self) -> list[str]:
         """The names of its receipts, oldest first."""
-        return sorted(
-            name for name in self.files if name.startswith(layout.RECEIPTS) and name.endswith(".json")
-        )
+        return sorted(filter(receipts.is_name, self.files))
 
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record of one verification of one run, stored beside it. Times are UTC, durations seconds."""
-
-    schema_version: int
-    tool_version: str
-    run_id: str
-    repo: str
-    manifest_sha256: str
-    verified_at: datetime
-    mode: str
-    ok: bool
-    problems: list[str]
-    chain: list[str]
-    refs: int
-    fsck: list[str] | None
-    git_version: str | None
-    seconds: float
+    @property
+    def verified(self) -> bool | None:
+        """What its newest receipt says, by the listing alone; None without one."""
+        return receipts.says_ok(self.receipts[-1]) if self.receipts else None
 
 
 class Catalog:
@@ -152,18 +134,6 @@ class Catalog:
             )
         return ledger
 
-    def receipt(self, run: Run, name: str) -> Receipt:
-        """One receipt of a run. Raises Unavailable if it does not read as one."""
-        data = self.store.get(run.key.key(name), limit=MAX_MANIFEST)
-        try:
-            return msgspec.json.decode(data, type=Receipt)
-        except msgspec.MsgspecError as error:
-            raise Unavailable(
-                f"the receipt {run.key.key(name)} does not read as one ({error})",
-                code="receipt-unreadable",
-                hint="run verify",
-            ) from None
-
     def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
         """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there."""
         found: list[RefChanges | None] = []
@@ -243,14 +213,13 @@ def group(entries: Iterable[Entry]) -> list[Run]:
     return sorted(runs.values(), key=lambda run: run.key)
 
 
-def last_receipts(catalog: Catalog, runs: Iterable[Run]) -> dict[RunKey, Receipt]:
-    """The newest readable receipt of each run that has one."""
-    found: dict[RunKey, Receipt] = {}
-    for run in runs:
-        for name in reversed(run.receipts):
-            try:
-                found[run.key] = catalog.receipt(run, name)
-            except SnapshotterError:
-                continue
-            break
-    return found
+def last_receipts(catalog: Catalog, runs: Iterable[Run]) -> dict[RunKey, LastReceipt]:
+    """What the newest receipt of each run says, for those that have one; nothing is read."""
+    return {run.key: LastReceipt(run.verified) for run in runs if run.verified is not None}
+
+
+@dataclass(frozen=True)
+class LastReceipt:
+    """Whether the newest verification found everything in order."""
+
+    ok: bool

@@ -48,6 +48,10 @@ SETTINGS = (
     Setting("SNAPSHOTTER_ALLOW_HTTP", "0", "1 allows plain http to other machines, and to a loopback S3"),
     Setting("SNAPSHOTTER_CA_BUNDLE", "", "PEM file of the CAs to trust for https origins"),
     Setting("SNAPSHOTTER_SSH_COMMAND", "ssh", "the ssh client with its options"),
+    Setting("SNAPSHOTTER_SSH_KEY", "", "private key for ssh origins, as text: for tasks", secret=True),
+    Setting(
+        "SNAPSHOTTER_SSH_KNOWN_HOSTS", "", "known_hosts for ssh origins, as text; no other host is then taken"
+    ),
     Setting("SNAPSHOTTER_GIT_TOKEN", "", "token for https origins; user:token names a user", secret=True),
     Setting(
         "SNAPSHOTTER_GIT_TOKEN_<HOST>",
@@ -61,6 +65,10 @@ SETTINGS = (
     Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
     Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
     Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay; empty for the system's"),
+    Setting("SNAPSHOTTER_CACHE", "", "folder for what `query` has read; empty for the user's cache folder"),
+    Setting("SNAPSHOTTER_CACHE_SIZE", "2GiB", "what that folder may hold"),
+    Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
+    Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
     Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
@@ -120,7 +128,15 @@ def dotenv(folder: Path | None = None) -> dict[str, str]:
         return {}
     from dotenv import dotenv_values
 
-    found = dotenv_values(path, interpolate=False)
+    try:
+        found = dotenv_values(
+            path, interpolate=False, encoding="utf-8-sig"
+        )  # editors on Windows write a mark first
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({type(error).__name__})",
+            hint="it must be UTF-8 text, and readable by this user",
+        ) from error
     return {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
 
 

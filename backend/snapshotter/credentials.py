@@ -1,23 +1,29 @@
-"""Secrets for origins: the environment, a command that prints a fresh one, git's credential helpers.
+"""Secrets for origins: the environment, a command that prints a fresh one, git's credential helpers, SSH keys.
 
 A secret never reaches argv, a log, a manifest or an exception.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import tempfile
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 from snapshotter import git
-from snapshotter.errors import UsageError
+from snapshotter.errors import Unavailable, UsageError
 from snapshotter.origin import Credential, Origin
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
 COMMAND = "SNAPSHOTTER_GIT_TOKEN_COMMAND"
 AUTH = "SNAPSHOTTER_GIT_AUTH"
 USER = "SNAPSHOTTER_GIT_USER"
+SSH_COMMAND = "SNAPSHOTTER_SSH_COMMAND"
+SSH_KEY = "SNAPSHOTTER_SSH_KEY"
+SSH_KNOWN_HOSTS = "SNAPSHOTTER_SSH_KNOWN_HOSTS"
 
 
 class GitCredentials:
@@ -84,6 +90,40 @@ def _words(command: str) -> list[str]:
     if not words:
         raise UsageError(f"{COMMAND} is no command: check its quotes", hint="write it as for a shell")
     return words
+
+
+def ssh_command(settings: Mapping[str, str]) -> str:
+    """The ssh client with its options: the setting, and with it the key and the known hosts that are given as text.
+
+    A task gets its secrets as text, and ssh wants files. They are written with mode 0600 into a new folder that
+    nobody else can enter, in the system's temporary folder, which in a task goes with it. Nothing else is then
+    tried: no other key, no other host. Raises Unavailable if they cannot be written.
+    """
+    command, options = settings[SSH_COMMAND], []
+    texts = {name: text for name in (SSH_KEY, SSH_KNOWN_HOSTS) if (text := settings.get(name, "").strip())}
+    if not texts:
+        return command
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="snapshotter-ssh-"))
+        for name, text in texts.items():
+            _write_private(
+                folder / name, text.replace("\r\n", "\n") + "\n"
+            )  # ssh takes no key without a line's end
+    except OSError as error:
+        raise Unavailable(
+            f"the SSH key cannot be written to the temporary folder: {error.strerror}", code="machine",
+            hint="give it room, or set TMPDIR to a folder that this user can write",
+        ) from error  # fmt: skip
+    if SSH_KEY in texts:
+        options += ["-i", str(folder / SSH_KEY), "-o", "IdentitiesOnly=yes"]
+    if SSH_KNOWN_HOSTS in texts:
+        options += ["-o", f"UserKnownHostsFile={folder / SSH_KNOWN_HOSTS}", "-o", "StrictHostKeyChecking=yes"]
+    return f"{command} {shlex.join(options)}"
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def host_variable(host: str) -> str:

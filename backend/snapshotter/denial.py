@@ -13,7 +13,8 @@ from typing import Literal
 from snapshotter import runbook
 from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
 
-SCOPE = "repo-scans/snapshotter/"
+PRODUCTION = "fruitful-lab-snapshots-prod"
+SCOPE = "repo-scans/snapshotter/"  # what production's access policy covers
 TASK_ROLE = "fruitful-repo-snapshotter-task-role"
 GRANTED = frozenset(
     {"GetObject", "HeadObject", "PutObject", "PutObjectTagging", "ListBucket", "AbortMultipartUpload",
@@ -53,7 +54,8 @@ class Refused:
     """One refused request: the S3 action, the full key or list prefix, and what the request carried.
 
     `identity` is the caller's ARN as STS gives it, '' where it is not known. `create_only` is whether a
-    PutObject carried ``If-None-Match``, `secure` whether the request went over HTTPS.
+    PutObject carried ``If-None-Match``, `secure` whether the request went over HTTPS. `scope` is the prefix that
+    the access policy covers; see `scope_of`.
     """
 
     action: str
@@ -66,6 +68,7 @@ class Refused:
     multipart: bool = False
     secure: bool = True
     create_only: bool = True
+    scope: str = SCOPE
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,12 @@ class StoreDenied(AccessDenied):
         super().__init__(message, hint=hint, details=details)
         self.refused = refused
         self.cause: Cause = cause
+
+
+def scope_of(bucket: str, prefix: str) -> str:
+    """What the access policy covers in a bucket, with its closing slash: in production's that is known, and in
+    another deployment's it is the prefix that its store is set to."""
+    return SCOPE if bucket == PRODUCTION or not prefix.strip("/") else f"{prefix.strip('/')}/"
 
 
 def error_code(text: str) -> str:
@@ -166,33 +175,33 @@ def _request(refused: Refused) -> Diagnosis | None:
 
 def _place(refused: Refused) -> Diagnosis | None:
     """Whether the key, or the list's prefix, is one that the access policy covers."""
-    if refused.key.startswith(SCOPE):
+    if refused.key.startswith(refused.scope):
         return None
     heading = _HEADINGS.get(refused.action, runbook.PUT_DENIED)
     if refused.action != "ListBucket":
         return Diagnosis(
             "outside-prefix",
             heading,
-            f"the key is outside {SCOPE}, which is all that the access policy allows; set the store to "
-            f"s3://{refused.bucket}/{SCOPE}",
+            f"the key is outside {refused.scope}, which is all that the access policy allows; set the store to "
+            f"s3://{refused.bucket}/{refused.scope}",
         )
     if not refused.key:
         return Diagnosis(
             "unprefixed-list",
             heading,
-            f"the list had no prefix; every list must have one that starts with {SCOPE}",
+            f"the list had no prefix; every list must have one that starts with {refused.scope}",
         )
-    if refused.key == SCOPE.rstrip("/"):
+    if refused.key == refused.scope.rstrip("/"):
         return Diagnosis(
             "list-without-slash",
             heading,
-            f"the list's prefix lacks its closing slash: ask for {SCOPE}",
+            f"the list's prefix lacks its closing slash: ask for {refused.scope}",
         )
     return Diagnosis(
         "outside-prefix",
         heading,
-        f"the list's prefix is outside {SCOPE}, which is all that the access policy allows; set the store to "
-        f"s3://{refused.bucket}/{SCOPE}",
+        f"the list's prefix is outside {refused.scope}, which is all that the access policy allows; set the store to "
+        f"s3://{refused.bucket}/{refused.scope}",
     )
 
 
@@ -251,12 +260,16 @@ def _who(refused: Refused) -> Diagnosis:
             f"the {_good(refused)}, and the identity is the task role, so a policy was changed: the bucket's, "
             "the role's, a VPC endpoint's or the organisation's. `snapshotter prove` says which rule",
         )
-    who = f"it is {refused.identity}" if refused.identity else "see who you are with `snapshotter doctor`"
+    who = (
+        f"it is {refused.identity}, which"
+        if refused.identity
+        else "`snapshotter doctor` says who you are, and it"
+    )
     return Diagnosis(
         "identity",
         heading,
-        f"the {_good(refused)}, so the identity is the likely cause: {who}, which must be {TASK_ROLE} or have "
-        "its policy",
+        f"the {_good(refused)}, so the identity is the likely cause: {who} must be {TASK_ROLE} or have its policy, "
+        f"for {refused.scope}",
     )
 
 

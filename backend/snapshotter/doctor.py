@@ -20,14 +20,12 @@ from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog
 from snapshotter.checks import Check, State, failed, guarded
 from snapshotter.denial import TASK_ROLE
-from snapshotter.errors import AccessDenied, Finding, SnapshotterError, Unavailable
-from snapshotter.origin import parse
+from snapshotter.errors import AccessDenied, Finding, SnapshotterError, Unavailable, UsageError
+from snapshotter.origin import parse, redact
 from snapshotter.store import Store
 from snapshotter.text import human_bytes
 
 if TYPE_CHECKING:
-    import boto3
-
     from snapshotter.transport.connect import Connector
 
 LEAST_DISK = 1024**3  # bytes free for verify where the size of the chain is not known
@@ -65,7 +63,7 @@ def verdict(made: list[Check]) -> SnapshotterError | None:
     if not bad:
         return None
     known = bad[0].error or Finding("")
-    kind = next((k for k in (AccessDenied, Finding) if isinstance(known, k)), Unavailable)
+    kind = next((k for k in (AccessDenied, Finding, UsageError) if isinstance(known, k)), Unavailable)
     message = f"{len(bad)} of {len(made)} checks failed, the first of them: {bad[0].name}"
     return kind(message, code="doctor", hint=f"see {runbook.link(bad[0].heading)}")
 
@@ -78,10 +76,15 @@ class _Doctor:
 
     def reach(self) -> Iterator[Check]:
         """The endpoint, asked without credentials: HTTPS, region, the bucket's being there, the clocks."""
-        self._session = _session()
+        try:
+            self._session = endpoint.session()
+            url = endpoint.url(self._session, self._patient.env)
+        except UsageError as error:
+            self._blocked = "the AWS settings cannot be used"
+            yield failed("endpoint", error, runbook.REGION)
+            return
         region = self._session.region_name
-        url = endpoint.url(self._session, self._patient.env)
-        shown = f"{url}, region {region or 'us-east-1 (assumed)'}"
+        shown = f"{redact(url)}, region {region or 'us-east-1 (assumed)'}"
         if not url.startswith("https://"):
             hint = "unset AWS_ENDPOINT_URL_S3, or give an https endpoint"
             yield Check("endpoint", "failed", f"{shown}: plain HTTP", hint, runbook.PLAIN_HTTP)
@@ -211,9 +214,3 @@ def _read(store: Store, key: str, data: bytes) -> str:
     if store.get(key, limit=2 * len(data)) != data:
         raise Finding("other bytes came back than were written", hint="check what stands before the store")
     return "the same bytes came back"
-
-
-def _session() -> boto3.Session:
-    import boto3
-
-    return boto3.Session()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     import boto3
 
 _CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+# What botocore's chain takes an identity from.
+_WHO = re.compile(
+    r"AWS_((DEFAULT_)?PROFILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SE(SSION|CURITY)_TOKEN|ROLE_(ARN|SESSION_NAME)"
+    r"|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*)"
+)
 _SAYS = {
     "env": "the environment",
     "shared-credentials-file": "a credentials file",
@@ -41,6 +47,18 @@ class Source:
 
     def __str__(self) -> str:
         return _SAYS.get(self.method, self.method)
+
+
+def adopt(found: Mapping[str, str], env: MutableMapping[str, str]) -> None:
+    """Take the AWS_ variables of a `.env` into an environment, whose own win.
+
+    Who to be is taken whole or not at all: half of an identity from each would be nobody, and keys from the
+    file would go over a profile that the environment names.
+    """
+    known = any(_WHO.fullmatch(name) and value for name, value in env.items())
+    for name, value in found.items():
+        if name.startswith("AWS_") and not (known and _WHO.fullmatch(name)):
+            env.setdefault(name, value)
 
 
 def source(session: boto3.Session, env: Mapping[str, str] = os.environ) -> Source:
@@ -102,10 +120,11 @@ def with_identity(error: SnapshotterError) -> SnapshotterError:
 def _own_arn() -> str:
     """This process's ARN, or '' if STS does not tell in time. Asked once."""
     import boto3
+    from botocore.exceptions import BotoCoreError
 
     try:
         return caller(boto3.Session(), seconds=2.0)
-    except SnapshotterError:
+    except (SnapshotterError, BotoCoreError, ValueError):  # settings that cannot be used tell nothing either
         return ""
 
 

@@ -5,10 +5,11 @@ What the scheduled service runs. One bad origin never costs the others their sna
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,14 +39,17 @@ MAX_DOCUMENT = 4 * 1024 * 1024  # bytes
 _BY_CODE = {kind.exit_code: kind for kind in (Finding, UsageError, PartialFailure, Unavailable, AccessDenied)}
 
 
+Text = Annotated[str, msgspec.Meta(min_length=1)]  # an empty one is a template that was not filled in
+
+
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to do. `snapshot` needs `origin` or `origins`; `prove` takes `store`, `only` and `skip`."""
 
     verb: Literal["snapshot", "prove"] = "snapshot"
-    origin: str | None = None
-    origins: list[str] | None = None
-    store: str | None = None
-    labels: dict[str, str] = {}
+    origin: Text | None = None
+    origins: list[Text] | None = None
+    store: Text | None = None
+    labels: dict[Text, str] = {}
     options: Asked = Asked()
     only: list[str] = []
     skip: list[str] = []
@@ -65,6 +69,7 @@ def read(document: bytes) -> Job:
         raise _bad(f"it is larger than {MAX_DOCUMENT} bytes")
     try:
         job = msgspec.json.decode(document, type=Job)
+        json.loads(document, object_pairs_hook=_once)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(printable(str(error))[:300]) from None
     if job.verb == "prove":
@@ -77,6 +82,14 @@ def read(document: bytes) -> Job:
     elif not job.all_origins:
         raise _bad("it names no origin")
     return job
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two origins lists, one would be lost without a word."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _bad("it has a key twice")
+    return made
 
 
 def _bad(why: str) -> UsageError:

@@ -108,11 +108,6 @@ def segment_name(index: int, only: bool) -> str:
     return HISTORY if only else f"{HISTORY}.{index:04d}"
 
 
-def receipt_name(when: datetime) -> str:
-    """``receipts/<time>-<8 hex>.json``."""
-    return f"{RECEIPTS}{when.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
-
-
 def parse_time(text: str) -> datetime | None:
     """The instant that ``2026-11-23``, ``2026-11-23T12:00Z`` or ``…T12:00:30Z`` means as an upper bound.
 

@@ -14,7 +14,7 @@ import msgspec
 
 from snapshotter import config
 from snapshotter.config import Settings
-from snapshotter.credentials import GitCredentials
+from snapshotter.credentials import GitCredentials, ssh_command
 from snapshotter.snapshot import Options
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
@@ -80,5 +80,5 @@ def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Co
     """The way to origins, with the credentials that the settings name."""
     return Connector(
         GitCredentials(settings), limits, allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
-        settings["SNAPSHOTTER_SSH_COMMAND"],
+        ssh_command(settings),
     )  # fmt: skip

@@ -9,12 +9,12 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from snapshotter import __version__, bundle, changes, layout
+from snapshotter import __version__, bundle, changes, layout, scanning
 from snapshotter.cancel import Cancel
-from snapshotter.catalog import AHEAD, Catalog, Run, last_receipts
+from snapshotter.catalog import Catalog
 from snapshotter.errors import Unavailable, UsageError
 from snapshotter.layout import RunId, RunKey
 from snapshotter.manifest import (
@@ -30,16 +30,21 @@ from snapshotter.manifest import (
     Parent,
     RefChanges,
     RefsRecord,
+    Scan,
     Sealed,
+    open_sealed,
     seal,
 )
 from snapshotter.observer import Observer
 from snapshotter.origin import Origin
-from snapshotter.origin import parse as parse_origin
+from snapshotter.parent import ParentSnapshot, with_ledger
+from snapshotter.parent import find as find_parent
 from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, select
+from snapshotter.scan.facts import Facts
+from snapshotter.scan.means import scanners
 from snapshotter.segments import SegmentWriter, Written, check_size
 from snapshotter.store import Store
-from snapshotter.text import decode_name, printable, raw_if_changed
+from snapshotter.text import decode_name, raw_if_changed
 from snapshotter.transport import FetchRequest, Transport, WantVanished
 
 MAX_INCREMENTS = 24
@@ -49,7 +54,7 @@ _SAMPLE = 5
 
 @dataclass(frozen=True)
 class Options:
-    """How a snapshot is taken. Sizes are bytes."""
+    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none."""
 
     full: bool = False
     refs: Sequence[str] = ()
@@ -60,16 +65,7 @@ class Options:
     max_chain_age: timedelta | None = None
     max_refs: int = 2_000_000
     idle_seconds: float = 90.0
-
-
-@dataclass(frozen=True)
-class ParentSnapshot:
-    """The snapshot before this one, why its chain may not be built on ('' if it may), and its refs
-    (None if they are not readable; then it is not built on either)."""
-
-    sealed: Sealed
-    damage: str
-    ledger: RefsLedger | None = None
+    scan: scanning.ScanOptions | None = None
 
 
 def take(
@@ -97,19 +93,21 @@ class _Run:
         self._key = RunKey(origin.repo, RunId.new(started))
         self._catalog = Catalog(store)
         self._timings: dict[str, float] = {}
-        self._first = "the first snapshot"  # why there is no parent
+        self._target: scanning.Target | None = None
+        self._why_none = ""  # there is no parent
         self._clock = time.monotonic()
 
     def take(self) -> Sealed:
         self._observer.stage("looking for the newest snapshot and listing the origin's refs")
         with ThreadPoolExecutor(1) as pool:  # the store and the origin are asked at the same time
-            finding = pool.submit(self._find_parent)
+            finding = pool.submit(find_parent, self._catalog, self._origin, self._key, self._observer)
             listed = self._transport.ls_refs()
             found = finding.result()
+        self._key, self._why_none = found.key, found.why_none
         self._lap("refs")
         for attempt in range(1, _LISTINGS + 1):
             try:
-                return self._capture(listed, found)
+                return self._capture(listed, found.parent)
             except WantVanished:
                 if attempt == _LISTINGS:
                     raise
@@ -122,9 +120,11 @@ class _Run:
         """One attempt with one listing. A retry is safe: segments are written only once a pack comes."""
         ledger, left_out = select(listed, self._options.refs, self._options.exclude_refs)
         gaps = _gaps(left_out)
-        parent = self._with_ledger(found, ledger)
+        parent = found and with_ledger(self._catalog, found, ledger, self._observer)
         if listed.tips and not ledger.tips:
             raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
+        if self._options.scan is not None:
+            self._target = scanning.target(ledger, self._options.scan.ref)
         if not ledger.tips:
             return self._write("empty", "the origin has no refs", ledger, parent, None, None, gaps)
         reason = self._base_due(parent)
@@ -212,17 +212,22 @@ class _Run:
             judged = self._changes(parent, ledger)
         history = _history(bundled)
         chain, weight = _chain(kind, self._key.run_id, history, parent)
+        scan, missed = self._scan(kind, reason, parent, refs, history, chain, judged, gaps)
+        if scan is not None and scan.run_id == str(self._key.run_id):
+            artifacts += scan.artifacts
+        gaps = gaps + missed
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, run_id=str(self._key.run_id), repo=self._key.repo,
             origin=self._origin.url, started_at=self._started, finished_at=self._finished(), kind=kind, reason=reason,
             parent=_parent_record(parent),
             head=ledger.head_text, object_format=self._format(ledger, parent), refs=refs, history=history, chain=chain,
-            chain_bytes=weight, scan=None, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
+            chain_bytes=weight, scan=scan, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
             filters=Filters(refs=list(self._options.refs), exclude_refs=list(self._options.exclude_refs)),
             labels=dict(self._options.labels), timings=self._timings,
             head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
         )  # fmt: skip
         sealed = seal(manifest)
+        open_sealed(sealed.data, self._key)  # what could not be read again is not written
         self._observer.stage("writing the manifest")
         self._cancel.check()
         key = self._key.key(layout.MANIFEST)
@@ -231,79 +236,41 @@ class _Run:
         )
         return sealed
 
-    def _find_parent(self) -> ParentSnapshot | None:
-        """The newest snapshot before this run, with its refs and the state of its chain.
-
-        Only earlier ones: a parent sorts before its child, whatever clocks have done.
-        """
-        seen: list[Run] = []
-        for batch in self._catalog.newest_first(self._key.repo, self._started):
-            seen += batch
-            found = next(
-                (run for run in batch if run.key.run_id.text[:16] <= self._key.run_id.text[:16]), None
-            )
-            later = sum(run.key.run_id.started_at > self._started + AHEAD for run in batch)
-            if later:
-                self._observer.warn(
-                    f"{later} snapshots bear a later time than this machine's clock; is the clock right?"
-                )
-            if found:
-                self._key = RunKey(self._key.repo, self._key.run_id.or_after(found.key.run_id))
-                return self._parent(found, seen)
-        return None
-
-    def _parent(self, run: Run, seen: list[Run]) -> ParentSnapshot | None:
+    def _scan(
+        self, kind: Kind, reason: str, parent: ParentSnapshot | None, refs: RefsRecord, history: History | None,
+        chain: list[str], judged: RefChanges | None, gaps: list[Gap],
+    ) -> tuple[Scan | None, list[Gap]]:  # fmt: skip
+        """The scan, or the gap that says why there is none: a scan that fails never costs the snapshot."""
+        options = self._options.scan
+        if options is None or kind == "empty":
+            return None, []
+        if self._target is None:
+            return None, [Gap(kind="scan", count=1, sample=["HEAD names no branch that was taken"])]
+        before = parent.sealed.manifest if parent else None
+        previous = scanning.usable(before.scan if before else None, self._target.ref, options, self._started)
+        about = Facts(
+            repo=self._key.repo, origin=self._origin.url, run_id=str(self._key.run_id), taken_at=self._started,
+            ref=self._target.ref, commit=self._target.commit, kind=kind, reason=reason, refs=refs.count,
+            chain=len(chain), history=history, parent=before.run_id if before else None,
+            compared=previous.run_id if previous else None, keyed=bool(options.settings.fingerprint_key),
+            ref_changes=judged, gaps=gaps, scanners=scanners(), limits=scanning.limits(options.settings),
+        )  # fmt: skip
+        work = scanning.Scanning(self._transport, self._store, options, self._observer, self._cancel)
         try:
-            sealed = self._catalog.manifest(run.key, listed=True)
-        except Unavailable as error:
-            if not error.code.startswith("manifest") or error.code == "manifest-newer":
-                raise
-            self._observer.warn(
-                f"the newest snapshot cannot be built on, so this one is a base: {error.message}"
+            scan = work.take(
+                self._target, about, previous, lambda name, data, what: self._put(name, data, what, kind)
             )
-            self._first = "the newest snapshot's manifest cannot be read"
-            return None
-        if _canonical(sealed.manifest.origin) != self._origin.canonical:
-            raise Unavailable(
-                f"{self._key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
-                code="repo-collision",
-                hint="take this origin into another --store",
-            )
-        return ParentSnapshot(sealed, self._damage(sealed.manifest, seen))
-
-    def _with_ledger(self, parent: ParentSnapshot | None, listed: RefsLedger) -> ParentSnapshot | None:
-        """The parent with its refs, read only if they differ from those just listed."""
-        if parent is None:
-            return None
-        if parent.sealed.manifest.refs.sha256 == listed.sha256:
-            return replace(parent, ledger=listed)
-        try:
-            return replace(parent, ledger=self._catalog.ledger(parent.sealed.manifest))
-        except Unavailable as error:
-            if error.code not in ("damaged", "missing", "bad-refs"):
-                raise
-            self._observer.warn(
-                f"the parent's refs cannot be read, so this snapshot is a base: {error.message}"
-            )
-            return parent
-
-    def _damage(self, manifest: Manifest, seen: list[Run]) -> str:
-        """What a receipt says against the chain, or ''. Runs beyond the first listing are listed from the base on."""
-        wanted = {manifest.key, *manifest.chain_keys}
-        known = {run.key: run for run in seen}
-        if not wanted <= known.keys():
-            base = min(wanted)
-            known |= {run.key: run for run in self._catalog.runs(base.repo, since=base.run_id.started_at)}
-        runs = [known[key] for key in sorted(wanted & known.keys())]
-        for key, receipt in last_receipts(self._catalog, [run for run in runs if run.receipts]).items():
-            if not receipt.ok:
-                return f"the receipt of {key.run_id} says that the chain is damaged"
-        return ""
+        except Exception as error:  # noqa: BLE001 - whatever a hostile tree does to a scanner, the history stands
+            gap = scanning.failed(error)
+            self._observer.warn(f"no scan: {gap.sample[0]}")
+            return None, [gap]
+        self._lap("scan")
+        return scan, []
 
     def _base_due(self, parent: ParentSnapshot | None) -> str:
         """Why a base is due, or ''."""
         if parent is None:
-            return self._first
+            return self._why_none
         manifest, options = parent.sealed.manifest, self._options
         if options.full:
             return "asked for (--full)"
@@ -354,24 +321,19 @@ class _Run:
         self._timings[name] = round(time.monotonic() - self._clock, 3)
 
 
-def _canonical(origin: str) -> str:
-    """A manifest's origin as `Origin.canonical`, or '' if it is none."""
-    try:
-        return parse_origin(origin).canonical
-    except UsageError:
-        return ""
-
-
 def _history(bundled: tuple[Written, frozenset[str]] | None) -> History | None:
     if bundled is None:
         return None
     written, required = bundled
     segments = written.artifacts
     return History(
-        prerequisites=sorted(required), segments=[segment.name for segment in segments],
-        bundle_sha256=segments[0].sha256 if len(segments) == 1 else None, pack_checksum=written.pack_checksum, objects=written.objects,
+        prerequisites=sorted(required),
+        segments=[segment.name for segment in segments],
+        bundle_sha256=segments[0].sha256 if len(segments) == 1 else None,
+        pack_checksum=written.pack_checksum,
+        objects=written.objects,
         bytes=written.bytes,
-    )  # fmt: skip
+    )
 
 
 def _parent_record(parent: ParentSnapshot | None) -> Parent | None:

@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snapshotter import __version__, git, layout
+from snapshotter import __version__, git, layout, receipts
 from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog, Receipt, Run
+from snapshotter.catalog import Catalog, Run
 from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.git import Repository
 from snapshotter.layout import RunKey
-from snapshotter.manifest import Artifact, Manifest, Sealed, canonical
+from snapshotter.manifest import Artifact, Manifest, Sealed
 from snapshotter.observer import Observer
+from snapshotter.receipts import Receipt
 from snapshotter.refs import RefsLedger
 from snapshotter.replay import replay
 
@@ -254,7 +255,7 @@ class _Verification:
         """An earlier receipt pins the manifest's digest."""
         for name in run.receipts:
             try:
-                receipt = self._catalog.receipt(run, name)
+                receipt = receipts.read(self._catalog.store, run.key, name)
             except SnapshotterError as error:
                 return [f"{run.key.key(name)}: {error.message}"]
             if receipt.ok and receipt.manifest_sha256 != sealed.sha256:
@@ -371,13 +372,7 @@ class _Verification:
             if key not in covered and problems
         ]
         for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
-            receipt = self._receipt(verdict, version)
-            name = layout.receipt_name(receipt.verified_at)
-            self._catalog.store.put_new(
-                verdict.run.key(name), canonical(receipt), content_type="application/json",
-                tags={"kind": "receipt", "repo": self._repo},
-            )  # fmt: skip
-            verdict.receipt = verdict.run.key(name)
+            verdict.receipt = receipts.write(self._catalog.store, self._receipt(verdict, version))
 
     def _receipt(self, verdict: Verdict, version: str | None) -> Receipt:
         return Receipt(

@@ -122,12 +122,23 @@ class Image:
     def home(self) -> Path:
         return self.root / "home"
 
+    @property
+    def rules(self) -> Path:
+        """Where the secret scanner's compiled rules are."""
+        return Path(self.at(variables(IMAGE)["XDG_CACHE_HOME"]))
+
+    def at(self, text: str) -> str:
+        """A text with the image's folders in it, for this folder."""
+        return re.sub(r"(?<![\w.])/(?=opt/|var/|tmp\b)", f"{self.root}/", text)
+
     def run(self, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
         """ENTRYPOINT with CMD or `command`, as the user, in no environment but the image's and `env`."""
-        argv = json.loads(all_of(IMAGE, "ENTRYPOINT")[0]) + (
-            list(command) or json.loads(all_of(IMAGE, "CMD")[0])
-        )
-        said = {name: value.replace("/opt", f"{self.root}/opt") for name, value in variables(IMAGE).items()}
+        entry = json.loads(all_of(IMAGE, "ENTRYPOINT")[0])
+        return self.execute([*entry, *(command or json.loads(all_of(IMAGE, "CMD")[0]))], **env)
+
+    def execute(self, argv: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+        """Any program, likewise."""
+        said = {name: self.at(value) for name, value in variables(IMAGE).items()}
         said["PATH"] = said["PATH"].replace("$PATH", "/usr/local/bin:/usr/bin:/bin")
         full = said | {"HOME": str(self.home), "TMPDIR": str(self.tmp)} | env
         privileges = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
@@ -154,13 +165,24 @@ def image() -> Iterator[Image]:
         build(root)
         for folder in (made.tmp, made.home):
             folder.mkdir()
+        made.rules.mkdir(mode=0o755, parents=True)
         if os.geteuid() == 0:
-            os.chown(made.tmp, USER, USER)
+            for folder in (made.tmp, made.rules):
+                os.chown(folder, USER, USER)
         made.tmp.chmod(0o700)
         made.home.chmod(0o555)
+        for step in as_user():
+            done = made.execute(["/bin/sh", "-c", made.at(step)])
+            assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
         yield made
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def as_user() -> list[str]:
+    """The image's steps after it turned into the user: those before need a Debian of their own."""
+    names = [name for name, _ in IMAGE]
+    return all_of(IMAGE[names.index("USER") :], "RUN")
 
 
 def build(root: Path) -> None:
@@ -227,6 +249,34 @@ def test_the_image_runs_a_job_from_its_environment(image: Image, tmp_path: Path)
         assert written[0].stat().st_uid == USER
 
 
+def test_the_secret_scanners_rules_are_compiled_in_the_image_for_its_user(image: Image) -> None:
+    made = [path for path in image.rules.rglob("*") if path.is_file()]
+    assert made
+    assert sum(path.stat().st_size for path in made) > 100_000
+    if os.geteuid() == 0:
+        assert {path.stat().st_uid for path in image.rules.rglob("*")} == {USER}
+    assert "chown 10001:10001 /var/cache/snapshotter" in " ".join(all_of(IMAGE, "RUN"))
+    before = contents(image)
+    done = image.execute(["python", "-c", SCAN])
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"findings": 1, "own": True}
+    assert contents(image) == before, "the scan writes nothing outside the volume"
+
+
+# What a scan does first, in the folder that it finds for itself: the token has the form of one, and was never one.
+SCAN = """
+import json
+from snapshotter.cancel import Cancel
+from snapshotter.scan import secrets, staging
+text = b"token = ghp_" + b"0123456789abcdefghij" + b"ABCDEFGHIJ0aZ9qW"
+with staging.Staging(len(text), 1) as stage:
+    stage.add("1" * 40, "txt", b'github_token = "ghp_' + b'R7q2Xv9LmN4sKd8TzYw1BcGh5JpAeU0f3iQo"\\n')
+    found = secrets.find(stage, key=None, seconds=100, cancel=Cancel())
+    own = stage.root.stat().st_mode & 0o777 == 0o700
+print(json.dumps({"findings": len(found), "own": own}))
+"""
+
+
 def test_without_a_job_it_says_so(image: Image) -> None:
     done = image.run()
     assert done.returncode == 2
@@ -248,5 +298,5 @@ def test_what_is_installed_is_what_the_package_asks_for_and_no_more(image: Image
 
 
 def contents(image: Image) -> set[tuple[str, float]]:
-    places = (image.root / "opt", image.home)
+    places = (image.root / "opt", image.home, image.rules)
     return {(str(path), path.lstat().st_mtime) for place in places for path in [place, *place.rglob("*")]}

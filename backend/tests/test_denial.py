@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from snapshotter import runbook
-from snapshotter.denial import SCOPE, TASK_ROLE, Refused, StoreDenied, diagnose, explain, role_of
+from snapshotter.denial import (
+    PRODUCTION, SCOPE, TASK_ROLE, Refused, StoreDenied, diagnose, explain, role_of, scope_of,
+)  # fmt: skip
 from snapshotter.errors import AccessDenied, Unavailable
 
 KEY = f"{SCOPE}github.com__psf__requests/refs.txt"
@@ -69,6 +71,22 @@ def test_only_access_denied_is_denied(refused: Refused) -> None:
     else:
         assert (type(error), error.code) == (Unavailable, "credentials")
     assert f"key: {refused.key}" in error.details
+
+
+def test_another_deployments_scope_is_its_stores_prefix_and_productions_is_known() -> None:
+    assert scope_of(PRODUCTION, "elsewhere/") == scope_of("b", "") == SCOPE
+    assert scope_of("b", "team/snapshots") == "team/snapshots/"
+    scope = scope_of("b", "team/snapshots/")
+    for refused, cause in (
+        (Refused("PutObject", "b", "team/snapshots/x", encryption="AES256", scope=scope), "identity"),
+        (Refused("PutObject", "b", KEY, encryption="AES256", scope=scope), "outside-prefix"),
+        (Refused("ListBucket", "b", "team/snapshots", scope=scope), "list-without-slash"),
+        (Refused("ListBucket", "b", "", scope=scope), "unprefixed-list"),
+    ):
+        found = diagnose(refused)
+        assert found.cause == cause
+        assert "team/snapshots/" in found.hint
+        assert SCOPE not in found.hint
 
 
 def test_a_role_is_read_from_its_session_only() -> None:

@@ -286,6 +286,45 @@ def test_no_room_for_verify_is_a_warning(tmp_path: Path, monkeypatch: pytest.Mon
     assert doctor._Doctor(patient, None).disk()[0] == "warning"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_PROFILE", "nope"),
+        ("AWS_CONFIG_FILE", __file__),
+        ("AWS_ENDPOINT_URL", "https//nowhere"),
+        ("AWS_ENDPOINT_URL", "garbage"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_a_failed_check_and_no_defect(name: str, value: str) -> None:
+    told = Told(env={"AWS_EC2_METADATA_DISABLED": "true", name: value})
+    assert (told.code, told.states["endpoint"]) == (2, "failed")
+    assert "the AWS settings cannot be used" in told.checks["endpoint"]["says"]
+    assert told.states["write"] == "skipped"
+
+
+def test_a_store_that_no_bucket_can_be_is_usage(tmp_path: Path) -> None:
+    for store in ("s3:///x", "s3://BAD/x", "s3://u:hunter2@bucket/x"):
+        argv = command("doctor", "--json", "--store", store)
+        done = subprocess.run(argv, env=cli_env(), capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "usage")
+        assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_no_secret_is_in_what_it_says(server: Server, role: Keys) -> None:
+    host = server.https_url.removeprefix("https://")
+    env = server.environment(role) | {"AWS_ENDPOINT_URL": f"https://me:hunter2@{host}"}
+    for extra in ({}, {"AWS_ENDPOINT_URL": "https://me:hunter2@127.0.0.1:9"}):
+        for verb in ("doctor", "prove", "snapshot", "list"):
+            argv = command(
+                verb, *(["."] if verb == "snapshot" else []), "--store", STORE, "--json", "--verbose"
+            )
+            done = subprocess.run(
+                argv, env=cli_env(**env | extra), capture_output=True, text=True, timeout=90, check=False
+            )
+            for secret in ("hunter2", role.secret_key, role.token or "-"):
+                assert secret not in done.stdout + done.stderr, verb
+
+
 def test_for_people_each_line_has_its_state_and_each_failure_its_page(server: Server) -> None:
     argv = command("doctor", "--store", STORE)
     env = cli_env(**server.environment(server.stranger))

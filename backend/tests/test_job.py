@@ -16,7 +16,7 @@ import pytest
 from githost import Fault, GitHost
 from snapshotter.cli.snapshot import snapshot as snapshot_verb
 from snapshotter.errors import AccessDenied, Terminated, Unavailable, UsageError
-from snapshotter.job import Job, Result, json_schema, read, verdict
+from snapshotter.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
 from snapshotter.plan import Asked
 from tests.e2e.repo import Lab, Origin, cli_env, command
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
@@ -148,6 +148,16 @@ def test_exit_codes(errors: list[Any], code: int) -> None:
         ({"verb": "delete", "origin": "x"}, "delete"),
         ({"verb": "prove", "origin": "x"}, "prove"),
         ({"origin": "x", "skip": ["http"]}, "`skip`"),
+        ({"origin": ""}, "$.origin"),
+        ({"origin": "x", "store": ""}, "$.store"),
+        ({"origin": "x", "labels": {"": "y"}}, "$.labels"),
+        ('{"origins": ["x"], "origins": ["y"]}', "a key twice"),
+        ('{"origin": "x", "options": {"full": true, "full": false}}', "a key twice"),
+        ('{"origin": "x"}{"origin": "y"}', "trailing"),
+        ('\ufeff{"origin": "x"}', "not a job"),
+        ('{"origin": "\\ud800"}', "not a job"),
+        ("[" * 100_000, "not a job"),
+        ('{"labels":' + '{"a":' * 20_000, "not a job"),
     ],
 )
 def test_a_document_that_is_no_job_is_refused(document: object, named: str) -> None:
@@ -176,6 +186,52 @@ def test_the_document_comes_from_a_file_stdin_or_the_variable(
     assert job({"origin": "ftp://"}, "-", stdin=text).code == 0, "what is named wins over the variable"
     assert job(None, "--file", tmp_path / "none.json").code == 2
     assert job(None, "job.json").code == 2
+
+
+def test_a_document_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps({"origin": "x", "labels": {"a": "b" * MAX_DOCUMENT}}))
+    done = job(None, "--file", tmp_path / "job.json")
+    assert (done.code, "larger than" in done.document["error"]["message"]) == (2, True)
+
+
+STREAMS = [
+    ("1", ">&-", 0),
+    ("1", ">/dev/full", 4),
+    ("2", "2>&-", 0),
+    ("2", "2>/dev/full", 0),
+    ("0", "<&-", 0),
+]
+
+
+@pytest.mark.parametrize(("number", "how", "code"), STREAMS)
+def test_a_stream_that_is_closed_or_full_costs_no_snapshot(
+    number: str, how: str, code: int, origin: Origin, store: str, tmp_path: Path
+) -> None:
+    env = cli_env(SNAPSHOTTER_JOB=json.dumps({"origin": str(origin.path), "store": store}))
+    argv = ["bash", "-c", f'"$@" {how}', "bash", *command("job")]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert number == "1" or json.loads(done.stdout)["ok"]
+    taken = Lab(tmp_path / "store").catalog
+    (repo,) = [path.name for path in (tmp_path / "store").iterdir()]
+    assert len(taken.snapshots(repo)) == 1
+    if code:
+        last = json.loads(done.stderr.splitlines()[-1])
+        assert (last["level"], "could not be written" in last["message"]) == ("error", True)
+
+
+def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
+    with subprocess.Popen(
+        command("job", "-"), env=cli_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert process.stdout and process.stderr
+        done = ran(process.returncode, process.stdout.read(), process.stderr.read())
+    assert (done.document["stage"], done.document["error"]["code"]) == ("reading the job", "terminated")
 
 
 def test_the_job_and_the_verb_have_the_same_options() -> None:
@@ -218,7 +274,8 @@ def test_the_schema_in_docs_is_the_code_s_and_judges_as_the_code_does() -> None:
         {"origin": 1}, {"origin": "x", "more": 1}, {"origin": "x", "options": {"full": True, "max_refs": 3}},
         {"origin": "x", "options": {"max_refs": 0}}, {"origin": "x", "labels": {"k": "v"}}, {"verb": "prove"},
         {"verb": "prove", "store": "s3://b/p/"}, {"verb": "prove", "origins": ["x"]}, {"verb": "x"},
-        {"verb": "prove", "skip": ["http"]}, {"origin": "x", "only": ["put"]},
+        {"verb": "prove", "skip": ["http"]}, {"origin": "x", "only": ["put"]}, {"origin": ""},
+        {"origin": "x", "store": ""}, {"origins": [""]}, {"origin": "x", "labels": {"": "v"}},
     ):  # fmt: skip
         try:
             fits = isinstance(read(json.dumps(document).encode()), Job)

@@ -14,7 +14,6 @@ from snapshotter.layout import (
     day_prefix,
     parse_key,
     parse_time,
-    receipt_name,
     segment_name,
 )
 
@@ -95,14 +94,6 @@ def test_names_of_segments_sort_as_they_are_cut() -> None:
     names = [segment_name(index, only=False) for index in range(10_000)]
     assert names == sorted(names)
     assert (names[0], names[-1]) == ("history.bundle.0000", "history.bundle.9999")
-
-
-def test_receipts_sort_by_time() -> None:
-    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    early, late = receipt_name(noon), receipt_name(noon + timedelta(seconds=1))
-    assert early < late
-    assert early.startswith("receipts/20261123T120000Z-")
-    assert receipt_name(noon) != early
 
 
 @pytest.mark.parametrize(

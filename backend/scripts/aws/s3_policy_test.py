@@ -14,8 +14,9 @@ import io
 import os
 import sys
 
-from snapshotter import config
-from snapshotter.errors import SnapshotterError
+from snapshotter import config, identity
+from snapshotter.denial import scope_of
+from snapshotter.unexpected import as_error
 
 
 def main() -> int:
@@ -38,20 +39,23 @@ def main() -> int:
             stream.reconfigure(encoding="utf-8")
     try:
         return _test(given.bucket, given.prefix, anywhere=given.allow_any_prefix)
-    except SnapshotterError as error:
+    except Exception as unexpected:  # noqa: BLE001 - whatever it is, it is no finding, which exit 1 would say
+        error = as_error(unexpected)
         print(f"❌ {error.message}", *(f"  {detail}" for detail in error.details), file=sys.stderr, sep="\n")
         print(f"hint: {error.hint}", file=sys.stderr)
         return error.exit_code
 
 
 def _test(bucket: str, prefix: str, *, anywhere: bool) -> int:
-    for name, value in config.dotenv().items():
-        if name.startswith("AWS_"):
-            os.environ.setdefault(name, value)
     from snapshotter.access import policytest
+    from snapshotter.access.proof import target
     from snapshotter.access.wire import here
 
-    outcomes = policytest.policy_test(here(), bucket, prefix, anywhere=anywhere)
+    found = config.dotenv()
+    identity.adopt(found, os.environ)
+    store = target(None, config.Settings(found | dict(os.environ))["SNAPSHOTTER_STORE"])
+    scope = scope_of(bucket, store.prefix if store.bucket == bucket else "")
+    outcomes = policytest.policy_test(here(), bucket, prefix, scope=scope, anywhere=anywhere)
     for outcome in outcomes:
         print(outcome.line)
     return policytest.exit_code(outcomes)

@@ -13,6 +13,7 @@ from typing import Any
 
 from snapshotter.denial import Refused, explain
 from snapshotter.errors import Unavailable
+from snapshotter.origin import redact
 
 
 class Kind(StrEnum):
@@ -57,8 +58,11 @@ _NO_CREDENTIALS = frozenset({
 })  # fmt: skip
 
 
-def ask(call: Callable[..., Any], **params: Any) -> Answer:
-    """Make one request by boto3 and say what came back; never raises for what S3 or the network does."""
+def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> Answer:
+    """Make one request by boto3 and say what came back; never raises for what S3 or the network does.
+
+    A refused HEAD has no body: with `head`, its status stands for the code, if S3 itself sent it.
+    """
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     try:
@@ -66,12 +70,16 @@ def ask(call: Callable[..., Any], **params: Any) -> Answer:
     except ClientError as error:
         found, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
         status = int(metadata.get("HTTPStatusCode", 0))
-        answer = from_error(str(found.get("Code", "")), status, str(found.get("Message") or ""))
+        by_s3 = "x-amz-request-id" in metadata.get("HTTPHeaders", {})
+        text = str(found.get("Message") or "")
+        answer = from_error(str(found.get("Code", "")), status, text, head=head and by_s3)
         return replace(answer, metadata=metadata)
     except ParamValidationError:
         raise  # a row of ours is wrong
     except BotoCoreError as error:
-        return Answer(Kind.UNCHECKED, type(error).__name__, message=str(error))
+        return Answer(Kind.UNCHECKED, type(error).__name__, message=redact(str(error)))
+    except RuntimeError as error:  # botocore's, for renewed credentials that are expired again
+        return Answer(Kind.UNCHECKED, "CredentialRetrievalError", message=str(error))
     metadata = response["ResponseMetadata"]
     status = metadata["HTTPStatusCode"]
     refused = response.get("Errors")  # of DeleteObjects, which answers 200 whatever it did
@@ -80,9 +88,14 @@ def ask(call: Callable[..., Any], **params: Any) -> Answer:
     return Answer(Kind.ALLOWED, "", status, response=response, metadata=metadata)
 
 
-def from_error(code: str, status: int, message: str) -> Answer:
-    """The answer in an S3 error document; a HEAD has none, so there 403 stands for AccessDenied."""
-    if code in ("AccessDenied", "403"):
+def from_error(code: str, status: int, message: str, *, head: bool = False) -> Answer:
+    """The answer in an S3 error document, whose code must be S3's: a mere 403 may be a proxy's.
+
+    A `head` has no document, so there 403 stands for AccessDenied and 404 for NoSuchBucket.
+    """
+    if head:
+        code = {"403": "AccessDenied", "404": "NoSuchBucket"}.get(code, code)
+    if code == "AccessDenied":
         # "kms:GenerateDataKey" and its like: it passed the bucket's rules and failed at the key's.
         passed = "kms:" in message
         return Answer(
@@ -91,12 +104,10 @@ def from_error(code: str, status: int, message: str) -> Answer:
             status,
             message,
         )
-    if code in _NO_ANSWER or status >= 500 or not status or (status < 400 and code.isdigit()):
+    if code in _NO_ANSWER or status >= 500 or not status or not code or code.isdigit():
         return Answer(Kind.UNCHECKED, code or str(status), status, message)
     if identity_problem(code):
         return Answer(Kind.UNCHECKED, code, status, message)
-    if code == "404":  # of a HEAD
-        return Answer(Kind.UNCHECKED, "NoSuchBucket", status, message)
     return Answer(Kind.OTHER, code, status, message)
 
 
@@ -108,7 +119,7 @@ def identity_problem(code: str) -> Unavailable | None:
 
 def unavailable(answer: Answer, bucket: str) -> Unavailable:
     """The error for an answer that leaves everything open: what is missing and what to do."""
-    from snapshotter.store import no_credentials
+    from snapshotter.store_errors import no_credentials
 
     if answer.code in _NO_CREDENTIALS:
         return no_credentials()

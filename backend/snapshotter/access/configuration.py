@@ -9,7 +9,7 @@ from typing import Any
 
 from snapshotter.access.answer import Answer, Kind
 from snapshotter.access.objects import POLICY
-from snapshotter.access.probe import NO_HEADER, TLS, WRONG_HEADER
+from snapshotter.access.probe import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 
 GROUP = "configuration"
 _FIX = "deploy infra/storage.yaml again, or set it by hand as docs/aws.md ('The bucket') says"
@@ -128,10 +128,15 @@ _DENIES = {
     TLS: ("s3:*", True, {"Bool": {"aws:SecureTransport": "false"}}),
     WRONG_HEADER: ("s3:PutObject", False, {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}),
     NO_HEADER: ("s3:PutObject", False, {"Null": {"s3:x-amz-server-side-encryption": "true"}}),
+    OVERWRITE: (
+        "s3:PutObject",
+        False,
+        {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    ),
 }
 
 
-def _deny(sid: str) -> Callable[[Mapping[str, Any], str], str]:
+def _deny(sid: str, *, optional: bool = False) -> Callable[[Mapping[str, Any], str], str]:
     def says(answer: Mapping[str, Any], _: str) -> str:
         action, bucket_too, condition = _DENIES[sid]
         for statement in _statements(answer):
@@ -146,7 +151,7 @@ def _deny(sid: str) -> Callable[[Mapping[str, Any], str], str]:
                     and _plain(statement.get("Condition")) == condition
                 )
                 return "" if right else "the statement differs from the template's"
-        return "there is no such statement"
+        return "" if optional else "there is no such statement"
 
     return says
 
@@ -222,6 +227,11 @@ SETTINGS = (
         "the bucket policy denies",
                 _deny(sid), "NoSuchBucketPolicy", fix=POLICY)
         for name, sid in (("tls", TLS), ("wrong-header", WRONG_HEADER), ("missing-header", NO_HEADER))
+    ),
+    Setting(
+        "config-policy-write-once", "GetBucketPolicy", f"{OVERWRITE} as in the template, or none",
+        "where writing once is enforced, it is for every writer",
+        _deny(OVERWRITE, optional=True), "NoSuchBucketPolicy", True, POLICY,
     ),
     Setting(
         "config-policy-only-denies", "GetBucketPolicy", "no Allow",

@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from snapshotter.access.answer import Answer, Kind, identity_problem, unavailable
 from snapshotter.access.wire import Connection, Wire
-from snapshotter.denial import SCOPE
+from snapshotter.denial import SCOPE, Refused, diagnose
+from snapshotter.endpoint import check_bucket
 from snapshotter.errors import UsageError
 
 BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
@@ -68,28 +69,29 @@ WRITES = (
 )
 
 
-def inside(prefix: str) -> bool:
+def inside(prefix: str, scope: str = SCOPE) -> bool:
     """Whether a prefix is the scoped one or below it."""
     parts = prefix.split("/")
-    return f"{prefix.rstrip('/')}/".startswith(SCOPE) and not {".", ".."} & set(parts)
+    return f"{prefix.rstrip('/')}/".startswith(scope) and not {".", ".."} & set(parts)
 
 
 def policy_test(
-    connection: Connection, bucket: str, prefix: str, *, anywhere: bool = False
+    connection: Connection, bucket: str, prefix: str, *, scope: str = SCOPE, anywhere: bool = False
 ) -> tuple[Outcome, ...]:
-    """Make the three writes under `prefix` and a random folder.
+    """Make the three writes under `prefix` and a random folder. `scope` is what the access policy covers.
 
-    Raises UsageError for a prefix outside the scoped one, unless `anywhere`, before any request;
-    Unavailable without credentials.
+    Raises UsageError for a prefix outside the scope, unless `anywhere`, and for a name that no bucket can have,
+    before any request; Unavailable without credentials.
     """
-    if not anywhere and not inside(prefix):
+    check_bucket(bucket)
+    if not anywhere and not inside(prefix, scope):
         raise UsageError(
-            f"the prefix is outside {SCOPE}: {prefix}",
-            hint=f"give {SCOPE}policy-tests, or --allow-any-prefix for a bucket that is laid out otherwise",
+            f"the prefix is outside {scope}: {prefix}",
+            hint=f"give {scope}policy-tests, or --allow-any-prefix for a bucket that is laid out otherwise",
         )
     wire = Wire(connection)
     folder = f"{prefix.strip('/')}/{secrets.token_hex(8)}".lstrip("/")
-    return tuple(_outcome(wire, bucket, f"{folder}/{write.name}", write) for write in WRITES)
+    return tuple(_outcome(wire, bucket, f"{folder}/{write.name}", write, scope) for write in WRITES)
 
 
 def exit_code(outcomes: tuple[Outcome, ...]) -> int:
@@ -100,7 +102,7 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> int:
     return 4 if Verdict.UNCHECKED in verdicts else 0
 
 
-def _outcome(wire: Wire, bucket: str, key: str, write: Write) -> Outcome:
+def _outcome(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
     header = {"ServerSideEncryption": write.header} if write.header else {}
     request = {
         "Bucket": bucket,
@@ -116,7 +118,13 @@ def _outcome(wire: Wire, bucket: str, key: str, write: Write) -> Outcome:
         return Outcome(write, key, Verdict.UNCHECKED, answer, f"{error.message}; {error.hint}")
     if answer.kind is (Kind.ALLOWED if write.must_succeed else Kind.DENIED):
         return Outcome(write, key, Verdict.AS_EXPECTED, answer)
-    return Outcome(write, key, Verdict.UNEXPECTED, answer, _meaning(write, answer))
+    meaning = _meaning(write, answer)
+    if answer.kind is Kind.DENIED:
+        who = wire.identity()
+        arn = str(who.response["Arn"]) if who.kind is Kind.ALLOWED else ""
+        refused = Refused("PutObject", bucket, key, encryption=write.header, identity=arn, scope=scope)
+        meaning += f"; {diagnose(refused).hint}"
+    return Outcome(write, key, Verdict.UNEXPECTED, answer, meaning)
 
 
 def _meaning(write: Write, answer: Answer) -> str:
@@ -128,8 +136,7 @@ def _meaning(write: Write, answer: Answer) -> str:
         )
     if answer.kind is Kind.DENIED:
         return (
-            "the wrong bucket or prefix, an identity without s3:PutObject there "
-            "(see `aws sts get-caller-identity`), or a changed bucket policy"
+            "the wrong bucket or prefix, an identity without s3:PutObject there, or a changed bucket policy"
         )
     if identity_problem(answer.code):
         return "the credentials are not valid"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from snapshotter.denial import SCOPE
-from snapshotter.errors import Finding, SnapshotterError, Unavailable
-
-PRODUCTION = "fruitful-lab-snapshots-prod"
+from snapshotter import runbook
+from snapshotter.denial import PRODUCTION, SCOPE, Refused, diagnose
+from snapshotter.endpoint import check_bucket
+from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
+from snapshotter.origin import redact
 
 
 class Status(StrEnum):
@@ -30,12 +30,32 @@ class Target:
     prefix: str
 
 
-def target(store: str, bucket: str | None = None, prefix: str | None = None) -> Target:
-    """What to prove: `bucket` and `prefix` where given, else an S3 store's, else production's."""
-    found = re.fullmatch(r"s3://([^/]+)/*(.*)", store)
-    bucket = bucket or (found[1] if found else PRODUCTION)
-    prefix = prefix if prefix is not None else (found[2] if found and found[2] else SCOPE)
-    return Target(bucket, f"{prefix.strip('/')}/")
+def bucket_of(store: str) -> str:
+    """The bucket of an S3 store, '' for another. Raises UsageError for a name that no bucket can have."""
+    if not store.startswith("s3://"):
+        return ""
+    name = store.removeprefix("s3://").partition("/")[0]
+    check_bucket(name)
+    return name
+
+
+def target(named: str | None, setting: str, bucket: str | None = None, prefix: str | None = None) -> Target:
+    """What to prove: `bucket` and `prefix` where given, else those of the S3 store that is named or, if none is,
+    set; else production's.
+
+    Raises UsageError for a name that no bucket can have, and for a store that was named and is none.
+    """
+    store = named or setting
+    found = bucket_of(store)
+    if named and not found and bucket is None:
+        raise UsageError(
+            f"no bucket to prove: {redact(named)}", hint="give --bucket, or a store like s3://bucket/prefix/"
+        )
+    if bucket is not None:
+        check_bucket(bucket)
+    if prefix is None:
+        prefix = (store.removeprefix("s3://").partition("/")[2].strip("/") if found else "") or SCOPE
+    return Target(bucket or found or PRODUCTION, f"{prefix.strip('/')}/")
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,12 @@ class Proof:
         return self.count(Status.FAILED) > 0
 
     @property
+    def shut_out(self) -> bool:
+        """Whether nothing is allowed that must be: then it is who asks, or what is asked, before it is a rule."""
+        found = {result.status for result in self.results if result.expected == "allowed"}
+        return Status.FAILED in found and Status.PASSED not in found
+
+    @property
     def unchecked(self) -> bool:
         """Whether something was left open, so that this is no proof."""
         open_ = self.count(Status.UNCHECKED) + self.count(Status.NOT_SENT)
@@ -105,6 +131,17 @@ def error_of(proof: Proof) -> SnapshotterError | None:
             hint = (
                 "an owner or administrator may do what these rules deny to others: prove them as the task role "
                 "or an operator, and the settings with --only configuration"
+            )
+        elif proof.shut_out:
+            found = diagnose(
+                Refused(
+                    "PutObject", proof.bucket, proof.folder, encryption="AES256", identity=proof.identity,
+                    scope=proof.prefix,
+                )
+            )  # fmt: skip
+            hint = (
+                "nothing is allowed here, so it may be another's bucket, a prefix that the access policy is not "
+                f"for, or the identity: {found.hint} {runbook.see(found.heading)}"
             )
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:

@@ -13,6 +13,7 @@ from snapshotter.access.probe import Actor, Probe
 from snapshotter.access.proof import Proof, Result, Status, Target
 from snapshotter.access.run import Run
 from snapshotter.access.wire import Connection, Wire
+from snapshotter.endpoint import check_bucket
 from snapshotter.errors import UsageError
 
 
@@ -51,6 +52,7 @@ def prove(
     Raises UsageError for a prefix or a pattern that cannot be meant, and Unavailable if nothing can be
     asked at all: no credentials, no network, no such bucket.
     """
+    check_bucket(target.bucket)
     if not re.fullmatch(r"(?:[^/]+/)+", target.prefix) or ".." in target.prefix.split("/"):
         raise UsageError(f"not a prefix: {target.prefix}", hint="give one like repo-scans/snapshotter/")
     probes, settings = select(only, skip)

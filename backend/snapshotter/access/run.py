@@ -12,7 +12,7 @@ from snapshotter.access.answer import Answer, Kind, unavailable
 from snapshotter.access.bucket import OWNERS_READS, PROBES
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.proof import Leftover, Result, Status, Target
-from snapshotter.access.servers import recognise
+from snapshotter.access.servers import AWS, WRITE_ONCE, recognise
 from snapshotter.access.wire import Wire
 
 BODY = b"Written by `snapshotter prove` to test this bucket's rules. It may be deleted.\n"
@@ -97,6 +97,8 @@ class Run:
             note = "EnforceWriteOnce is in force: create-only writes pass, this one does not"
         elif probe.expected is Expected.REPORTED and answer.kind is Kind.ALLOWED:
             note = "EnforceWriteOnce is not in force: only versioning keeps what was there"
+            if self.server is not AWS:
+                note = f"whether EnforceWriteOnce is in force cannot be judged here: {WRITE_ONCE}"
         return _result(probe, key, str(answer), status, note)
 
     def _send(

@@ -23,6 +23,9 @@ class Server:
 AWS = Server("Amazon S3")
 OTHER = Server("an S3 server that is not known here: every row is taken as it answers")
 
+# Both servers take the statement DenyOverwrite and let its requests pass, so the row `overwrite` shows half of it.
+WRITE_ONCE = "only AWS is known to know s3:if-none-match and s3:ObjectCreationOperation"
+
 _NO_TLS_KEY = "it does not know aws:SecureTransport"
 _WRITER_OWNS = (
     "an object belongs to who wrote it, with every right: there is no object ownership by the bucket"

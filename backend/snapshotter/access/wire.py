@@ -13,9 +13,10 @@ from snapshotter.access.answer import Answer, Kind, ask, from_error
 from snapshotter.access.bucket import MALFORMED
 from snapshotter.access.probe import Actor
 from snapshotter.denial import error_code
+from snapshotter.endpoint import session, settings
 from snapshotter.errors import UsageError
-from snapshotter.origin import is_loopback
-from snapshotter.store import no_credentials
+from snapshotter.origin import is_loopback, redact
+from snapshotter.store_errors import no_credentials
 
 if TYPE_CHECKING:
     import boto3
@@ -40,15 +41,9 @@ class Connection:
 def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Connection:
     """The connection by this process's own settings (the AWS_ variables, profiles, the task role).
 
-    Raises UsageError for a profile that does not exist.
+    Raises UsageError for a profile that does not exist, or a configuration that cannot be read.
     """
-    import boto3
-    from botocore.exceptions import ProfileNotFound
-
-    try:
-        return Connection(boto3.session.Session(), plain_endpoint=plain_endpoint, allow_http=allow_http)
-    except ProfileNotFound as error:
-        raise UsageError(str(error), hint="check AWS_PROFILE") from error
+    return Connection(session(), plain_endpoint=plain_endpoint, allow_http=allow_http)
 
 
 class Wire:
@@ -58,8 +53,7 @@ class Wire:
     """
 
     def __init__(self, connection: Connection) -> None:
-        if connection.session.get_credentials() is None:
-            raise no_credentials()
+        _require_credentials(connection.session)
         self._connection = connection
         self._closed = ""  # why plain HTTP cannot be reached, once that is known
         endpoint = urlsplit(self.endpoint)
@@ -67,7 +61,7 @@ class Wire:
             connection.allow_http and is_loopback(endpoint.hostname or "")
         ):
             raise UsageError(
-                f"the S3 endpoint is plain HTTP: {self.endpoint}",
+                f"the S3 endpoint is plain HTTP: {redact(self.endpoint)}",
                 hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
             )
 
@@ -106,7 +100,7 @@ class Wire:
             answer = self._follow(operation, params)
         else:
             client = self._plain if plain else self._anonymous if actor is Actor.ANONYMOUS else self.signed
-            answer = ask(getattr(client, _method(operation)), **params)
+            answer = ask(getattr(client, _method(operation)), head=operation.startswith("Head"), **params)
         if plain and not answer.status:
             self._closed = answer.code
         return answer
@@ -127,14 +121,14 @@ class Wire:
     def _client(self, *, plain: bool = False, signature_version: Any = "s3v4") -> Any:
         endpoint = self._connection.endpoint
         if plain:
-            endpoint = self._connection.plain_endpoint
-            if not endpoint and not self.is_aws:
-                endpoint = f"http://{urlsplit(self.endpoint).netloc}"
-        client = self._connection.session.client(
-            "s3", region_name=self._region, endpoint_url=endpoint, use_ssl=not plain,
-            verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3,
-            signature_version=signature_version),
-        )  # fmt: skip
+            # Never left to the session: its settings may name an https endpoint, and that is not plain HTTP.
+            endpoint = self._connection.plain_endpoint or f"http://{urlsplit(self.endpoint).netloc}"
+        with settings():
+            client = self._connection.session.client(
+                "s3", region_name=self._region, endpoint_url=endpoint,
+                verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3,
+                signature_version=signature_version),
+            )  # fmt: skip
         for operation, body in MALFORMED.items():
             client.meta.events.register(f"before-call.s3.{operation}", _Send(body))
         return client
@@ -151,7 +145,9 @@ class Wire:
                 "GET", url, retries=False, timeout=urllib3.Timeout(connect=5, read=30), redirect=False
             )
         except urllib3.exceptions.HTTPError as error:
-            return Answer(Kind.UNCHECKED, type(error).__name__, message=str(error))
+            return Answer(
+                Kind.UNCHECKED, type(error).__name__
+            )  # its text may hold the link, and so the token
         if reply.status < 300:
             return Answer(Kind.ALLOWED, "", reply.status)
         return from_error(error_code(reply.data.decode("utf-8", "replace")), reply.status, "")
@@ -165,6 +161,18 @@ class _Send:
 
     def __call__(self, params: dict[str, Any], **_: Any) -> None:
         params["body"] = self._body
+
+
+def _require_credentials(session: boto3.session.Session) -> None:
+    """Raise Unavailable where nobody is to be found: none, half of a pair, an endpoint that gives none."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found = session.get_credentials()
+    except BotoCoreError as error:
+        raise no_credentials(type(error).__name__) from error
+    if found is None:
+        raise no_credentials()
 
 
 def _config(*, attempts: int, signature_version: Any = None) -> Any:

@@ -89,7 +89,7 @@ def _prove(
     from snapshotter.access.prove import prove as run
     from snapshotter.access.wire import here
 
-    where = target(session.flags.store or session.settings["SNAPSHOTTER_STORE"], bucket, prefix)
+    where = target(session.flags.store, session.settings["SNAPSHOTTER_STORE"], bucket, prefix)
     connection = here(plain_endpoint=http_endpoint, allow_http=session.allow_http)
     proof = run(connection, where, only=only, skip=skip, check=session.cancel.check)
     counts = {status.name.lower(): proof.count(status) for status in Status}

@@ -10,6 +10,7 @@ import typer
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.denial import TASK_ROLE
+from snapshotter.origin import redact
 
 
 def doctor(
@@ -41,13 +42,14 @@ def doctor(
 def work(session: Session, origin: str | None, role: str) -> Outcome:
     """Make the checks."""
     from snapshotter import plan, runbook
+    from snapshotter.access.proof import bucket_of
     from snapshotter.doctor import Patient, examine, verdict
 
     uri = session.flags.store or session.settings["SNAPSHOTTER_STORE"]
     temp = session.settings["SNAPSHOTTER_TEMP"]
     limits = plan.wire_limits(session.settings, plan.Asked())
     patient = Patient(
-        uri.removeprefix("s3://").partition("/")[0] if uri.startswith("s3://") else "",
+        bucket_of(uri),
         session.store,
         plan.connector(session.settings, limits, allow_http=session.allow_http),
         origin,
@@ -63,4 +65,6 @@ def work(session: Session, origin: str | None, role: str) -> Outcome:
         if check.state in ("warning", "failed"):
             lines += [f"{'':8} hint: {check.hint}"] if check.hint else []
             lines.append(f"{'':8} see {runbook.link(check.heading)}")
-    return Outcome({"store": uri, "checks": [check.document() for check in checks]}, lines, verdict(checks))
+    return Outcome(
+        {"store": redact(uri), "checks": [check.document() for check in checks]}, lines, verdict(checks)
+    )

@@ -154,14 +154,7 @@ def _row(catalog: Any, run: Any) -> dict[str, Any]:
         return row | {"kind": None, "error": error.message}
     stored = sum(artifact.bytes for artifact in manifest.artifacts)
     facts = {"kind": manifest.kind, "refs": manifest.refs.count, "bytes": stored, "origin": manifest.origin}
-    return row | facts | {"verified": _verified(catalog, run), "changes": changes_line(manifest)}
-
-
-def _verified(catalog: Any, run: Any) -> bool | None:
-    from snapshotter.catalog import last_receipts
-
-    receipt = last_receipts(catalog, [run]).get(run.key) if run.receipts else None
-    return receipt.ok if receipt else None
+    return row | facts | {"verified": run.verified, "changes": changes_line(manifest)}
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:

@@ -104,8 +104,11 @@ class Report:
         try:
             sys.stdout.write(redact(dumps(document, ensure_ascii=True, default=str)) + "\n")
             sys.stdout.flush()
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as lost:  # a full disk, a reader that went away
+            self.log.say("error", f"the result could not be written: {lost.strerror}", stage=self.stage)
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # what is buffered would fail again
             return error.exit_code if error else Unavailable.exit_code
         return error.exit_code if error else 0
 
@@ -166,7 +169,7 @@ def _prove(session: Session, report: Report, job: Job) -> Outcome:
     from snapshotter.access.wire import here
 
     report.stage = "proving the bucket's rules"
-    where = target(job.store or session.settings["SNAPSHOTTER_STORE"])
+    where = target(job.store, session.settings["SNAPSHOTTER_STORE"])
     report.log.stage(f"proving the rules of s3://{where.bucket}/{where.prefix}")
     connection = here(plain_endpoint=None, allow_http=session.allow_http)
     proof = prove(connection, where, only=job.only, skip=job.skip, check=session.cancel.check)

@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -68,6 +69,7 @@ class JsonLog(Observer):
 
     def _write(self, line: dict[str, Any]) -> None:
         text = redact(json.dumps(line, ensure_ascii=True, default=str))
-        with self._lock:
+        # A log that nobody can take costs no snapshot; that its metrics are missing is what the last alarm is for.
+        with self._lock, suppress(OSError):
             sys.stderr.write(text + "\n")
             sys.stderr.flush()

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from snapshotter import config
+from snapshotter import config, identity
 from snapshotter.cancel import Cancel
 from snapshotter.cli.progress import progress
 from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Terminated
@@ -57,9 +57,7 @@ class Session:
         self.flags = flags
         self.observer = observer
         self.cancel = Cancel()
-        for key, value in config.dotenv().items():
-            if key.startswith("AWS_"):
-                os.environ.setdefault(key, value)  # botocore reads the process's environment only
+        identity.adopt(config.dotenv(), os.environ)  # botocore reads the process's environment only
         self.settings = config.load()
 
     @property
@@ -180,4 +178,5 @@ def render(error: SnapshotterError) -> str:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, default=str) + "\n")
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write(redact(text) + "\n")

@@ -70,3 +70,33 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "fingerprint": "VARCHAR",
     },
 }
+
+# What is never null. A path has one row in `files`; in every other table it may have any number.
+REQUIRED: Final[dict[str, frozenset[str]]] = {
+    "files": frozenset({"path", "mode", "kind"}),
+    "symbols": frozenset({"path", "language", "kind", "name", "qualified_name", "line", "end_line"}),
+    "imports": frozenset({"path", "language", "module", "names", "line"}),
+    "dependencies": frozenset({"path", "ecosystem", "name", "scope", "purl"}),
+    "secrets": frozenset({"path", "rule", "fingerprint"}),
+}
+
+# Tables whose rows are of one blob, and so hold wherever that blob stands.
+OF_A_BLOB: Final = ("symbols", "imports", "dependencies", "secrets")
+
+
+def create(table: str, prefix: str = "") -> str:
+    """The SQL statement that makes an empty table of this schema, named `prefix` and `table`."""
+    columns = [
+        f'"{name}" {kind}{" NOT NULL" if name in REQUIRED[table] else ""}'
+        for name, kind in COLUMNS[table].items()
+    ]
+    if table == "files":
+        columns.append("PRIMARY KEY (path)")
+    return f"CREATE TABLE {prefix}{table} ({', '.join(columns)})"
+
+
+def order(table: str) -> str:
+    """The columns of a table's one order, for ORDER BY: path, then line where it has one, then all others."""
+    first = [name for name in ("path", "line") if name in COLUMNS[table]]
+    others = [name for name in COLUMNS[table] if name not in first]
+    return ", ".join(f'"{name}"' for name in (*first, *others))

@@ -12,7 +12,8 @@ from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.upload_pack import UploadPack, Wire
 
 if TYPE_CHECKING:
-    from snapshotter.transport.http import Credentials, HttpPool
+    from snapshotter.transport.http import Credentials
+    from snapshotter.transport.http_pool import HttpPool
 
 
 @dataclass
@@ -48,7 +49,8 @@ class Connector:
                 f"plain http to another machine: {origin.url}",
                 hint="use https; --allow-http takes it as it is, open to being read and altered on its way",
             )
-        from snapshotter.transport.http import HttpPool, HttpWire
+        from snapshotter.transport.http import HttpWire
+        from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:
             self._pool = HttpPool(self.ca_bundle)

@@ -8,36 +8,27 @@ from __future__ import annotations
 
 import base64
 import gzip
-import http.client
-import io
-import ipaddress
 import random
-import socket
-import ssl
-import urllib.request
 from contextlib import ExitStack, suppress
-from typing import Any, Protocol, cast
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import Protocol
+from urllib.parse import urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from snapshotter.cancel import Cancel
-from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.origin import Credential, Origin, is_loopback
-from snapshotter.text import printable
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_errors import network_error, retriable, status_error, wrong_content
+from snapshotter.transport.http_pool import HttpPool
+from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
 from snapshotter.transport.upload_pack import Wire
 
-_DISCOVERY = "/info/refs?service=git-upload-pack"
 _RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 _ATTEMPTS = 4
-_BUFFER = 256 * 1024  # bytes
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER = 60.0
@@ -53,74 +44,6 @@ class Credentials(Protocol):
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
         """Another credential after a 401, or None when there is no other."""
         ...
-
-
-class _WideResponse(http.client.HTTPResponse):
-    """An answer read through a large buffer: with the library's 8 KiB, every HTTP chunk of a pack costs
-    two or three system calls and as many trips through Python."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
-        super().__init__(sock, *args, **named)
-        self.fp.close()
-        self.fp = cast("io.BufferedReader[Any]", sock.makefile("rb", _BUFFER))
-
-
-class _Connection(HTTPConnection):
-    response_class = _WideResponse
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _WideResponse
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
-
-
-class HttpPool:
-    """Connections for any number of origins and threads; proxies and CAs from the environment.
-
-    `ca_bundle` is a PEM file that replaces the system's trusted CAs.
-    """
-
-    def __init__(self, ca_bundle: str | None = None, connections: int = 16) -> None:
-        self._ca_bundle = ca_bundle
-        self._connections = connections
-        self._context: ssl.SSLContext | None = None
-        self._managers: dict[str, urllib3.PoolManager] = {}
-
-    def manager(self, url: str) -> urllib3.PoolManager:
-        """The pool that reaches `url`: direct, or through the environment's proxy for it."""
-        split = urlsplit(url)
-        proxy = urllib.request.getproxies().get(split.scheme, "")
-        if urllib.request.proxy_bypass(split.hostname or "") or is_loopback(split.hostname or ""):
-            proxy = ""
-        key = f"{proxy} tls" if split.scheme == "https" else proxy
-        if key not in self._managers:
-            self._managers[key] = self._make(proxy, tls=split.scheme == "https")
-        return self._managers[key]
-
-    def _make(self, proxy: str, *, tls: bool) -> urllib3.PoolManager:
-        if tls and self._context is None:  # loading the CAs costs 20 ms, so only when needed
-            self._context = ssl.create_default_context(cafile=self._ca_bundle)
-        context = self._context if tls else None
-        if not proxy:
-            manager = urllib3.PoolManager(maxsize=self._connections, ssl_context=context, retries=False)
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-            return manager
-        split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        headers = None
-        if split.username:
-            pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
-            headers = urllib3.make_headers(proxy_basic_auth=pair)
-        address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
-        return urllib3.ProxyManager(
-            address, proxy_headers=headers, maxsize=self._connections, ssl_context=context, retries=False
-        )
 
 
 class HttpWire:
@@ -147,10 +70,11 @@ class HttpWire:
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
         for _ in range(_MAX_REDIRECTS + 1):
-            response = self._request("GET", self._base + _DISCOVERY, {"Accept-Encoding": "gzip"}, None)
+            response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             if response.status not in (301, 302, 303, 307, 308):
                 return self._answer(response, "application/x-git-upload-pack-advertisement", decode=True)
-            self._base = self._redirected(response.headers.get("Location", ""))
+            location = response.headers.get("Location", "")
+            self._base = follow(self._base, location, allow_http=self._allow_http)
         raise Unavailable(
             f"the origin redirects more than {_MAX_REDIRECTS} times",
             code="redirects",
@@ -283,28 +207,6 @@ class HttpWire:
 
         return PktReader(read_into)
 
-    def _redirected(self, location: str) -> str:
-        """The new base of a redirect. Raises Unavailable if following it would be unsafe or is no use."""
-        try:
-            target = urljoin(self._base + _DISCOVERY, location)
-            old, new = urlsplit(self._base), urlsplit(target)
-            _ = new.port  # raises for one that is none
-        except ValueError:
-            raise _unsafe_redirect("no URL") from None
-        host = (new.hostname or "").rstrip(".")
-        inward = _is_inward(host) and not _is_inward(old.hostname or "")
-        remote = not (self._allow_http or is_loopback(host))
-        downgraded = new.scheme == "http" and (old.scheme == "https" or remote)
-        if new.scheme not in ("https", "http") or not host or inward or downgraded or "@" in new.netloc:
-            raise _unsafe_redirect(f"{new.scheme}://{host}")
-        if not target.endswith(_DISCOVERY):
-            raise AccessDenied(
-                f"the origin redirects to a page at {new.hostname}, probably its login",
-                code="origin-denied",
-                hint="set a token (SNAPSHOTTER_GIT_TOKEN) that may read the repository",
-            )
-        return target.removesuffix(_DISCOVERY)
-
     def _finish(self) -> None:
         """Give a fully read connection back to the pool; close any other."""
         response = self._response
@@ -330,26 +232,3 @@ class HttpWire:
 def _shut(response: urllib3.BaseHTTPResponse) -> None:
     with suppress(Exception):  # whatever state the connection is in, it is to end
         response.shutdown()
-
-
-def _is_inward(host: str) -> bool:
-    """Whether a host is this machine, or an address, in any spelling, of no public network."""
-    if is_loopback(host):
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        try:  # 127.1, 2130706433 and 0x7f.1 are addresses too
-            address = ipaddress.ip_address(socket.inet_aton(host))
-        except (OSError, ValueError):
-            return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
-
-
-def _unsafe_redirect(where: str) -> Unavailable:
-    return Unavailable(
-        f"the origin redirects to a place that is not followed ({printable(where)})",
-        code="unsafe-redirect",
-        hint="credentials or an internal address could leak; give the final URL if you trust it",
-    )

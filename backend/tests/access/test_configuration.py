@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from snapshotter.access import configuration
+from snapshotter.access.probe import OVERWRITE
 from snapshotter.access.proof import Status, Target, error_of
 from snapshotter.access.prove import prove
 from tests.access.support import SCOPE, connection, ids
@@ -61,9 +62,9 @@ def set_up(s3: Any) -> None:
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(bucket_policy(BucketName=BUCKET)))
 
 
-def policy(change: Callable[[dict[str, Any]], None], sid: str) -> Callable[[Any], None]:
+def policy(change: Callable[[dict[str, Any]], object], sid: str) -> Callable[[Any], None]:
     def apply(s3: Any) -> None:
-        document = bucket_policy(BucketName=BUCKET)
+        document = bucket_policy(BucketName=BUCKET, EnforceWriteOnce=str(sid == OVERWRITE).lower())
         change(next(each for each in document["Statement"] if each["Sid"] == sid))
         s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(document))
 
@@ -137,6 +138,14 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
         policy(lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/x/*"), "DenyMissingEncryptionHeader"),
         {"config-policy-missing-header"},
     ),
+    "write-once-of-one-folder": (
+        policy(lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/x/*"), OVERWRITE),
+        {"config-policy-write-once"},
+    ),
+    "write-once-of-multipart-too": (
+        policy(lambda each: each["Condition"].pop("Bool"), OVERWRITE),
+        {"config-policy-write-once"},
+    ),
     "public": (anybody, {"config-public-access", "config-policy-only-denies"}),
 }  # fmt: skip
 
@@ -158,6 +167,8 @@ def failed(server: Server) -> set[str]:
 def test_the_templates_settings_pass(server: Server) -> None:
     set_up(client(server, server.owner))
     assert failed(server) == set()
+    policy(lambda _: None, OVERWRITE)(client(server, server.owner))
+    assert failed(server) == set(), "with EnforceWriteOnce, too"
 
 
 @pytest.mark.parametrize("name", MUTANTS)

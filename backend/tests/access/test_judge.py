@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
+from snapshotter import runbook
 from snapshotter.access.answer import Answer, Kind, ask, from_error, unavailable
 from snapshotter.access.bucket import PROBES
-from snapshotter.access.probe import Probe
-from snapshotter.access.proof import Status, Target
-from snapshotter.access.run import Run, judge
+from snapshotter.access.probe import Expected, Probe
+from snapshotter.access.proof import Proof, Status, Target, error_of
+from snapshotter.access.run import Run, _result, judge
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
+from snapshotter.access.wire import Connection, Wire, here
+from snapshotter.errors import Unavailable, UsageError
+from tests.httpservers import Scripted, reply
 
+SESSION = boto3.session.Session("key", "secret", region_name="eu-west-1")
 ROWS = {probe.id: probe for probe in PROBES}
 TROUBLE = (
     ("SlowDown", 503), ("NoSuchBucket", 404), ("ExpiredToken", 400), ("InvalidAccessKeyId", 403), ("301", 301),
     ("SignatureDoesNotMatch", 403), ("RequestTimeTooSkewed", 403), ("PermanentRedirect", 301), ("", 0),
-    ("InternalError", 500), ("NotImplemented", 501),
+    ("InternalError", 500), ("NotImplemented", 501), ("403", 403), ("", 403), ("404", 404),  # a proxy's, perhaps
 )  # fmt: skip
 DENIED = Answer(Kind.DENIED, "AccessDenied", 403)
 ALLOWED = Answer(Kind.ALLOWED, "", 200)
@@ -32,8 +40,8 @@ def test_no_trouble_is_ever_a_pass(probe: Probe) -> None:
 
 
 def test_a_head_has_no_code_so_403_stands_for_access_denied() -> None:
-    assert judge(ROWS["head-bucket"], from_error("403", 403, "Forbidden"))[0] is Status.PASSED
-    assert judge(ROWS["head-bucket"], from_error("404", 404, "Not Found"))[0] is Status.UNCHECKED
+    assert judge(ROWS["head-bucket"], from_error("403", 403, "Forbidden", head=True))[0] is Status.PASSED
+    assert from_error("404", 404, "Not Found", head=True).code == "NoSuchBucket"
 
 
 def test_on_aws_reading_an_absent_key_outside_shows_that_reading_is_allowed() -> None:
@@ -110,6 +118,69 @@ def test_a_closed_port_is_no_answer() -> None:
     assert (answer.kind, answer.code, answer.status) == (Kind.UNCHECKED, "ConnectTimeoutError", 0)
     assert unavailable(answer, "b").code == "network"
     assert judge(ROWS["http-get"], answer)[0] is Status.UNCHECKED
+
+
+@pytest.mark.parametrize("operation", ["list_objects_v2", "head_bucket"])
+@pytest.mark.parametrize("body", [b"", b"Forbidden", b"<html><body>Forbidden</body></html>"])
+def test_a_proxys_refusal_is_not_the_buckets(operation: str, body: bytes) -> None:
+    def answer(_: object) -> list[bytes]:
+        return [reply(403, {"Content-Type": "text/html"}, body)]
+
+    with Scripted(answer) as host:
+        wire = Wire(Connection(SESSION, f"http://127.0.0.1:{host.port}", allow_http=True))
+        found = wire.send("HeadBucket" if "head" in operation else "ListObjectsV2", {"Bucket": "bucket"})
+    assert (found.kind, found.status) == (Kind.UNCHECKED, 403)
+
+
+def test_plain_http_is_asked_by_plain_http_whatever_the_settings_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.eu-west-1.amazonaws.com")
+    wire = Wire(Connection(SESSION))
+    assert wire.is_aws
+    assert wire._plain.meta.endpoint_url == "http://s3.eu-west-1.amazonaws.com"
+
+
+def test_credentials_that_are_renewed_too_late_are_no_answer() -> None:
+    def late(**_: object) -> None:
+        raise RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired.")
+
+    assert ask(late).kind is Kind.UNCHECKED
+
+
+def test_what_cannot_be_had_from_the_settings_is_said_before_any_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value, kind in (
+        ("AWS_PROFILE", "nope", UsageError), ("AWS_ENDPOINT_URL", "https//nowhere", UsageError),
+        ("AWS_CONFIG_FILE", __file__, UsageError),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/x", Unavailable),
+        ("AWS_ACCESS_KEY_ID", "half", Unavailable),
+    ):  # fmt: skip
+        with monkeypatch.context() as env:
+            for each in [each for each in os.environ if each.startswith("AWS_")]:
+                env.delenv(each)
+            env.setenv("AWS_EC2_METADATA_DISABLED", "true")
+            env.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+            if kind is UsageError:
+                env.setenv("AWS_ACCESS_KEY_ID", "key")
+                env.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+            env.setenv(name, value)
+            with pytest.raises(kind) as raised:
+                _ = Wire(here()).endpoint
+            assert raised.value.hint, name
+
+
+def test_where_nothing_is_allowed_the_hint_is_who_asks_before_the_rules() -> None:
+    lawful = [row for row in PROBES if row.expected is Expected.ALLOWED]
+    results = tuple(_result(row, None, "denied", Status.FAILED) for row in lawful)
+    execution = "arn:aws:sts::1:assumed-role/fruitful-repo-snapshotter-execution-role/s"
+    proof = Proof("b", "p/", "p/policy-tests/0/", execution, "Amazon S3", False, results, (), 0.0)
+    error = error_of(proof)
+    assert error and "taskRoleArn" in error.hint and runbook.see(runbook.ROLES) in error.hint
+    one_right = _result(lawful[0], None, "allowed", Status.PASSED)
+    error = error_of(replace(proof, results=(*results, one_right)))
+    assert error and "the fix of each row" in error.hint
 
 
 def test_servers_are_told_apart_and_aws_by_its_host() -> None:

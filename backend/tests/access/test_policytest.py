@@ -71,6 +71,8 @@ def test_a_wrong_identity_or_prefix_is_no_success(server: Server) -> None:
     assert (
         "sse_aes256_should_succeed → ❌ UNEXPECTED FAILURE (AccessDenied): the wrong bucket or prefix" in out
     )
+    assert "so the identity is the likely cause" in out
+    assert server.kind == "rgw" or "user/stranger" in out
     code, out, _ = script(server.environment(server.user), "--allow-any-prefix", prefix="elsewhere")
     assert (code, "UNEXPECTED FAILURE (AccessDenied)" in out) == (1, True)
 
@@ -107,10 +109,55 @@ def test_a_prefix_outside_the_scoped_one_is_refused_before_any_request() -> None
     assert "outside repo-scans/snapshotter/" in err
 
 
-def test_credentials_come_from_dotenv(server: Server, tmp_path: Path) -> None:
+FORMS = {
+    "plain": lambda env: "".join(f"{key}={value}\n" for key, value in env.items()),
+    "of a shell": lambda env: "".join(f"export {key}='{value}'\n" for key, value in env.items()),
+    "of Windows, with a mark": lambda env: (
+        "\ufeff" + "".join(f'{k} = "{v}"  # it\r\n' for k, v in env.items())
+    ),
+    "with more": lambda env: FORMS["plain"](env) + "no setting\n=x\nAWS_SESSION_TOKEN=\nPATH=/evil\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_credentials_come_from_dotenv(form: str, server: Server, tmp_path: Path) -> None:
+    text = FORMS[form](server.environment(server.user))
+    (tmp_path / ".env").write_text(text, encoding="utf-8", newline="")
+    assert script({}, folder=tmp_path)[:2] == (0, f"{NO_HEADER}\n{AES256}\n{KMS}\n")
+
+
+def test_a_dotenv_that_is_no_text_is_no_finding(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"AWS_REGION=caf\xe9\n")
+    code, out, err = script({}, folder=tmp_path)
+    assert (code, out, "UTF-8" in err) == (2, "", True)
+
+
+def test_who_to_be_comes_from_one_place(server: Server, tmp_path: Path) -> None:
+    stale = server.environment(Keys("stale", "stale", "stale"))
+    (tmp_path / ".env").write_text(FORMS["plain"](stale))
+    assert script(server.environment(server.user), folder=tmp_path)[0] == 0
+
+
+def test_what_cannot_be_meant_is_usage_and_never_a_finding() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hunter2"}
+    for env, bucket in (
+        ({}, ""), ({}, "BAD NAME"), ({}, "u:hunter2@bucket"), ({"AWS_PROFILE": "nope"}, BUCKET),
+        ({"AWS_ENDPOINT_URL": "https//nowhere"}, BUCKET), ({"AWS_CONFIG_FILE": __file__}, BUCKET),
+    ):  # fmt: skip
+        code, out, err = script(keys | env, bucket=bucket)
+        assert (code, out) == (2, ""), err
+        assert err.startswith("❌ ") and "hint: " in err and "hunter2" not in err
+
+
+def test_the_scope_is_the_stores_where_the_bucket_is_another(server: Server) -> None:
+    bucket = "of-another-team"
+    policies = (make(BucketName=bucket, Prefix="team/snapshots/") for make in (bucket_policy, access_policy))
+    make_bucket(server, bucket, *policies)
     env = server.environment(server.user)
-    (tmp_path / ".env").write_text("".join(f"{key}={value}\n" for key, value in env.items()))
-    assert script({}, folder=tmp_path)[0] == 0
+    set_to = env | {"SNAPSHOTTER_STORE": f"s3://{bucket}/team/snapshots/"}
+    assert script(set_to, bucket=bucket, prefix="team/snapshots/policy-tests")[0] == 0
+    assert script(set_to, bucket=bucket)[0] == 2, "and production's prefix is outside it"
+    assert script(env, bucket=bucket, prefix="team/snapshots/policy-tests")[0] == 2
 
 
 def test_it_writes_small_objects_under_its_prefix_only(server: Server) -> None:

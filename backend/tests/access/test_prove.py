@@ -163,9 +163,32 @@ def test_the_settings_alone_need_the_owner(server: Server) -> None:
 
 
 def test_the_target_is_the_flags_then_the_store_then_production() -> None:
-    assert target("./snapshots") == Target("fruitful-lab-snapshots-prod", SCOPE)
-    assert target("s3://b/some/prefix") == Target("b", "some/prefix/")
-    assert target("s3://b/some/prefix", "c", "/x") == Target("c", "x/")
+    assert target(None, "./snapshots") == Target("fruitful-lab-snapshots-prod", SCOPE)
+    assert target(None, "s3://bbb/some/prefix") == Target("bbb", "some/prefix/")
+    assert target("s3://bbb", "s3://aaa/p") == Target("bbb", SCOPE)
+    assert target("s3://bbb/some/prefix", "./x", "ccc", "/x") == Target("ccc", "x/")
+
+
+@pytest.mark.parametrize(
+    "named", ["./snapshots", "file:x", "s3:///x", "s3://BAD NAME/x", "s3://u:pw@bucket/x"]
+)
+def test_a_store_that_is_named_and_is_no_bucket_is_refused_and_never_production_instead(named: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        target(named, "s3://aaa/p")
+    assert "pw" not in str(raised.value.as_dict())
+    with pytest.raises(UsageError):
+        target(None, "./snapshots", bucket="")
+
+
+def test_whether_write_once_is_in_force_is_not_claimed_where_it_cannot_be_judged(server: Server) -> None:
+    bucket = "written-once"
+    policies = bucket_policy(BucketName=bucket, EnforceWriteOnce="true"), access_policy(BucketName=bucket)
+    make_bucket(server, bucket, *policies)
+    proof = prove(connection(server, server.user), Target(bucket, SCOPE), only=["overwrite", "put-aes256"])
+    notes = {result.id: (result.got, result.note) for result in proof.results}
+    assert notes["put-aes256"] == ("allowed", ""), "the product's own writes pass"
+    assert notes["overwrite"][0] == "allowed", "AWS would refuse it: this server does not know the keys"
+    assert "cannot be judged here" in notes["overwrite"][1]
 
 
 def test_the_verb_prints_rows_and_one_document(server: Server, tmp_path: Path) -> None:

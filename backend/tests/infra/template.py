@@ -222,4 +222,6 @@ class _Resolver:
                 return str(self.value(left)) == str(self.value(right))
             case {"Fn::Not": [inner]}:
                 return not self._condition(inner)
+            case {"Fn::Or": list(several)}:
+                return any(self._condition(each) for each in several)
         raise ValueError(f"cannot judge the condition {node}")

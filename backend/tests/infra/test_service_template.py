@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from snapshotter.config import DEFAULTS, SETTINGS
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
 REQUIRED: dict[str, str | int] = {
@@ -167,8 +168,8 @@ def test_the_image_is_named_by_digest() -> None:
         resources(Image="registry.example.org/snapshotter:latest")
 
 
-def test_the_container_has_time_to_finish_an_upload_after_sigterm() -> None:
-    assert container()["StopTimeout"] == 120
+def test_the_container_has_time_to_say_what_it_did_after_sigterm() -> None:
+    assert container()["StopTimeout"] == 30
 
 
 def test_settings_come_by_environment() -> None:
@@ -194,6 +195,42 @@ def test_the_git_token_is_a_secret_and_never_plain_environment() -> None:
     assert not [name for name in load(SERVICE)["Parameters"] if "token" in name.lower() and "Arn" not in name]
     with pytest.raises(ValueError, match="GitTokenSecretArn"):
         resources(GitTokenSecretArn="ghp_0123456789")
+
+
+SECRETS = {
+    "GitTokenSecretArn": "SNAPSHOTTER_GIT_TOKEN",
+    "SshKeySecretArn": "SNAPSHOTTER_SSH_KEY",
+    "SshKnownHostsSecretArn": "SNAPSHOTTER_SSH_KNOWN_HOSTS",
+    "FingerprintKeySecretArn": "SNAPSHOTTER_FINGERPRINT_KEY",
+}
+
+
+@pytest.mark.parametrize(
+    "given", [*({name} for name in SECRETS), set(SECRETS), {"SshKeySecretArn", "GitTokenSecretArn"}]
+)
+def test_each_secret_comes_from_secrets_manager_and_ecs_may_read_just_those_that_are_given(
+    given: set[str],
+) -> None:
+    arns = {name: f"{SECRET}-{number}" for number, name in enumerate(SECRETS) if name in given}
+
+    assert container(**arns)["Secrets"] == [
+        {"Name": SECRETS[name], "ValueFrom": arns[name]} for name in SECRETS if name in given
+    ]
+    assert container(**arns)["Environment"] == container()["Environment"]
+    (read,) = [each for each in inline_policy("ExecutionRole", **arns) if each["Sid"] == "ReadSecrets"]
+    assert read["Resource"] == [arns[name] for name in SECRETS if name in given]
+    for name in given:
+        with pytest.raises(ValueError, match=name):
+            resources(**{name: "-----BEGIN OPENSSH PRIVATE KEY-----"})
+
+
+def test_the_program_knows_every_variable_that_the_task_gives_it() -> None:
+    arns = dict.fromkeys(SECRETS, SECRET)
+    names = {each["Name"] for each in [*container()["Environment"], *container(**arns)["Secrets"]]}
+    secret = {setting.name for setting in SETTINGS if setting.secret}
+
+    assert names - {"AWS_REGION"} <= set(DEFAULTS)
+    assert set(SECRETS.values()) - {"SNAPSHOTTER_SSH_KNOWN_HOSTS"} <= secret
 
 
 def test_logs_are_kept_for_a_time() -> None:
@@ -236,10 +273,10 @@ def test_the_execution_role_can_do_what_starting_the_task_needs_and_no_more() ->
         },
     ]
     token = {
-        "Sid": "ReadGitToken",
+        "Sid": "ReadSecrets",
         "Effect": "Allow",
         "Action": "secretsmanager:GetSecretValue",
-        "Resource": SECRET,
+        "Resource": [SECRET],
     }
 
     assert inline_policy("ExecutionRole") == start

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols import LANGUAGES, Workers, analyze, refine
 from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS
 from snapshotter.scan.symbols.engine import compiled
@@ -221,7 +222,7 @@ def test_closing_ends_the_processes() -> None:
     process = workers._workers[0]._process
     workers.close()
     workers.close()
-    assert process.exitcode is not None
+    assert process.returncode is not None
 
 
 def test_workers_end_with_their_parent() -> None:
@@ -245,3 +246,9 @@ def test_workers_end_with_their_parent() -> None:
         deadline -= 1
         threading.Event().wait(0.05)
     assert deadline
+
+
+def test_processes_that_do_not_start_are_no_fault_of_a_blob(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snapshotter.scan.symbols.workers._SERVE", "raise SystemExit(1)")
+    with Workers(count=1) as workers, pytest.raises(ScannerFailed, match="does not start"):
+        list(workers.analyze([("any", b"x = 1", "Python")]))

@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import gc
 import math
-import multiprocessing
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Final, Self, TypeVar
 
+import snapshotter
+from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.analysis import analyze
 from snapshotter.scan.symbols.model import Analysis
 
 Key = TypeVar("Key")
 
-_CONTEXT: Final = multiprocessing.get_context("spawn")  # a fork would copy the caller's threads' locks
+# A program of its own, not multiprocessing's spawn: that would run the caller's main module once more.
+_SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
+_PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
 
 class Workers:
@@ -78,15 +86,27 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        self.connection, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(
-            target=_serve, args=(theirs, self._seconds, self._memory), daemon=True, name="symbols"
-        )
-        self._process.start()
-        theirs.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE, *limits], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                env={"PYTHONPATH": str(_PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
+            )  # fmt: skip
+        self.connection = Connection(ours.detach())
+        self._ready = False
 
     def send(self, blob: bytes, language: str) -> None:
-        """Hand over one blob; `receive` tells also when nobody took it."""
+        """Hand over one blob; `receive` tells also when nobody took it.
+
+        Raises ScannerFailed if the process never came to life: that is no fault of a blob.
+        """
+        if not self._ready:
+            try:
+                self._ready = bool(self.connection.recv())
+            except (EOFError, OSError):
+                raise ScannerFailed("symbols", "does not start") from None
         try:
             self.connection.send((blob, language))
         except OSError:
@@ -97,8 +117,7 @@ class _Worker:
         try:
             symbols, imports, error = self.connection.recv()
         except (EOFError, OSError):
-            self._process.join()
-            out_of_time = self._process.exitcode == -signal.SIGXCPU
+            out_of_time = self._process.wait() == -signal.SIGXCPU
             self.kill()
             self._start()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
@@ -107,25 +126,26 @@ class _Worker:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.wait()
         self.connection.close()
 
 
-def _serve(connection: Connection, seconds: int, memory: int) -> None:
-    """A worker's life: answer blobs until the pipe closes."""
+def serve() -> None:
+    """A worker's life: answer blobs until the pipe closes. Its arguments: the pipe, seconds a blob, bytes."""
+    descriptor, seconds, memory = map(int, sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     gc.disable()  # rows and nodes make no cycles, and collecting them would cost a tenth of the time
-    while True:
-        try:
+    connection = Connection(descriptor)
+    with suppress(EOFError, OSError):  # the parent is gone
+        connection.send(True)
+        while True:
             blob, language = connection.recv()
-        except EOFError:
-            return
-        used = math.ceil(time.process_time())
-        resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
-        try:
-            answer = analyze(blob, language)
-        except MemoryError:
-            answer = Analysis(error="ran out of memory")
-        connection.send(tuple(answer))
+            used = math.ceil(time.process_time())
+            resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
+            try:
+                answer = analyze(blob, language)
+            except MemoryError:
+                answer = Analysis(error="ran out of memory")
+            connection.send(tuple(answer))

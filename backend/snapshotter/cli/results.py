@@ -1,0 +1,136 @@
+"""Rows for people and for programs: a table, one JSON document, CSV or Parquet, on stdout or in a new file.
+
+Nothing reaches stdout or the file's name before the last row is there, so a failed query leaves no half answer.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from snapshotter.errors import UsageError
+from snapshotter.text import printable
+
+if TYPE_CHECKING:
+    from snapshotter.query import Answer
+
+FORMATS: Final = ("table", "json", "csv", "parquet")
+_MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; more wait on disk
+_CELL: Final = 200  # characters of one cell of a table
+_WIDE: Final = 10_000  # columns of the screen where there is none
+_NUMBERS: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
+
+
+def table(answer: Answer, limit: int) -> list[str]:
+    """The first `limit` rows (0 is all) in columns, and how many more there are. Escapes in the data do not act."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = answer.texts()
+    shown = list(islice(rows, limit or None))
+    more = sum(1 for _ in rows)
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, kind in answer.columns:
+        number = any(word in kind for word in _NUMBERS) and "(" not in kind.removeprefix("DECIMAL(")[:1]
+        grid.add_column(Text(_cell(name)), justify="right" if number else "left", overflow="fold")
+    for row in shown:
+        grid.add_row(*(Text(_cell(value)) for value in row))
+    screen = io.StringIO()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
+    Console(file=screen, width=width, no_color=True, highlight=False, markup=False, emoji=False).print(grid)
+    lines = [line.rstrip() for line in screen.getvalue().splitlines() if line.strip()]
+    total = len(shown) + more
+    lines.append(f"{total:,} row{'' if total == 1 else 's'} from {answer.snapshots:,} snapshots")
+    if more:
+        lines.append(f"{more:,} of them are not shown: add --limit {total}, or --format csv -o FILE")
+    return lines
+
+
+def write(answer: Answer, form: str, file: IO[bytes], *, screen: bool = False) -> None:
+    """The whole answer as `json` or `csv`. On a `screen`, CSV is made safe to look at."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    try:
+        if form == "json":
+            _json(answer, text)
+        else:
+            lines = csv.writer(text)
+            clean = printable if screen else str
+            lines.writerow(clean(name) for name, _ in answer.columns)
+            lines.writerows([None if v is None else clean(v) for v in row] for row in answer.texts())
+    finally:
+        text.detach()
+
+
+def failed(error: Mapping[str, Any]) -> bytes:
+    """The JSON document of a question that was not answered."""
+    return (json.dumps({"ok": False, "error": error}, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which becomes `path` when all went well. Raises UsageError if that exists."""
+    if path.exists() or path.is_symlink():
+        raise _taken(path)
+    partial = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield partial
+        try:
+            os.link(partial, path)  # unlike a rename, it overwrites nothing
+        except FileExistsError:
+            raise _taken(path) from None
+    except FileNotFoundError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="check the folder") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def to_stdout() -> Iterator[IO[bytes]]:
+    """A file whose bytes go to stdout when all went well. A reader that goes away early is no error."""
+    with tempfile.SpooledTemporaryFile(_MEMORY) as waiting:
+        yield waiting
+        waiting.seek(0)
+        try:
+            shutil.copyfileobj(waiting, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _json(answer: Answer, text: io.TextIOBase) -> None:
+    columns = [{"name": name, "type": kind} for name, kind in answer.columns]
+    text.write('{\n"columns": ' + json.dumps(columns, ensure_ascii=False) + ',\n"rows": [')
+    count = 0
+    for count, row in enumerate(answer.json(), 1):
+        text.write(("\n" if count == 1 else ",\n") + row)
+    facts = {
+        "row_count": count,
+        "snapshots": answer.snapshots,
+        "left_out": [each.document() for each in answer.left_out],
+        "ok": not answer.left_out,
+    }
+    text.write("\n],\n" + json.dumps(facts, ensure_ascii=False)[1:-1] + "\n}\n")
+
+
+def _cell(value: str | None) -> str:
+    if value is None:
+        return ""
+    cut = value if len(value) <= _CELL else value[: _CELL - 1] + "…"
+    return printable(cut).replace("\t", "\\t")
+
+
+def _taken(path: Path) -> UsageError:
+    return UsageError(f"the file exists: {path}", hint="name another; nothing is overwritten")

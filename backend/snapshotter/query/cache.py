@@ -1,0 +1,147 @@
+"""Objects of a store kept on this machine, by their SHA-256: private, bounded, and checked before they are kept.
+
+A whole object is in `objects/` only after its bytes were hashed; it gets its name last, by a rename, so that
+a half-written one is never taken for whole. A large object of which only parts were read is in `parts/` (see
+parts). `index/` remembers, for each store, manifests that were read: they never change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from snapshotter.errors import Unavailable, UsageError
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
+_GRACE: Final = 3600.0  # seconds for which what was used is not removed: another query may have it open
+
+
+class Cache:
+    """A folder of this user alone. Safe to share between threads and between processes."""
+
+    def __init__(self, root: Path, limit: int) -> None:
+        """`limit` is bytes. Raises UsageError for a folder that cannot be made, or that others may write to."""
+        self.root, self.limit = root, limit
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = root.stat()
+            for folder in ("objects", "parts", "index"):
+                (root / folder).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"the cache folder {root} cannot be used: {error.strerror}",
+                code="cache",
+                hint="set SNAPSHOTTER_CACHE to a folder of your own",
+            ) from error
+        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o022:
+            raise UsageError(
+                f"the cache folder {root} may be written to by others",
+                code="cache",
+                hint=f"`chmod 700 {root}`, or set SNAPSHOTTER_CACHE to a folder of your own",
+            )
+
+    def find(self, sha256: str) -> Path | None:
+        """The whole object with this digest, if it is kept."""
+        return self._used(self._object(sha256))
+
+    def keep(self, sha256: str, data: bytes) -> Path:
+        """Keep an object whose digest the caller has checked; where it is now."""
+        path = self._object(sha256)
+        self.write(path, data)
+        return path
+
+    def read(self, sha256: str) -> bytes | None:
+        """A kept object's bytes, hashed again: whoever uses them as text has no other check."""
+        path = self.find(sha256)
+        data = path.read_bytes() if path else b""
+        return data if path and hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def part(self, sha256: str) -> Path:
+        """Where an object is kept of which only parts were read."""
+        path = self.root / "parts" / f"{_digest(sha256)}.parquet"
+        self._used(path)
+        return path
+
+    def index(self, name: str) -> Path:
+        """Where the index called `name` is."""
+        return self.root / "index" / name
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Put a file in place whole, or not at all."""
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(partial).replace(path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    def shrink(self) -> None:
+        """Remove what was not used for longest until the limit is kept, but nothing used within the last hour."""
+        found = sorted(self._files())
+        total = sum(size for _, size, _ in found)
+        for used, size, path in found:
+            if total <= self.limit or used > time.time() - _GRACE:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _object(self, sha256: str) -> Path:
+        return self.root / "objects" / _digest(sha256)[:2] / f"{sha256}.parquet"
+
+    def _used(self, path: Path) -> Path | None:
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        return path
+
+    def _files(self) -> Iterator[tuple[float, int, Path]]:
+        """When each file was last used, the bytes that it takes on disk, and where it is."""
+        for path in self.root.rglob("*"):
+            with suppress(FileNotFoundError):  # another process removed it
+                facts = path.stat(follow_symlinks=False)
+                if stat.S_ISREG(facts.st_mode):
+                    yield facts.st_mtime, facts.st_blocks * 512, path
+
+
+def folder(setting: str, env: Mapping[str, str]) -> Path | None:
+    """The cache's folder: the one that is set, else the user's (XDG base directories), or None if he has none."""
+    if setting:
+        return Path(setting).expanduser().absolute()
+    home = env.get("HOME", "")
+    base = Path(env.get("XDG_CACHE_HOME") or f"{home}/.cache")
+    return base / "snapshotter" if base.is_absolute() and (base.is_dir() or Path(home).is_dir()) else None
+
+
+@contextmanager
+def opened(root: Path | None, limit: int) -> Iterator[Cache]:
+    """The cache in `root`, kept to its limit afterwards; without one, in a folder that goes when it is left."""
+    if root is not None:
+        cache = Cache(root, limit)
+        try:
+            yield cache
+        finally:
+            cache.shrink()
+        return
+    with tempfile.TemporaryDirectory(prefix="snapshotter-query-") as folder:
+        yield Cache(Path(folder), limit)
+
+
+def _digest(sha256: str) -> str:
+    """A manifest's digest becomes part of a path only if it is one. Raises Unavailable (code `damaged`)."""
+    if not _DIGEST.match(sha256):
+        raise Unavailable(
+            "a manifest's SHA-256 is not one", code="damaged", hint="run `snapshotter verify` on its snapshot"
+        )
+    return sha256

@@ -1,0 +1,138 @@
+"""DuckDB, locked: nothing but the rows that it was given, within limits of memory and time.
+
+The lock does not depend on reading the SQL: the engine may open the listed Parquet files (and write the one
+output file, if there is one), no other file, no network, no extension, no Python variable, and no setting can be
+changed back. Without a temporary folder it spills nothing to disk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from snapshotter.cancel import Cancel
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.query.guard import refusal, shortened
+from snapshotter.text import human_bytes, printable
+
+_POLL: Final = 0.1  # seconds between two looks at the clock and the cancellation
+
+
+def connect(memory: int) -> duckdb.DuckDBPyConnection:
+    """An empty engine in memory, held to `memory` bytes; not locked yet."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{memory}B",
+            "threads": threads,
+            "temp_directory": "",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def lock(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
+    """Close the engine to everything but `files`, for good."""
+    listed = ", ".join(literal(str(path)) for path in files)
+    connection.execute(f"SET allowed_paths = [{listed}]")
+    # It would remember the holes of a file of which only parts are there.
+    connection.execute("SET enable_external_file_cache = false")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def literal(text: str) -> str:
+    """Text as a string in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Running:
+    """SQL that runs within a time limit, and ends when it is cancelled."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, *, memory: int, seconds: float, cancel: Cancel,
+        views: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`views` are those that the SQL names; a refusal's hint lists their columns."""
+        self.connection, self._views = connection, views
+        self._memory, self._seconds, self._cancel = memory, seconds, cancel
+        self._left = seconds
+        self._late = False
+
+    def execute(self, sql: str) -> None:
+        """Begin a statement; its rows come by `fetch`."""
+        with self._watched():
+            self.connection.execute(sql)
+
+    def fetch(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows, none at the end."""
+        with self._watched():
+            return self.connection.fetchmany(count)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Only the time inside counts: a reader of the rows may be as slow as it likes.
+
+        Interrupts are repeated, since one that comes between two steps of the engine would be lost.
+        """
+        self._cancel.check()
+        began, done = time.monotonic(), threading.Event()
+
+        def watch() -> None:
+            while not done.wait(_POLL):
+                self._late = time.monotonic() - began > self._left
+                if self._late or self._cancel.cancelled:
+                    self.connection.interrupt()
+
+        watcher = threading.Thread(target=watch, daemon=True, name="query-watch")
+        watcher.start()
+        try:
+            yield
+        except duckdb.Error as error:
+            self._cancel.check()
+            raise self._translated(error) from error
+        finally:
+            done.set()
+            watcher.join()
+            self._left -= time.monotonic() - began
+
+    def _translated(self, error: duckdb.Error) -> SnapshotterError:
+        if isinstance(error, duckdb.InterruptException) and self._late:
+            return Unavailable(
+                f"the SQL ran for longer than {self._seconds:g} s",
+                code="query-time",
+                hint="raise --timeout, name fewer repositories with --repo, or read fewer rows",
+            )
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return Unavailable(
+                f"the SQL needs more memory than {human_bytes(self._memory)}",
+                code="query-memory",
+                hint="raise --memory, name fewer repositories with --repo, or group and sort fewer rows",
+            )
+        return _failure(error, self._views)
+
+
+def _failure(error: duckdb.Error, views: frozenset[str]) -> SnapshotterError:
+    """The error for what DuckDB says: about the SQL (exit 2), or about the data that it read (exit 4)."""
+    text = shortened(str(error))
+    # Values that do not fit are the SQL's business too; what a file holds comes as one of the others.
+    about_data = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
+    if isinstance(error, about_data):
+        return Unavailable(
+            f"a table of the store could not be read: {printable(text)}",
+            code="query-data",
+            hint="run `snapshotter verify --quick` on its snapshot, or leave its repository out with --repo",
+        )
+    return refusal(text, views)

@@ -1,0 +1,120 @@
+"""What SQL may be run: one SELECT over the views. Read by DuckDB's own parser, never by patterns.
+
+This is the first of two fences. It refuses, with a hint, what cannot be meant; the second is the engine's own
+lock (see engine), which holds whatever gets past this one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from snapshotter.errors import UsageError
+from snapshotter.query.views import VIEWS
+from snapshotter.text import printable
+
+MAX_SQL: Final = 200_000  # characters
+_TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
+# Functions that tell about this machine, write to logs, or only waste time.
+_FUNCTIONS: Final = frozenset(
+    {"current_setting", "getenv", "getvariable", "write_log", "sleep_ms", "pg_sleep", "query", "query_table"}
+)
+
+
+@dataclass(frozen=True)
+class Select:
+    """One SELECT that may be run, and the views that it reads."""
+
+    sql: str
+    views: frozenset[str]
+
+
+def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Select:
+    """The SELECT in `sql`. Raises UsageError (code `sql`) for anything else, and for tables that are no views."""
+    if len(sql) > MAX_SQL:
+        raise refusal(f"it is longer than {MAX_SQL:,} characters")
+    try:
+        statements = connection.extract_statements(sql)
+    except (duckdb.Error, UnicodeError) as error:
+        raise refusal(shortened(str(error))) from None
+    if len(statements) != 1:
+        raise refusal(f"it holds {len(statements)} statements, and one SELECT is run")
+    statement = statements[0]
+    if statement.type != duckdb.StatementType.SELECT:
+        kind = str(statement.type).rpartition(".")[2]
+        raise refusal(f"only SELECT is run, and this is {kind}")
+    tree = _tree(connection, statement.query)
+    return Select(statement.query, _views(tree))
+
+
+def refusal(why: str, views: frozenset[str] = frozenset()) -> UsageError:
+    """The error for SQL that cannot be run; its hint lists the views, or the columns of those that it names."""
+    named = [f"{view}: {', '.join(column.name for column in VIEWS[view])}" for view in VIEWS if view in views]
+    hint = "; ".join(named) or f"the views are {', '.join(VIEWS)}"
+    return UsageError(
+        f"the SQL cannot be run: {printable(why)}",
+        code="sql",
+        hint=f"{hint}. `snapshotter query --schema` explains them, `--examples` shows how",
+    )
+
+
+def shortened(message: str) -> str:
+    """DuckDB's message in one line, without the copy of the SQL that follows it."""
+    return " ".join(message.partition("\nLINE ")[0].split())[:600]
+
+
+def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
+    row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
+    try:
+        tree = json.loads(row[0]) if row else {"error": True}
+    except RecursionError:
+        raise refusal("it is nested too deeply") from None
+    if tree["error"]:
+        raise refusal(str(tree.get("error_message", "it cannot be read")))
+    return tree
+
+
+def _views(tree: Any) -> frozenset[str]:
+    nodes = list(_nodes(tree))
+    named = {
+        entry["key"].lower() for node in nodes if isinstance(node.get("cte_map"), dict)
+        for entry in node["cte_map"].get("map", [])
+    }  # fmt: skip
+    found: set[str] = set()
+    for node in nodes:
+        kind = node.get("type")
+        if kind == "BASE_TABLE":
+            found |= _table(node, named)
+        elif kind == "TABLE_FUNCTION":
+            function = str(node["function"].get("function_name", "")).lower()
+            if function not in _TABLE_FUNCTIONS:
+                raise refusal(f"{function}() is not for reading views")
+        elif kind == "SHOW_REF" and not node.get("query"):
+            raise refusal("SHOW lists what the engine holds, not the views")
+        elif kind == "FUNCTION" and str(node.get("function_name", "")).lower() in _FUNCTIONS:
+            raise refusal(f"{node['function_name']}() is not for reading views")
+    return frozenset(found)
+
+
+def _table(node: dict[str, Any], named: set[str]) -> set[str]:
+    name = str(node.get("table_name", "")).lower()
+    if node.get("schema_name") or node.get("catalog_name") or (name not in VIEWS and name not in named):
+        parts = [node.get("catalog_name"), node.get("schema_name"), node.get("table_name")]
+        raise refusal(f"there is no view {'.'.join(str(part) for part in parts if part)[:200]}")
+    return {name} & VIEWS.keys()
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a parsed statement, without recursion: SQL may be nested deeply."""
+    waiting = [tree]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, dict):
+            yield at
+            waiting += at.values()
+        elif isinstance(at, list):
+            waiting += at

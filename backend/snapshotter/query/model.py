@@ -1,0 +1,45 @@
+"""What a query is asked with, and what it left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from snapshotter.layout import RunKey
+
+WHOLE = 4 * 1024 * 1024  # bytes; a table up to this size is read whole and checked, a larger one by parts
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which snapshots, and the limits. Sizes are bytes, `seconds` is how long the SQL may run.
+
+    `repos` are globs over repo names, of which one must match; `at` is the latest start of a snapshot.
+    `cache` is None for a folder of this query only.
+    """
+
+    at: datetime | None = None
+    repos: tuple[str, ...] = ()
+    history: bool = False
+    memory: int = 1024**3
+    seconds: float = 60.0
+    cache: Path | None = None
+    cache_bytes: int = 2 * 1024**3
+    whole: int = WHOLE
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A snapshot, or one table of its scan, whose rows are not in the answer, and why."""
+
+    key: RunKey
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.key.repo}@{self.key.run_id}: {self.what} left out: {self.why}"
+
+    def document(self) -> dict[str, str]:
+        """As `--json` prints it."""
+        return {"repo": self.key.repo, "run_id": str(self.key.run_id), "what": self.what, "why": self.why}

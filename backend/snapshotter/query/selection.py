@@ -1,0 +1,162 @@
+"""Which snapshots a query is about: of each repo the newest, the newest at a time, or all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, NamedTuple
+
+import msgspec
+
+from snapshotter import __version__, layout
+from snapshotter.cancel import Cancel
+from snapshotter.catalog import Catalog, Run
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.manifest import Manifest, Scan
+from snapshotter.query.cache import Cache
+from snapshotter.query.model import LeftOut, Options
+from snapshotter.text import printable
+
+_PARALLEL: Final = 16
+_INDEX_BYTES: Final = 32 * 1024 * 1024  # of manifests that are remembered for one store
+_INDEXED: Final = 64 * 1024  # bytes of the largest manifest that is remembered
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot that a query is about: its folder as listed, and its manifest."""
+
+    run: Run
+    manifest: Manifest
+
+
+class Selection(NamedTuple):
+    """The snapshots, by repo and time, and those whose manifests do not read."""
+
+    snapshots: list[Snapshot]
+    left_out: list[LeftOut]
+
+
+def scan_of(manifest: Manifest) -> Scan | None:
+    """The scan of a snapshot, or None. The one place that says where a snapshot's scan is recorded."""
+    return manifest.scan
+
+
+def select(catalog: Catalog, cache: Cache, options: Options, cancel: Cancel) -> Selection:
+    """The snapshots that the options mean. Everything is found by listing, each time anew; only manifests,
+    which never change, are remembered.
+
+    Raises Unavailable (code `no-snapshot`) if no repo's name matches the globs.
+    """
+    repos = _matching(catalog, options)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        found = list(pool.map(lambda repo: _runs(catalog, repo, options, cancel), repos))
+    runs = [run for each in found for run in each]
+    return _read(catalog, Index(cache, catalog.store.place.uri), runs, cancel)
+
+
+def _matching(catalog: Catalog, options: Options) -> list[str]:
+    globs = [glob.removeprefix("https://").replace("/", "__") for glob in options.repos]
+    repos = [
+        repo
+        for repo in catalog.repos()
+        if not globs or any(fnmatchcase(repo, glob) for glob in globs)
+    ]  # fmt: skip
+    if globs and not repos:
+        raise Unavailable(
+            f"no repository is called like {printable(' or '.join(options.repos))[:200]}",
+            code="no-snapshot",
+            hint="`snapshotter list` shows them; write it like 'github.com/psf/*'",
+        )
+    return repos
+
+
+def _runs(catalog: Catalog, repo: str, options: Options, cancel: Cancel) -> list[Run]:
+    cancel.check()
+    if options.history:
+        runs = catalog.snapshots(repo)
+        return [run for run in runs if options.at is None or run.key.run_id.started_at <= options.at]
+    newest = catalog.latest(repo, at=options.at)
+    return [newest] if newest else []
+
+
+def _read(catalog: Catalog, index: Index, runs: Sequence[Run], cancel: Cancel) -> Selection:
+    def read(run: Run) -> Manifest | SnapshotterError:
+        cancel.check()
+        try:
+            return catalog.manifest(run.key, listed=True).manifest
+        except Unavailable as error:
+            if not error.code.startswith(("manifest", "too-large")):
+                raise
+            return error
+
+    known = {run.key: index.find(run) for run in runs}
+    fresh = [run for run in runs if known[run.key] is None]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        answers = {run.key: answer for run, answer in zip(fresh, pool.map(read, fresh), strict=True)}
+    selection = Selection([], [])
+    for run in runs:
+        answer = known[run.key] or answers[run.key]
+        if isinstance(answer, SnapshotterError):
+            selection.left_out.append(LeftOut(run.key, "snapshot", answer.message))
+        else:
+            selection.snapshots.append(Snapshot(run, answer))
+    index.remember(selection.snapshots)
+    return selection
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    size: int
+    data: bytes
+
+
+class Index:
+    """The manifests of one store that were read before, by key.
+
+    A manifest never changes under its key; one whose size is not the listed one is read again. Only manifests that
+    were checked when they were read come in, and only this user can write here.
+    """
+
+    def __init__(self, cache: Cache, uri: str) -> None:
+        # The release is part of the name: another one may know other fields.
+        name = hashlib.sha256(f"{__version__} {uri}".encode()).hexdigest()[:32]
+        self._cache, self._path = cache, cache.index(f"{name}.manifests")
+        try:
+            self._entries = msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, _Entry])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            self._entries = {}
+        self._decoder = msgspec.msgpack.Decoder(Manifest)
+
+    def find(self, run: Run) -> Manifest | None:
+        """The manifest of a run as listed, if it is remembered."""
+        if not self._knows(run):
+            return None
+        try:
+            return self._decoder.decode(self._entries[run.key.folder].data)
+        except msgspec.MsgspecError:
+            return None
+
+    def remember(self, snapshots: Iterable[Snapshot]) -> None:
+        """Add the manifests of `snapshots`; those of earlier queries stay while there is room."""
+        encode = msgspec.msgpack.Encoder().encode
+        fresh = {
+            each.run.key.folder: _Entry(each.run.files[layout.MANIFEST], encode(each.manifest))
+            for each in snapshots
+            if each.run.files[layout.MANIFEST] <= _INDEXED and not self._knows(each.run)
+        }
+        if not fresh:
+            return
+        kept: dict[str, _Entry] = {}
+        room = _INDEX_BYTES
+        for key, entry in {**fresh, **self._entries}.items():
+            room -= len(entry.data)
+            if room >= 0:
+                kept[key] = entry
+        self._cache.write(self._path, encode(kept))
+
+    def _knows(self, run: Run) -> bool:
+        entry = self._entries.get(run.key.folder)
+        return entry is not None and entry.size == run.files[layout.MANIFEST]

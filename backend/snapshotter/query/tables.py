@@ -1,0 +1,154 @@
+"""The scan's Parquet tables as local files that the engine may read, checked.
+
+In a folder store a table is read where it lies; from any other store it is fetched. A table of at most
+`Options.whole` bytes is read whole and its SHA-256 compared with the manifest's before the engine sees it. A
+larger one is read by parts (see parts), so that nobody downloads a gigabyte for one column: then what holds is that its
+size is the recorded one, its footer reads, and its columns are of the right types; its digest is `verify`'s to check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from snapshotter.cancel import Cancel
+from snapshotter.catalog import Catalog
+from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.layout import RunId, RunKey
+from snapshotter.manifest import Artifact
+from snapshotter.observer import Observer
+from snapshotter.query.cache import Cache
+from snapshotter.query.model import LeftOut
+from snapshotter.query.parts import PartialFile
+from snapshotter.query.selection import Snapshot, scan_of
+from snapshotter.segments import checked_get, damaged
+
+_PARALLEL: Final = 16
+_GONE: Final = ("missing", "damaged", "too-large")  # codes of what is wrong with one object, not with the store
+
+
+@dataclass(frozen=True)
+class Table:
+    """One snapshot's table: the file that holds it, and its digest, or None where that was not checked.
+
+    `partial` is set where the file has holes yet to be filled.
+    """
+
+    snapshot: Snapshot
+    path: Path
+    sha256: str | None
+    partial: PartialFile | None = None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An object to bring, and the snapshots whose table it is."""
+
+    artifact: Artifact
+    run: RunKey
+    snapshots: list[Snapshot]
+
+
+class Tables:
+    """Brings tables of one store."""
+
+    def __init__(
+        self, catalog: Catalog, cache: Cache, *, whole: int, observer: Observer, cancel: Cancel
+    ) -> None:
+        self._catalog, self._cache, self._whole = catalog, cache, whole
+        self._observer, self._cancel = observer, cancel
+        self.left_out: list[LeftOut] = []
+
+    def bring(self, table: str, snapshots: Sequence[Snapshot]) -> list[Table]:
+        """The files of `table` of every snapshot whose scan has rows of it; what is missing or damaged is left out."""
+        wanted = self._wanted(table, snapshots)
+        self._observer.stage(f"reading {table}", sum(each.artifact.bytes for each in wanted))
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            brought = list(pool.map(self._bring, wanted))
+        found: list[Table] = []
+        for each, place in zip(wanted, brought, strict=True):
+            for snapshot in each.snapshots:
+                if isinstance(place, SnapshotterError):
+                    self.left_out.append(LeftOut(snapshot.run.key, table, place.message))
+                else:
+                    checked = each.artifact.sha256 if each.artifact.bytes <= self._whole else None
+                    found.append(Table(snapshot, place[0], checked, place[1]))
+        return found
+
+    def _wanted(self, table: str, snapshots: Sequence[Snapshot]) -> list[_Wanted]:
+        """Each object once: an unchanged snapshot's scan is an earlier one's."""
+        name = f"scan/{table}.parquet"
+        wanted: dict[str, _Wanted] = {}
+        for snapshot in snapshots:
+            scan = scan_of(snapshot.manifest)
+            if scan is None or not scan.tables.get(table):
+                continue
+            artifact, run_id = scan.artifact(name), RunId.parse(scan.run_id)
+            # A manifest may say anything; a table is only ever the one of a run of the same repo.
+            run = RunKey(snapshot.manifest.repo, run_id) if run_id else None
+            if artifact is None or run is None or artifact.key != run.key(name):
+                why = "its manifest does not say where it is"
+                self.left_out.append(LeftOut(snapshot.run.key, table, why))
+                continue
+            # Two manifests that disagree about one object are two things to check.
+            identity = f"{artifact.key} {artifact.sha256} {artifact.bytes}"
+            wanted.setdefault(identity, _Wanted(artifact, run, [])).snapshots.append(snapshot)
+        return list(wanted.values())
+
+    def _bring(self, wanted: _Wanted) -> tuple[Path, PartialFile | None] | SnapshotterError:
+        self._cancel.check()
+        artifact, folder = wanted.artifact, self._catalog.store.place.folder
+        try:
+            if folder is not None:
+                return self._in_place(artifact, folder / artifact.key), None
+            if artifact.bytes > self._whole:
+                self._listed(wanted)
+                return self._partial(artifact)
+            return self._cache.find(artifact.sha256) or self._fetched(wanted), None
+        except Unavailable as error:
+            if error.code not in _GONE:
+                raise
+            return error
+        finally:
+            self._observer.advance(artifact.bytes)
+
+    def _in_place(self, artifact: Artifact, path: Path) -> Path:
+        try:
+            size = path.stat().st_size
+            data = path.read_bytes() if size == artifact.bytes <= self._whole else b""
+        except FileNotFoundError:
+            raise damaged(artifact.key, "it is missing", code="missing") from None
+        _check(artifact, size, data if artifact.bytes <= self._whole else None)
+        return path
+
+    def _fetched(self, wanted: _Wanted) -> Path:
+        self._listed(wanted)
+        return self._cache.keep(wanted.artifact.sha256, checked_get(self._catalog.store, wanted.artifact))
+
+    def _partial(self, artifact: Artifact) -> tuple[Path, PartialFile]:
+        partial = PartialFile(self._catalog.store, artifact, self._cache)
+        partial.footer()
+        return partial.path, partial
+
+    def _listed(self, wanted: _Wanted) -> None:
+        """Hold an object against a listing: no key is asked for that was not listed."""
+        for snapshot in wanted.snapshots:
+            if snapshot.run.key == wanted.run:
+                size = snapshot.run.files.get(wanted.artifact.name)
+                break
+        else:
+            size = self._catalog.folder(wanted.run).files.get(wanted.artifact.name)
+        if size is None:
+            raise damaged(wanted.artifact.key, "it is missing", code="missing")
+        _check(wanted.artifact, size, None)
+
+
+def _check(artifact: Artifact, size: int, data: bytes | None) -> None:
+    if size != artifact.bytes:
+        raise damaged(artifact.key, f"it has {size:,} bytes, and the manifest says {artifact.bytes:,}")
+    if data is not None and hashlib.sha256(data).hexdigest() != artifact.sha256:
+        raise damaged(artifact.key, "its SHA-256 is not the one that the manifest records")

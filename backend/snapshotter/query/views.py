@@ -1,0 +1,170 @@
+"""The views that SQL sees: their columns, types and meanings. docs/query.md is held against this table."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from snapshotter.scan.tables import COLUMNS
+
+
+class Column(NamedTuple):
+    """A view's column: its DuckDB type, and what it holds."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+# Which snapshot a row belongs to; the first columns of every view.
+KEYS: Final = (
+    Column("repo", "VARCHAR", "the repository's name in the store, like github.com__psf__requests"),
+    Column("run_id", "VARCHAR", "the run that took the snapshot"),
+    Column("taken_at", "TIMESTAMP", "when the run started, UTC"),
+)
+
+_SNAPSHOTS: Final = (
+    Column("origin", "VARCHAR", "where the repository lives, without credentials"),
+    Column("kind", "VARCHAR", "base, increment, unchanged or empty"),
+    Column("reason", "VARCHAR", "why it is of that kind"),
+    Column("finished_at", "TIMESTAMP", "when the run ended, UTC"),
+    Column("parent_run_id", "VARCHAR", "the snapshot before it, or null"),
+    Column("head", "VARCHAR", "what HEAD points at, or the commit when detached"),
+    Column("object_format", "VARCHAR", "sha1 or sha256"),
+    Column("refs", "BIGINT", "number of refs"),
+    Column("objects", "BIGINT", "objects in this run's bundle, or null without one"),
+    Column("history_bytes", "BIGINT", "bytes of this run's bundle, or null without one"),
+    Column("stored_bytes", "BIGINT", "bytes of all artifacts that this run wrote"),
+    Column("chain_length", "BIGINT", "bundles that restore the snapshot"),
+    Column("labels", "MAP(VARCHAR, VARCHAR)", "the run's labels: labels['team']"),
+    Column("gaps", "STRUCT(kind VARCHAR, count BIGINT)[]", "what the snapshot and its scan knowingly lack"),
+    Column("tool_version", "VARCHAR", "the release that took it"),
+    Column("scan_run_id", "VARCHAR", "the run that wrote the scan's tables, or null without a scan"),
+    Column("scan_ref", "VARCHAR", "the ref that was scanned"),
+    Column("scan_commit", "VARCHAR", "the commit that was scanned"),
+    Column("licences", "VARCHAR[]", "SPDX ids of the top-level licence files"),
+)
+_REFS: Final = (
+    Column("ref", "VARCHAR", "the full name, like refs/heads/main, or HEAD"),
+    Column("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
+    Column("oid", "VARCHAR", "what it points at; null for a HEAD that dangles"),
+    Column("peeled", "VARCHAR", "what an annotated tag points at in the end"),
+    Column("symref", "VARCHAR", "the target of a symbolic ref"),
+)
+_REF_CHANGES: Final = (
+    Column("change", "VARCHAR", "created, deleted, moved, rewritten (also listed as moved) or unknown"),
+    Column("ref", "VARCHAR", "the full name"),
+    Column("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
+    Column("old", "VARCHAR", "what it pointed at in the snapshot before; for HEAD its target"),
+    Column("new", "VARCHAR", "what it points at now"),
+)
+
+_MEANINGS: Final[dict[str, dict[str, str]]] = {
+    "files": {
+        "path": "the path in the repository",
+        "path_bytes": "the path in base64 where it is not UTF-8",
+        "mode": "git's mode, like 100644",
+        "blob": "the id of the content",
+        "kind": "file, symlink, submodule or lfs",
+        "bytes": "size; null for a submodule",
+        "language": "as scc names it, or null",
+        "lines": "all lines",
+        "code": "lines of code",
+        "comment": "lines of comment",
+        "blank": "blank lines",
+        "complexity": "scc's count of branches",
+        "binary": "whether it is no text",
+        "generated": "whether it says that a program wrote it",
+        "minified": "whether it is minified",
+        "vendored": "whether it lies in a folder of other people's code",
+        "lfs_oid": "the object that a Git LFS pointer names",
+        "lfs_bytes": "its size",
+        "skip_reason": "why it was not read, or null",
+        "parse_error": "what an analyzer could not read of it, or null",
+    },
+    "symbols": {
+        "path": "where it is defined",
+        "blob": "the id of the file's content",
+        "language": "of the file",
+        "kind": "class, function, method, type, constant…",
+        "name": "its own name",
+        "qualified_name": "with the names that it lies in",
+        "line": "first line, from 1",
+        "end_line": "last line",
+        "signature": "as written, in one line",
+        "doc": "first line of its documentation",
+    },
+    "imports": {
+        "path": "the file that imports",
+        "blob": "the id of its content",
+        "language": "of the file",
+        "module": "as written",
+        "names": "the names that are imported",
+        "line": "from 1",
+        "resolved_path": "the file inside the repository that it means, or null",
+    },
+    "dependencies": {
+        "path": "the manifest or lock file",
+        "blob": "the id of its content",
+        "ecosystem": "the purl type: pypi, npm, golang, cargo, maven, gem, github (actions), docker",
+        "name": "as the ecosystem writes it; group:artifact for Maven",
+        "version": "exact, or null where only a requirement is known",
+        "requirement": "as written",
+        "scope": "when it is needed, in the manifest's word",
+        "direct": "whether the project asks for it itself; null where a lock file does not tell",
+        "purl": "the package URL",
+    },
+    "secrets": {
+        "path": "the file",
+        "blob": "the id of its content",
+        "rule": "what was found, by the scanner's rule",
+        "line": "from 1",
+        "confidence": "the scanner's",
+        "fingerprint": "the same for the same secret under one key; never the value",
+    },
+}
+
+# The views whose rows are the scan's Parquet tables; the others are made of manifests and refs ledgers.
+SCANNED: Final = tuple(COLUMNS)
+VIEWS: Final[dict[str, tuple[Column, ...]]] = {
+    "snapshots": KEYS + _SNAPSHOTS,
+    "refs": KEYS + _REFS,
+    **{
+        table: KEYS
+        + tuple(Column(name, kind, _MEANINGS[table].get(name, "")) for name, kind in columns.items())
+        for table, columns in COLUMNS.items()
+    },
+    "ref_changes": KEYS + _REF_CHANGES,
+}
+
+# `version_key('2.9') < version_key('2.17')`. Twelve numbers: a version's numeric parts in order; words for what
+# comes before a release count below zero, for what comes after it between zero and one; then zeros, so that
+# 2.17 = 2.17.0 and 2.17-rc1 < 2.17. Build metadata (+…) does not count. Null for what does not begin like a version.
+_WORDS: Final = {
+    "dev": -6, "a": -5, "alpha": -5, "b": -4, "beta": -4, "m": -3, "milestone": -3, "rc": -2, "c": -2, "cr": -2,
+    "pre": -2, "preview": -2, "snapshot": -1, "post": 0.5, "sp": 0.5, "p": 0.5,
+}  # fmt: skip
+_RANKS: Final = "MAP {" + ", ".join(f"'{word}': {rank}" for word, rank in _WORDS.items()) + "}"
+MACROS: Final = (
+    rf"""CREATE MACRO version_key(version) AS
+    CASE WHEN regexp_matches(version, '^\s*[vV=]?\d') AND NOT regexp_matches(version, '^[0-9a-f]{{40}}') THEN
+      list_resize(list_transform(
+        regexp_extract_all(lower(regexp_replace(ltrim(version, ' vV='), '[+\s].*$', '')), '\d+|[a-z]+'),
+        lambda part: coalesce(try_cast(part AS DOUBLE), {_RANKS}[part]::DOUBLE, 0)), 12, 0::DOUBLE)
+    END""",
+)
+
+
+def text() -> list[str]:
+    """The views and their columns, as `snapshotter query --schema` prints them."""
+    lines: list[str] = []
+    for view, columns in VIEWS.items():
+        lines += ["", view] if lines else [view]
+        lines += [f"  {column.name:<15} {column.type:<11} {column.meaning}" for column in columns]
+    return [*lines, "", *MACRO_HELP]
+
+
+MACRO_HELP: Final = (
+    "version_key(version)",
+    "  compares versions as people mean them: version_key('2.9') < version_key('2.17'); 2.17 equals 2.17.0,",
+    "  2.17-rc1 comes before it; null for what is no version",
+)

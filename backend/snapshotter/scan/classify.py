@@ -1,0 +1,16 @@
+"""What a path alone tells of a file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Folders that by custom hold other people's code: those of the languages' package managers, and GitHub linguist's.
+_VENDORED: Final = frozenset(
+    """vendor vendored vendors _vendor third_party third-party thirdparty 3rdparty 3rd_party node_modules
+    bower_components jspm_packages web_modules site-packages dist-packages godeps pods carthage .yarn .bundle""".split()
+)
+
+
+def vendored(path: str) -> bool:
+    """Whether a path lies in a folder that by custom holds other people's code, such as `vendor/`, at any depth."""
+    return not _VENDORED.isdisjoint(path.lower().split("/")[:-1])

@@ -1,0 +1,90 @@
+"""Sections into a limit: each has its share, and what one does not need the others get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+_MORE: Final = 60  # characters kept for the line that says how much was left out
+
+
+class Line(NamedTuple):
+    """One line of a section, and how many things it tells of."""
+
+    text: str
+    count: int = 1
+
+
+def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    """The items, `size` at a time: as many as stand on one line."""
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A section: its heading, its lines with the most important first, and its share of the limit.
+
+    `total` counts the things there are where `lines` do not tell of all; `where` is the artifact that does.
+    """
+
+    heading: str
+    lines: Sequence[Line]
+    share: int
+    total: int | None = None
+    where: str = ""
+
+    def text(self, limit: int | None = None) -> str:
+        """The section in at most `limit` characters: whole lines, and how many things were left out."""
+        kept, used = [f"## {self.heading}", ""], len(self.heading) + 5
+        told = 0
+        whole = sum(len(line.text) + 1 for line in self.lines)
+        there = self.total if self.total is not None else sum(line.count for line in self.lines)
+        all_told = there == sum(line.count for line in self.lines)
+        room = limit is None or used + whole + (0 if all_told else self._reserve) <= limit
+        for line in self.lines:
+            used += len(line.text) + 1
+            if not room and limit is not None and used + self._reserve > limit:
+                break
+            kept.append(line.text)
+            told += line.count
+        if there > told:
+            kept += ["", f"… and {there - told:,} more{f', in `{self.where}`' if self.where else ''}."]
+        text = "\n".join(kept) + "\n\n"
+        return text if limit is None or len(text) <= limit else ""
+
+    @property
+    def _reserve(self) -> int:
+        return _MORE + len(self.where)
+
+
+def fit(parts: Sequence[Part], limit: int) -> list[str]:
+    """The parts' texts, in order, together at most `limit` characters. A part that gets too little for its
+    heading and one line is left out."""
+    allotted = _allot([len(part.text()) for part in parts], [part.share for part in parts], limit)
+    texts = [part.text(room) for part, room in zip(parts, allotted, strict=True)]
+    left = limit - sum(map(len, texts))
+    for at, part in enumerate(parts):  # whole lines leave a rest, which may be a line of another part
+        longer = part.text(len(texts[at]) + left)
+        if len(longer) > len(texts[at]):
+            left -= len(longer) - len(texts[at])
+            texts[at] = longer
+    return texts
+
+
+def _allot(needs: Sequence[int], shares: Sequence[int], limit: int) -> list[int]:
+    """Room for each need: all that it needs, or its share of what the satisfied ones leave."""
+    rooms = [0] * len(needs)
+    waiting, left = list(range(len(needs))), max(limit, 0)
+    while waiting:
+        whole = sum(shares[at] for at in waiting)
+        content = [at for at in waiting if needs[at] * whole <= left * shares[at]]
+        if not content:
+            for at in waiting:
+                rooms[at] = left * shares[at] // whole
+            break
+        for at in content:
+            rooms[at] = needs[at]
+        left -= sum(needs[at] for at in content)
+        waiting = [at for at in waiting if at not in content]
+    return rooms

@@ -1,0 +1,113 @@
+"""The digest's account of what changed since the snapshot and the scan before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any, Final
+
+from snapshotter.manifest import RefChanges
+from snapshotter.scan.compare import Changed, Changes
+from snapshotter.scan.digest.budget import Line, Part, chunks
+from snapshotter.scan.digest.quoting import place, quoted, word
+from snapshotter.scan.facts import Facts
+
+_REFS: Final = 40  # of one sort of change
+_ON_A_LINE: Final = 6
+_SHARE: Final = 16
+_FINGERPRINT: Final = 12  # characters
+
+
+def changes(facts: Facts, found: Changes | None) -> Part:
+    """Refs, secrets, dependencies, files and symbols that changed, with the figures first."""
+    figures, lines = _refs(facts.ref_changes) if facts.ref_changes else ([], [])
+    total = len(lines)
+    if found is None:
+        figures.append(Line("There is no scan before this one to compare the tree with.", 0))
+    else:
+        figures += _figures(found, facts.compared or "")
+        lines += _lines(found)
+        parts = (found.secrets, found.dependencies, found.files, found.symbols)
+        total += sum(one.count for part in parts for one in part.values())
+    between = [Line("", 0)] if lines else []
+    return Part("Changes since the parent", [*figures, *between, *lines], _SHARE, total)
+
+
+def _said(changes: Mapping[str, Changed[Any]]) -> str:
+    return ", ".join(f"{one.count:,} {sort}" for sort, one in changes.items() if one.count)
+
+
+def _figures(found: Changes, compared: str) -> list[Line]:
+    subjects = (
+        ("secrets", found.secrets), ("dependencies", found.dependencies),
+        ("files", found.files), ("symbols", found.symbols),
+    )  # fmt: skip
+    said = "; ".join(f"{name} {_said(part)}" for name, part in subjects if _said(part))
+    return [Line(f"Against the scan of {quoted(compared)}: {said or 'the tree is the same'}.", 0)]
+
+
+def _lines(found: Changes) -> list[Line]:
+    return [*_secrets(found), *_dependencies(found), *_files(found), *_symbols(found)]
+
+
+def _secrets(found: Changes) -> Iterator[Line]:
+    for sort, secrets in found.secrets.items():
+        for one in secrets.rows:
+            said = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:_FINGERPRINT])}"
+            yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {said}")
+
+
+def _dependencies(found: Changes) -> Iterator[Line]:
+    for sort, packages in found.dependencies.items():
+        rows = sorted(packages.rows, key=lambda one: (one.path, one.ecosystem))
+        for (path, ecosystem), group in groupby(rows, key=lambda one: (one.path, one.ecosystem)):
+            shown = [
+                quoted(
+                    f"{one.name} {' → '.join(held or 'any' for held in (one.old, one.new) if held is not None)}",
+                    120,
+                )
+                for one in group
+            ]
+            for some in chunks(shown, _ON_A_LINE):
+                yield Line(f"- {place(path)} {word(ecosystem)} {sort}: {', '.join(some)}", len(some))
+
+
+def _files(found: Changes) -> Iterator[Line]:
+    for sort, files in found.files.items():
+        shown = [
+            place(one.path)
+            + (f" from {place(one.before)}" if one.before is not None else "")
+            + (f" ({one.lines:+,})" if one.lines else "")
+            for one in files.rows
+        ]
+        for some in chunks(shown, _ON_A_LINE):
+            yield Line(f"- Files {sort} (lines): {', '.join(some)}", len(some))
+
+
+def _symbols(found: Changes) -> Iterator[Line]:
+    for sort, symbols in found.symbols.items():
+        for path, group in groupby(symbols.rows, key=lambda one: one.path):
+            shown = [
+                f"{one.line} {quoted(one.signature or one.before or one.name, 120)}"
+                + (f" was {quoted(one.before, 120)}" if one.before and one.signature else "")
+                for one in group
+            ]
+            for some in chunks(shown, _ON_A_LINE // 2):
+                yield Line(f"- Symbols {sort} in {place(path)}: {', '.join(some)}", len(some))
+
+
+def _refs(changes: RefChanges) -> tuple[list[Line], list[Line]]:
+    """The figures of the refs, and a line for each that was rewritten, deleted, created or moved."""
+    special = {one.ref for one in (*changes.rewritten.refs, *changes.unknown.refs)}
+    sorts = {
+        "rewritten": changes.rewritten, "moved, maybe rewritten": changes.unknown,
+        "deleted": changes.deleted, "created": changes.created, "moved": changes.moved,
+    }  # fmt: skip
+    lines = []
+    for sort, found in sorts.items():
+        for one in found.refs[:_REFS]:
+            if sort != "moved" or one.ref not in special:
+                ends = " to ".join(quoted(end[:12], 60) for end in (one.old, one.new) if end)
+                lines.append(Line(f"- Ref {quoted(one.ref)} {sort}: {ends}"))
+    said = ", ".join(f"{found.count:,} {sort}" for sort, found in sorts.items() if found.count)
+    return [Line(f"Refs: {said or 'none changed'}.", 0)], lines

@@ -1,0 +1,131 @@
+"""Where a program starts: what manifests declare, and what names and paths tell."""
+
+from __future__ import annotations
+
+import configparser
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from duckdb import DuckDBPyConnection
+
+from snapshotter.scan.dependencies.formats import json_object, mapping, string, tables, text, toml
+from snapshotter.scan.dependencies.model import ManifestError
+from snapshotter.scan.facts import MAX_TEXT
+from snapshotter.scan.ranking import is_test
+
+_MOST: Final = 200  # of one manifest, and of the tables
+
+_STARTS: Final = re.compile(r"(ENTRYPOINT|CMD)\s+(\S.*)", re.I)
+_MAINS: Final = """
+    SELECT path, line, language, signature FROM symbols
+    WHERE name IN ('main', 'Main') AND kind IN ('function', 'method')
+      AND (language IN ('Go', 'Rust', 'C', 'C++', 'Kotlin', 'Swift', 'Scala', 'Java', 'C#'))
+      AND (qualified_name = name OR language IN ('Java', 'C#', 'Scala', 'Kotlin'))
+    ORDER BY path, line LIMIT $1"""
+_PATHS: Final = """
+    SELECT path, regexp_matches(path, '(^|/)__main__\\.py$') AS module FROM files
+    WHERE kind = 'file' AND skip_reason IS NULL
+      AND (module OR regexp_matches(path, '(^|/)(manage|wsgi|asgi)\\.py$')
+        OR (mode = '100755' AND regexp_matches(path, '^(bin|scripts?|cmd)/[^/]+$')))
+    ORDER BY module DESC, length(path) - length(replace(path, '/', '')), path LIMIT $1"""
+
+
+class Entry(NamedTuple):
+    """One entry point: where it is written, what sort it is, its name, and what it runs where that is told."""
+
+    path: str
+    line: int | None
+    sort: str
+    name: str
+    runs: str = ""
+
+
+def entries(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list[Entry]:
+    """The entry points, declared ones first, nearest to the root first; those of tests and examples last.
+
+    A manifest that cannot be read has none; the scan's `files` table says that it could not be.
+    """
+    found: list[Entry] = []
+    for path in sorted(texts, key=lambda path: (path.count("/"), path)):
+        try:
+            found += _declared(path, texts[path][:MAX_TEXT])
+        except ManifestError:
+            continue  # recorded as the file's parse error by the dependencies' scan of the same blob
+    mains = tables.execute(_MAINS, [_MOST]).fetchall()
+    found += [Entry(path, line, f"{language} program", sign) for path, line, language, sign in mains]
+    for path, module in tables.execute(_PATHS, [_MOST]).fetchall():
+        name = posixpath.basename(posixpath.dirname(path)) if module else posixpath.basename(path)
+        found.append(Entry(path, None, "Python package that runs" if module else "script", name))
+    return sorted(found, key=lambda one: is_test(one.path))
+
+
+def _declared(path: str, blob: bytes) -> list[Entry]:
+    name = posixpath.basename(path)
+    reader = _READERS.get(name, _dockerfile)
+    return [
+        Entry(path, None, sort, key, string(runs))
+        for _, (sort, key, runs) in zip(range(_MOST), reader(blob), strict=False)
+    ]
+
+
+def _pyproject(blob: bytes) -> Iterator[tuple[str, str, Any]]:
+    document = toml(blob)
+    project = mapping(document.get("project"), "project")
+    poetry = mapping(mapping(document.get("tool"), "tool").get("poetry"), "tool.poetry")
+    for table, sort in ((project, "console script"), (poetry, "console script")):
+        for name, runs in mapping(table.get("scripts"), "scripts").items():
+            yield sort, name, runs
+    for name, runs in mapping(project.get("gui-scripts"), "gui-scripts").items():
+        yield "window program", name, runs
+
+
+def _setup_cfg(blob: bytes) -> Iterator[tuple[str, str, Any]]:
+    parser = configparser.RawConfigParser(strict=False)
+    try:
+        parser.read_string(text(blob))
+        scripts = parser.get("options.entry_points", "console_scripts", fallback="")
+    except configparser.Error as error:
+        raise ManifestError("not an ini file") from error
+    for line in scripts.splitlines():
+        name, equals, runs = line.partition("=")
+        if equals:
+            yield "console script", name.strip(), runs.strip()
+
+
+def _package_json(blob: bytes) -> Iterator[tuple[str, str, Any]]:
+    document = json_object(blob)
+    name = string(document.get("name"))
+    commands = document.get("bin")
+    if isinstance(commands, str):
+        yield "command", name, commands
+    elif isinstance(commands, dict):
+        for command, runs in commands.items():
+            yield "command", command, runs
+    for key in ("main", "module", "browser"):
+        if isinstance(document.get(key), str):
+            yield f"{key} module", name, document[key]
+    start = mapping(document.get("scripts"), "scripts").get("start")
+    if isinstance(start, str):
+        yield "script", "start", start
+
+
+def _cargo(blob: bytes) -> Iterator[tuple[str, str, Any]]:
+    document = toml(blob)
+    for binary in tables(document.get("bin")):
+        yield "command", string(binary.get("name")), binary.get("path")
+
+
+def _dockerfile(blob: bytes) -> Iterator[tuple[str, str, Any]]:
+    for line in re.sub(r"\\\r?\n", " ", text(blob)).splitlines():
+        if found := _STARTS.match(line.strip()):
+            yield "image", found.group(1).upper(), " ".join(found.group(2).split())
+
+
+_READERS: Final = {
+    "pyproject.toml": _pyproject,
+    "setup.cfg": _setup_cfg,
+    "package.json": _package_json,
+    "Cargo.toml": _cargo,
+}

@@ -1,0 +1,75 @@
+"""What the report and the digest say beyond the tables: the run's own facts, and small texts of its tree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from snapshotter.manifest import Gap, History, Kind, RefChanges
+
+MAX_TEXT: Final = 256 * 1024  # bytes of one wanted text that are read
+MAX_WANTED_DEPTH: Final = 4  # folders above a wanted text: deeper ones are fixtures and vendored copies
+
+_WANTED: Final = re.compile(
+    r"(?:.*/)?(?:pyproject\.toml|setup\.cfg|package\.json|Cargo\.toml|(?:Dockerfile|Containerfile)(?:\.[\w-]+)?)"
+)
+_README: Final = re.compile(r"(?:\.github/|docs/)?readme(?:\.(?:md|markdown|rst|txt|adoc|org))?", re.I)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """The facts of one run that its tables do not hold.
+
+    `origin` is redacted already. `ref` is the ref that was scanned and `commit` its object id. `history` is this
+    run's bundle, None where it has none; its pack checksum was verified while it streamed. `chain` counts
+    the bundles that restore the snapshot. `parent` is the run id of the snapshot before, and `compared` the
+    run id of the scan that the `before_` tables hold; each is None where there is none. `keyed` says that the
+    secrets' fingerprints are those of their values, so they are the same in every file. `licences` are (path,
+    SPDX ids), `readme` is (path, text). `texts` are the blobs of paths that `wanted` asked for, by path.
+    `limits` and `scanners` are shown as they are: name to value, name to version.
+    """
+
+    repo: str
+    origin: str
+    run_id: str
+    taken_at: datetime
+    ref: str
+    commit: str
+    kind: Kind
+    reason: str
+    refs: int
+    chain: int
+    history: History | None = None
+    parent: str | None = None
+    compared: str | None = None
+    keyed: bool = False
+    ref_changes: RefChanges | None = None
+    gaps: Sequence[Gap] = ()
+    licences: Sequence[tuple[str, Sequence[str]]] = ()
+    readme: tuple[str, str] | None = None
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    scanners: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> str:
+        """The snapshot as every verb takes it: ``repo@run-id``."""
+        return f"{self.repo}@{self.run_id}"
+
+
+def wanted(path: str) -> bool:
+    """Whether `Facts.texts` should hold the blob at `path`, up to MAX_TEXT bytes: it may name entry points."""
+    if path.count("/") > MAX_WANTED_DEPTH or "node_modules/" in path:
+        return False
+    return _WANTED.fullmatch(path) is not None
+
+
+def readme_path(paths: Iterable[str]) -> str | None:
+    """The path of the README that stands for the repository: the root's before others', Markdown first."""
+    found = [path for path in paths if _README.fullmatch(path)]
+    return min(
+        found, key=lambda path: (path.count("/"), not path.lower().endswith(".md"), path), default=None
+    )

@@ -1,0 +1,115 @@
+"""Figures of the tables that both the report and the digest show."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from duckdb import DuckDBPyConnection
+
+
+class Totals(NamedTuple):
+    """Counts over the whole tree; `packages` counts each name of an ecosystem once."""
+
+    files: int
+    code: int
+    symbols: int
+    packages: int
+    secrets: int
+    skipped: int
+
+
+class Language(NamedTuple):
+    """One language: its files, its lines, and the path with most of them."""
+
+    name: str
+    files: int
+    code: int
+    comment: int
+    complexity: int
+    largest: str
+
+
+class Unread(NamedTuple):
+    """Files that were not read, or read in part, for one reason; `first` is the first path of them."""
+
+    reason: str
+    files: int
+    bytes: int
+    first: str
+
+
+class Package(NamedTuple):
+    """One package over all manifests: its exact versions, what was asked for, when it is needed, the manifest
+    nearest to the root that names it, and how many do."""
+
+    ecosystem: str
+    name: str
+    versions: str | None
+    requirements: str | None
+    scopes: str | None
+    path: str
+    paths: int
+
+
+_TOTALS: Final = """
+    SELECT (SELECT count(*) FROM files WHERE kind <> 'submodule'),
+        (SELECT coalesce(sum(code), 0)::BIGINT FROM files),
+        (SELECT count(*) FROM symbols),
+        (SELECT count(*) FROM (SELECT DISTINCT ecosystem, name FROM dependencies)),
+        (SELECT count(*) FROM secrets),
+        (SELECT count(*) FROM files WHERE skip_reason IS NOT NULL)"""
+_LANGUAGES: Final = """
+    SELECT language, count(*), coalesce(sum(code), 0)::BIGINT AS code, coalesce(sum(comment), 0)::BIGINT,
+        coalesce(sum(complexity), 0)::BIGINT, min((-coalesce(code, 0), path))[2]
+    FROM files WHERE language IS NOT NULL GROUP BY language ORDER BY code DESC, language"""
+_SKIPPED: Final = """
+    SELECT skip_reason, count(*) AS n, coalesce(sum(bytes), 0)::BIGINT, min(path) FROM files
+    WHERE skip_reason IS NOT NULL GROUP BY skip_reason ORDER BY n DESC, skip_reason LIMIT $1"""
+_PARTLY: Final = """
+    SELECT parse_error, count(*) AS n, coalesce(sum(bytes), 0)::BIGINT, min(path) FROM files
+    WHERE parse_error IS NOT NULL GROUP BY parse_error ORDER BY n DESC, parse_error LIMIT $1"""
+
+# A package's versions are those of the folder nearest to the root that names it: a manifest and its lock files.
+_PACKAGES: Final = """
+    WITH rows AS (
+        FROM dependencies SELECT *, regexp_replace(path, '[^/]*$', '') AS folder,
+            length(path) - length(replace(path, '/', '')) AS depth),
+    near AS (
+        SELECT ecosystem, name, min((depth, folder))[2] AS folder, count(DISTINCT path) AS paths,
+            coalesce(bool_or(direct), false) AS asked_for
+        FROM rows GROUP BY ecosystem, name),
+    packages AS (
+        SELECT ecosystem, name, asked_for, depth, paths,
+            string_agg(DISTINCT version, ', ' ORDER BY version) AS versions,
+            string_agg(DISTINCT requirement, ', ' ORDER BY requirement) FILTER (requirement <> '') AS requirements,
+            string_agg(DISTINCT scope, ', ' ORDER BY scope) AS scopes,
+            min((version IS NOT NULL, path))[2] AS path
+        FROM rows JOIN near USING (ecosystem, name, folder) GROUP BY ecosystem, name, asked_for, depth, paths)
+    SELECT count(*) OVER (), ecosystem, name, versions, requirements, scopes, path, paths FROM packages
+    WHERE asked_for = $1 ORDER BY depth, path, ecosystem, scopes, name LIMIT $2"""
+
+
+def totals(tables: DuckDBPyConnection) -> Totals:
+    """The counts of everything in the tables."""
+    return Totals(*tables.execute(_TOTALS).fetchall()[0])
+
+
+def languages(tables: DuckDBPyConnection) -> list[Language]:
+    """All languages, by lines of code."""
+    return [Language(*row) for row in tables.execute(_LANGUAGES).fetchall()]
+
+
+def skipped(tables: DuckDBPyConnection, most: int) -> list[Unread]:
+    """The reasons for which files were skipped, the commonest first."""
+    return [Unread(*row) for row in tables.execute(_SKIPPED, [most]).fetchall()]
+
+
+def partly_read(tables: DuckDBPyConnection, most: int) -> list[Unread]:
+    """What analyzers could not read of files that were not skipped, the commonest first."""
+    return [Unread(*row) for row in tables.execute(_PARTLY, [most]).fetchall()]
+
+
+def packages(tables: DuckDBPyConnection, most: int, *, direct: bool) -> tuple[int, list[Package]]:
+    """How many packages the project asks for itself, or not (or cannot be told to), and the first of them."""
+    rows = tables.execute(_PACKAGES, [direct, most]).fetchall()
+    return (rows[0][0] if rows else 0), [Package(*row[1:]) for row in rows]

@@ -1,0 +1,235 @@
+"""The tables of one scan: filled in memory, with the parent's scan beside them, and written as Parquet.
+
+One DuckDB connection that reaches nothing but its own temporary folder and the parent's tables. What does not fit
+its memory spills into that folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any, Final, Self
+
+import duckdb
+
+from snapshotter.errors import Unavailable
+from snapshotter.scan.loading import insert
+from snapshotter.scan.symbols.model import Import
+from snapshotter.scan.tables import COLUMNS, OF_A_BLOB, create, order
+
+Find = Callable[[str, str, Import], str | None]
+"""The file that an import of (path, language, import) means, as `symbols.Tree.resolve` answers."""
+
+MEMORY: Final = 300  # MiB
+SPILL: Final = 2048  # MiB
+MAX_ROWS: Final = 10_000_000  # of one table of the parent
+_ROW_GROUP: Final = 20_480  # rows, a multiple of DuckDB's vectors of 2,048
+_FETCH: Final = 20_000  # rows that are Python objects at once
+
+
+class Tables:
+    """The five tables of a scan and, as `before_<table>`, those of the parent's scan. A context manager.
+
+    `temp` is a private folder that exists, best in memory; nothing of the tables is left there at the end.
+    Every method raises Unavailable(code="no-room") when the memory or the folder cannot hold the tables.
+    """
+
+    def __init__(self, *, temp: Path, memory: int = MEMORY, spill: int = SPILL, threads: int = 2) -> None:
+        """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB."""
+        self._temp, self._threads = temp, threads
+        self._memory, self._spill = memory, spill
+        self._before: Mapping[str, Path] = {}
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> Self:
+        self._folder = TemporaryDirectory(prefix="tables-", dir=self._temp)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._folder.cleanup()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection, for readers of the tables by SQL. Its configuration is locked."""
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def load_before(self, paths: Mapping[str, Path]) -> None:
+        """Load the tables of the parent's scan, by name; one that is not there is empty.
+
+        Comes before every other method. Raises Unavailable(code="damaged") for a file that is not such a
+        table: no Parquet, other columns or types, nulls where there are none, more than MAX_ROWS rows, or
+        more than this memory and folder hold.
+        """
+        if self._connection is not None:
+            raise RuntimeError("the tables are open already")
+        self._before = {table: paths[table].resolve() for table in COLUMNS if table in paths}
+        for table, path in self._before.items():
+            try:
+                self._load(table, str(path))
+            except duckdb.Error as error:
+                raise _damaged(table, _first_line(error)) from error
+
+    def before_files(self) -> list[dict[str, Any]]:
+        """The rows of the parent's `files`, by column."""
+        names = list(COLUMNS["files"])
+        rows = self.connection.execute("FROM before_files").fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def paths_changed(self) -> bool:
+        """Whether `files` has other paths than the parent's."""
+        found = self.connection.execute(
+            "SELECT count(*) FROM files FULL JOIN before_files AS before USING (path)"
+            " WHERE files.path IS NULL OR before.path IS NULL"
+        ).fetchone()
+        return found != (0,)
+
+    def add(self, table: str, rows: Iterable[Sequence[object]]) -> None:
+        """Add rows: values in the order of the table's columns, a list or a tuple where a column is a list.
+
+        Text comes back exactly as it was; it must encode to UTF-8. A second row of one path in `files` is the
+        caller's mistake: duckdb.ConstraintException.
+        """
+        with _room():
+            insert(self.connection, table, COLUMNS[table], rows, self._path("rows.json"))
+
+    def carry(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Take over the parent's rows of a path, in all tables but `files`: pairs of (path now, path before).
+
+        The caller knows that both are the same blob.
+        """
+        with _room():
+            columns = {"now": "VARCHAR", "before": "VARCHAR"}
+            self.connection.execute("CREATE OR REPLACE TEMP TABLE pairs (now VARCHAR, before VARCHAR)")
+            insert(self.connection, "pairs", columns, pairs, self._path("rows.json"))
+            for table in OF_A_BLOB:
+                self.connection.execute(
+                    f"INSERT INTO {table} SELECT before.* REPLACE (now AS path)"  # noqa: S608 - our own names
+                    f" FROM before_{table} AS before JOIN pairs ON before.path = pairs.before"
+                )
+
+    def resolve(self, find: Find) -> None:
+        """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import."""
+        with _room():
+            self.connection.execute("CREATE OR REPLACE TEMP TABLE found (id BIGINT[], resolved VARCHAR)")
+            columns = {"id": "BIGINT[]", "resolved": "VARCHAR"}
+            insert(self.connection, "found", columns, self._answers(find), self._path("rows.json"))
+            self.connection.execute(
+                "UPDATE imports SET resolved_path = resolved FROM (SELECT unnest(id) AS id, resolved FROM found)"
+                " AS found WHERE imports.rowid = found.id AND resolved_path IS DISTINCT FROM resolved"
+            )
+
+    def counts(self) -> dict[str, int]:
+        """The number of rows of each table."""
+        return {table: _count(self.connection, f"FROM {table}") for table in COLUMNS}
+
+    def write(self, folder: Path) -> dict[str, Path]:
+        """Write every table into `folder` as ``<table>.parquet``; the paths, by table.
+
+        The same rows make the same bytes, in whatever order they were added, by one release of DuckDB.
+        """
+        written = {}
+        with _room():
+            for table in COLUMNS:
+                made = self._path(f"{table}.parquet")
+                self.connection.execute(
+                    f"COPY (FROM {table} ORDER BY {order(table)}) TO {_quoted(made)}"
+                    f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+                )
+                written[table] = Path(shutil.move(made, folder / made.name))
+        return written
+
+    def _path(self, name: str) -> Path:
+        return Path(self._folder.name) / name
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        """A connection with empty tables that can be configured no further."""
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{self._memory}MiB",
+                "threads": self._threads,
+                "temp_directory": str(self._path("spill")),
+                "max_temp_directory_size": f"{self._spill}MiB",
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "allow_community_extensions": False,
+                "python_enable_replacements": False,
+            },
+        )
+        before = ", ".join(_quoted(path) for path in self._before.values())
+        connection.execute(f"SET allowed_directories = [{_quoted(Path(self._folder.name))}]")
+        connection.execute(f"SET allowed_paths = [{before}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        for table in COLUMNS:
+            connection.execute(create(table))
+            connection.execute(create(table, "before_"))
+        return connection
+
+    def _load(self, table: str, path: str) -> None:
+        """One table of the parent. What it declares is compared before any of its data is read."""
+        described = self.connection.execute("DESCRIBE FROM read_parquet(?)", [path]).fetchall()
+        if {name: kind for name, kind, *_ in described} != COLUMNS[table]:
+            raise _damaged(table, "its columns are not those of this table")
+        declared = self.connection.execute(
+            "SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(?)", [path]
+        ).fetchall()
+        if not 0 <= sum(rows for _, rows in declared) <= MAX_ROWS:
+            raise _damaged(table, "it declares too many rows")
+        self.connection.execute(f"INSERT INTO before_{table} BY NAME FROM read_parquet(?)", [path])
+
+    def _answers(self, find: Find) -> Iterator[tuple[list[int], str | None]]:
+        """For each distinct import its rows and what it means. Reads by a cursor of its own."""
+        cursor = self.connection.cursor().execute(
+            "SELECT list(rowid), path, language, module, names, min(line) FROM imports"
+            " GROUP BY path, language, module, names"
+        )
+        while rows := cursor.fetchmany(_FETCH):
+            for ids, path, language, module, names, line in rows:
+                yield ids, find(path, language, Import(module, tuple(names), line))
+
+
+def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    found = connection.execute(f"SELECT count(*) {source}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:300]
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Errors of memory and files as this program's own."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
+        raise Unavailable(
+            "the scan's tables need more room than there is",
+            code="no-room",
+            hint="give the temporary folder more space, or lower the limits of the scan",
+            details=(_first_line(error),),
+        ) from error
+
+
+def _damaged(table: str, why: str) -> Unavailable:
+    return Unavailable(
+        f"the parent's scan is damaged: {table}.parquet cannot be read",
+        code="damaged",
+        hint="take the snapshot with a full scan, and verify the parent",
+        details=(why,),
+    )

@@ -1,0 +1,115 @@
+"""The report's head: what this snapshot is, and how far it is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from snapshotter.scan import plain
+from snapshotter.scan.facts import Facts
+from snapshotter.scan.readme import lead
+from snapshotter.scan.report import parts
+from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.text import human_bytes
+
+
+def section(facts: Facts) -> parts.Section:
+    """What the snapshot is and how it was proven."""
+    content = [_readme(facts), parts.cards([_identity(facts), _proof(facts)])]
+    return parts.Section("snapshot", "This snapshot", "Snapshot", content)
+
+
+def moment(facts: Facts) -> str:
+    """When the snapshot was taken, to the second, UTC."""
+    return f"{facts.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _readme(facts: Facts) -> Html | None:
+    if not facts.readme:
+        return None
+    path, source = facts.readme
+    lines = lead(source, 700)[:6]
+    if not lines:
+        return None
+    said = [element("p", _spoken(line)) for line in lines]
+    return element("figure", element("blockquote", said), element("figcaption", "From ", parts.path(path)))
+
+
+def _spoken(line: str) -> Html:
+    bare = text(line.lstrip("# "), 400)
+    return element("strong", bare) if line.startswith("#") else bare
+
+
+def _identity(facts: Facts) -> Html:
+    pairs: list[tuple[str, Child]] = [
+        ("Origin", element("code", text(facts.origin), class_="path")),
+        ("Ref", parts.code(facts.ref)),
+        ("Commit", element("code", text(facts.commit), class_="path")),
+        ("Taken", moment(facts)),
+        ("Kind", f"{facts.kind}: {facts.reason}" if facts.reason else facts.kind),
+        ("Run", parts.code(facts.run_id)),
+        ("Parent", parts.code(facts.parent) if facts.parent else "none"),
+        ("Refs", plain.count(facts.refs)),
+        ("History", _history(facts)),
+        ("To restore", plain.plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
+        ("Licences", _licences(facts)),
+    ]
+    return element("div", element("h3", "What it is"), parts.facts(pairs), class_="block")
+
+
+def _history(facts: Facts) -> str:
+    if facts.history is None:
+        return "none in this run"
+    history = facts.history
+    pieces = f"{plain.plural(history.objects, 'object')}, {human_bytes(history.bytes)}"
+    return f"{pieces}, {plain.plural(len(history.segments), 'segment')}"
+
+
+def _licences(facts: Facts) -> Child:
+    if not facts.licences:
+        return "no licence file at the top level"
+    return element(
+        "ul", [element("li", _licence(path, ids)) for path, ids in facts.licences[:8]], class_="plain"
+    )
+
+
+def _licence(path: str, ids: Iterable[str]) -> list[Child]:
+    return [", ".join(ids) or "not recognised", " in ", parts.path(path)]
+
+
+def _proof(facts: Facts) -> Html:
+    done = element("ul", [element("li", *one) for one in _checked(facts)], class_="proof")
+    command = element("pre", element("code", f"snapshotter verify {facts.snapshot}"), tabindex=0)
+    return element(
+        "div",
+        element("h3", "How it is proven"),
+        element("p", "Checked while it was taken:"),
+        done,
+        element(
+            "p",
+            "None of this shows that the history restores: only a restore does. This page was written with the "
+            "snapshot, before any. To replay the chain with git, check every object and every ref, and leave a "
+            "receipt beside the snapshot:",
+        ),
+        command,
+        class_="block",
+    )
+
+
+def _checked(facts: Facts) -> Iterable[list[Child]]:
+    if facts.history is not None:
+        yield [
+            "The pack from the origin ended with the checksum of its bytes, ",
+            element("code", text(facts.history.pack_checksum), class_="path"),
+            ", verified in the stream.",
+        ]
+    elif facts.kind == "empty":
+        yield ["The origin has no refs, so there was no history to take."]
+    else:
+        yield ["No history was asked for: the refs were those of the parent, whose bundles still hold."]
+    yield ["The manifest lists every object that this run stored, this page too, with its size and SHA-256."]
+    if facts.parent:
+        yield [
+            "The manifest holds the SHA-256 of its parent's, so an altered or missing ancestor is noticed."
+        ]
+    else:
+        yield ["It is the first of its line: there is no parent for its manifest to name."]

@@ -1,0 +1,226 @@
+"""The report's middle: languages, files and symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from duckdb import DuckDBPyConnection
+
+from snapshotter.scan import figures, plain
+from snapshotter.scan.folders import Folder, split
+from snapshotter.scan.overview import Overview
+from snapshotter.scan.ranking import Ranking
+from snapshotter.scan.report import charts, parts
+from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.text import human_bytes
+
+_LANGUAGES_SHOWN: Final = 24
+_GROUPS: Final = 24  # folders of the treemap
+_TILE: Final = 450  # a file gets a tile of its own above this part of the whole
+_FILES_SHOWN: Final = 15
+
+_LARGEST: Final = """
+    SELECT path, bytes, lines, language, kind, "binary", generated, minified, vendored, skip_reason
+    FROM files WHERE kind IN ('file', 'lfs') AND bytes IS NOT NULL ORDER BY bytes DESC, path LIMIT $1"""
+_COMPLEX: Final = """
+    SELECT path, complexity, code, language, kind, "binary", generated, minified, vendored, skip_reason
+    FROM files WHERE complexity > 0 ORDER BY complexity DESC, path LIMIT $1"""
+_KINDS: Final = "SELECT kind, count(*) AS n FROM symbols GROUP BY kind ORDER BY n DESC, kind"
+_DOCUMENTED: Final = """
+    SELECT language, count(*) AS n, count(*) FILTER (doc <> '') FROM symbols
+    WHERE kind IN ('class', 'function', 'method', 'interface', 'struct', 'trait', 'enum', 'type')
+    GROUP BY language ORDER BY n DESC, language LIMIT $1"""
+_LONGEST: Final = """
+    SELECT path, line, qualified_name, end_line - line + 1 AS length FROM symbols
+    WHERE kind IN ('function', 'method') ORDER BY length DESC, path, line, qualified_name LIMIT $1"""
+
+
+def languages(seen: Overview) -> parts.Section:
+    """Languages as a bar, a table, and a treemap of the tree."""
+    rows = seen.languages
+    if not rows:
+        none = element("p", "No file of a known language was read.", class_="none")
+        return parts.Section("languages", "Languages", "Languages", [none])
+    total = sum(row.code for row in rows)
+    classes = charts.colours(row.name for row in rows)
+    content = [
+        charts.bar(_bar_parts(rows), classes, "lines of code"),
+        _language_table(rows, total, classes),
+        *_treemaps(seen, classes),
+    ]
+    return parts.Section("languages", "Languages", "Languages", content)
+
+
+def _bar_parts(rows: Sequence[figures.Language]) -> list[tuple[str, int]]:
+    named = [(row.name, row.code) for row in rows[: charts.HUES] if row.code]
+    rest = sum(row.code for row in rows[charts.HUES :])
+    return [*named, ("Other languages", rest)] if rest else named
+
+
+def _language_table(rows: Sequence[figures.Language], total: int, classes: Mapping[str, str]) -> Html:
+    columns = [
+        parts.Column("Language"),
+        parts.Column("Lines of code", "num"),
+        parts.Column("Share", "num"),
+        parts.Column("Files", "num"),
+        parts.Column("Comment", "num wide"),
+        parts.Column("Complexity", "num wide"),
+    ]
+    cells: list[list[Child]] = [
+        [
+            [element("span", class_=f"swatch {classes.get(name, 'kx')}", aria_hidden="true"), text(name, 60)],
+            plain.count(code),
+            plain.share(code, total),
+            plain.count(files),
+            plain.count(comment),
+            plain.count(complexity),
+        ]
+        for name, files, code, comment, complexity, _ in rows[: parts.FIRST + parts.FOLDED]
+    ]
+    return parts.table(
+        "Languages by lines of code", columns, cells, total=len(rows), first=10, source="scan/files.parquet"
+    )
+
+
+def _treemaps(seen: Overview, classes: Mapping[str, str]) -> list[Html]:
+    """The same map twice, for a wide page and for a narrow one; the style sheet shows the one that fits."""
+    if not seen.root.weight:
+        return []
+    groups = [_group(folder, seen) for folder in split(seen.root, _GROUPS) if folder.weight]
+    caption = (
+        "Each frame is a folder, each tile a file; the area is its lines of code, the colour its language."
+    )
+    return [
+        element("h3", "The tree"),
+        element(
+            "figure",
+            charts.treemap(groups, classes, (1040, 460), "treemap-wide"),
+            charts.treemap(groups, classes, (360, 520), "treemap-narrow"),
+            element("figcaption", caption),
+            class_="map",
+        ),
+    ]
+
+
+def _group(folder: Folder, seen: Overview) -> charts.Group:
+    label = f"{folder.merged:,} more folders" if folder.merged else folder.path or "./"
+    tiles: list[charts.Tile] = []
+    rest: dict[str, int] = dict(folder.languages)
+    for path, language, code in () if folder.merged else seen.tree:
+        if not language or code * _TILE < seen.root.weight:
+            break
+        if path.startswith(folder.path) and not (folder.direct and "/" in path[len(folder.path) :]):
+            tiles.append(
+                charts.Tile(path.rpartition("/")[2], language, code, f"{path}: {language}, {code:,} lines")
+            )
+            rest[language] -= code
+    for language, code in rest.items():
+        if code > 0:
+            title = f"{label}: {language}, {code:,} lines in {'smaller' if tiles else 'all'} files"
+            tiles.append(charts.Tile(language, language, code, title))
+    tiles.sort(key=lambda tile: (-tile.weight, tile.title))
+    return charts.Group(label, folder.weight, tiles)
+
+
+def files(tables: DuckDBPyConnection) -> parts.Section:
+    """The largest and the most complex files."""
+    largest = tables.execute(_LARGEST, [_FILES_SHOWN]).fetchall()
+    complexest = tables.execute(_COMPLEX, [_FILES_SHOWN]).fetchall()
+    big = [[_file(row), human_bytes(row[1]), plain.count(row[2])] for row in largest]
+    hard = [[_file(row), plain.count(row[1]), plain.count(row[2])] for row in complexest]
+    file, lines = parts.Column("File"), parts.Column("Lines", "num")
+    content = [
+        parts.cards(
+            [
+                parts.table("Largest files", [file, parts.Column("Size", "num"), lines], big),
+                parts.table(
+                    "Most complex files (branches and loops)",
+                    [file, parts.Column("Complexity", "num"), parts.Column("Code", "num")],
+                    hard,
+                ),
+            ]
+        )
+    ]
+    return parts.Section("files", "Files", "Files", content)
+
+
+def _file(row: Sequence[Any]) -> Html:
+    path, _, _, language, kind, *flags, skip_reason = row
+    names = [
+        name
+        for name, flag in zip(("binary", "generated", "minified", "vendored"), flags, strict=True)
+        if flag
+    ]
+    words = [*(["LFS"] if kind == "lfs" else []), *names, *(["not read"] if skip_reason else [])]
+    badges = [join_space(parts.badge(word)) for word in words]
+    return parts.two_lines(parts.path(path), [text(language or "no language", 60), badges])
+
+
+def join_space(badge: Html) -> Html:
+    """A badge after a space."""
+    return Html(" " + badge)
+
+
+def symbols(tables: DuckDBPyConnection, ranking: Ranking) -> parts.Section:
+    """Symbols by kind, by language, by how much they are referenced, and by length."""
+    kinds = tables.execute(_KINDS).fetchall()
+    if not kinds:
+        none = element("p", "No symbols were found.", class_="none")
+        return parts.Section("symbols", "Symbols", "Symbols", [none])
+    referenced: list[list[Child]] = [
+        [
+            parts.two_lines(parts.code(one.signature, 160), [parts.path(one.path, one.line), _doc(one.doc)]),
+            plain.count(one.importers),
+        ]
+        for one in ranking.symbols
+        if one.importers
+    ]
+    longest: list[list[Child]] = [
+        [parts.two_lines(parts.code(name, 120), parts.path(path, line)), plain.count(length)]
+        for path, line, name, length in tables.execute(_LONGEST, [10]).fetchall()
+    ]
+    symbol = parts.Column("Symbol")
+    content = [
+        parts.cards(
+            [
+                parts.table(
+                    "Most referenced", [symbol, parts.Column("Importers", "num")], referenced, first=15
+                ),
+                parts.stack(
+                    _kinds(kinds),
+                    _documented(tables),
+                    parts.table(
+                        "Longest functions", [symbol, parts.Column("Lines", "num")], longest, first=5
+                    ),
+                ),
+            ]
+        )
+    ]
+    return parts.Section("symbols", "Symbols", "Symbols", content)
+
+
+def _doc(doc: str) -> Html | None:
+    return Html(" " + element("q", text(doc, 120))) if doc else None
+
+
+def _kinds(kinds: Sequence[tuple[str, int]]) -> Html:
+    most = kinds[0][1]
+    rows: list[list[Child]] = [
+        [text(kind, 40), charts.meter(n, most, "accent"), plain.count(n)] for kind, n in kinds[: parts.FIRST]
+    ]
+    columns = [parts.Column("Kind"), parts.Column("", "bar-cell"), parts.Column("Symbols", "num")]
+    return parts.table("Symbols by kind", columns, rows, total=len(kinds), first=8)
+
+
+def _documented(tables: DuckDBPyConnection) -> Html:
+    rows: list[list[Child]] = [
+        [text(language or "unknown", 60), plain.count(n), plain.share(documented, n)]
+        for language, n, documented in tables.execute(_DOCUMENTED, [_LANGUAGES_SHOWN]).fetchall()
+    ]
+    columns = [
+        parts.Column("Language"),
+        parts.Column("Declarations", "num"),
+        parts.Column("Documented", "num"),
+    ]
+    return parts.table("Types, functions and methods", columns, rows, first=5)

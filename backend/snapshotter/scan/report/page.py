@@ -1,0 +1,120 @@
+"""The report's page: its head, its policy, its key figures, and the sections in order."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from snapshotter.scan import figures, plain
+from snapshotter.scan.facts import Facts
+from snapshotter.scan.report import about, parts
+from snapshotter.scan.report.html import Html, element, join, text
+
+
+class Figure(NamedTuple):
+    """A key figure, and the section that it opens."""
+
+    label: str
+    value: int
+    anchor: str
+    tone: str = ""
+
+
+@cache
+def _style() -> tuple[Html, str]:
+    """The style sheet, and the policy that allows it by its digest and nothing else."""
+    sheet = (files("snapshotter.scan.report") / "style.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return Html(f"<style>{sheet}</style>"), policy
+
+
+def key_figures(facts: Facts, whole: figures.Totals) -> list[Figure]:
+    """The figures at the head of the page."""
+    return [
+        Figure("file" if whole.files == 1 else "files", whole.files, "files"),
+        Figure("line of code" if whole.code == 1 else "lines of code", whole.code, "languages"),
+        Figure("symbol" if whole.symbols == 1 else "symbols", whole.symbols, "symbols"),
+        Figure("dependency" if whole.packages == 1 else "dependencies", whole.packages, "dependencies"),
+        Figure(
+            "secret finding" if whole.secrets == 1 else "secret findings",
+            whole.secrets,
+            "secrets",
+            "bad" if whole.secrets else "good",
+        ),
+        Figure("gap" if len(facts.gaps) == 1 else "gaps", len(facts.gaps), "unread"),
+        Figure("file skipped" if whole.skipped == 1 else "files skipped", whole.skipped, "unread"),
+    ]
+
+
+def html(facts: Facts, sections: Sequence[parts.Section], key: Iterable[Figure]) -> Html:
+    """The whole document."""
+    body = element(
+        "body",
+        element("a", "To the content", href="#snapshot", class_="skip"),
+        _header(facts, key),
+        _navigation(sections),
+        element("main", [section.html() for section in sections]),
+        _footer(facts),
+    )
+    return Html("<!DOCTYPE html>\n" + element("html", _head(facts), body, lang="en") + "\n")
+
+
+def _head(facts: Facts) -> Html:
+    style, policy = _style()
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        element("meta", name="referrer", content="no-referrer"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", text(f"{facts.repo} at {facts.taken_at:%Y-%m-%d %H:%M} UTC", 160)),
+        style,
+    )
+
+
+def _header(facts: Facts, key: Iterable[Figure]) -> Html:
+    lede = [
+        element("strong", facts.kind),
+        f" snapshot of {about.moment(facts)}: ",
+        element("code", text(facts.ref, 120)),
+        " at ",
+        element("code", text(facts.commit[:12])),
+    ]
+    return element(
+        "header",
+        element("p", "Fruitful Snapshotter", class_="brand"),
+        element("h1", Html(text(facts.repo, 120).replace("__", "<wbr>__"))),
+        element("p", lede, class_="lede"),
+        element("ul", [_figure(one) for one in key], class_="figures"),
+    )
+
+
+def _figure(one: Figure) -> Html:
+    value = element("span", plain.count(one.value), class_=f"value {one.tone}".strip())
+    return element(
+        "li", element("a", value, " ", element("span", one.label, class_="label"), href=f"#{one.anchor}")
+    )
+
+
+def _navigation(sections: Iterable[parts.Section]) -> Html:
+    links = [element("li", element("a", one.short, href=f"#{one.anchor}")) for one in sections]
+    return element("nav", element("ul", links), aria_label="Sections")
+
+
+def _footer(facts: Facts) -> Html:
+    said = [
+        "Everything here was read from the repository at commit ",
+        element("code", text(facts.commit), class_="path"),
+        ". Text from it is shown as text: characters that cannot be seen are written as escapes such as ",
+        element("code", "\\u202e"),
+        ". The tables behind these figures are beside this page, under ",
+        element("code", "scan/"),
+        ".",
+    ]
+    return element("footer", element("p", join(said)))

@@ -1,0 +1,112 @@
+"""Rows of the tables, from what reading and the scanners found."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from snapshotter.scan.classify import vendored
+from snapshotter.scan.lines import Lines
+from snapshotter.scan.reading import Found
+from snapshotter.scan.secrets import Finding
+from snapshotter.scan.selection import File, Selection, Unit
+from snapshotter.scan.symbols import Analysis
+
+Row = tuple[Any, ...]
+Paths = Mapping[Unit, list[str]]
+
+# The columns of `files` that follow from a blob and its language, and so are carried over with it.
+_OF_THE_BLOB: Final = (
+    "bytes", "language", "lines", "code", "comment", "blank", "complexity", "binary", "generated", "minified",
+)  # fmt: skip
+
+
+def paths_by_unit(selection: Selection) -> Paths:
+    """The paths of each unit that was read in this scan."""
+    found: defaultdict[Unit, list[str]] = defaultdict(list)
+    for file in selection.files:
+        if file.is_read:
+            found[file.unit].append(file.path)
+    return found
+
+
+def files(
+    selection: Selection, found: Found, lines: Mapping[Unit, Lines], errors: Mapping[Unit, str]
+) -> Iterator[Row]:
+    """The rows of `files`. `errors` says of which units not everything could be analysed, and why."""
+    for file in selection.files:
+        size, *rest = _facts(file, found, lines)
+        lfs = _lfs(file, found)
+        yield (
+            file.path, file.path_bytes, f"{file.entry.mode:06o}", file.unit[0], file.kind, size, *rest,
+            vendored(file.path) if file.kind in ("file", "lfs") else None,
+            *lfs, file.skip_reason, _parse_error(file, found, errors),
+        )  # fmt: skip
+
+
+def _facts(file: File, found: Found, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
+    if file.before is not None:
+        return tuple(file.before[column] for column in _OF_THE_BLOB)
+    blob = found.blobs.get(file.unit[0])
+    counted = lines.get(file.unit)
+    if blob is None or file.skip_reason or file.kind not in ("file", "lfs"):
+        return (None,) * len(_OF_THE_BLOB)
+    if counted is None:
+        return (blob.size, *(None,) * (len(_OF_THE_BLOB) - 1))
+    return (
+        blob.size, counted.language, counted.lines, counted.code, counted.comment, counted.blank,
+        counted.complexity, counted.binary, counted.generated, counted.minified,
+    )  # fmt: skip
+
+
+def _lfs(file: File, found: Found) -> tuple[str | None, int | None]:
+    if file.kind != "lfs":
+        return None, None
+    if file.before is not None:
+        return file.before["lfs_oid"], file.before["lfs_bytes"]
+    return found.blobs[file.unit[0]].lfs or (None, None)
+
+
+def _parse_error(file: File, found: Found, errors: Mapping[Unit, str]) -> str | None:
+    if file.before is not None:
+        error = file.before["parse_error"]
+        return None if error is None else str(error)
+    if not file.is_read:
+        return None
+    return found.manifest_errors.get(file.path) or errors.get(file.unit)
+
+
+def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths) -> Iterator[Row]:
+    """The rows of `symbols` of one analysed unit, for each of its paths."""
+    for path in paths.get(unit, ()):
+        for item in analysis.symbols:
+            yield (
+                path, unit[0], language, item.kind, item.name, item.qualified_name, item.line, item.end_line,
+                item.signature, item.doc,
+            )  # fmt: skip
+
+
+def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths) -> Iterator[Row]:
+    """The rows of `imports` of one analysed unit, for each of its paths; not yet resolved."""
+    for path in paths.get(unit, ()):
+        for item in analysis.imports:
+            yield (path, unit[0], language, item.module, list(item.names), item.line, None)
+
+
+def dependencies(selection: Selection, found: Found) -> Iterator[Row]:
+    """The rows of `dependencies` of the manifests that were read."""
+    for file in selection.files:
+        if file.is_read:
+            for item in found.dependencies.get(file.path, ()):
+                yield (file.path, file.unit[0], *item)
+
+
+def secrets(findings: list[Finding], paths: Paths) -> Iterator[Row]:
+    """The rows of `secrets`, for each path of a blob; a finding holds no value, only its fingerprint."""
+    by_blob: defaultdict[str, list[str]] = defaultdict(list)
+    for unit, names in paths.items():
+        by_blob[unit[0]] += names
+    for finding in findings:
+        for path in by_blob[finding.blob]:
+            yield (path, finding.blob, finding.rule, finding.line, finding.confidence, finding.fingerprint)

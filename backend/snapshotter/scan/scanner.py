@@ -1,0 +1,228 @@
+"""One scan: from a tree and its blobs to tables, report and digest.
+
+The only place where the scanners meet. It knows no origin and no store: blobs come from a function, and what
+it made lies in a private temporary folder until the caller has stored it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from snapshotter.cancel import Cancel
+from snapshotter.manifest import Gap, Licence, ScanSettings
+from snapshotter.observer import Observer
+from snapshotter.scan import digest, lines, report, rows, secrets
+from snapshotter.scan.facts import Facts
+from snapshotter.scan.lines import Lines
+from snapshotter.scan.means import DIGEST, FAILED, REPORT, Means
+from snapshotter.scan.parquet import Tables
+from snapshotter.scan.reading import Found, Read, read_blobs
+from snapshotter.scan.runner import ScannerFailed
+from snapshotter.scan.secrets import Finding
+from snapshotter.scan.selection import Selection, Unit, select
+from snapshotter.scan.staging import Staging
+from snapshotter.scan.symbols import LANGUAGES, Tree, Workers, refine
+from snapshotter.scan.tree import Listing
+
+_SAMPLE: Final = 5
+_BATCH: Final = 20_000  # rows that are held before the tables take them
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a scan made: files by artifact name, rows by table, and what the tables do not hold."""
+
+    files: dict[str, Path]
+    rows: dict[str, int]
+    licences: list[Licence]
+    gaps: list[Gap]
+
+
+class Job(NamedTuple):
+    """One staged file to analyse."""
+
+    name: str
+    unit: Unit
+    language: str
+
+
+class Scanner:
+    """Scans one tree. A context manager: what it made is gone at its end, and at every other exit."""
+
+    def __init__(
+        self, settings: ScanSettings, means: Means, observer: Observer | None = None, cancel: Cancel | None = None
+    ) -> None:  # fmt: skip
+        self._settings, self._means = settings, means
+        self._observer, self._cancel = observer or Observer(), cancel or Cancel()
+        self._stack = ExitStack()
+        self._failed: list[str] = []
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            self._staging = opening.enter_context(
+                Staging(self._settings.max_total_bytes, folder=self._means.temp)
+            )
+            self._tables = opening.enter_context(Tables(temp=self._staging.root))
+            self._stack = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def scan(
+        self, listing: Listing, read: Read, about: Facts, before: Mapping[str, Path] | None = None
+    ) -> Made:
+        """Scan the tree that `listing` lists. `about` holds the facts of the run; the scan adds its own.
+
+        `before` are the tables of the parent's scan, by name, made under the same settings by the same
+        scanners: rows of blobs seen there are taken over, and the tables are the same as a full scan's.
+        Raises Unavailable for tables that do not read, and what `read` raises; a scanner that fails is a gap.
+        """
+        if before:
+            self._tables.load_before(before)
+        earlier = self._tables.before_files()
+        chosen = select(listing, earlier, self._settings)
+        found = read_blobs(chosen, read, self._settings, self._staging)
+        self._fill(chosen, found)
+        gaps = self._gaps(listing, chosen)
+        self._observer.stage("writing the scan's tables, report and digest")
+        folder = self._staging.root / "made"
+        folder.mkdir()
+        files = {f"scan/{path.name}": path for path in self._tables.write(folder).values()}
+        known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(found.licences.items())]
+        told = replace(
+            about, gaps=[*about.gaps, *gaps], licences=[(one.path, one.spdx) for one in known],
+            readme=found.readme, texts=found.texts,
+        )  # fmt: skip
+        for name, render in ((REPORT, report.render), (DIGEST, digest.render)):
+            files[name] = folder / name
+            files[name].write_bytes(render(told, self._tables.connection))
+            self._cancel.check()
+        return Made(files, self._tables.counts(), known, gaps)
+
+    def _fill(self, chosen: Selection, found: Found) -> None:
+        """Run the scanners and put every row into the tables."""
+        paths = rows.paths_by_unit(chosen)
+        self._observer.stage("scanning files, symbols and secrets")
+        with ThreadPoolExecutor(1, thread_name_prefix="secrets") as pool:
+            searching = pool.submit(self._secrets, found)
+            counted = self._lines(found)
+            errors = self._symbols(found, counted, paths)
+            findings = searching.result()
+        self._tables.add("files", rows.files(chosen, found, counted, errors))
+        self._tables.add("dependencies", rows.dependencies(chosen, found))
+        self._tables.add("secrets", rows.secrets(findings, paths))
+        carried = [
+            (file.path, file.before["path"])
+            for file in chosen.files
+            if file.before is not None and file.skip_reason is None
+        ]
+        self._tables.carry(carried)
+        if any(file.is_read for file in chosen.files) or self._tables.paths_changed():
+            # Of all imports: any new path may be what an old one means.
+            tree = Tree((file.path for file in chosen.files if file.kind != "submodule"), found.go_modules)
+            self._tables.resolve(tree.resolve)
+
+    def _lines(self, found: Found) -> dict[Unit, Lines]:
+        if not found.staged:
+            return {}
+        try:
+            counted = lines.count(self._staging, seconds=self._settings.scanner_seconds, cancel=self._cancel)
+        except ScannerFailed as error:
+            self._failed.append(f"{error.scanner} {error.reason}")
+            return {}
+        refined = {}
+        for name, unit in found.staged.items():
+            if (one := counted.get(name)) is not None:
+                language = refine(one.language, f"x.{unit[1]}") if one.language else one.language
+                refined[unit] = one._replace(language=language)
+        return refined
+
+    def _secrets(self, found: Found) -> list[Finding]:
+        if not found.staged:
+            return []
+        try:
+            return secrets.find(
+                self._staging, key=self._means.fingerprint_key, rule_cache=self._means.rules,
+                seconds=self._settings.scanner_seconds, cancel=self._cancel,
+            )  # fmt: skip
+        except ScannerFailed as error:
+            self._failed.append(f"{error.scanner} {error.reason}")
+            return []
+
+    def _symbols(self, found: Found, counted: Mapping[Unit, Lines], paths: rows.Paths) -> dict[Unit, str]:
+        """Analyse every staged unit of a language with a grammar; returns what could not be analysed, and why."""
+        errors: dict[Unit, str] = {}
+        jobs: list[Job] = []
+        for name, unit in sorted(found.staged.items()):
+            one = counted.get(unit)
+            if one is None or one.binary or one.language not in LANGUAGES:
+                continue
+            if one.minified:
+                errors[unit] = "minified: its names mean nothing"
+            else:
+                jobs.append(Job(name, unit, one.language))
+        if jobs:
+            try:
+                self._analyze(jobs, paths, errors)
+            except ScannerFailed as error:
+                self._failed.append(f"{error.scanner} {error.reason}")
+        return errors
+
+    def _analyze(self, jobs: list[Job], paths: rows.Paths, errors: dict[Unit, str]) -> None:
+        deadline = time.monotonic() + self._settings.scanner_seconds
+        late: list[Unit] = []
+
+        def feed() -> Iterator[tuple[Job, bytes, str]]:
+            for job in jobs:
+                self._cancel.check()
+                if time.monotonic() > deadline:
+                    late.append(job.unit)
+                else:
+                    yield job, self._staging.read(job.name), job.language
+
+        pending: dict[str, list[rows.Row]] = {"symbols": [], "imports": []}
+        with Workers(min(self._means.workers, len(jobs))) as workers, self._cancel.ending(workers.close):
+            for job, analysis in workers.analyze(feed()):
+                if analysis.error:
+                    errors[job.unit] = analysis.error
+                pending["symbols"] += rows.symbols(job.unit, job.language, analysis, paths)
+                pending["imports"] += rows.imports(job.unit, job.language, analysis, paths)
+                self._flush(pending, _BATCH)
+        self._flush(pending, 0)
+        if late:
+            errors.update(dict.fromkeys(late, "not analysed: out of time"))
+            self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
+
+    def _flush(self, pending: dict[str, list[rows.Row]], least: int) -> None:
+        for table, held in pending.items():
+            if len(held) > least:
+                self._tables.add(table, held)
+                held.clear()
+
+    def _gaps(self, listing: Listing, chosen: Selection) -> list[Gap]:
+        """What the scan knows that it lacks."""
+        skipped = [file for file in chosen.files if file.skip_reason]
+        found = [
+            Gap(kind=FAILED, count=len(self._failed), sample=self._failed[:_SAMPLE]),
+            _gap("submodules", [file.path for file in chosen.files if file.kind == "submodule"]),
+            _gap("lfs", [file.path for file in chosen.files if file.kind == "lfs"]),
+            _gap("files-skipped", [f"{file.path}: {file.skip_reason}" for file in skipped]),
+            _gap("odd-paths", chosen.odd),
+        ]
+        if listing.cut:
+            found.append(Gap(kind="tree-cut", count=1, sample=[f"more than {len(listing.entries):,} paths"]))
+        return [gap for gap in found if gap.count]
+
+
+def _gap(kind: str, names: list[str]) -> Gap:
+    return Gap(kind=kind, count=len(names), sample=names[:_SAMPLE])

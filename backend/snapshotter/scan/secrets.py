@@ -1,0 +1,184 @@
+"""Secrets, as kingfisher finds them offline, each reduced to a fingerprint before anything else sees it.
+
+kingfisher's report carries the values in the clear. It is read from a pipe, never from disk, and the values stay
+inside `_report`: no table, message, exception or frame of a traceback outlives that function with one in it.
+
+It is given the blobs without names. By name it would pass over whole files in silence (`package-lock.json`,
+`go.sum`, `*.css`, `*.svg`, archives…), so what it finds in a blob depends on the blob and on nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Container
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from snapshotter.cancel import Cancel
+from snapshotter.scan.runner import ScannerFailed, program, run
+from snapshotter.scan.staging import Staging
+
+_SCANNER: Final = "kingfisher"
+# Offline, every occurrence, any size, nothing unpacked; `--no-ignore`: a comment in a repository hides nothing.
+_ARGUMENTS: Final = (
+    "--no-validate --no-dedup --git-history none --no-extract-archives --max-file-size 0 --no-ignore --format jsonl"
+).split()
+_QUIET: Final = ["--no-update-check", "--quiet"]
+_EXITS: Final = frozenset({0, 200})  # 200: there are findings
+_LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
+
+
+class Finding(NamedTuple):
+    """One secret in one blob, without its value.
+
+    `line` counts from 1; it is 0 in a blob of over 256 MiB, where kingfisher tells none. `fingerprint` is hex.
+    """
+
+    blob: str
+    rule: str
+    line: int
+    confidence: str
+    fingerprint: str
+
+
+def default_rule_cache() -> Path | None:
+    """Where kingfisher's compiled rules are kept when nobody says otherwise; None for a user without a home."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path's raises
+    return Path(base) / "fruitful-snapshotter" / "kingfisher" if base.startswith("/") else None
+
+
+def find(
+    staging: Staging,
+    *,
+    key: bytes | None,
+    seconds: float,
+    cancel: Cancel,
+    rule_cache: Path | None = None,
+    kingfisher: Path | None = None,
+) -> list[Finding]:
+    """The secrets in every staged blob, sorted; equal blobs and key give equal findings.
+
+    With a key, the fingerprint is the HMAC-SHA256 of the value under it: the same secret has the same fingerprint
+    everywhere, and nobody without the key can test a guess. Without one it is the SHA-256 of rule, blob and line,
+    which says nothing of the value: a plain hash of a weak secret can be guessed.
+
+    `rule_cache` is the folder of the compiled rules, `default_rule_cache()` by default. kingfisher uses it only
+    where it belongs to the user, fills it where it can, and compiles for some ten seconds where it cannot.
+    Raises ScannerFailed (see `runner.run`), also when kingfisher did not read every blob.
+    """
+    if not staging.blobs:
+        return []
+    cache = _cache(rule_cache or default_rule_cache())
+    argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *cache, "blobs"]
+    report = _report(
+        run(
+            _SCANNER, argv, folder=staging.root, seconds=seconds, limit=_LIMIT, cancel=cancel, exits=_EXITS,
+            environment=_environment(staging.root),
+        ),
+        staging.blobs, key,
+    )  # fmt: skip
+    if report is None:
+        raise ScannerFailed(_SCANNER, "wrote something else than its report")
+    findings, read = report
+    wanted = sum(size > 0 for size in staging.blobs.values())
+    if read < wanted:
+        raise ScannerFailed(_SCANNER, f"read {read:,} of {wanted:,} blobs")
+    return findings
+
+
+def warm(rule_cache: Path, *, folder: Path, seconds: float, cancel: Cancel) -> None:
+    """Compile kingfisher's rules into the folder `rule_cache`, so that no scan of this user has to.
+
+    The result holds for this processor's features and this version. `folder` is for kingfisher's own temporary
+    files. Raises ScannerFailed.
+    """
+    rule_cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+    argv = [str(program(_SCANNER)), "rules", "compile-cache", *_QUIET, *_cache(rule_cache)]
+    run(
+        _SCANNER, argv, folder=folder, seconds=seconds, limit=1 << 16, cancel=cancel,
+        environment=_environment(folder),
+    )  # fmt: skip
+
+
+def _cache(rule_cache: Path | None) -> list[str]:
+    return ["--rule-cache-dir", str(rule_cache.absolute())] if rule_cache else ["--no-rule-cache"]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """No data base of file types of this machine, so that every machine finds the same."""
+    return {"XDG_DATA_DIRS": str(folder), "XDG_DATA_HOME": str(folder)}
+
+
+class _Rule(msgspec.Struct):
+    id: str
+
+
+class _Match(msgspec.Struct):
+    path: str
+    line: int
+    confidence: str
+    snippet: str
+
+    def __repr__(self) -> str:
+        return "<a match, with its value>"
+
+
+class _Stats(msgspec.Struct):
+    blobs_scanned: int
+
+
+class _Scan(msgspec.Struct):
+    status: str
+
+
+class _Repository(msgspec.Struct):
+    scan: _Scan
+    stats: _Stats
+
+
+class _Audit(msgspec.Struct):
+    repositories: list[_Repository]
+
+
+class _Record(msgspec.Struct):
+    """One line of the report: a finding, or the account at its end."""
+
+    rule: _Rule | None = None
+    finding: _Match | None = None
+    audit: _Audit | None = None
+
+
+def _report(output: bytes, blobs: Container[str], key: bytes | None) -> tuple[list[Finding], int] | None:
+    """The findings and how many blobs were read; None for anything but a whole report of these blobs."""
+    found: set[Finding] = set()
+    read: int | None = None
+    decoder = msgspec.json.Decoder(_Record)
+    for line in output.splitlines():
+        try:
+            record = decoder.decode(line)
+        except msgspec.DecodeError:
+            return None
+        if record.audit is not None:
+            if any(repository.scan.status != "completed" for repository in record.audit.repositories):
+                return None
+            read = sum(repository.stats.blobs_scanned for repository in record.audit.repositories)
+        elif record.rule is None or record.finding is None:
+            return None
+        else:
+            match = record.finding
+            blob = match.path.rpartition("/")[2]
+            if blob not in blobs:
+                return None
+            mark = _fingerprint(record.rule.id, blob, match.line, match.snippet, key)
+            found.add(Finding(blob, record.rule.id, match.line, match.confidence, mark))
+    return None if read is None else (sorted(found), read)
+
+
+def _fingerprint(rule: str, blob: str, line: int, value: str, key: bytes | None) -> str:
+    if key is None:
+        return hashlib.sha256(f"{rule}\0{blob}\0{line}".encode()).hexdigest()
+    return hmac.new(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -1,0 +1,138 @@
+"""What of a tree is read: each path is carried over from the parent's scan, read anew, or skipped with a reason."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from snapshotter.manifest import ScanSettings
+from snapshotter.scan.dependencies import is_manifest
+from snapshotter.scan.staging import name_key
+from snapshotter.scan.tree import Entry, Listing
+from snapshotter.text import decode_name, raw_if_changed
+
+LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
+
+BeforeFile = Mapping[str, Any]
+"""One row of the parent's `files` table, by column."""
+
+Unit = tuple[str, str]
+"""What is scanned once: a blob's id, and the part of its path that decides its language."""
+
+
+@dataclass(slots=True)
+class File:
+    """One path on its way into the `files` table. `before` is the row that it is carried over from."""
+
+    entry: Entry
+    path: str
+    path_bytes: str | None
+    kind: str
+    unit: Unit
+    skip_reason: str | None = None
+    before: BeforeFile | None = None
+
+    def carry(self, row: BeforeFile | None) -> None:
+        """Take this path's facts from a row of the parent's table."""
+        if row is not None:
+            self.before, self.kind, self.skip_reason = row, row["kind"], row["skip_reason"]
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its blob is read in this scan."""
+        return self.kind == "file" and self.skip_reason is None and self.before is None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Every path of the tree, in git's order, each with its fate; `odd` are those that could not be listed."""
+
+    files: list[File]
+    odd: list[str] = field(default_factory=list)
+
+    @property
+    def wanted(self) -> set[str]:
+        """The ids of the blobs to read."""
+        return {file.unit[0] for file in self.files if file.is_read}
+
+
+def select(listing: Listing, before: Sequence[BeforeFile], settings: ScanSettings) -> Selection:
+    """Decide the fate of every path. `before` are the parent's `files` rows, made under the same settings."""
+    carried = _Carried(before)
+    excluded = _matcher(settings.exclude)
+    files: list[File] = []
+    odd = [decode_name(path) for path in listing.odd]
+    seen: set[str] = set()
+    count = 0
+    for entry in listing.entries:
+        path = decode_name(entry.path)
+        if path in seen:  # two names that differ only in bytes that are not UTF-8
+            odd.append(path)
+            continue
+        seen.add(path)
+        kind = "submodule" if entry.is_submodule else "symlink" if entry.is_symlink else "file"
+        file = File(entry, path, raw_if_changed(entry.path), kind, (entry.oid, name_key(path)))
+        if kind == "file":
+            count += 1
+            if count > settings.max_files:
+                file.skip_reason = f"over the limit of {settings.max_files:,} files"
+            elif (pattern := excluded(path)) is not None:
+                file.skip_reason = f"excluded by {pattern}"
+            elif not entry.is_file:
+                file.skip_reason = f"of no known mode ({entry.mode:o})"
+            else:
+                file.carry(carried.of(file))
+        files.append(file)
+    return Selection(files, odd)
+
+
+class _Carried:
+    """Finds the parent's row that holds for a path: the same blob under a name of the same language.
+
+    What a manifest says depends on its whole path, so it is carried only where it was.
+    """
+
+    def __init__(self, before: Sequence[BeforeFile]) -> None:
+        self._by_path: dict[str, BeforeFile] = {}
+        self._by_unit: dict[Unit, BeforeFile] = {}
+        for row in before:
+            if row["kind"] in ("file", "lfs") and _of_the_blob(row["skip_reason"]):
+                self._by_path[row["path"]] = row
+                self._by_unit.setdefault((row["blob"], name_key(row["path"])), row)
+
+    def of(self, file: File) -> BeforeFile | None:
+        """The row to carry over, or None."""
+        same = self._by_path.get(file.path)
+        if same is not None and same["blob"] == file.unit[0]:
+            return same
+        found = self._by_unit.get(file.unit)
+        if found is None or is_manifest(file.path) or is_manifest(found["path"]):
+            return None
+        return found
+
+
+TOO_LARGE: Final = "larger than "
+
+
+def _of_the_blob(skip_reason: str | None) -> bool:
+    """Whether a skipped file would be skipped anywhere: for its size, and for nothing of its path or tree."""
+    return skip_reason is None or skip_reason.startswith(TOO_LARGE)
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], str | None]:
+    """The first pattern that a path matches. A pattern that ends in a slash means a folder at any depth."""
+    compiled = [(pattern, _regex(pattern)) for pattern in patterns]
+
+    def match(path: str) -> str | None:
+        return next((pattern for pattern, regex in compiled if regex.match(path)), None)
+
+    return match
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    if pattern.endswith("/"):
+        return re.compile(r"(?s:(?:.*/)?)" + fnmatch.translate(pattern + "*"))
+    return re.compile(fnmatch.translate(pattern))

@@ -1,0 +1,237 @@
+"""Blobs as files for the scanners: under names that we make, in a private folder that goes when we do.
+
+    lines/ab/<oid>              a blob without a key         `lines` is for scc: the name decides the language
+    lines/ab/<oid>.<key>        a blob with an extension
+    lines/whole/ab/<oid>/<key>  a blob with a whole name, such as `makefile`
+    blobs/ab/<oid>              the same files, as hard links, without any name, for kingfisher
+
+`ab` is the start of the object id, so that no folder grows large. No path of the repository is ever used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from snapshotter.errors import Unavailable
+
+_TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only for a folder with mode 0700 and a name nobody knows before
+_PREFIX: Final = "snapshotter-scan-"
+_SPARE: Final = 64 << 20  # bytes beyond the blobs: the scanners' own files
+_PER_FILE: Final = 8192  # bytes a file may take beyond its content: the rest of its last page, and its inode
+_FIRST: Final = 8000  # bytes that git looks at for a NUL (buffer_is_binary)
+_ZIP: Final = b"PK"  # kingfisher passes over a file that starts as a zip archive does, whatever follows
+
+# What scc 4.1.0 knows, lower-cased; test_lines.py holds all three against `scc --languages`. Names as a whole:
+_WHOLE: Final = frozenset(
+    """.bash_login .bash_logout .bash_profile .bashrc .cshrc .dockerignore .gitignore .gvimrc .ignore .kshrc .tcshrc
+    .vimrc .zlogin .zlogout .zprofile .zshenv .zshrc _gvimrc _vimrc bitbucket-pipelines.yml blade.php build.bazel
+    cmakelists.txt copying copying3 copyright cs.st d.ts dockerfile gemfile gnumakefile gvimrc licence licence-apache
+    licence-mit license license-apache license-mit makefile meson.build meson_options.txt pck.st rake rakefile
+    snakefile tf.json unlicence unlicense vcxproj.filters vimrc xmake.lua xpack.lua""".split()
+)
+_ALSO: Final = frozenset("dockerfile gvimrc makefile vimrc".split())  # those that are extensions too
+_DOUBLE: Final = frozenset(  # and those with a dot that are
+    """bitbucket-pipelines.yml blade.php build.bazel cmakelists.txt cs.st d.ts meson.build meson_options.txt pck.st
+    tf.json vcxproj.filters""".split()
+)
+_EXTENSION: Final = re.compile(r"[a-z0-9+_-]{1,32}")
+_OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+class Staged(NamedTuple):
+    """One staged file: its blob and key, its size in bytes, and what can be told without a scanner."""
+
+    blob: str
+    key: str
+    bytes: int
+    lines: int
+    binary: bool
+
+
+def name_key(path: str) -> str:
+    """The part of a path that decides the language: what scc looks at, and nothing else.
+
+    That is a whole file name that scc knows (`makefile`), or else the extension (`py`, `d.ts`), both lower-cased,
+    of ``[a-z0-9.+_-]`` and at most 32 characters; empty where there is neither, and then only the text can tell.
+    """
+    name = path.rpartition("/")[2].lower()
+    if name in _WHOLE:
+        return name
+    parts = name.split(".")
+    if len(parts) > 2 and ".".join(parts[-2:]) in _DOUBLE:
+        return ".".join(parts[-2:])
+    if len(parts) < 2 or not parts[-2] or not _EXTENSION.fullmatch(parts[-1]):
+        return ""
+    return "" if parts[-1] in _WHOLE - _ALSO else parts[-1]
+
+
+class Staging:
+    """The scanners' folder, as a context manager: made on entry with mode 0700, removed on every exit.
+
+    It lies on tmpfs (`/dev/shm`) where there is one with room for `total` bytes in `files` files, else in `folder`,
+    which is the system's temporary folder by default. The folder is locked while we live. One whose lock is free
+    belonged to a process that was killed, so the next `Staging` of the same user in the same place removes it.
+    """
+
+    def __init__(
+        self, total: int, files: int = 0, folder: Path | None = None, *, tmpfs: Path = _TMPFS
+    ) -> None:
+        roomy = _has_room(tmpfs, total + files * _PER_FILE + _SPARE)
+        self._parent = tmpfs if roomy else folder or Path(tempfile.gettempdir())
+        self._staged: dict[str, Staged] = {}
+        self._blobs: dict[str, int] = {}
+        self._names: dict[str, list[str]] = {}
+        self._made: set[str] = set()
+
+    def __enter__(self) -> Self:
+        _sweep(self._parent)
+        try:
+            self._root, self._lock = _locked_folder(self._parent)
+        except OSError as error:
+            raise _machine("make the scan's folder", error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            shutil.rmtree(self._root)
+        except OSError as error:
+            raise _machine("remove the scan's folder", error) from error
+        finally:
+            os.close(self._lock)
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds `lines` and `blobs`, and what a scanner writes for itself."""
+        return self._root
+
+    @property
+    def staged(self) -> Mapping[str, Staged]:
+        """What was added, by staged name: the file's path below `lines`."""
+        return self._staged
+
+    @property
+    def blobs(self) -> Mapping[str, int]:
+        """The size in bytes of every blob that was added, by its id."""
+        return self._blobs
+
+    def add(self, blob_oid: str, key: str, data: bytes) -> str:
+        """Stage a blob under a key that `name_key` gave, once; returns the staged name.
+
+        Raises Unavailable (code `machine`) when the folder has no room, and ValueError for an id or a key that is
+        neither.
+        """
+        name = _staged_name(blob_oid, key)
+        if name in self._staged:
+            return name
+        plain = f"blobs/{blob_oid[:2]}/{blob_oid}"
+        try:
+            if blob_oid not in self._blobs:
+                # a space moves no line, and the rest is read
+                self._write(plain, b" " + data if data.startswith(_ZIP) else data)
+            if data.startswith(_ZIP):
+                self._write(f"lines/{name}", data)
+            else:
+                os.link(self._root / plain, self._place(f"lines/{name}"), follow_symlinks=False)
+        except OSError as error:
+            raise _machine("stage a blob for the scanners", error) from error
+        self._staged[name] = _facts(blob_oid, key, data)
+        self._blobs[blob_oid] = len(data)
+        self._names.setdefault(blob_oid, []).append(name)
+        return name
+
+    def read(self, name: str) -> bytes:
+        """The blob of a staged name. Raises KeyError for a name that `add` did not return."""
+        if name not in self._staged:
+            raise KeyError(name)
+        return (self._root / "lines" / name).read_bytes()
+
+    def discard(self, blob_oid: str) -> None:
+        """Take back a blob, under all its names. Nothing happens if it was not added."""
+        for name in self._names.pop(blob_oid, ()):
+            del self._staged[name]
+            (self._root / "lines" / name).unlink()
+        if self._blobs.pop(blob_oid, None) is not None:
+            (self._root / "blobs" / blob_oid[:2] / blob_oid).unlink()
+
+    def _write(self, name: str, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(self._place(name), flags, 0o600), "wb") as file:
+            file.write(data)
+
+    def _place(self, name: str) -> Path:
+        """The path of a file to make, in a folder that exists."""
+        folder = name.rpartition("/")[0]
+        if folder not in self._made:
+            (self._root / folder).mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+        return self._root / name
+
+
+def _facts(blob: str, key: str, data: bytes) -> Staged:
+    lines = data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+    return Staged(blob, key, len(data), lines, b"\0" in data[:_FIRST])
+
+
+def _staged_name(blob: str, key: str) -> str:
+    if not _OID.fullmatch(blob):
+        raise ValueError("not an object id")
+    if key in _WHOLE and key not in _DOUBLE:
+        return f"whole/{blob[:2]}/{blob}/{key}"
+    if key and key not in _DOUBLE and not _EXTENSION.fullmatch(key):
+        raise ValueError("not a key of name_key")
+    return f"{blob[:2]}/{blob}.{key}" if key else f"{blob[:2]}/{blob}"
+
+
+def _has_room(tmpfs: Path, wanted: int) -> bool:
+    if not (tmpfs.is_dir() and os.access(tmpfs, os.W_OK | os.X_OK)):
+        return False
+    room = os.statvfs(tmpfs)
+    return room.f_bavail * room.f_frsize >= wanted
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """A new private folder and the descriptor whose lock says that its owner lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        with suppress(FileNotFoundError):  # swept by another run before it was locked: make another
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with suppress(OSError):  # a file system without locks: then nobody sweeps there either
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the folders of our kind and user whose owner is gone. What cannot be removed is left to the next run."""
+    with suppress(OSError):
+        for entry in os.scandir(parent):
+            if entry.name.startswith(_PREFIX):
+                with suppress(OSError):  # alive, or somebody else's, or being removed by another run
+                    _remove_if_left(Path(entry.path))
+
+
+def _remove_if_left(folder: Path) -> None:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(lock).st_uid == os.geteuid():
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    finally:
+        os.close(lock)
+
+
+def _machine(what: str, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"could not {what}: {error.strerror}",
+        code="machine",
+        hint="check free space and permissions of /dev/shm and of the temporary folder, or lower the scan's limits",
+    )

@@ -1,0 +1,118 @@
+"""A commit's tree as a flat list of paths. Source: git's gitformat-pack and tree objects as `git cat-file` shows them.
+
+Trees come from an attacker: names are data and never used as paths, and a tree that names itself many times
+over (each level twice the one below) ends at the limit.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from snapshotter.errors import Unavailable
+
+MAX_PATH: Final = 16 * 1024  # bytes
+_SUBMODULE: Final = 0o160000
+_FOLDERS_A_FILE: Final = 4  # folders are walked up to so many times the limit of files
+
+
+class Entry(NamedTuple):
+    """One path of a tree that is no folder: its mode as git writes it, and the id of its blob or commit."""
+
+    path: bytes
+    mode: int
+    oid: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file, executable or not."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_symlink(self) -> bool:
+        """Whether it is a symbolic link, whose blob is its target."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def is_submodule(self) -> bool:
+        """Whether it names a commit of another repository."""
+        return stat.S_IFMT(self.mode) == _SUBMODULE
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The paths of a tree in git's order, each once. `cut`: the tree has more than were listed.
+
+    `odd` are paths that git itself refuses: listed twice, or too long; only the first of a path is an entry.
+    """
+
+    commit: str
+    tree: str
+    entries: list[Entry]
+    cut: bool
+    odd: list[bytes]
+
+
+def tree_of(commit: bytes) -> str:
+    """The id of a commit's tree. Raises Unavailable for a commit that names none."""
+    first = commit.partition(b"\n")[0]
+    if not first.startswith(b"tree ") or len(first) not in (45, 69):
+        raise _bad("a commit names no tree")
+    return first[5:].decode("ascii", "replace")
+
+
+def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> Listing:
+    """The first `limit` paths below the tree object `tree`; `trees` holds tree objects by id.
+
+    Raises KeyError with the id of a tree that is not in `trees`, Unavailable for one that is malformed.
+    """
+    width = len(tree) // 2
+    entries: list[Entry] = []
+    seen: set[bytes] = set()
+    odd: list[bytes] = []
+    folders = 0
+    stack = [(b"", iter(_parse(trees[tree], width)))]
+    while stack:
+        prefix, rest = stack[-1]
+        found = next(rest, None)
+        if found is None:
+            stack.pop()
+            continue
+        mode, name, oid = found
+        path = prefix + name
+        if len(entries) >= limit or folders > _FOLDERS_A_FILE * limit:
+            return Listing(commit, tree, entries, True, odd)
+        if len(path) > MAX_PATH or path in seen:
+            odd.append(path[:MAX_PATH])
+        elif stat.S_ISDIR(mode):
+            folders += 1
+            stack.append((path + b"/", iter(_parse(trees[oid], width))))
+        else:
+            seen.add(path)
+            entries.append(Entry(path, mode, oid))
+    return Listing(commit, tree, entries, False, odd)
+
+
+def _parse(data: bytes, width: int) -> list[tuple[int, bytes, str]]:
+    """The entries of one tree object: mode, name, id."""
+    found, at = [], 0
+    while at < len(data):
+        space = data.find(b" ", at, at + 8)
+        end = data.find(b"\0", space)
+        try:
+            mode = int(data[at:space], 8)
+        except ValueError:
+            mode = -1
+        if space < 0 or end < 0 or mode < 0 or end + 1 + width > len(data):
+            raise _bad("a tree object is malformed")
+        found.append((mode, data[space + 1 : end], data[end + 1 : end + 1 + width].hex()))
+        at = end + 1 + width
+    return found
+
+
+def _bad(what: str) -> Unavailable:
+    return Unavailable(
+        f"the tree cannot be read: {what}", code="bad-tree", hint="check the origin with `git fsck`"
+    )

@@ -1,0 +1,432 @@
+"""The tables of a scan: exact values, the same bytes for the same rows, and a hostile parent."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from snapshotter.errors import Unavailable
+from snapshotter.scan import loading, parquet
+from snapshotter.scan.parquet import Tables
+from snapshotter.scan.symbols.model import Import
+from snapshotter.scan.tables import COLUMNS, REQUIRED, order
+
+Rows = dict[str, list[tuple[Any, ...]]]
+
+TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+    st.sampled_from(
+        ["", "\0", "a\0b", "\r\n", "\n", '"', "'", "\\", "\\ud800", "\x1b[31m", "null", "NULL", "1", "é"]
+    ),
+)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "VARCHAR": TEXT,
+    "VARCHAR[]": st.lists(TEXT, max_size=4),
+    "BIGINT": st.integers(-(2**63), 2**63 - 1),
+    "INTEGER": st.integers(-(2**31), 2**31 - 1),
+    "BOOLEAN": st.booleans(),
+}
+
+
+def row_of(table: str) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.tuples(
+        *(
+            VALUES[kind] if name in REQUIRED[table] else st.none() | VALUES[kind]
+            for name, kind in COLUMNS[table].items()
+        )
+    )
+
+
+def rows_of(table: str) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    unique = (lambda row: row[0]) if table == "files" else None
+    return st.lists(row_of(table), max_size=30, unique_by=unique)
+
+
+EVERY = st.fixed_dictionaries({table: rows_of(table) for table in COLUMNS})
+
+
+def filled(tables: Tables, rows: Rows) -> None:
+    for table, those in rows.items():
+        tables.add(table, those)
+
+
+def select(tables: Tables, table: str) -> list[tuple[Any, ...]]:
+    return tables.connection.execute(f"FROM {table} ORDER BY {order(table)}").fetchall()
+
+
+def multiset(rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    return sorted(repr(row) for row in rows)
+
+
+def write(folder: Path, rows: Rows, name: str = "out", **options: int) -> dict[str, Path]:
+    (folder / name).mkdir()
+    with Tables(temp=folder, **options) as tables:
+        filled(tables, rows)
+        return tables.write(folder / name)
+
+
+def contents(written: dict[str, Path]) -> dict[str, bytes]:
+    return {table: path.read_bytes() for table, path in written.items()}
+
+
+def repository(files: int, each: int, seed: int = 0) -> Rows:
+    """Rows of a tree, with ties, repeated rows and nulls."""
+    pick = random.Random(seed)
+    rows: Rows = {table: [] for table in COLUMNS}
+    for n in range(files):
+        path, blob = f"src/m{n % 7}/f{n}.py", f"{n:040x}"
+        rows["files"].append(
+            (
+                path,
+                None,
+                "100644",
+                blob,
+                "file",
+                n,
+                "Python",
+                n,
+                n,
+                0,
+                0,
+                1,
+                *[False] * 4,
+                None,
+                None,
+                None,
+                None,
+            )
+        )
+        for _ in range(each):
+            name, line = f"n{pick.randrange(5)}", pick.randrange(20)
+            rows["symbols"].append(
+                (path, blob, "Python", "function", name, name, line, line, "", pick.choice(["", None]))
+            )
+            rows["imports"].append(
+                (path, blob, "Python", name, pick.choice([[], ["a"], ["a", "b"]]), line, None)
+            )
+        rows["dependencies"].append(
+            (path, blob, "pypi", f"d{n}", None, ">=1", "runtime", True, f"pkg:pypi/d{n}")
+        )
+        rows["secrets"].append((path, blob, "rule", pick.choice([None, 3]), "low", f"{n:064x}"))
+    return rows
+
+
+@given(EVERY)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_value_comes_back_exactly_from_memory_from_parquet_and_from_a_parent(
+    tmp_path: Path, rows: Rows
+) -> None:
+    with Tables(temp=tmp_path) as tables:
+        filled(tables, rows)
+        assert tables.counts() == {table: len(those) for table, those in rows.items()}
+        for table, those in rows.items():
+            assert multiset(select(tables, table)) == multiset(those)
+        written = tables.write(tmp_path)
+    with Tables(temp=tmp_path) as tables:
+        tables.load_before(written)
+        for table, those in rows.items():
+            assert select(tables, table) == []
+            found = tables.connection.execute(f"FROM before_{table}").fetchall()
+            assert multiset(found) == multiset(those)
+        before = [tuple(row[name] for name in COLUMNS["files"]) for row in tables.before_files()]
+        assert multiset(before) == multiset(rows["files"])
+
+
+@pytest.mark.parametrize("length", [1_000_000, 5_000_000])
+def test_long_text_comes_back_exactly(tmp_path: Path, length: int) -> None:
+    texts = ["\0" * length, 'é\n"\\' * (length // 4), "x" * length]
+    rows = [("p", "b", "Python", "function", text, "q", 1, 1, text, None) for text in texts]
+    with Tables(temp=tmp_path) as tables:
+        tables.add("symbols", rows)
+        assert multiset(select(tables, "symbols")) == multiset(rows)
+        tables.add("imports", [("p", "b", "Python", texts[0], [texts[1], ""], 1, None)])
+        assert select(tables, "imports") == [("p", "b", "Python", texts[0], [texts[1], ""], 1, None)]
+
+
+def test_rows_that_fill_the_waiting_file_many_times_are_all_added_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_MAX_FILE", 10_000)
+    monkeypatch.setattr(loading, "_MAX_LINE", 2_000)
+    rows = repository(300, 3)
+    with Tables(temp=tmp_path) as tables:
+        filled(tables, rows)
+        for table, those in rows.items():
+            assert multiset(select(tables, table)) == multiset(those)
+
+
+def test_a_row_of_too_few_values_is_refused(tmp_path: Path) -> None:
+    with Tables(temp=tmp_path) as tables, pytest.raises(ValueError, match="shorter"):
+        tables.add("secrets", [("p", "b", "rule", 1, "low")])
+
+
+def test_a_path_has_one_row(tmp_path: Path) -> None:
+    rows = repository(1, 0)["files"]
+    with Tables(temp=tmp_path) as tables:
+        tables.add("files", rows)
+        with pytest.raises(duckdb.ConstraintException):
+            tables.add("files", rows)
+
+
+def test_the_files_hold_every_column_in_its_type_and_order(tmp_path: Path) -> None:
+    for rows in (repository(3, 2), {}):
+        written = write(tmp_path, rows, f"out{len(rows)}")
+        for table, path in written.items():
+            found = duckdb.execute("DESCRIBE FROM read_parquet(?)", [str(path)]).fetchall()
+            assert [(name, kind) for name, kind, *_ in found] == list(COLUMNS[table].items())
+
+
+def test_the_same_rows_make_the_same_bytes_in_any_order_by_any_number_of_threads(tmp_path: Path) -> None:
+    rows = repository(900, 50)  # several row groups
+    first = write(tmp_path, rows, "first", threads=1)
+    groups = duckdb.execute(
+        "SELECT num_row_groups FROM parquet_file_metadata(?)", [str(first["symbols"])]
+    ).fetchone()
+    assert groups == (3,)
+    for number, threads in enumerate((1, 4, 4)):
+        shuffled = {table: random.Random(number).sample(those, len(those)) for table, those in rows.items()}
+        again = write(tmp_path, shuffled, f"again{number}", threads=threads)
+        assert contents(again) == contents(first)
+
+
+def test_rows_that_spill_make_the_same_bytes(tmp_path: Path) -> None:
+    rows = repository(400, 100)
+    rows["symbols"] = [(*row[:8], "s" * 1000, row[9]) for row in rows["symbols"]]
+    first = write(tmp_path, rows, "roomy", memory=2000)
+    assert contents(write(tmp_path, rows, "tight", memory=128)) == contents(first)
+
+
+def test_what_is_carried_equals_what_is_added(tmp_path: Path) -> None:
+    now = repository(60, 5)
+    before = {table: [(f"old/{row[0]}", *row[1:]) for row in those] for table, those in now.items()}
+    parent = write(tmp_path, before, "parent")
+    carried = {row[0] for row in now["files"][:50]}
+    (tmp_path / "incremental").mkdir()
+    with Tables(temp=tmp_path) as tables:
+        tables.load_before(parent)
+        tables.carry((path, f"old/{path}") for path in carried)
+        tables.add("files", now["files"])
+        for table in ("symbols", "imports", "dependencies", "secrets"):
+            tables.add(table, [row for row in now[table] if row[0] not in carried])
+        incremental = tables.write(tmp_path / "incremental")
+    assert contents(incremental) == contents(write(tmp_path, now, "full"))
+
+
+def test_one_path_before_may_stand_at_two_paths_now_and_an_unknown_one_gives_nothing(tmp_path: Path) -> None:
+    parent = write(
+        tmp_path, {"secrets": [("old", "b", "rule", 1, "low", "f"), ("other", "c", "rule", 1, "low", "g")]}
+    )
+    with Tables(temp=tmp_path) as tables:
+        tables.load_before(parent)
+        tables.carry([("one", "old"), ("two", "old"), ("three", "unknown")])
+        tables.carry([])
+        assert [(row[0], row[1]) for row in select(tables, "secrets")] == [("one", "b"), ("two", "b")]
+
+
+def test_without_a_parent_the_tables_before_are_empty(tmp_path: Path) -> None:
+    with Tables(temp=tmp_path) as tables:
+        assert tables.before_files() == []
+        tables.carry([("a", "a")])
+        assert set(tables.counts().values()) == {0}
+        for table in COLUMNS:
+            assert tables.connection.execute(f"FROM before_{table}").fetchall() == []
+
+
+def test_paths_changed_compares_paths_and_nothing_else(tmp_path: Path) -> None:
+    rows = repository(4, 1)
+    parent = write(tmp_path, rows)
+    others = [(row[0], None, "100755", "other", *row[4:]) for row in rows["files"]]
+    for chosen, changed in ((others, False), (others[:3], True), ([*others, ("new", *others[0][1:])], True)):
+        with Tables(temp=tmp_path) as tables:
+            tables.load_before(parent)
+            tables.add("files", chosen)
+            assert tables.paths_changed() is changed
+
+
+def test_resolving_asks_once_for_each_import_and_sets_every_row(tmp_path: Path) -> None:
+    asked: list[tuple[str, str, Import]] = []
+
+    def find(path: str, language: str, item: Import) -> str | None:
+        asked.append((path, language, item))
+        return f"{path}/{item.module}\0" if item.names else None
+
+    rows = [
+        ("a", "b", "Python", "m", ["x", "y"], 4, None),
+        ("a", "b", "Python", "m", ["x", "y"], 9, "wrong"),
+        ("a", "b", "Python", "m", ["y", "x"], 5, None),
+        ("a", "b", "Python", "m", [], 6, "was"),
+        ("c", "b", "Go", "m", ["x", "y"], 7, None),
+    ]
+    with Tables(temp=tmp_path) as tables:
+        tables.add("imports", rows)
+        tables.resolve(find)
+        assert sorted(asked) == [
+            ("a", "Python", Import("m", (), 6)),
+            ("a", "Python", Import("m", ("x", "y"), 4)),
+            ("a", "Python", Import("m", ("y", "x"), 5)),
+            ("c", "Go", Import("m", ("x", "y"), 7)),
+        ]
+        assert [(*row[4:6], row[6]) for row in select(tables, "imports")] == [
+            (["x", "y"], 4, "a/m\0"), (["y", "x"], 5, "a/m\0"), ([], 6, None), (["x", "y"], 9, "a/m\0"),
+            (["x", "y"], 7, "c/m\0"),
+        ]  # fmt: skip
+
+
+def test_resolving_many_imports_answers_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_FETCH", 7)
+    monkeypatch.setattr(loading, "_MAX_FILE", 100)
+    rows = [(f"p{n}", "b", "Python", f"m{n}", [], 1, None) for n in range(3000)]
+    with Tables(temp=tmp_path) as tables:
+        tables.add("imports", rows)
+        tables.resolve(lambda path, _language, item: path + item.module)
+        assert multiset(select(tables, "imports")) == multiset([(*row[:6], row[0] + row[3]) for row in rows])
+
+
+def damaged(folder: Path, path: Path, table: str = "imports", **options: int) -> Unavailable:
+    with Tables(temp=folder, **options) as tables, pytest.raises(Unavailable) as caught:
+        tables.load_before({table: path})
+    assert caught.value.code == "damaged"
+    assert caught.value.hint
+    assert table in caught.value.message
+    return caught.value
+
+
+@pytest.mark.parametrize("cut", [0, 3, 4, 100, -1, -9])
+def test_a_parent_that_is_cut_is_damaged(tmp_path: Path, cut: int) -> None:
+    path = write(tmp_path, repository(20, 3))["imports"]
+    path.write_bytes(path.read_bytes()[:cut])
+    damaged(tmp_path, path)
+
+
+def test_a_parent_that_is_no_parquet_or_is_not_there_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "it's.parquet"
+    damaged(tmp_path, path)
+    for content in (b"path,blob\n1,2\n", b'{"path": 1}\n', b"PAR1" + b"\xff" * 64 + b"PAR1", b"\0" * 10_000):
+        path.write_bytes(content)
+        damaged(tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "SELECT * EXCLUDE (line)",
+        "SELECT *, 1 AS more",
+        "SELECT * REPLACE (line::BIGINT AS line)",
+        "SELECT * REPLACE (module::BLOB AS module)",
+        "SELECT * REPLACE ([names] AS names)",
+        "SELECT * RENAME (module AS Modules)",
+    ],
+)
+def test_a_parent_of_other_columns_or_types_is_damaged(tmp_path: Path, change: str) -> None:
+    path = write(tmp_path, repository(3, 1))["imports"]
+    other = tmp_path / "other.parquet"
+    duckdb.execute(f"COPY ({change} FROM read_parquet('{path}')) TO '{other}'")
+    assert damaged(tmp_path, other).details == ("its columns are not those of this table",)
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("files", "SELECT * REPLACE (NULL::VARCHAR AS path)"),
+        ("files", "SELECT * REPLACE ('same' AS path)"),
+        ("imports", "SELECT * REPLACE (NULL::VARCHAR[] AS names)"),
+        ("secrets", "SELECT * REPLACE (NULL::VARCHAR AS fingerprint)"),
+    ],
+)
+def test_a_parent_with_nulls_or_one_path_twice_is_damaged(tmp_path: Path, table: str, change: str) -> None:
+    path = write(tmp_path, repository(3, 1))[table]
+    other = tmp_path / "other.parquet"
+    duckdb.execute(f"COPY ({change} FROM read_parquet('{path}')) TO '{other}'")
+    damaged(tmp_path, other, table)
+
+
+def test_a_parent_that_declares_ten_billion_rows_is_damaged(tmp_path: Path) -> None:
+    rows = [("p", "b", "Python", "m", [], 1, None)] * 12_345
+    path = write(tmp_path, {"imports": rows})["imports"]
+    content = path.read_bytes()
+    footer = content[-8 - int.from_bytes(content[-8:-4], "little") : -8]
+    assert footer.count(varint(12_345)) >= 2
+    footer = footer.replace(varint(12_345), varint(10**10))
+    start = content[: len(content) - 8 - int.from_bytes(content[-8:-4], "little")]
+    path.write_bytes(start + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert damaged(tmp_path, path).details == ("it declares too many rows",)
+
+
+def varint(number: int) -> bytes:
+    """A positive 64-bit number as thrift's compact protocol writes it."""
+    number, found = number * 2, bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
+def test_a_small_parent_that_unfolds_to_more_than_the_room_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.parquet"
+    duckdb.execute(
+        "COPY (SELECT 'p' AS path, 'b' AS blob, 'r' AS rule, 1 AS line, 'low' AS confidence,"
+        f" repeat('x', 50000) AS fingerprint FROM range(10000)) TO '{path}' (COMPRESSION zstd)"
+    )
+    assert path.stat().st_size < 1_000_000
+    error = damaged(tmp_path, path, "secrets", memory=64, spill=64)
+    assert "memory" in error.details[0].lower()
+
+
+def test_rows_for_which_there_is_no_room_are_an_error_of_ours(tmp_path: Path) -> None:
+    rows = (("p", "b", "rule", 1, "low", f"{n}" * 20_000) for n in range(20_000))
+    with Tables(temp=tmp_path, memory=128, spill=16) as tables, pytest.raises(Unavailable) as caught:
+        tables.add("secrets", rows)
+    assert caught.value.code == "no-room"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "FROM read_csv('/etc/passwd')",
+        "FROM read_text('/etc/hostname')",
+        "FROM glob('/*')",
+        "ATTACH '/tmp/other.db'",
+        "COPY files TO '/tmp/stolen.parquet'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "FROM 'https://localhost/x.parquet'",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+        "SET allowed_directories = ['/']",
+        "FROM somewhere",
+    ],
+)
+def test_the_connection_reaches_nothing_else(tmp_path: Path, statement: str) -> None:
+    somewhere = [1]
+    with Tables(temp=tmp_path) as tables:
+        tables.load_before(write(tmp_path, {}))
+        with pytest.raises(duckdb.Error):
+            tables.connection.execute(statement)
+    assert somewhere == [1]
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
+    (tmp_path / "temp").mkdir()
+    (tmp_path / "out").mkdir()
+    with Tables(temp=tmp_path / "temp") as tables:
+        filled(tables, repository(5, 5))
+        written = tables.write(tmp_path / "out")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+            f"{name}.parquet" for name in COLUMNS
+        )
+    with pytest.raises(ZeroDivisionError), Tables(temp=tmp_path / "temp") as tables:
+        tables.load_before(written)
+        raise ZeroDivisionError
+    assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_the_schema_loads_no_database() -> None:
+    code = "import sys, snapshotter.scan.tables; sys.exit('duckdb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
