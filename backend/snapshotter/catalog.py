@@ -15,9 +15,10 @@ from pathlib import Path
 from snapshotter import layout, receipts
 from snapshotter.errors import Unavailable
 from snapshotter.layout import RunId, RunKey, parse_key
-from snapshotter.manifest import MAX_MANIFEST, Manifest, RefChanges, Sealed, open_sealed
+from snapshotter.manifest import MAX_MANIFEST, Manifest, RefChanges, Scan, Sealed, open_sealed, seal
 from snapshotter.origin import parse as parse_origin
 from snapshotter.refs import RefsLedger, parse_ledger
+from snapshotter.scanrecord import open_record
 from snapshotter.segments import damaged
 from snapshotter.store import Entry, Store
 from snapshotter.text import printable
@@ -133,6 +134,21 @@ class Catalog:
                 refs.artifact, "its refs are not the ones that the manifest records (SHA-256 differs)"
             )
         return ledger
+
+    def scan(self, manifest: Manifest) -> Scan | None:
+        """The scan of a snapshot: its own, or the newest of those made later that still name this very manifest.
+
+        Raises Unavailable for a record of a later scan that does not read.
+        """
+        if manifest.scan is not None:
+            return manifest.scan
+        digest = seal(manifest).sha256
+        for run in reversed(self.runs(manifest.repo, since=manifest.key.run_id.started_at)):
+            if layout.SCAN in run.files:
+                record = open_record(self.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST), run.key)
+                if (record.of.run_id, record.of.manifest_sha256) == (manifest.run_id, digest):
+                    return record.scan
+        return None
 
     def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
         """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there."""

@@ -40,6 +40,16 @@ def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
     )
 
 
+def forward(found: RefChanges) -> RefChangeList:
+    """The moved refs that are neither rewritten nor of unknown ancestry: what people are told moved.
+
+    In a manifest `moved` holds those two as well.
+    """
+    others = {change.ref for part in (found.rewritten, found.unknown) for change in part.refs}
+    refs = [change for change in found.moved.refs if change.ref not in others]
+    return RefChangeList(count=found.moved.count - found.rewritten.count - found.unknown.count, refs=refs)
+
+
 def by_transport(transport: Transport, fmt: str) -> Judge:
     """Judges by asking the origin: one commits-only fetch for each branch, wanting the new tip with the
     old tip as the only have. Other haves would cut the walk short and make false alarms."""

@@ -6,8 +6,10 @@ the same words mean the same thing in both.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -15,6 +17,10 @@ import msgspec
 from snapshotter import config
 from snapshotter.config import Settings
 from snapshotter.credentials import GitCredentials, ssh_command
+from snapshotter.errors import UsageError
+from snapshotter.manifest import ScanSettings
+from snapshotter.scan.means import Means
+from snapshotter.scanning import ScanOptions
 from snapshotter.snapshot import Options
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
@@ -34,6 +40,9 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     idle_timeout: str | None = None
     max_refs: Annotated[int, msgspec.Meta(ge=1)] | None = None
     allow_http: bool = False
+    scan: bool | None = None
+    ref: str | None = None
+    secret_gate: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,9 @@ def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_h
     Plain http is allowed if `allow_http`, or what was asked for, says so.
     """
     limits = wire_limits(settings, asked)
+    scans = settings.flag("SNAPSHOTTER_SCAN") if asked.scan is None else asked.scan
+    if not scans and (asked.ref or asked.secret_gate):
+        raise UsageError("a ref to scan, or a secret gate, without a scan", hint="leave out --no-scan")
     age = asked.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
     exclude = settings.words("SNAPSHOTTER_EXCLUDE_REFS") if asked.exclude_refs is None else asked.exclude_refs
     options = Options(
@@ -62,8 +74,33 @@ def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_h
         max_chain_age=config.parse_span(age) if age else None,
         max_refs=limits.max_refs,
         idle_seconds=limits.idle_seconds,
+        scan=scan_options(settings, asked.ref, age) if scans else None,
     )
     return Plan(options, connector(settings, limits, allow_http=allow_http or asked.allow_http))
+
+
+def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOptions:
+    """How a scan is made; one older than `age` is not referred to. Raises UsageError for what cannot be read."""
+    key = settings["SNAPSHOTTER_FINGERPRINT_KEY"]
+    means = Means(
+        fingerprint_key=key.encode() if key else None,
+        rules=_folder(settings["SNAPSHOTTER_RULE_CACHE"]),
+        temp=_folder(settings["SNAPSHOTTER_TEMP"]),
+        workers=len(os.sched_getaffinity(0)),
+    )
+    made = ScanSettings(
+        max_file_bytes=config.parse_size(settings["SNAPSHOTTER_SCAN_MAX_FILE"]),
+        max_total_bytes=config.parse_size(settings["SNAPSHOTTER_SCAN_MAX_TOTAL"]),
+        max_files=settings.number("SNAPSHOTTER_SCAN_MAX_FILES"),
+        scanner_seconds=config.parse_span(settings["SNAPSHOTTER_SCAN_TIMEOUT"]).total_seconds(),
+        exclude=list(settings.words("SNAPSHOTTER_SCAN_EXCLUDE")),
+        fingerprint_key=means.key_name,
+    )
+    return ScanOptions(made, means, ref, config.parse_span(age) if age else None)
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def wire_limits(settings: Settings, asked: Asked) -> WireLimits:

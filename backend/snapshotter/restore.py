@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from snapshotter import partial
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
 from snapshotter.errors import Finding, Unavailable, UsageError
@@ -37,7 +36,11 @@ def restore(
 
     `mode` is ``worktree`` (a repository with HEAD checked out), ``bare``, or ``mirror`` (bare, and set to
     follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built
-    beside `destination` and renamed when its connectivity is proven: a failed restore leaves nothing.
+    beside `destination` and renamed when its connectivity is proven: a failed restore leaves nothing, and
+    what a killed one left is removed by the next to the same destination.
+
+    Raises UsageError for a destination in use, Finding if the history is not whole, Unavailable if it cannot
+    be read or written.
     """
     observer, cancel = observer or Observer(), cancel or Cancel()
     destination = destination.absolute()
@@ -45,11 +48,9 @@ def restore(
     manifest = catalog.manifest(run.key, listed=True).manifest
     ledger = catalog.ledger(manifest)
     chain = [link.manifest for link in catalog.manifests(manifest.chain_keys)]
-    work = destination.parent / f".{destination.name}.partial-{secrets.token_hex(4)}"
     try:
-        # A cancellation clears up by itself: this thread may be held by a dead store.
-        with cancel.ending(lambda: shutil.rmtree(work, ignore_errors=True)):
-            work.mkdir(parents=True)
+        partial.clear(destination, observer)
+        with partial.building(destination, cancel) as work:
             git_dir = work if mode != "worktree" else work / ".git"
             repository = Repository.create(git_dir, manifest.object_format, cancel)
             total = _replay_all(catalog, chain, repository, observer, cancel)
@@ -61,16 +62,14 @@ def restore(
                     hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
                 )
             _finish(repository, manifest, ledger, work, mode)
-        cancel.check()
-        _take_place(work, destination)
+            cancel.check()
+            _take_place(work, destination)
     except OSError as error:
         raise Unavailable(
             f"could not write {destination}: {error.strerror}",
             code="disk",
             hint="check free space and permissions",
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
 
 

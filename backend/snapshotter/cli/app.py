@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from snapshotter import __version__
-from snapshotter.cli import access, doctor, find, job, query, restore, snapshot
+from snapshotter.cli import access, doctor, find, job, query, restore, scan, snapshot
 
 app = typer.Typer(
     name="snapshotter",
@@ -38,6 +38,7 @@ app.command("diff")(find.diff)
 app.command("get")(find.get)
 app.command("restore")(restore.restore)
 app.command("verify")(restore.verify)
+app.command("scan")(scan.scan)
 app.command("query")(query.query)
 app.command("prove")(access.prove)
 app.command("job")(job.job)

@@ -12,7 +12,7 @@ import typer
 
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.cli.snapshot import changes_line, describe, document
+from snapshotter.cli.snapshot import change_parts, changes_line, describe, document
 from snapshotter.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.text import human_bytes
 
@@ -73,7 +73,8 @@ def diff(
     """Compare the refs of two snapshots: created, deleted, moved, rewritten.
 
     Whether a branch was rewritten comes from the manifests between the two; where they cannot
-    tell, it is listed as unknown.
+    tell, it is listed as of unknown ancestry. No ref is listed twice; with --json, as in manifests,
+    `moved` holds the rewritten and unknown ones too.
 
     \b
     Example:
@@ -218,16 +219,13 @@ def _diff(session: Session, a: str, b: str) -> Outcome:
     )
     judge = changes.by_record(catalog.steps(old, new))
     found = changes.compare(catalog.ledger(old), catalog.ledger(new), judge)
-    names = {"created": "+", "deleted": "-", "moved": "~", "rewritten": "!", "unknown": "?"}
     lines = [f"{old.repo}@{old.run_id} -> {new.repo}@{new.run_id}"]
     plain: dict[str, Any] = msgspec.to_builtins(found)
-    for name, sign in names.items():
-        listed = getattr(found, name)
+    for sign, (name, listed) in zip("+-~!?", change_parts(found).items(), strict=True):
         lines.append(f"{name}: {listed.count:,}")
         lines += [f"  {sign} {c.ref}  {(c.old or '')[:12]} -> {(c.new or '')[:12]}" for c in listed.refs]
-        lines += (
-            [f"  … and {listed.count - len(listed.refs):,} more"] if listed.count > len(listed.refs) else []
-        )
+        if more := listed.count - len(listed.refs):
+            lines.append(f"  … and {more:,} more")
     where = {"a": f"{old.repo}@{old.run_id}", "b": f"{new.repo}@{new.run_id}"}
     return Outcome(where | plain, lines)
 

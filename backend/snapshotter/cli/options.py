@@ -20,6 +20,13 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show trace
 HttpOption = Annotated[
     bool, typer.Option("--allow-http", help="Allow plain http, which can be read and altered on its way.")
 ]
+ScanRefOption = Annotated[
+    str | None,
+    typer.Option("--ref", metavar="REF", help="Scan this branch or tag instead of the default branch."),
+]
+SecretGateOption = Annotated[
+    bool, typer.Option("--secret-gate", help="Exit 1 if the scan finds leaked secrets; the snapshot stands.")
+]
 SnapshotArgument = Annotated[
     str,
     typer.Argument(

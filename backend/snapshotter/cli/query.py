@@ -33,7 +33,9 @@ def query(
     ] = None,
     repo: Annotated[
         list[str] | None,
-        typer.Option("--repo", metavar="GLOB", help="Only repositories called like this, 'github.com/psf/*'."),
+        typer.Option(
+            "--repo", metavar="GLOB", help="Only repositories called like this, 'github.com/psf/*'."
+        ),
     ] = None,
     history: Annotated[
         bool, typer.Option("--history", help="All snapshots of each repository instead of one.")

@@ -8,9 +8,11 @@ import msgspec
 import typer
 
 from snapshotter.cli import options as flag
+from snapshotter.cli.scan import gate
+from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.errors import UsageError
-from snapshotter.manifest import Manifest, Sealed
+from snapshotter.manifest import Manifest, RefChangeList, RefChanges, Sealed
 from snapshotter.text import human_bytes
 
 if TYPE_CHECKING:
@@ -58,12 +60,16 @@ def snapshot(
     max_refs: Annotated[
         int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")
     ] = None,
+    no_scan: Annotated[bool, typer.Option("--no-scan", help="Take the history alone.")] = False,
+    ref: flag.ScanRefOption = None,
+    secret_gate: flag.SecretGateOption = False,
     allow_http: flag.HttpOption = False,
     json: flag.JsonOption = False,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
 ) -> None:
-    """Take a snapshot of ORIGIN: all its refs and the history behind them, straight into the store.
+    """Take a snapshot of ORIGIN: all its refs and the history behind them, straight into the store, and a scan
+    of its default branch: files, symbols, imports, dependencies, leaked secrets, a report and a digest.
 
     Nothing is cloned and nothing is kept: the origin's pack becomes plain git bundles. The first
     snapshot is a base, later ones are increments, or `unchanged` when no ref moved.
@@ -84,6 +90,9 @@ def snapshot(
         max_chain_age=max_chain_age,
         idle_timeout=idle_timeout,
         max_refs=max_refs,
+        scan=False if no_scan else None,
+        ref=ref,
+        secret_gate=secret_gate,
     )
     flags = Flags(store, json, quiet, verbose, allow_http)
     run(flags, lambda session: work(session, origin, asked, label or []))
@@ -105,7 +114,8 @@ def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcom
         )
     finally:
         transport.close()
-    return Outcome(document(sealed), describe(sealed.manifest, store.place.uri))
+    tripped = gate(sealed.manifest.scan) if asked.secret_gate else None
+    return Outcome(document(sealed), describe(sealed.manifest, store.place.uri), tripped)
 
 
 def parse_labels(labels: list[str]) -> dict[str, str]:
@@ -139,20 +149,28 @@ def describe(manifest: Manifest, where: str) -> list[str]:
     ]
     if manifest.ref_changes and (said := changes_line(manifest)):
         lines.append(f"  refs {said}")
+    if manifest.scan:
+        lines += scan_lines(manifest.scan)
     lines += [f"  gap: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})" for gap in manifest.gaps]
     return [*lines, f"  in {where}"]
 
 
 def changes_line(manifest: Manifest) -> str:
-    """``created 2, moved 1, rewritten 1``, or '' when nothing changed."""
-    changes = manifest.ref_changes
-    if changes is None:
+    """``created 2, moved 1, rewritten 1``, or '' when nothing changed. No ref is counted twice."""
+    if manifest.ref_changes is None:
         return ""
-    named = [
-        ("created", changes.created),
-        ("deleted", changes.deleted),
-        ("moved", changes.moved),
-        ("rewritten", changes.rewritten),
-        ("of unknown ancestry", changes.unknown),
-    ]
-    return ", ".join(f"{name} {listed.count:,}" for name, listed in named if listed.count)
+    parts = change_parts(manifest.ref_changes).items()
+    return ", ".join(f"{name} {listed.count:,}" for name, listed in parts if listed.count)
+
+
+def change_parts(found: RefChanges) -> dict[str, RefChangeList]:
+    """Ref changes under the names that people are shown; every changed ref is in one of them."""
+    from snapshotter.changes import forward
+
+    return {
+        "created": found.created,
+        "deleted": found.deleted,
+        "moved": forward(found),
+        "rewritten": found.rewritten,
+        "of unknown ancestry": found.unknown,
+    }

@@ -128,7 +128,12 @@ def _failure(error: duckdb.Error, views: frozenset[str]) -> SnapshotterError:
     """The error for what DuckDB says: about the SQL (exit 2), or about the data that it read (exit 4)."""
     text = shortened(str(error))
     # Values that do not fit are the SQL's business too; what a file holds comes as one of the others.
-    about_data = (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException, duckdb.InternalException)
+    about_data = (
+        duckdb.IOException,
+        duckdb.SerializationException,
+        duckdb.FatalException,
+        duckdb.InternalException,
+    )
     if isinstance(error, about_data):
         return Unavailable(
             f"a table of the store could not be read: {printable(text)}",

@@ -94,7 +94,9 @@ def _part(table: str, schema: Schema, paths: Iterable[Path], place: str) -> str:
         f'"{name}"' if name in there else f'NULL::{kind} AS "{name}"' for name, kind in COLUMNS[table].items()
     ]
     listed = ", ".join(literal(str(path)) for path in paths)
-    source = f"read_parquet([{listed}], filename = '{place}', hive_partitioning = false, union_by_name = false)"
+    source = (
+        f"read_parquet([{listed}], filename = '{place}', hive_partitioning = false, union_by_name = false)"
+    )
     return f"SELECT {', '.join(columns)}, {place} FROM {source}"
 
 
@@ -107,8 +109,7 @@ def _schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> di
     listed = ", ".join(literal(str(path)) for path in files)
     nodes: dict[str, list[tuple[Any, ...]]] = {}
     for name, *node in connection.execute(
-        "SELECT file_name, name, num_children, repetition_type, duckdb_type "
-        f"FROM parquet_schema([{listed}])"
+        f"SELECT file_name, name, num_children, repetition_type, duckdb_type FROM parquet_schema([{listed}])"
     ).fetchall():
         nodes.setdefault(name, []).append(tuple(node))
     return {path: _columns(nodes[str(path)]) for path in files}
@@ -124,7 +125,9 @@ def _columns(nodes: list[tuple[Any, ...]]) -> Schema:
         if not children:
             found.append((name, kind or "?"))
         elif size == 3 and nodes[at + 1][2] == "REPEATED" and not nodes[at + 2][1]:
-            found.append((name, f"{nodes[at + 2][3]}[]"))  # a list, in the three nodes that Parquet has for one
+            found.append(
+                (name, f"{nodes[at + 2][3]}[]")
+            )  # a list, in the three nodes that Parquet has for one
         else:
             found.append((name, "nested"))
         at += size

@@ -28,7 +28,11 @@ from snapshotter.query.selection import Snapshot, scan_of
 from snapshotter.segments import checked_get, damaged
 
 _PARALLEL: Final = 16
-_GONE: Final = ("missing", "damaged", "too-large")  # codes of what is wrong with one object, not with the store
+_GONE: Final = (
+    "missing",
+    "damaged",
+    "too-large",
+)  # codes of what is wrong with one object, not with the store
 
 
 @dataclass(frozen=True)

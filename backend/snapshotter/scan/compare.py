@@ -6,7 +6,7 @@ Each list is cut to `most` rows in a fixed order; the counts beside it are exact
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from duckdb import DuckDBPyConnection
 
@@ -131,14 +131,16 @@ _SYMBOLS: Final = """
 _DEPENDENCIES: Final = """
     WITH old AS (
         SELECT path, ecosystem, name,
-            string_agg(DISTINCT coalesce(version, requirement, ''), ', ' ORDER BY coalesce(version, requirement, '')) AS held
+            string_agg(DISTINCT coalesce(version, requirement), ', ' ORDER BY coalesce(version, requirement)) AS held
         FROM before_dependencies GROUP BY ALL),
     new AS (
         SELECT path, ecosystem, name,
-            string_agg(DISTINCT coalesce(version, requirement, ''), ', ' ORDER BY coalesce(version, requirement, '')) AS held
+            string_agg(DISTINCT coalesce(version, requirement), ', ' ORDER BY coalesce(version, requirement)) AS held
         FROM dependencies GROUP BY ALL)
-    SELECT path, ecosystem, name, old.held, new.held
-    FROM new FULL JOIN old USING (path, ecosystem, name) WHERE old.held IS DISTINCT FROM new.held
+    SELECT path, ecosystem, name, CASE WHEN old.path IS NOT NULL THEN coalesce(old.held, '') END,
+        CASE WHEN new.path IS NOT NULL THEN coalesce(new.held, '') END
+    FROM new FULL JOIN old USING (path, ecosystem, name)
+    WHERE old.path IS NULL OR new.path IS NULL OR old.held IS DISTINCT FROM new.held
     ORDER BY name, ecosystem, path"""
 
 # A fingerprint of a value names one secret wherever it stands. Any other moves with each edit of its file, so
@@ -176,8 +178,10 @@ def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> Changes:
     )
 
 
-def _sorted(found: list[tuple], sorts: tuple[str, ...]) -> dict[str, tuple[int, list[tuple]]]:
-    parts: dict[str, tuple[int, list[tuple]]] = {}
+def _sorted(
+    found: list[tuple[Any, ...]], sorts: tuple[str, ...]
+) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
+    parts: dict[str, tuple[int, list[tuple[Any, ...]]]] = {}
     for sort in sorts:
         rows = [row for row in found if row[0] == sort]
         parts[sort] = (rows[0][1] if rows else 0, [row[2:] for row in rows])

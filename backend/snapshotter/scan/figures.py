@@ -86,7 +86,8 @@ _PACKAGES: Final = """
             min((version IS NOT NULL, path))[2] AS path
         FROM rows JOIN near USING (ecosystem, name, folder) GROUP BY ecosystem, name, asked_for, depth, paths)
     SELECT count(*) OVER (), ecosystem, name, versions, requirements, scopes, path, paths FROM packages
-    WHERE asked_for = $1 ORDER BY depth, path, ecosystem, scopes, name LIMIT $2"""
+    WHERE asked_for = $1
+    ORDER BY depth, path, ecosystem, contains(scopes, 'runtime') DESC, scopes, name LIMIT $2"""
 
 
 def totals(tables: DuckDBPyConnection) -> Totals:

@@ -159,13 +159,14 @@ class Tables:
                 "memory_limit": f"{self._memory}MiB",
                 "threads": self._threads,
                 "temp_directory": str(self._path("spill")),
-                "max_temp_directory_size": f"{self._spill}MiB",
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,
                 "python_enable_replacements": False,
             },
         )
+        # given in the configuration above, this limit is shown but does not hold (DuckDB 1.5)
+        connection.execute(f"SET max_temp_directory_size = '{self._spill}MiB'")
         before = ", ".join(_quoted(path) for path in self._before.values())
         connection.execute(f"SET allowed_directories = [{_quoted(Path(self._folder.name))}]")
         connection.execute(f"SET allowed_paths = [{before}]")

@@ -46,7 +46,7 @@ def _cut(text: str, limit: int) -> str:
 
 def width(text: str) -> float:
     """About how wide `text` is in a sans-serif face, in ems."""
-    return 0.56 * len(text) + 0.5 * len(_WIDE.findall(text))
+    return 0.6 * len(text) + 0.5 * len(_WIDE.findall(text))
 
 
 def count(number: int | None) -> str:

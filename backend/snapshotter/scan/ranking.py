@@ -12,14 +12,13 @@ import heapq
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
 DAMPING: Final = 0.85
-ROUNDS: Final = 15  # the order of the first hundred is settled by then
+ROUNDS: Final = 10  # the order of the first hundred is settled by then
 _HOPS: Final = 5  # files that a name is passed on through
 _FILES: Final = 80  # best ranked files whose symbols are looked at, whether or not they are imported by name
 _PER_FILE: Final = 400  # symbols of one file that are looked at
@@ -73,16 +72,13 @@ class Ranking:
     files: list[tuple[str, int]]
 
 
-class _Link(NamedTuple):
-    source: str
-    target: str
-    names: tuple[str, ...]
+_Link = tuple[str, str, tuple[str, ...]]  # the importing path, the imported one, and the names taken from it
 
 
 def rank(tables: DuckDBPyConnection, most: int) -> Ranking:
     """The `most` most referenced symbols and files of the tables; tests only where there is nothing else."""
-    links = [
-        _Link(path, target, tuple(names.split(_SPLIT)) if names else (_SEPARATOR.split(module)[-1],))
+    links: list[_Link] = [
+        (path, target, tuple(names.split(_SPLIT)) if names else (_SEPARATOR.split(module)[-1],))
         for path, target, names, module in tables.execute(_IMPORTS).fetchall()
     ]
     paths = {
@@ -96,18 +92,18 @@ def rank(tables: DuckDBPyConnection, most: int) -> Ranking:
     wanted = sorted({*best, *(path for path, _ in heavy)})
     rows = tables.execute(_SYMBOLS, [_SPLIT.join(wanted), _PER_FILE]).fetchall()
     importers: dict[str, set[str]] = defaultdict(set)
-    for link in links:
-        importers[link.target].add(link.source)
+    for source, target, _ in links:
+        importers[target].add(source)
     counts = sorted(((path, len(found)) for path, found in importers.items()), key=lambda it: (-it[1], it[0]))
     return Ranking(_best(rows, ranks, named, most), counts[:most])
 
 
-def _graph(links: Iterable[_Link], paths: set[str]) -> dict[str, list[str]]:
+def _graph(links: list[_Link], paths: set[str]) -> dict[str, list[str]]:
     """Edges from importing to imported files. A folder that is imported, Go's package, leads to its files."""
     edges: dict[str, dict[str, None]] = defaultdict(dict)
-    for link in links:
-        edges[link.source][link.target] = None
-    folders = {link.target for link in links} - paths
+    for source, target, _ in links:
+        edges[source][target] = None
+    folders = {target for _, target, _ in links} - paths
     if folders:
         for path in sorted(paths):
             if (folder := posixpath.dirname(path)) in folders:
@@ -133,10 +129,10 @@ def _page_rank(out: dict[str, list[str]], paths: set[str]) -> dict[str, float]:
     return {path: ranks[number[path]] for path in nodes if path in paths}
 
 
-def _declared(tables: DuckDBPyConnection, links: Iterable[_Link]) -> set[tuple[str, str]]:
+def _declared(tables: DuckDBPyConnection, links: list[_Link]) -> set[tuple[str, str]]:
     """(path, name) of what imported files declare of the names that are imported."""
-    targets = sorted({link.target for link in links})
-    names = sorted({name for link in links for name in link.names})
+    targets = sorted({target for _, target, _ in links})
+    names = sorted({name for _, _, imported in links for name in imported})
     return (
         set(tables.execute(_DECLARED, [_SPLIT.join(targets), _SPLIT.join(names)]).fetchall())
         if targets
@@ -167,7 +163,7 @@ def _declarer(
 ) -> str | None:
     """The file that declares what `path` passes on as `name`, by that name or with everything else."""
     for _ in range(_HOPS):
-        onward = [*passed.get((path, name), ()), *passed.get((path, "*"), ())]
+        onward: list[str] = [*passed.get((path, name), ()), *passed.get((path, "*"), ())]
         if not onward:
             return None
         path = onward[0]

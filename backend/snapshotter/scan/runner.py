@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -98,9 +99,12 @@ def run(
     """
     settings = {"LC_ALL": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)} | dict(environment or {})
     deadline = time.monotonic() + seconds
+    output = (
+        BytesIO()
+    )  # not bytes: the variables of a traceback's frames may be shown, and this one shows nothing
     with _started(scanner, argv, folder, settings, seconds) as process:
         with cancel.ending(lambda: _kill(process)):
-            output = _read(scanner, process, limit, deadline, seconds, cancel)
+            _read(scanner, process, output, limit, deadline, seconds, cancel)
             try:
                 status = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -110,7 +114,7 @@ def run(
         raise ScannerFailed(scanner, f"was killed by signal {-status}")
     if status not in exits:
         raise ScannerFailed(scanner, f"exited with status {status}")
-    return output
+    return output.getvalue()
 
 
 @contextmanager
@@ -150,14 +154,14 @@ def _limit(pid: int, seconds: float) -> None:
 def _read(
     scanner: str,
     process: subprocess.Popen[bytes],
+    output: BytesIO,
     limit: int,
     deadline: float,
     seconds: float,
     cancel: Cancel,
-) -> bytes:
-    """Everything on stdout up to its end."""
+) -> None:
+    """Put everything on stdout up to its end into `output`."""
     assert process.stdout is not None  # noqa: S101 - it is PIPE
-    output = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
@@ -167,11 +171,9 @@ def _read(
                 raise _late(scanner, seconds)
             if not selector.select(min(left, _SLICE)):
                 continue
-            chunk = os.read(process.stdout.fileno(), _CHUNK)
-            if not chunk:
-                return bytes(output)
-            output += chunk
-            if len(output) > limit:
+            if not output.write(os.read(process.stdout.fileno(), _CHUNK)):
+                return
+            if output.tell() > limit:
                 raise ScannerFailed(scanner, f"wrote more than {limit:,} bytes")
 
 

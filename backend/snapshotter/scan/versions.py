@@ -21,10 +21,10 @@ def direction(old: str, new: str) -> Direction:
         return "changed"
     try:
         first, second = Version(before.group(1)), Version(after.group(1))
-        return "changed" if first == second else "up" if first < second else "down"
     except InvalidVersion:
         one, two = _leading(before.group(1)), _leading(after.group(1))
         return "changed" if not one or not two or one == two else "up" if one < two else "down"
+    return "changed" if first == second else "up" if first < second else "down"
 
 
 def _operator(text: str) -> str:

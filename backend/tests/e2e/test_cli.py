@@ -213,7 +213,7 @@ def test_list(world: World, tmp_path: Path) -> None:
     assert [RUN_ID.search(line).group() for line in done.out.splitlines()[1:]] == [
         world.run_id(n) for n in range(3)
     ]  # type: ignore[union-attr]
-    assert "created 1, deleted 1, moved 2, rewritten 1" in done.out
+    assert "created 1, deleted 1, moved 1, rewritten 1" in done.out
     rows = cli("list", str(world.origin.path), "--json", *world.store).json["snapshots"]
     assert [row["kind"] for row in rows] == ["base", "increment", "unchanged"]
     assert rows[0]["verified"] is None
@@ -347,8 +347,12 @@ def test_diff(world: World) -> None:
         "- refs/heads/deleted",
         "~ refs/heads/main",
         "! refs/heads/rewritten",
+        "moved: 1",
+        "rewritten: 1",
+        "of unknown ancestry: 0",
     ):
         assert line in text
+    assert text.count("refs/heads/rewritten") == 1, "a rewritten branch is listed twice"
     nothing = cli("diff", second, world.repo, "--json", *world.store).json
     assert all(nothing[kind]["count"] == 0 for kind in found)
     # Backwards, the manifests cannot tell.

@@ -13,7 +13,7 @@ class Line(NamedTuple):
     """One line of a section, and how many things it tells of."""
 
     text: str
-    count: int = 1
+    things: int = 1
 
 
 def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
@@ -39,15 +39,15 @@ class Part:
         kept, used = [f"## {self.heading}", ""], len(self.heading) + 5
         told = 0
         whole = sum(len(line.text) + 1 for line in self.lines)
-        there = self.total if self.total is not None else sum(line.count for line in self.lines)
-        all_told = there == sum(line.count for line in self.lines)
+        there = self.total if self.total is not None else sum(line.things for line in self.lines)
+        all_told = there == sum(line.things for line in self.lines)
         room = limit is None or used + whole + (0 if all_told else self._reserve) <= limit
         for line in self.lines:
             used += len(line.text) + 1
             if not room and limit is not None and used + self._reserve > limit:
                 break
             kept.append(line.text)
-            told += line.count
+            told += line.things
         if there > told:
             kept += ["", f"… and {there - told:,} more{f', in `{self.where}`' if self.where else ''}."]
         text = "\n".join(kept) + "\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
@@ -27,16 +28,16 @@ def _readme(facts: Facts) -> Html | None:
     if not facts.readme:
         return None
     path, source = facts.readme
-    lines = lead(source, 700)[:6]
-    if not lines:
+    lines = lead(source, 700)
+    heading = lines.pop(0).strip("# ") if lines and lines[0].startswith("#") else ""
+    body = " ".join(takewhile(lambda line: not line.startswith("#"), lines))
+    said = [
+        element("p", element("strong", text(heading))) if heading else None,
+        element("p", text(body, 600)) if body else None,
+    ]
+    if not heading and not body:
         return None
-    said = [element("p", _spoken(line)) for line in lines]
     return element("figure", element("blockquote", said), element("figcaption", "From ", parts.path(path)))
-
-
-def _spoken(line: str) -> Html:
-    bare = text(line.lstrip("# "), 400)
-    return element("strong", bare) if line.startswith("#") else bare
 
 
 def _identity(facts: Facts) -> Html:

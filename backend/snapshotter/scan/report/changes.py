@@ -11,9 +11,9 @@ from snapshotter.scan.compare import (
     Changed,
     ChangedDependency,
     ChangedFile,
-    Changes,
     ChangedSecret,
     ChangedSymbol,
+    Changes,
 )
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.report import parts

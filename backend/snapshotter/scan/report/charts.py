@@ -82,7 +82,7 @@ def _group(group: Group, box: Box, classes: Mapping[str, str]) -> Html:
     tiles = squarify([tile.weight for tile in group.tiles], inner)
     parts = [element("title", f"{group.label}: {group.weight:,} lines of code"), _rect(frame, "frame", 4)]
     if roomy:
-        label = _fitting(group.label, frame.width - 12, _LABEL, keep_end=True)
+        label = _fitting(group.label, frame.width - 12, 1.1 * _LABEL, keep_end=True)
         parts.append(element("text", label, x=_n(frame.x + 6), y=_n(frame.y + 13.5), class_="folder"))
     parts += [_tile(tile, at, classes) for tile, at in zip(group.tiles, tiles, strict=True) if _seen(at)]
     return element("g", parts)

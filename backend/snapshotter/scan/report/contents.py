@@ -112,13 +112,14 @@ def _group(folder: Folder, seen: Overview) -> charts.Group:
             break
         if path.startswith(folder.path) and not (folder.direct and "/" in path[len(folder.path) :]):
             tiles.append(
-                charts.Tile(path.rpartition("/")[2], language, code, f"{path}: {language}, {code:,} lines")
+                charts.Tile(path[len(folder.path) :], language, code, f"{path}: {language}, {code:,} lines")
             )
             rest[language] -= code
+    own = bool(tiles)
     for language, code in rest.items():
         if code > 0:
-            title = f"{label}: {language}, {code:,} lines in {'smaller' if tiles else 'all'} files"
-            tiles.append(charts.Tile(language, language, code, title))
+            title = f"{label}: {language}, {code:,} lines in {'smaller' if own else 'all'} files"
+            tiles.append(charts.Tile(f"other {language}" if own else language, language, code, title))
     tiles.sort(key=lambda tile: (-tile.weight, tile.title))
     return charts.Group(label, folder.weight, tiles)
 

@@ -23,7 +23,8 @@ _ECOSYSTEMS: Final = """
     FROM dependencies GROUP BY ecosystem ORDER BY n DESC, ecosystem"""
 _SECRETS: Final = """
     SELECT path, line, rule, confidence, fingerprint FROM secrets
-    ORDER BY CASE lower(confidence) WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, path, line, rule, fingerprint LIMIT $1"""
+    ORDER BY CASE lower(confidence) WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
+        path, line, rule, fingerprint LIMIT $1"""
 
 
 def dependencies(tables: DuckDBPyConnection, seen: Overview) -> parts.Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from snapshotter.scan.plain import visible
 
@@ -20,7 +20,7 @@ class Html(str):
     __slots__ = ()
 
 
-Child = Html | str | Iterable["Html | str"] | None
+Child: TypeAlias = "Html | str | Iterable[Child] | None"
 
 
 def text(value: str, limit: int = MAX_TEXT) -> Html:

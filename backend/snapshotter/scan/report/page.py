@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from snapshotter.scan import figures, plain
 from snapshotter.scan.facts import Facts

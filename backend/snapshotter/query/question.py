@@ -54,7 +54,9 @@ class Answer:
         """Write the rows to the output file that the question named; how many they are."""
         sql = self._wrapped("{}")
         self._fill(sql)
-        self._running.execute(f"COPY ({sql}) TO {engine.literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+        self._running.execute(
+            f"COPY ({sql}) TO {engine.literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        )
         return int(self._running.fetch(1)[0][0])
 
     def _rows(self, form: str) -> Iterator[tuple[Any, ...]]:
