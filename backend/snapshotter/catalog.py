@@ -28,6 +28,7 @@ AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot coun
 _PARALLEL = 16
 
 _REPO = re.compile(r"^[A-Za-z0-9._-]{1,120}$")
+_MEANT_AS_TIME = re.compile(r"\d{4}-?\d\d[\d:TZtz+. -]*\Z")  # no host and no path is written so
 _KEY = re.compile(
     r"(?:^|/)(?P<repo>[A-Za-z0-9._-]+)/\d{4}/\d\d/\d\d/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})(?:/.*)?$"
 )
@@ -175,6 +176,8 @@ class Catalog:
             return self._one(RunKey(match["repo"], run_id), name) if run_id else self._none(name)
         subject, at, when = name.rpartition("@")
         run_id, time = (RunId.parse(when), layout.parse_time(when)) if at else (None, None)
+        if at and not (run_id or time) and _MEANT_AS_TIME.match(when):
+            raise layout.not_a_time(when)
         repo = self.repo_of(subject if run_id or time else name)
         if run_id:
             return self._one(RunKey(repo, run_id), name)
@@ -202,7 +205,8 @@ class Catalog:
         raise Unavailable(
             f"no snapshot: {printable(name)[:200]}{where} in {self.store.place.uri}",
             code="no-snapshot",
-            hint="`snapshotter list` shows the repositories, `snapshotter list REPO` their snapshots",
+            hint="`snapshotter list` shows the repositories, `snapshotter list REPO` their snapshots"
+            + (f"; after an @ goes a run id, or a time like {layout.TIMES}" if "@" in name else ""),
         )
 
     def _days_before(self, repo: str, before: datetime) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from snapshotter.errors import UsageError
 
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_A_SLIP = 0.95  # how like another a name is that has one letter wrong
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -135,6 +136,22 @@ class Settings(Mapping[str, str]):
     def words(self, name: str) -> tuple[str, ...]:
         """A setting of several words."""
         return tuple(self[name].split())
+
+
+def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The SNAPSHOTTER_ variables among `names` that no setting has, each with the nearest that one has."""
+    import difflib  # which few runs need
+
+    known = [name for name in DEFAULTS if "<" not in name]
+    found = []
+    for name in sorted(set(names)):
+        if not name.startswith("SNAPSHOTTER_") or name in DEFAULTS:
+            continue
+        near = difflib.get_close_matches(name, known, 1, 0.0)[0]
+        similar = difflib.SequenceMatcher(None, name, near).ratio()
+        if not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _A_SLIP:  # else a host's own token
+            found.append((name, near))
+    return found
 
 
 def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:

@@ -265,11 +265,12 @@ def _who(refused: Refused) -> Diagnosis:
         if refused.identity
         else "`snapshotter doctor` says who you are, and it"
     )
+    other = "" if refused.scope == SCOPE else f". A policy like production's covers {SCOPE} only"
     return Diagnosis(
         "identity",
         heading,
         f"the {_good(refused)}, so the identity is the likely cause: {who} must be {TASK_ROLE} or have its policy, "
-        f"for {refused.scope}",
+        f"for {refused.scope}{other}",
     )
 
 

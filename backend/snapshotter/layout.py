@@ -11,6 +11,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from snapshotter.errors import UsageError
+from snapshotter.text import printable
+
 MANIFEST = "manifest.json"
 REFS = "refs.txt"
 SCAN = "scan.json"  # the record of a scan that was made later, in a run without a manifest
@@ -20,6 +23,10 @@ FLEET = "_fleet"
 DIAGNOSTICS = "_diagnostics"
 
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T(?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
+)
+TIMES = "2026-11-23, 2026-11-23T12:00 or 2026-11-23T12:00:30, in UTC unless an offset like +02:00 follows"
 _RUN_KEY = re.compile(
     r"^(?P<repo>[^/]+)/(?P<date>\d{4}/\d\d/\d\d)/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})/(?P<name>.+)\Z"
 )
@@ -112,14 +119,31 @@ def segment_name(index: int, only: bool) -> str:
 
 
 def parse_time(text: str) -> datetime | None:
-    """The instant that ``2026-11-23``, ``2026-11-23T12:00Z`` or ``…T12:00:30Z`` means as an upper bound.
+    """The last instant, UTC, that a time means: `name@2026-11-23` is that day's last snapshot. None if it is none."""
+    span = time_span(text)
+    return span[1] if span else None
 
-    A date or a minute means its last second, so `name@2026-11-23` is that day's last snapshot. UTC.
-    """
-    for form, span in (("%Y-%m-%d", timedelta(days=1)), ("%Y-%m-%dT%H:%MZ", timedelta(minutes=1)),
-                       ("%Y-%m-%dT%H:%M:%SZ", timedelta(seconds=1))):  # fmt: skip
-        try:
-            return datetime.strptime(text, form).replace(tzinfo=UTC) + span - timedelta(microseconds=1)
-        except (ValueError, OverflowError):
-            continue
-    return None
+
+def time_span(text: str) -> tuple[datetime, datetime] | None:
+    """The first and the last instant, UTC, of a day, minute or second written as in `TIMES`; None for any other text."""
+    match = _TIME.match(text)
+    if match is None:
+        return None
+    span = (
+        timedelta(seconds=1)
+        if match["second"]
+        else timedelta(minutes=1)
+        if match["minute"]
+        else timedelta(days=1)
+    )
+    try:
+        first = datetime.fromisoformat(text)
+        first = (first if first.tzinfo else first.replace(tzinfo=UTC)).astimezone(UTC)
+        return first, first + span - timedelta(microseconds=1)
+    except (ValueError, OverflowError):  # no such day, or beyond all calendars
+        return None
+
+
+def not_a_time(text: str) -> UsageError:
+    """For text where a time should be."""
+    return UsageError(f"not a time: {printable(text)[:200]}", hint=f"write it like {TIMES}")

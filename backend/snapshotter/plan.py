@@ -7,7 +7,7 @@ the same words mean the same thing in both.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +22,7 @@ from snapshotter.manifest import ScanSettings
 from snapshotter.scan.means import Means
 from snapshotter.scanning import ScanOptions
 from snapshotter.snapshot import Options
+from snapshotter.text import printable
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 
@@ -54,7 +55,8 @@ class Plan:
 
 
 def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_http: bool = False) -> Plan:
-    """The plan in force. Raises UsageError for a size, span or number that cannot be read.
+    """The plan in force. Raises UsageError for a size, span or number that cannot be read, an empty
+    pattern, and a label with control characters.
 
     Plain http is allowed if `allow_http`, or what was asked for, says so.
     """
@@ -66,9 +68,9 @@ def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_h
     exclude = settings.words("SNAPSHOTTER_EXCLUDE_REFS") if asked.exclude_refs is None else asked.exclude_refs
     options = Options(
         full=asked.full,
-        refs=tuple(asked.refs or settings.words("SNAPSHOTTER_REFS")),
+        refs=_patterns(asked.refs) or settings.words("SNAPSHOTTER_REFS"),
         exclude_refs=tuple(pattern for pattern in exclude if pattern),
-        labels=dict(labels),
+        labels=_checked(labels),
         segment_bytes=config.parse_size(asked.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
         in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
         max_chain_age=config.parse_span(age) if age else None,
@@ -77,6 +79,23 @@ def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_h
         scan=scan_options(settings, asked.ref, age) if scans else None,
     )
     return Plan(options, connector(settings, limits, allow_http=allow_http or asked.allow_http))
+
+
+def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:
+    if refs and not all(refs):
+        raise UsageError("an empty pattern of refs takes none", hint="leave --refs out to take all")
+    return tuple(refs or ())
+
+
+def _checked(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels, if each is a line of text that can be shown as it is."""
+    for key, value in labels.items():
+        if printable(key + value) != key + value or "\t" in key + value:
+            raise UsageError(
+                f"a label holds control characters: {printable(key)}={printable(value)}",
+                hint="give plain text, in one line",
+            )
+    return dict(labels)
 
 
 def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOptions:

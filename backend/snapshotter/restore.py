@@ -14,6 +14,7 @@ from snapshotter.manifest import Manifest
 from snapshotter.observer import Observer
 from snapshotter.refs import RefsLedger
 from snapshotter.replay import replay
+from snapshotter.text import plural
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _replay_all(
     catalog: Catalog, chain: list[Manifest], repository: Repository, observer: Observer, cancel: Cancel
 ) -> int:
     total = sum(link.history.bytes for link in chain if link.history)
-    observer.stage(f"replaying {len(chain)} bundle{'s' if len(chain) != 1 else ''}", total)
+    observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
     for link in chain:
         if link.history is None:
             raise Unavailable(

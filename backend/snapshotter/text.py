@@ -40,3 +40,8 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 ref``, ``2,345 refs``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

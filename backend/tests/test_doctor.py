@@ -233,7 +233,10 @@ def test_who_may_not_write_may_still_list(server: Server) -> None:
 def test_a_store_outside_the_prefix_is_told_apart(server: Server) -> None:
     told = Told(env=server.environment(server.user), store=f"s3://{BUCKET}/elsewhere/")
     assert told.code == 5
-    assert "outside repo-scans/snapshotter/" in told.checks["write"]["hint"]
+    assert (
+        "for elsewhere/. A policy like production's covers repo-scans/snapshotter/"
+        in told.checks["write"]["hint"]
+    )
 
 
 def test_expired_keys_are_could_not_and_not_denied(server: Server, ecs: EcsEndpoint, role: Keys) -> None:

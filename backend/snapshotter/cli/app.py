@@ -46,5 +46,16 @@ app.command("doctor")(doctor.doctor)
 
 
 def run() -> None:
-    """Parse the arguments and run the verb; never returns."""
-    app()
+    """Parse the arguments and run the verb; never returns.
+
+    Arguments that cannot be meant end with exit code 2, and where JSON was asked for, with one document.
+    """
+    arguments = sys.argv[1:]
+    if "--json" not in arguments and arguments[:1] != ["job"]:
+        app()
+    try:
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        said = error.format_message() if isinstance(error, typer.BadParameter.__base__) else str(error)
+        sys.exit(reject(said, getattr(error, "ctx", None)))
+    sys.exit(code)

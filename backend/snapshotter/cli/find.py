@@ -25,7 +25,11 @@ def list_(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="TIME", help="Only snapshots from this time on, like 2026-11-01."),
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help="Only snapshots from this time on, like 2026-11-01 or 2026-11-01T12:00; UTC unless it ends with an offset.",
+        ),
     ] = None,
     store: flag.StoreOption = None,
     allow_http: flag.HttpOption = False,
@@ -113,19 +117,13 @@ def get(
 
 def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
     from snapshotter.catalog import Catalog, Run
-    from snapshotter.layout import parse_time
+    from snapshotter.layout import not_a_time, time_span
 
     catalog = Catalog(session.store(reading=True))
-    bound = None
-    if since is not None:
-        bound = parse_time(since)
-        if bound is None:
-            raise UsageError(f"not a time: {since}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
-        bound = bound.replace(microsecond=0)  # parse_time gives a span's end, and this wants its beginning
-        if since.count(":") < 2:
-            bound = bound.replace(second=0)
-        if "T" not in since:
-            bound = bound.replace(hour=0, minute=0)
+    span = time_span(since) if since is not None else None
+    if since is not None and span is None:
+        raise not_a_time(since)
+    bound = span[0] if span else None
     runs: list[Run]
     if repo is None:
         runs = [run for run in catalog.newest_of_all() if not bound or run.key.run_id.started_at >= bound]

@@ -31,6 +31,6 @@ SnapshotArgument = Annotated[
     str,
     typer.Argument(
         metavar="SNAPSHOT",
-        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00Z, or a full key.",
+        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00 (UTC), or a full key.",
     ),
 ]

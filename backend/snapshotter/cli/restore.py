@@ -12,7 +12,7 @@ from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session
 from snapshotter.cli.session import run as run_verb
 from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
-from snapshotter.text import human_bytes
+from snapshotter.text import human_bytes, plural
 
 if TYPE_CHECKING:
     from snapshotter.catalog import Catalog, Run
@@ -35,7 +35,8 @@ def restore(
     """Restore a snapshot to DEST: exactly its refs, aliases and HEAD, proven whole.
 
     Without --bare or --mirror, HEAD is checked out too; no hook and no filter of anybody's runs.
-    A failed restore leaves nothing at DEST.
+    A failed restore leaves nothing at DEST; one that was killed leaves a hidden .DEST.partial-… beside it, which
+    the next restore to DEST removes.
 
     \b
     Examples:
@@ -106,7 +107,8 @@ def _restore(session: Session, name: str, dest: Path, mode: str) -> Outcome:
     )
     lines = [
         f"{found.key.repo}@{found.key.run_id} restored to {done.destination}",
-        f"  {done.refs:,} refs, HEAD {done.head or 'none'}, {len(done.chain)} bundles, {human_bytes(done.bytes)}; "
+        f"  {plural(done.refs, 'ref')}, HEAD {done.head or 'none'}, {plural(len(done.chain), 'bundle')}, "
+        f"{human_bytes(done.bytes)}; "
         "every object is there",
     ]
     return Outcome(asdict(done), lines)
@@ -165,7 +167,7 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
     for verdict in verdicts:
         state = "ok" if verdict.ok else "DAMAGED" if verdict.problems else "UNCHECKED"
         lines.append(
-            f"{state}  {verdict.run.repo}@{verdict.run.run_id}  {verdict.refs:,} refs, {verdict.seconds:.2f} s"
+            f"{state}  {verdict.run.repo}@{verdict.run.run_id}  {plural(verdict.refs, 'ref')}, {verdict.seconds:.2f} s"
         )
         lines += [f"    {problem}" for problem in [*verdict.problems, verdict.unchecked] if problem]
         rows.append(
@@ -192,13 +194,13 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
     error: SnapshotterError | None = None
     if unchecked:
         error = Unavailable(
-            f"{len(unchecked)} of {len(verdicts)} snapshots could not be checked: a newer release wrote them",
+            f"{len(unchecked)} of {plural(len(verdicts), 'snapshot')} could not be checked: a newer release wrote them",
             code="manifest-newer",
             hint="verify them with that release; the others were checked",
         )
     if bad:
         error = Finding(
-            f"{len(bad)} of the {len(verdicts)} snapshots checked are damaged",
+            f"damaged: {len(bad)} of {plural(len(verdicts), 'snapshot')} checked",
             code="damaged",
             hint="take a new snapshot: it will be a base where the newest chain is damaged; restore one that is "
             "not listed as affected",

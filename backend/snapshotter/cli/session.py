@@ -59,6 +59,8 @@ class Session:
         self.cancel = Cancel()
         identity.adopt(config.dotenv(), os.environ)  # botocore reads the process's environment only
         self.settings = config.load()
+        for name, near in config.misspelt([*os.environ, *config.dotenv()]):
+            observer.warn(f"{name} is no setting, so it has no effect; did you mean {near}?")
 
     @property
     def allow_http(self) -> bool:

@@ -13,7 +13,7 @@ from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.errors import UsageError
 from snapshotter.manifest import Manifest, RefChangeList, RefChanges, Sealed
-from snapshotter.text import human_bytes
+from snapshotter.text import human_bytes, plural, printable
 
 if TYPE_CHECKING:
     from snapshotter.plan import Asked
@@ -119,12 +119,14 @@ def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcom
 
 
 def parse_labels(labels: list[str]) -> dict[str, str]:
-    """``K=V`` texts as a mapping. Raises UsageError for one without a key."""
-    found = {}
+    """``K=V`` texts as a mapping. Raises UsageError for one without a key, and for a key given twice."""
+    found: dict[str, str] = {}
     for label in labels:
         key, equals, value = label.partition("=")
         if not equals or not key:
-            raise UsageError(f"not a label: {label}", hint="write it as --label key=value")
+            raise UsageError(f"not a label: {printable(label)}", hint="write it as --label key=value")
+        if key in found:
+            raise UsageError(f"the label {printable(key)} is given twice", hint="give each key once")
         found[key] = value
     return found
 
@@ -137,11 +139,10 @@ def document(sealed: Sealed) -> dict[str, Any]:
 
 def describe(manifest: Manifest, where: str) -> list[str]:
     """A snapshot in a few lines for people."""
-    facts = [f"{manifest.refs.count:,} refs"]
+    facts = [plural(manifest.refs.count, "ref")]
     if manifest.history:
-        count = len(manifest.history.segments)
-        facts += [f"{manifest.history.objects:,} objects", human_bytes(manifest.history.bytes)]
-        facts += [f"{count} segment{'s' if count != 1 else ''}"]
+        facts += [plural(manifest.history.objects, "object"), human_bytes(manifest.history.bytes)]
+        facts += [plural(len(manifest.history.segments), "segment")]
     seconds = (manifest.finished_at - manifest.started_at).total_seconds()
     lines = [
         f"{manifest.repo}@{manifest.run_id}",

@@ -25,7 +25,7 @@ _TREE: Final = """
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same by
-    folder. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan before."""
+    folder. `leaking` are the paths with secret findings, of which no text is quoted. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan before."""
 
     totals: figures.Totals
     languages: list[figures.Language]
@@ -37,6 +37,7 @@ class Overview:
     changes: Changes | None
     skipped: list[figures.Unread]
     partly_read: list[figures.Unread]
+    leaking: frozenset[str]
 
 
 def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
@@ -54,4 +55,5 @@ def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
         changes=compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None,
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),
+        leaking=frozenset(path for (path,) in tables.execute("SELECT DISTINCT path FROM secrets").fetchall()),
     )

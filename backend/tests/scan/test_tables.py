@@ -1,5 +1,6 @@
 """The tables of a scan: exact values, the same bytes for the same rows, and a hostile parent."""
 
+import hashlib
 import random
 import subprocess
 import sys
@@ -72,8 +73,8 @@ def write(folder: Path, rows: Rows, name: str = "out", **options: int) -> dict[s
         return tables.write(folder / name)
 
 
-def contents(written: dict[str, Path]) -> dict[str, bytes]:
-    return {table: path.read_bytes() for table, path in written.items()}
+def contents(written: dict[str, Path]) -> dict[str, str]:
+    return {table: hashlib.sha256(path.read_bytes()).hexdigest() for table, path in written.items()}
 
 
 def repository(files: int, each: int, seed: int = 0) -> Rows:

@@ -52,10 +52,10 @@ def head(facts: Facts, whole: figures.Totals) -> str:
 def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Part]:
     """The sections, in order."""
     return [
-        _what(facts),
+        _what(facts, seen),
         _layout(seen),
         _languages(seen),
-        _entries(facts, tables),
+        _entries(facts, tables, seen),
         _symbols(seen),
         _dependencies(seen),
         changes(facts, seen.changes),
@@ -63,10 +63,12 @@ def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Par
     ]
 
 
-def _what(facts: Facts) -> Part:
+def _what(facts: Facts, seen: Overview) -> Part:
     if not facts.readme:
         return Part("What it is", [Line("No README at the top level.", 0)], 1)
     path, source = facts.readme
+    if path in seen.leaking:
+        return Part("What it is", [Line(f"{place(path)} is not quoted: it has secret findings.", 0)], 1)
     lines = [Line(f"The first lines of {place(path)}:", 0), Line("", 0)]
     return Part("What it is", [*lines, *(Line(line, 0) for line in block(lead(source, 2_500)))], 12)
 
@@ -104,11 +106,11 @@ def _languages(seen: Overview) -> Part:
     )
 
 
-def _entries(facts: Facts, tables: DuckDBPyConnection) -> Part:
+def _entries(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> Part:
     lines = [
         Line(
             f"- {place(one.path, one.line)}: {word(one.sort)} {quoted(one.name)}"
-            + (f" runs {quoted(one.runs)}." if one.runs else ".")
+            + (f" runs {quoted(one.runs)}." if one.runs and one.path not in seen.leaking else ".")
         )
         for one in entries(tables, facts.texts)
     ]

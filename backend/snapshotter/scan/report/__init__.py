@@ -22,7 +22,7 @@ def render(facts: Facts, tables: DuckDBPyConnection, seen: Overview | None = Non
     """
     seen = seen or overview(facts, tables)
     sections = [
-        about.section(facts),
+        about.section(facts, seen),
         changes.section(facts, seen.changes),
         contents.languages(seen),
         contents.files(tables),

@@ -7,15 +7,16 @@ from itertools import takewhile
 
 from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
+from snapshotter.scan.overview import Overview
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report import parts
 from snapshotter.scan.report.html import Child, Html, element, text
 from snapshotter.text import human_bytes
 
 
-def section(facts: Facts) -> parts.Section:
+def section(facts: Facts, seen: Overview) -> parts.Section:
     """What the snapshot is and how it was proven."""
-    content = [_readme(facts), parts.cards([_identity(facts), _proof(facts)])]
+    content = [_readme(facts, seen), parts.cards([_identity(facts), _proof(facts)])]
     return parts.Section("snapshot", "This snapshot", "Snapshot", content)
 
 
@@ -24,8 +25,9 @@ def moment(facts: Facts) -> str:
     return f"{facts.taken_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _readme(facts: Facts) -> Html | None:
-    if not facts.readme:
+def _readme(facts: Facts, seen: Overview) -> Html | None:
+    """What the repository says of itself; nothing where that might quote a secret."""
+    if not facts.readme or facts.readme[0] in seen.leaking:
         return None
     path, source = facts.readme
     lines = lead(source, 700)

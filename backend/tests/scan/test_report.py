@@ -1,0 +1,218 @@
+"""The report: what it says, what it withstands, and how large it gets."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshotter.manifest import Gap, RefChange, RefChangeList, RefChanges
+from snapshotter.scan import report
+from tests.scan.seen import facts, hostile, tables
+
+HOSTILE = [
+    "</style><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</title></svg><iframe src=//evil.example>",
+    "<!-- --!> ]]> <![CDATA[",
+    "&lt;b&gt; &#60;script&#62; &amp",
+    "javascript:alert(1)",
+    "a\x00b\x1b[31m\x7f\r\n\t\u202egpj.exe\u2066\u200b\ufeff\U000e0041\u0085",
+    "\\udc80 \ufffe e\u0301\u0301\u0301\u0301\u0301\u0301",
+    "`${x}` {{7*7}} <%= 1 %>",
+]
+
+
+class Structure(HTMLParser):
+    """The elements, attributes and text of a page, as a browser's tokens would be."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.links: list[str] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(page.decode("utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href", "action", "srcset")]
+        if tag not in ("meta", "wbr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        self.unbalanced.append("comment " + data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+def page(told=None, held=None) -> Structure:
+    return Structure(report.render(told or facts(), held or tables()))
+
+
+def shape(found: Structure) -> list[tuple[str, tuple[str, ...]]]:
+    """Elements and attributes in order, less what depends on a text's length or place alone."""
+    return [tag for tag in found.tags if tag[0] not in ("wbr", "text")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_text_wherever_it_stands(text: str) -> None:
+    plain, found = page(*hostile("word")), page(*hostile(text))
+    assert not found.unbalanced
+    assert not found.open
+    # hostile text may hold digits and slashes, which change how texts are cut, but never adds an element
+    assert shape(found) == shape(plain)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.one_of(st.sampled_from("<>&\"'`/=-! \\#;"), st.characters()), min_size=1, max_size=40))
+def test_no_text_makes_an_element_or_an_attribute(text: str) -> None:
+    text = "x" + text.encode("utf-8", "backslashreplace").decode() + "x"
+    assert shape(page(*hostile(text))) == shape(page(*hostile("word")))
+
+
+def test_nothing_is_fetched_run_or_linked() -> None:
+    data = report.render(*hostile("https://evil.example/x"))
+    found = Structure(data)
+    assert all(link.startswith("#") for link in found.links)
+    assert {link[1:] for link in found.links} <= set(re.findall(r'id="([^"]+)"', data.decode()))
+    names = {name for _, attributes in found.tags for name in attributes}
+    assert not {name for name in names if name.startswith("on")} and "style" not in names
+    assert not {tag for tag, _ in found.tags} & {"script", "link", "img", "iframe", "object", "base", "form"}
+    assert b"url(" not in data and b"@import" not in data
+
+
+def test_the_policy_allows_the_style_sheet_by_its_digest_and_nothing_else() -> None:
+    import base64
+    import hashlib
+
+    data = report.render(facts(), tables()).decode()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', data)
+    sheet = re.search(r"<style>(.*?)</style>", data, re.S)
+    assert policy and sheet
+    digest = base64.b64encode(hashlib.sha256(sheet.group(1).encode()).digest()).decode()
+    assert policy.group(1).split("; ")[:2] == ["default-src 'none'", f"style-src 'sha256-{digest}'"]
+    assert "unsafe" not in policy.group(1)
+
+
+def test_what_cannot_be_seen_is_shown() -> None:
+    held = tables(files=[{"path": "a\u202egpj.py\x1b[31m\n\U000e0041.py"}])
+    text = page(facts(), held).text
+    assert "a\\u202egpj.py\\x1b[31m\\n\\U000e0041.py" in text
+
+
+def test_ids_are_unique_and_every_chart_has_a_name_and_a_description() -> None:
+    data = report.render(facts(), tables(files=[{"path": "a.py"}, {"path": "b/c.go", "language": "Go"}])).decode()
+    ids = re.findall(r' id="([^"]+)"', data)
+    assert len(ids) == len(set(ids))
+    for said in re.findall(r'role="img" aria-labelledby="([^"]+)"', data):
+        assert set(said.split()) <= set(ids)
+    assert data.count('role="img"') == 3
+    assert data.count("<table>") == data.count("<caption")
+    assert re.findall(r"<h1", data) == ["<h1"]
+
+
+def test_it_says_what_was_proven_and_what_was_not() -> None:
+    text = page().text
+    assert "ab" * 20 + ", verified in the stream" in text
+    assert "None of this shows that the history restores" in text
+    assert "snapshotter verify example.org__team__shop@20261124T224632Z-4c1b63a5" in text
+    unchanged = page(facts(kind="unchanged", history=None, parent="20261123T000000Z-00000000")).text
+    assert "No history was asked for" in unchanged
+    assert "verified in the stream" not in unchanged
+
+
+def test_an_empty_repository_has_a_page() -> None:
+    found = page(facts(kind="empty", history=None, refs=0, chain=0))
+    assert not found.unbalanced
+    assert "The origin has no refs" in found.text
+    assert "No file of a known language was read." in found.text
+    assert "There is no scan of a snapshot before this one" in found.text
+
+
+def test_changes_since_the_parent() -> None:
+    before = {
+        "files": [{"path": "a.py", "lines": 10, "blob": "1"}, {"path": "old.py", "blob": "2"}, {"path": "gone.py"}],
+        "dependencies": [{"path": "uv.lock", "name": "rich", "version": "14.0"}, {"path": "uv.lock", "name": "six"}],
+        "symbols": [{"path": "a.py", "name": "f", "signature": "def f(x)"}],
+        "secrets": [{"path": "a.py", "fingerprint": "f" * 64}],
+    }
+    held = tables(
+        before,
+        files=[{"path": "a.py", "lines": 4, "blob": "3"}, {"path": "new.py", "blob": "2"}],
+        dependencies=[{"path": "uv.lock", "name": "rich", "version": "15.0"}],
+        symbols=[{"path": "a.py", "name": "f", "signature": "def f(x, y)"}],
+        secrets=[{"path": "a.py", "fingerprint": "e" * 64}],
+    )
+    refs = RefChanges(
+        moved=RefChangeList(count=1, refs=[RefChange(ref="refs/heads/x", old="a" * 40, new="b" * 40)]),
+        rewritten=RefChangeList(count=1, refs=[RefChange(ref="refs/heads/x", old="a" * 40, new="b" * 40)]),
+    )
+    told = facts(compared="20261123T000000Z-00000000", parent="20261123T000000Z-00000000", keyed=True, ref_changes=refs)
+    text = page(told, held).text
+    assert "Files: 1 removed, 1 moved, 1 changed" in text
+    assert "Dependencies: 1 up, 1 removed" in text
+    assert "Symbols: 1 changed" in text
+    assert "Secrets: 1 new, 1 gone" in text
+    assert "Refs: 1 rewritten, 1 moved" in text
+    assert text.count("refs/heads/x") == 1
+    assert "def f(x)" in text and "−6 lines" in text
+
+
+def test_of_a_secret_only_the_start_of_a_fingerprint_is_shown() -> None:
+    mark = "0123456789abcdef" * 4
+    text = page(facts(keyed=True), tables(secrets=[{"path": "a.py", "fingerprint": mark}])).text
+    assert mark[:12] in text and mark[:13] not in text
+
+
+def test_a_readme_with_a_secret_is_not_quoted() -> None:
+    told = facts(readme=("README.md", "# Shop\n\nUse the key hunter2hunter2."))
+    assert "hunter2" in page(told).text
+    assert "hunter2" not in page(told, tables(secrets=[{"path": "README.md", "fingerprint": "f"}])).text
+
+
+def test_a_huge_repository_has_a_bounded_page_that_counts_what_it_left_out() -> None:
+    long = "/".join(["d" * 200] * 19)
+    held = tables()
+    held.execute(
+        f"INSERT INTO files (path, kind, bytes, language, code, lines, complexity, skip_reason, parse_error) "
+        f"SELECT '{long}' || i, 'file', i, 'L' || (i % 500), i, i, i, NULL, 'error ' || i FROM range(30000) t(i)"
+    )
+    held.execute(
+        f"INSERT INTO dependencies SELECT '{long}' || i, '', 'pypi', 'p' || i, NULL, repeat('9', 400), 'runtime', true, '' "
+        "FROM range(20000) t(i)"
+    )
+    held.execute(f"INSERT INTO secrets SELECT '{long}' || i, '', 'r', i, 'high', md5(i::VARCHAR) FROM range(20000) t(i)")
+    many = RefChangeList(count=70_000, refs=[RefChange(ref="r" * 4000 + str(n), new="a" * 40) for n in range(1000)])
+    gaps = [Gap(kind="k" * 4000, count=9, sample=["s" * 4000] * 50)] * 300
+    data = report.render(facts(compared="x", ref_changes=RefChanges(created=many), gaps=gaps), held)
+    assert len(data) < 1_500_000
+    text = Structure(data).text
+    assert "… and 19,800 more, all in scan/secrets.parquet" in text
+    assert "… and 19,800 more, all in scan/dependencies.parquet" in text
+    assert "Refs: 70,000 created" in text and "… and 69,940 more, all in manifest.json" in text
+    assert "… and 100 more" in text
+
+
+def test_the_same_facts_and_rows_in_any_order_give_the_same_bytes() -> None:
+    files = [{"path": f"{folder}/{n}.py", "code": n % 3, "complexity": n % 4} for folder in "abc" for n in range(30)]
+    symbols = [{"path": one["path"], "name": f"f{n % 7}"} for n, one in enumerate(files)]
+    first = tables(files=files, symbols=symbols)
+    second = tables(files=files[::-1], symbols=symbols[::-1])
+    assert report.render(facts(), first) == report.render(facts(), second)
