@@ -28,13 +28,13 @@ RUN groupadd --gid 10001 snapshotter \
     && chown 10001:10001 /tmp && chmod 1777 /tmp
 COPY --from=build /opt/snapshotter /opt/snapshotter
 ENV PATH=/opt/snapshotter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1
-ENV XDG_CACHE_HOME=/var/cache/snapshotter
+ENV SNAPSHOTTER_RULE_CACHE=/var/cache/snapshotter
 RUN mkdir -m 0755 /var/cache/snapshotter && chown 10001:10001 /var/cache/snapshotter
 USER 10001:10001
 # The secret scanner's rules, compiled once, here, and not for some ten seconds in every run. It takes them only from the
 # user that it runs as, and only on a processor with the features of the one that compiled them; elsewhere it does without.
-RUN python -c "from pathlib import Path; from snapshotter.cancel import Cancel; from snapshotter.scan import secrets; \
-    secrets.warm(secrets.default_rule_cache(), folder=Path('/tmp'), seconds=600, cancel=Cancel())"
+RUN python -c "import os; from pathlib import Path; from snapshotter.cancel import Cancel; from snapshotter.scan import secrets; \
+    secrets.warm(Path(os.environ['SNAPSHOTTER_RULE_CACHE']), folder=Path('/tmp'), seconds=600, cancel=Cancel())"
 # Declared after its owner is set: Fargate gives the task's volume the owner and mode of this folder.
 VOLUME ["/tmp"]
 WORKDIR /

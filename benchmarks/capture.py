@@ -31,6 +31,7 @@ SEGMENT = 16 * MIB
 UPLOADS = 2
 HERE = Path(__file__).resolve().parent
 SNAPSHOTTER = [sys.executable, "-m", "snapshotter"]
+TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan"]  # scans have claims of their own, in scan.py
 
 
 class Bench:
@@ -90,7 +91,7 @@ def base(bench: Bench) -> None:
     """A base to a folder, against `git clone --mirror` and `git bundle create --all`."""
 
     def ours() -> Sample:
-        return run([*SNAPSHOTTER, "snapshot", "-q", bench.url, "--store", str(bench.fresh("store"))])
+        return run([*TAKE, bench.url, "--store", str(bench.fresh("store"))])
 
     def theirs() -> Sample:
         mirror = bench.fresh("mirror.git")
@@ -117,7 +118,7 @@ def memory(bench: Bench) -> None:
     for profile in ("small", "large"):
         generate(bench.cache / f"{profile}.git", profile)
         with GitHost(bench.cache) as host:
-            argv = [*SNAPSHOTTER, "snapshot", "-q", host.url(f"{profile}.git"), "--segment-size", "16MiB"]
+            argv = [*TAKE, host.url(f"{profile}.git"), "--segment-size", "16MiB"]
             samples = [run([*argv, "--store", str(bench.fresh("store"))]) for _ in range(bench.rounds)]
         peaks[profile] = medians(samples).max_rss_bytes / MIB
     idle = (
@@ -140,7 +141,7 @@ def memory(bench: Bench) -> None:
 def disk(bench: Bench) -> None:
     """Bytes written to regular files beside the store, by strace."""
     store = bench.fresh("store")
-    argv = [*SNAPSHOTTER, "snapshot", "-q", bench.url, "--store", str(store)]
+    argv = [*TAKE, bench.url, "--store", str(store)]
     written = disk_written(argv, [store], GIT_ENV | dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"})
     if not any(store.rglob("manifest.json")):
         raise SystemExit("the traced run took no snapshot")
@@ -150,14 +151,14 @@ def disk(bench: Bench) -> None:
 def increment(bench: Bench) -> None:
     """0, 1 and 100 new commits: one process, no state, against a kept mirror's fetch and bundle."""
     store, mirror = bench.fresh("store"), bench.fresh("mirror.git")
-    run([*SNAPSHOTTER, "snapshot", "-q", bench.url, "--store", str(store)])
+    run([*TAKE, bench.url, "--store", str(store)])
     run(["git", "clone", "-q", "--mirror", bench.url, str(mirror)])
     for commits in (1, 100):
         seeds = iter(range(commits * 1000, commits * 1000 + bench.rounds + 1))
 
         def ours(commits: int = commits, seeds: Iterator[int] = seeds) -> Sample:
             grow(bench.root / "repo.git", commits, next(seeds))
-            return run([*SNAPSHOTTER, "snapshot", "-q", bench.url, "--store", str(store)])
+            return run([*TAKE, bench.url, "--store", str(store)])
 
         def theirs() -> Sample:
             old = sorted(set(_git(mirror, "for-each-ref", "--format=%(objectname)", "refs/heads").split()))
@@ -231,7 +232,7 @@ def restore(bench: Bench) -> None:
     for index in range(25):
         if index:
             grow(bench.root / "repo.git", 5, 500_000 + index)
-        run([*SNAPSHOTTER, "snapshot", "-q", bench.url, "--store", str(store)])
+        run([*TAKE, bench.url, "--store", str(store)])
     bundle = bench.work / "full.bundle"
     run(["git", "bundle", "create", "-q", str(bundle), "--all"], cwd=bench.root / "repo.git")
 

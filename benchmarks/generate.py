@@ -43,16 +43,20 @@ PROFILES = {
 
 def generate(path: Path, profile: str = "default", seed: int = 1) -> Path:
     """A bare repository of the profile at `path`; the same bytes every time, kept if it is there already."""
+    return build(path, _Writer(PROFILES[profile], seed).stream(), f"{PROFILES[profile]} {seed}")
+
+
+def build(path: Path, stream: Iterator[bytes], made_from: str) -> Path:
+    """A bare repository of a fast-import stream at `path`, kept if it is there already and made from the same."""
     done = path / "benchmark-complete"
-    made_from = f"{PROFILES[profile]} {seed}"
     if done.exists() and done.read_text() == made_from:
         return path
     shutil.rmtree(path, ignore_errors=True)  # of another profile, or interrupted
     path.mkdir(parents=True)
-    _git(path, "init", "--quiet", "--bare", "--initial-branch=main", ".")
-    _import(path, _Writer(PROFILES[profile], seed).stream())
-    _git(path, "repack", "-adbq")
-    _git(path, "pack-refs", "--all")
+    git(path, "init", "--quiet", "--bare", "--initial-branch=main", ".")
+    fast_import(path, stream)
+    git(path, "repack", "-adbq")
+    git(path, "pack-refs", "--all")
     done.write_text(made_from)
     return path
 
@@ -60,22 +64,22 @@ def generate(path: Path, profile: str = "default", seed: int = 1) -> Path:
 def grow(path: Path, commits: int, seed: int) -> str:
     """Add commits to the default branch, each editing two files, and return the new tip's id."""
     rng = random.Random(seed)
-    names = _git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
+    names = git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
     sources = [name for name in names if name.endswith(".py")]
     texts: dict[str, list[str]] = {}
 
     def stream() -> Iterator[bytes]:
         for index in range(commits):
-            yield _commit(
+            yield commit_head(
                 "refs/heads/main", EPOCH * 2 + seed * 1000 + index, f"grow {seed}.{index}", index == 0
             )
             for name in rng.sample(sources, 2):
-                lines = texts.setdefault(name, _git(path, "show", f"main:{name}").splitlines())
+                lines = texts.setdefault(name, git(path, "show", f"main:{name}").splitlines())
                 _edit(rng, lines)
-                yield _file(name, "\n".join(lines).encode() + b"\n")
+                yield inline_file(name, "\n".join(lines).encode() + b"\n")
 
-    _import(path, stream())
-    return _git(path, "rev-parse", "main").strip()
+    fast_import(path, stream())
+    return git(path, "rev-parse", "main").strip()
 
 
 class _Writer:
@@ -123,7 +127,7 @@ class _Writer:
         return b"blob\nmark :%d\ndata %d\n%b\n" % (mark, len(data), data)
 
     def _commits(self) -> Iterator[bytes]:
-        yield _commit("refs/heads/main", EPOCH, "begin", False)
+        yield commit_head("refs/heads/main", EPOCH, "begin", False)
         for file, name in enumerate(self._names):
             yield b"M 100644 :%d %b\n" % (self._marks[-1, file], name.encode())
         for index, files in enumerate(self._plan):
@@ -132,7 +136,7 @@ class _Writer:
                 yield b"M 100644 :%d %b\n" % (self._marks[index, file], self._names[file].encode())
             if index % self._profile.binary_every == 1:
                 size = int(self._profile.binary_bytes * self._rng.uniform(0.6, 1.4))
-                yield _file(f"assets/{self._rng.randrange(60):02d}/image.bin", self._rng.randbytes(size))
+                yield inline_file(f"assets/{self._rng.randrange(60):02d}/image.bin", self._rng.randbytes(size))
             if index % 400 == 399:
                 yield _tag(index + 1)
 
@@ -146,31 +150,31 @@ class _Writer:
             start = f"merge refs/heads/topic/{topic}\n".encode()
         elif index % 40 == 13 and topic % 8:  # most branches are deleted once merged
             yield f"reset refs/heads/topic/{topic}\nfrom {'0' * 40}\n\n".encode()
-        yield _commit(branch, EPOCH + index * 60, f"change {index}", False) + start
+        yield commit_head(branch, EPOCH + index * 60, f"change {index}", False) + start
 
 
-_VERBS = tuple("read write load parse find make merge check split open close send plan trace".split())
-_NOUNS = tuple(
+VERBS = tuple("read write load parse find make merge check split open close send plan trace".split())
+NOUNS = tuple(
     "index buffer header entry stream record table token window cursor limit branch digest segment archive module"
     " session request answer policy".split()
 )
 
 
 def _name(rng: random.Random) -> str:
-    return f"{rng.choice(_VERBS)}_{rng.choice(_NOUNS)}_{rng.randrange(4000):x}"
+    return f"{rng.choice(VERBS)}_{rng.choice(NOUNS)}_{rng.randrange(4000):x}"
 
 
 def _line(rng: random.Random) -> str:
-    noun, number = rng.choice(_NOUNS), rng.randrange(40)
-    return f"    {noun}_{number} = {_name(rng)}({rng.choice(_NOUNS)}, {rng.randrange(1 << 20)})"
+    noun, number = rng.choice(NOUNS), rng.randrange(40)
+    return f"    {noun}_{number} = {_name(rng)}({rng.choice(NOUNS)}, {rng.randrange(1 << 20)})"
 
 
 def _function(rng: random.Random) -> list[str]:
-    head = [f"def {_name(rng)}({rng.choice(_NOUNS)}, {rng.choice(_NOUNS)}_{rng.randrange(9)}):"]
+    head = [f"def {_name(rng)}({rng.choice(NOUNS)}, {rng.choice(NOUNS)}_{rng.randrange(9)}):"]
     return [
         *head,
         *(_line(rng) for _ in range(rng.randint(3, 14))),
-        f"    return {rng.choice(_NOUNS)}",
+        f"    return {rng.choice(NOUNS)}",
         "",
         "",
     ]
@@ -189,11 +193,12 @@ def _edit(rng: random.Random, lines: list[str]) -> None:
 
 def _path(rng: random.Random, index: int) -> str:
     return (
-        f"{rng.choice(_NOUNS)}/{rng.choice(_VERBS)}_{rng.randrange(14)}/{rng.choice(_NOUNS)}_{index:05d}.py"
+        f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{rng.choice(NOUNS)}_{index:05d}.py"
     )
 
 
-def _commit(branch: str, when: int, message: str, again: bool) -> bytes:
+def commit_head(branch: str, when: int, message: str, again: bool) -> bytes:
+    """A commit's head on a branch, at so many seconds since 1970; `again` names the branch's tip as its parent."""
     text = message.encode()
     start = f"from {branch}^0\n" if again else ""
     return (
@@ -204,7 +209,8 @@ def _commit(branch: str, when: int, message: str, again: bool) -> bytes:
     )
 
 
-def _file(name: str, data: bytes) -> bytes:
+def inline_file(name: str, data: bytes) -> bytes:
+    """A file of the commit whose head came before."""
     return f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data + b"\n"
 
 
@@ -217,7 +223,8 @@ def _tag(index: int) -> bytes:
     return head.encode() + f"data {len(message)}\n".encode() + message + b"\n"
 
 
-def _import(path: Path, stream: Iterator[bytes]) -> None:
+def fast_import(path: Path, stream: Iterator[bytes]) -> None:
+    """Feed a stream to `git fast-import`."""
     importer = subprocess.Popen(
         ["git", "fast-import", "--quiet"], cwd=path, stdin=subprocess.PIPE, env=GIT_ENV
     )
@@ -229,7 +236,8 @@ def _import(path: Path, stream: Iterator[bytes]) -> None:
         raise SystemExit("git fast-import failed")
 
 
-def _git(path: Path, *argv: str) -> str:
+def git(path: Path, *argv: str) -> str:
+    """What a git command in the repository prints."""
     return subprocess.run(
         ["git", *argv], cwd=path, check=True, capture_output=True, text=True, env=GIT_ENV
     ).stdout
@@ -243,7 +251,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     path = generate(given.dest, given.profile, given.seed)
-    print(_git(path, "rev-parse", "main").strip(), _git(path, "count-objects", "-v").replace("\n", " "))
+    print(git(path, "rev-parse", "main").strip(), git(path, "count-objects", "-v").replace("\n", " "))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stores whose snapshots have scans, made by code: real manifests, real Parquet, no origin. For tests and benchmarks."""
+"""Stores whose snapshots have scans, made by code: real manifests, real Parquet, no origin."""
 
 from __future__ import annotations
 

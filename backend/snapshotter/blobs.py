@@ -22,7 +22,8 @@ from snapshotter.scan.tree import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 
 _IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a file without a name
-_TREES: Final = 512 * 1024 * 1024  # bytes of all trees of a commit
+_TREES: Final = 128 * 1024 * 1024  # bytes of all trees of a commit, which are held at once: some 3 million paths
+_TREE: Final = 64 * 1024 * 1024  # bytes of one of them
 
 
 class Blobs:
@@ -69,23 +70,30 @@ class Blobs:
         """
         if wanted:
             fetched = self._whole or self._asked_for(wanted) or self._everything()
-            for found in self._objects(fetched):
+            for found in self._objects(fetched, self._max_file):
                 self._cancel.check()
                 if found.type == "blob" and found.oid in wanted:
                     yield found
 
     def _asked_for(self, wanted: Set[str]) -> _Fetched | None:
-        """These blobs and no others; None where the origin refuses objects that no ref names."""
+        """These blobs and no others; None where the origin refuses objects that no ref names, and where they are
+        too large together: what is asked for by id is sent whatever a filter says."""
         try:
             return self._fetch(FetchRequest(sorted(wanted), thin=False))
         except WantVanished:
+            return None
+        except Unavailable as error:
+            if error.code != "pack-too-large":
+                raise
             return None
 
     def _walk(self, fetched: _Fetched) -> Listing:
         """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
         trees: dict[str, bytes] = {}
         root, size, missing = "", 0, "the commit"
-        for found in self._objects(fetched):
+        for found in self._objects(fetched, max(self._max_file, _TREE)):
+            if found.type in ("commit", "tree") and not found.whole:
+                raise _incomplete(f"a {found.type} of it exceeds the limit", "pack-too-large")
             if found.oid == self._commit and found.type == "commit":
                 root = tree_of(found.data)
             elif found.type == "tree":
@@ -103,11 +111,11 @@ class Blobs:
         except KeyError as error:
             raise _incomplete(f"the origin did not send {error.args[0] or missing}") from None
 
-    def _objects(self, fetched: _Fetched) -> Iterator[PackObject]:
+    def _objects(self, fetched: _Fetched, max_object: int) -> Iterator[PackObject]:
         total = self._max_total + _TREES
         return Pack(
-            fetched.read, fetched.size, fetched.check.objects, self._fmt, max_bytes=total, max_object=self._max_file,
-        ).objects()  # fmt: skip
+            fetched.read, fetched.size, fetched.check.objects, self._fmt, max_bytes=total, max_object=max_object
+        ).objects()
 
     def _everything(self) -> _Fetched:
         """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""

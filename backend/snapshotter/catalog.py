@@ -58,7 +58,10 @@ class Run:
 
 
 class Catalog:
-    """Reads a store. Safe to share between threads; holds nothing but the store."""
+    """Reads a store. Safe to share between threads; holds nothing but the store.
+
+    Whatever reads may raise Unavailable or AccessDenied, as the store does; further errors are said where they rise.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -121,7 +124,7 @@ class Catalog:
         return open_sealed(self.store.get(name, limit=MAX_MANIFEST), key)
 
     def manifests(self, keys: Iterable[RunKey]) -> list[Sealed]:
-        """Several manifests, read in parallel, in the order asked for."""
+        """Several manifests, read in parallel, in the order asked for. Raises as `manifest` does."""
         with ThreadPoolExecutor(_PARALLEL) as pool:
             return list(pool.map(self.manifest, keys))
 
@@ -152,7 +155,10 @@ class Catalog:
         return None
 
     def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
-        """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there."""
+        """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there.
+
+        Raises as `manifest` does for those in between.
+        """
         found: list[RefChanges | None] = []
         at = new
         while at.run_id != old.run_id:
@@ -163,7 +169,7 @@ class Catalog:
         return found[::-1]
 
     def folder(self, key: RunKey) -> Run:
-        """One run's folder, listed now."""
+        """One run's folder, listed now; without files if there is none."""
         return next((run for run in group(self.store.list(key.folder)) if run.key == key), Run(key))
 
     def resolve(self, name: str) -> Run:
@@ -184,7 +190,7 @@ class Catalog:
         return self.latest(repo, at=time) or self._none(name, repo)
 
     def repo_of(self, text: str) -> str:
-        """The repo that an origin or a repo's own name means."""
+        """The repo that an origin or a repo's own name means. Raises UsageError for text that is neither."""
         if _REPO.match(text) and ("__" in text or not Path(text).exists()):
             return text
         if not Path(text).exists() and re.match(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?/", text):

@@ -160,7 +160,10 @@ def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Set
 
 
 def dotenv(folder: Path | None = None) -> dict[str, str]:
-    """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken."""
+    """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken.
+
+    Raises UsageError for a file that cannot be read.
+    """
     path = (folder or Path.cwd()) / ".env"
     if not path.is_file():
         return {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -25,7 +25,7 @@ from snapshotter.errors import (
     UsageError,
 )
 from snapshotter.identity import with_identity
-from snapshotter.manifest import Sealed
+from snapshotter.manifest import Scan, Sealed
 from snapshotter.observer import Observer
 from snapshotter.origin import MAX_ORIGIN, parse, redact
 from snapshotter.plan import Asked, Plan
@@ -116,11 +116,14 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
+Gate = Callable[[Sealed], SnapshotterError | None]
+"""What a snapshot, which stands, is found wanting in; None for nothing."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """What came of one origin: a sealed manifest, or an error and the stage at which it came.
-
-    `origin` is redacted.
+    """What came of one origin: a sealed manifest, or an error and the stage at which it came; both, if a gate
+    tripped. `origin` is redacted.
     """
 
     origin: str
@@ -145,13 +148,23 @@ class Result:
             "manifest": {"key": manifest.key.key(layout.MANIFEST), "sha256": self.sealed.sha256},
             "artifacts": [{"key": a.key, "bytes": a.bytes, "sha256": a.sha256} for a in manifest.artifacts],
             "gaps": [{"kind": gap.kind, "count": gap.count} for gap in manifest.gaps],
+            "scan": _scan(manifest.scan),
         }  # fmt: skip
 
 
+def _scan(made: Scan | None) -> dict[str, Any] | None:
+    """A scan in a result document; `run_id` is the run that made it, this one or one before."""
+    if made is None:
+        return None
+    gaps = [{"kind": gap.kind, "count": gap.count} for gap in made.gaps]
+    return {"run_id": made.run_id, "ref": made.ref, "tables": made.tables, "gaps": gaps}
+
+
 def take_each(
-    origins: Sequence[str], store: Store, plan: Plan, *, observer: Observer, cancel: Cancel
-) -> Iterator[Result]:
-    """Take a snapshot of each origin in turn; each result as it is there.
+    origins: Sequence[str], store: Store, plan: Plan, *, observer: Observer, cancel: Cancel,
+    gate: Gate = lambda _: None,
+) -> Iterator[Result]:  # fmt: skip
+    """Take a snapshot of each origin in turn; each result as it is there, with what `gate` says of it.
 
     Raises nothing: after a cancellation, the origins that were not done have its error.
     """
@@ -166,7 +179,9 @@ def take_each(
                 shown(text), watch.at, error=with_identity(as_error(error)), seconds=time.monotonic() - began
             )
         else:
-            yield Result(sealed.manifest.origin, "done", sealed, seconds=time.monotonic() - began)
+            yield Result(
+                sealed.manifest.origin, "done", sealed, gate(sealed), seconds=time.monotonic() - began
+            )
 
 
 def _take_one(
@@ -198,9 +213,9 @@ def not_done(origins: Sequence[str], error: SnapshotterError, stage: str) -> lis
 
 def verdict(results: Sequence[Result]) -> SnapshotterError | None:
     """The error that the whole job ends with, or None: an interruption, the only one, or one that counts."""
-    failed = [result.error for result in results if result.error is not None]
+    failed = [result.error for result in results if result.error is not None and result.sealed is None]
     if not failed:
-        return None
+        return _tripped([result.error for result in results if result.error is not None])
     for error in failed:
         if isinstance(error, Interrupted):
             return error
@@ -215,11 +230,20 @@ def verdict(results: Sequence[Result]) -> SnapshotterError | None:
     return ending(message, hint=failed[0].hint or hint, code=failed[0].code, details=(failed[0].message,))
 
 
+def _tripped(found: Sequence[SnapshotterError]) -> SnapshotterError | None:
+    """The finding that a job ends with whose snapshots were all taken."""
+    if len(found) <= 1:
+        return next(iter(found), None)
+    return Finding(
+        f"{len(found)} origins tripped the gate", code=found[0].code, hint="each origin's own error says why"
+    )
+
+
 def summary(
     verb: str, store: str, stage: str, error: SnapshotterError | None, results: Sequence[Result]
 ) -> dict[str, Any]:
     """The one document that a job prints. `store` is shown as the store shows itself."""
-    succeeded = sum(result.error is None for result in results)
+    succeeded = sum(result.sealed is not None for result in results)
     return {
         "ok": error is None, "verb": verb, "tool_version": __version__, "store": store, "stage": stage,
         "error": error.as_dict() if error else None,

@@ -18,6 +18,7 @@ from snapshotter.errors import Unavailable
 TYPES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA, _REF_DELTA = 6, 7
 _BASES = 32 * 1024 * 1024  # bytes of objects that are kept at hand as bases of deltas
+_LARGEST_BASE = 64 * 1024 * 1024  # bytes of an object that is made whole only as a base of deltas
 _PIECE = 1024 * 1024
 
 Read = Callable[[int, int], bytes | memoryview]
@@ -92,6 +93,7 @@ class _Reader:
         self._left = max_bytes
         self._again = 4 * max_bytes  # for bases that have to be inflated once more
         self._max_object = max_object if max_object is not None else 1 << 62
+        self._largest = max(self._max_object, _LARGEST_BASE)
         self._starts: set[int] = set()
         self._by_oid: dict[bytes, int] = {}
         self._bases: OrderedDict[int, tuple[str, bytes]] = OrderedDict()
@@ -99,7 +101,7 @@ class _Reader:
         self.at = 12
 
     def next(self) -> PackObject | None:
-        """The next object; None for a delta whose target is over the limit of one object."""
+        """The next object; None for a delta whose target or base is over its limit."""
         start = self.at
         head = self._head(start)
         if head.kind in TYPES and head.size > self._max_object:
@@ -118,7 +120,9 @@ class _Reader:
     def _target(self, start: int, base: int, delta: bytes) -> PackObject | None:
         if delta_target(delta) > self._max_object:
             return None
-        kind, source = self._base(base)
+        if (known := self._base(base)) is None:
+            return None
+        kind, source = known
         data = apply_delta(source, delta, self._left)
         self._spend(len(data))
         return self._made(start, kind, data)
@@ -136,13 +140,16 @@ class _Reader:
         while self._held > _BASES and len(self._bases) > 1:
             self._held -= len(self._bases.popitem(last=False)[1][1])
 
-    def _base(self, at: int) -> tuple[str, bytes]:
-        """The object that begins at `at`, inflated again if it is no longer at hand."""
+    def _base(self, at: int) -> tuple[str, bytes] | None:
+        """The object that begins at `at`, inflated again if it is no longer at hand; None if it, or a base of
+        its own, is too large to be made."""
         deltas: list[tuple[int, bytes]] = []
         while at not in self._bases:
             if at not in self._starts:
                 raise _bad("it holds a delta against an object that comes later or is elsewhere")
             head = self._head(at)
+            if head.size > self._largest:
+                return None
             if head.size > self._again:
                 raise _bad("its deltas cost more than the limit", code="pack-too-large")
             data, _ = self._inflate(head)
@@ -150,6 +157,8 @@ class _Reader:
             if head.kind in TYPES:
                 self._keep(at, TYPES[head.kind], data)
                 break
+            if delta_target(data) > self._largest:
+                return None
             deltas.append((at, data))
             at = head.base
         self._bases.move_to_end(at)

@@ -171,6 +171,22 @@ def valid_name(name: bytes) -> bool:
     )
 
 
+def clashing(ledger: RefsLedger) -> list[bytes]:
+    """The refs whose name begins with another's as a folder: refs/heads/a/b beside refs/heads/a.
+
+    Only a packed-refs file can hold both. `restore` writes one and brings both back; `git fetch`, and so a
+    restore by hand, takes one of the two.
+    """
+    names = {ref.name for ref in ledger}
+    return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
+
+
+def _folders(name: bytes) -> Iterator[bytes]:
+    at = len(name)
+    while (at := name.rfind(b"/", 0, at)) > 0:
+        yield name[:at]
+
+
 def select(
     ledger: RefsLedger, include: Sequence[str], exclude: Sequence[str]
 ) -> tuple[RefsLedger, list[bytes]]:

@@ -72,7 +72,7 @@ class _Pack:
         self._done = True
 
     def finish(self) -> None:
-        """Compare what streamed by with the record."""
+        """Compare what streamed by with the record. Raises Unavailable (code `damaged`) where they differ."""
         if not self._done:
             raise self._damaged("git stopped reading before the pack's end")
         checksum = self._check.finish()

@@ -119,7 +119,7 @@ class Store:
         )
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
-        """An existing object's bytes, a few MiB at a time."""
+        """An existing object's bytes, `chunk` or more at a time. Raises Unavailable or AccessDenied at any of them."""
         result = self._reading(lambda: obstore.get(self._backend, self._full(key)), "GetObject", key)
         chunks = iter(result.stream(min_chunk_size=chunk))
         while True:
@@ -133,7 +133,7 @@ class Store:
 
     def list(self, folder: str, *, after: str = "") -> builtins.list[Entry]:
         """Every object below `folder` (without a trailing slash; '' is the root) whose key sorts after
-        `after`, in key order."""
+        `after`, in key order. On S3 one request for each 1,000. Raises Unavailable or AccessDenied."""
 
         def read() -> builtins.list[Entry]:
             offset = self._full(after) if after else None
@@ -145,7 +145,7 @@ class Store:
         )
 
     def folders(self, folder: str) -> builtins.list[str]:
-        """The names of the folders directly below `folder`, sorted."""
+        """The names of the folders directly below `folder`, sorted. Raises Unavailable or AccessDenied."""
 
         def read() -> builtins.list[str]:
             found = obstore.list_with_delimiter(self._backend, self._full(folder) or None)["common_prefixes"]

@@ -57,6 +57,12 @@ def in_folder(error: Exception, uri: str, key: str) -> SnapshotterError:
         return Unavailable(f"the disk is full: {where}", code="disk-full", hint="free space and run again")
     if "os error 13" in text or "os error 1)" in text or isinstance(error, PermissionError):
         return AccessDenied(f"this user may not use the folder: {where}", hint="check its owner and mode")
+    if "non-unicode characters" in text:
+        return Unavailable(
+            f"the folder {uri} holds a file whose name is not UTF-8",
+            code="store",
+            hint="snapshots have plain names: keep other files out of the store, or give another --store",
+        )
     return Unavailable(
         f"the store failed: {where}: {_first_line(text)}", code="store", hint="check the folder"
     )

@@ -6,44 +6,27 @@ are a repository: every object hashed, every ref present, everything reachable t
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from snapshotter import __version__, git, layout, receipts
+from snapshotter import __version__, git, receipts
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
 from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.evidence import Evidence
 from snapshotter.git import Repository
 from snapshotter.layout import RunKey
-from snapshotter.manifest import Artifact, Manifest, Sealed
+from snapshotter.manifest import Manifest, Sealed
 from snapshotter.observer import Observer
 from snapshotter.receipts import Receipt
-from snapshotter.refs import RefsLedger
 from snapshotter.replay import replay
-
-_PARALLEL = 4
-# What makes a check "could not", not "failed": the store or the machine is in trouble, not the snapshot.
-_NOT_FINDINGS = frozenset(
-    {
-        "store",
-        "credentials",
-        "region",
-        "no-bucket",
-        "no-git",
-        "disk",
-        "machine",
-        "manifest-newer",
-        "store-denied",
-    }
-)
+from snapshotter.text import plural
 
 
 @dataclass
@@ -120,13 +103,11 @@ class _Verification:
         self._catalog, self._repo, self._options = catalog, repo, options
         self._chosen = sorted(chosen, key=lambda run: run.key)
         self._observer, self._cancel = observer, cancel
-        self._manifests: dict[RunKey, Sealed | str] = {}
-        self._ledgers: dict[RunKey, RefsLedger | str] = {}
-        self._damage: dict[RunKey, list[str]] = {}  # what is wrong with a run's own objects
-        self._checked: dict[RunKey, bool] = {}  # whose objects were checked; True: segments too
-        self._folders: dict[RunKey, Run] = {run.key: run for run in self._chosen}
+        self._evidence = Evidence(catalog, repo, chosen, observer, cancel)
 
     def run(self) -> list[Verdict]:
+        """The verdicts, with their receipts written. Raises as `verify` does."""
+        self._observer.stage(f"checking {plural(len(self._chosen), 'snapshot')} of {self._repo}")
         verdicts: list[Verdict] = []
         replayed: list[Verdict] = []
         for run in self._chosen:
@@ -146,11 +127,11 @@ class _Verification:
         for sharing in _sharing(replayed):
             self._replay(sharing)
         for verdict in verdicts:  # a child may tell of damage that the run itself does not show
-            own = self._damage.get(verdict.run, [])
+            own = self._evidence.damage.get(verdict.run, [])
             verdict.problems = list(dict.fromkeys([*verdict.problems, *own]))
             if verdict.problems:
                 verdict.damaged_runs = sorted(
-                    {verdict.run, *(key for key, found in self._damage.items() if found)}
+                    {verdict.run, *(key for key, found in self._evidence.damage.items() if found)}
                 )
         if self._options.receipts:
             self._write_receipts(verdicts)
@@ -160,115 +141,36 @@ class _Verification:
 
     def _digests(self, run: Run) -> Verdict:
         verdict = Verdict(run.key)
-        sealed = self._manifest(run.key)
+        sealed = self._evidence.manifest(run.key)
         if isinstance(sealed, str):
-            self._note(run.key, sealed)
+            self._evidence.note(run.key, sealed)
             verdict.problems.append(sealed)
             return verdict
         verdict.sealed, manifest = sealed, sealed.manifest
         verdict.refs = manifest.refs.count
-        verdict.problems += self._parents(sealed)
-        for key in [*manifest.chain_keys, manifest.key]:
-            verdict.problems += self._objects(key, segments=self._options.quick)
-        ledger = self._ledger(sealed)
+        verdict.problems += self._evidence.parents(sealed)
+        keys = dict.fromkeys([*manifest.chain_keys, manifest.key])
+        if self._options.quick and (size := sum(map(self._evidence.unread, keys))):
+            self._observer.stage(f"reading what {manifest.run_id} rests on", size)
+        for key in keys:
+            verdict.problems += self._evidence.objects(key, segments=self._options.quick)
+        ledger = self._evidence.ledger(sealed)
         if isinstance(ledger, str):
             verdict.problems.append(ledger)
-        verdict.problems += self._against_receipts(run, sealed)
+        verdict.problems += self._evidence.against_receipts(run, sealed)
         verdict.problems = list(dict.fromkeys(verdict.problems))
         return verdict
-
-    def _parents(self, sealed: Sealed) -> list[str]:
-        """The hash chain from this manifest back to the base of its chain: each names its parent's digest.
-
-        The base's own parent is no part of the chain and may have expired: where it is being verified
-        too, a difference is its problem, not this snapshot's.
-        """
-        problems: list[str] = []
-        manifest = sealed.manifest
-        oldest = manifest.chain_keys[0] if manifest.chain else manifest.key
-        chosen = {run.key for run in self._chosen}
-        while manifest.parent is not None:
-            key = RunKey(self._repo, layout.RunId(manifest.parent.run_id))
-            if manifest.key <= oldest:
-                before = self._manifest(key) if key in chosen else ""
-                if isinstance(before, Sealed) and before.sha256 != manifest.parent.manifest_sha256:
-                    self._note(key, _not_the_parent(key, manifest))
-                break
-            before = self._manifest(key)
-            if isinstance(before, str):
-                self._note(key, before)
-                problems.append(before)
-                break
-            if before.sha256 != manifest.parent.manifest_sha256:
-                problem = _not_the_parent(key, manifest)
-                self._note(key, problem)
-                problems.append(problem)
-                break
-            manifest = before.manifest
-        return problems
-
-    def _objects(self, key: RunKey, *, segments: bool) -> list[str]:
-        """Size and SHA-256 of a run's artifacts, read once however many snapshots rest on it.
-
-        Without `segments` those of the history are only looked for: the replay reads and checks them.
-        """
-        if self._checked.get(key, False) or (key in self._checked and not segments):
-            return self._damage.get(key, [])
-        sealed = self._manifest(key)
-        if isinstance(sealed, str):
-            self._note(key, sealed)
-            return self._damage[key]
-        self._checked[key] = segments
-        history = set(sealed.manifest.history.segments) if sealed.manifest.history else set()
-        listed = self._listed(key).files
-
-        def check(artifact: Artifact) -> str:
-            read = segments or artifact.name not in history
-            return self._artifact(artifact, listed.get(artifact.name), read=read)
-
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            for problem in pool.map(check, sealed.manifest.artifacts):
-                if problem:
-                    self._note(key, problem)
-        return self._damage.get(key, [])
-
-    def _artifact(self, artifact: Artifact, listed: int | None, *, read: bool) -> str:
-        self._cancel.check()
-        if listed is None:
-            return f"{artifact.key}: it is missing"
-        if listed != artifact.bytes:
-            return f"{artifact.key}: it has {listed} bytes, not {artifact.bytes}"
-        if not read:
-            return ""
-        digest = hashlib.sha256()
-        try:
-            for chunk in self._catalog.store.stream(artifact.key):
-                self._cancel.check()
-                digest.update(chunk)
-                self._observer.advance(len(chunk))
-        except SnapshotterError as error:
-            return self._finding(error, artifact.key)
-        same = digest.hexdigest() == artifact.sha256
-        return "" if same else f"{artifact.key}: its bytes are not what was written (SHA-256 differs)"
-
-    def _against_receipts(self, run: Run, sealed: Sealed) -> list[str]:
-        """An earlier receipt pins the manifest's digest."""
-        for name in run.receipts:
-            try:
-                receipt = receipts.read(self._catalog.store, run.key, name)
-            except SnapshotterError as error:
-                return [f"{run.key.key(name)}: {error.message}"]
-            if receipt.ok and receipt.manifest_sha256 != sealed.sha256:
-                return [
-                    f"{run.key.key(layout.MANIFEST)}: is not the manifest that was verified before (receipt {name})"
-                ]
-        return []
 
     # Replay: what only git can tell
 
     def _replay(self, sharing: list[Verdict]) -> None:
         """Replay one chain, link by link, and judge at each link the snapshots that end there."""
-        self._observer.stage(f"replaying {self._repo} from {_chain(sharing[0])[0]}")
+        last = max(sharing, key=lambda verdict: len(_chain(verdict)))
+        chain = _manifest(last).chain_keys
+        self._observer.stage(
+            f"replaying {plural(len(chain), 'bundle')}",
+            sum(map(self._evidence.history_bytes, chain)),
+        )
         with ExitStack() as scope:
             temp = scope.enter_context(
                 tempfile.TemporaryDirectory(
@@ -277,12 +179,11 @@ class _Verification:
             )
             # A cancellation clears up by itself: this thread may be held by a dead store.
             scope.enter_context(self._cancel.ending(lambda: shutil.rmtree(temp, ignore_errors=True)))
-            last = max(sharing, key=lambda verdict: len(_chain(verdict)))
             repository = Repository.create(
                 Path(temp) / "replay.git", _manifest(last).object_format, self._cancel
             )
             known: frozenset[str] = frozenset()
-            for position, key in enumerate(_manifest(last).chain_keys):
+            for position, key in enumerate(chain):
                 started = time.monotonic()
                 problem = self._link(key, repository)
                 if not problem:
@@ -302,22 +203,22 @@ class _Verification:
                 later = [
                     found
                     for key in _manifest(verdict).chain_keys[position:]
-                    for found in self._objects(key, segments=True)
+                    for found in self._evidence.objects(key, segments=True)
                 ]
                 verdict.problems = list(dict.fromkeys([*verdict.problems, problem, *later]))
 
     def _link(self, key: RunKey, repository: Repository) -> str:
         """Index one link's bundle; the problem, or ''."""
-        sealed = self._manifest(key)
+        sealed = self._evidence.manifest(key)
         if isinstance(sealed, str):
             return sealed
-        ledger = self._ledger(sealed)
+        ledger = self._evidence.ledger(sealed)
         if isinstance(ledger, str):
             return ledger
         if sealed.manifest.history is None:
             return f"{key.folder}: is in a chain but has no history"
-        if self._damage.get(key):
-            return self._damage[key][0]
+        if self._evidence.damage.get(key):
+            return self._evidence.damage[key][0]
         try:
             replay(
                 self._catalog.store,
@@ -328,28 +229,28 @@ class _Verification:
                 cancel=self._cancel,
             )
         except SnapshotterError as error:
-            problem = self._finding(error, key.folder)
-            self._note(key, problem)
+            problem = self._evidence.finding(error, key.folder)
+            self._evidence.note(key, problem)
             return problem
         return ""
 
     def _connected(self, key: RunKey, repository: Repository, known: frozenset[str]) -> frozenset[str]:
         """Check that a link's refs reach whole histories; what earlier links proved is not walked again."""
-        sealed = self._manifest(key)
-        ledger = self._ledger(sealed) if isinstance(sealed, Sealed) else ""
+        sealed = self._evidence.manifest(key)
+        ledger = self._evidence.ledger(sealed) if isinstance(sealed, Sealed) else ""
         if isinstance(ledger, str):
             return known
         if problem := repository.missing(sorted(ledger.tips - known), sorted(known)):
-            self._note(key, f"{key.folder}: its history is not whole: {problem}")
+            self._evidence.note(key, f"{key.folder}: its history is not whole: {problem}")
         return ledger.tips | known
 
     def _judge(self, verdict: Verdict, repository: Repository, known: frozenset[str]) -> None:
         manifest = _manifest(verdict)
         for key in manifest.chain_keys:
             verdict.problems += [
-                problem for problem in self._damage.get(key, []) if problem not in verdict.problems
+                problem for problem in self._evidence.damage.get(key, []) if problem not in verdict.problems
             ]
-        ledger = self._ledger(verdict.sealed) if verdict.sealed else ""
+        ledger = self._evidence.ledger(verdict.sealed) if verdict.sealed else ""
         if isinstance(ledger, str):
             return
         absent = ledger.tips - known
@@ -367,8 +268,12 @@ class _Verification:
         version = git.version() if not self._options.quick else None
         covered = {verdict.run for verdict in verdicts}
         others = [
-            Verdict(key, found if isinstance(found := self._manifest(key), Sealed) else None, list(problems))
-            for key, problems in sorted(self._damage.items())
+            Verdict(
+                key,
+                found if isinstance(found := self._evidence.manifest(key), Sealed) else None,
+                list(problems),
+            )
+            for key, problems in sorted(self._evidence.damage.items())
             if key not in covered and problems
         ]
         for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
@@ -383,48 +288,6 @@ class _Verification:
             seconds=round(verdict.seconds, 3),
         )  # fmt: skip
 
-    # Reading, once each
-
-    def _listed(self, key: RunKey) -> Run:
-        if key not in self._folders:
-            self._folders[key] = self._catalog.folder(key)
-        return self._folders[key]
-
-    def _manifest(self, key: RunKey) -> Sealed | str:
-        if key not in self._manifests:
-            name = key.key(layout.MANIFEST)
-            try:
-                found = (
-                    self._catalog.manifest(key, listed=True)
-                    if self._listed(key).is_snapshot
-                    else f"{name}: it is missing"
-                )
-            except SnapshotterError as error:
-                found = self._finding(error, name)
-            self._manifests[key] = found
-        return self._manifests[key]
-
-    def _ledger(self, sealed: Sealed) -> RefsLedger | str:
-        key = sealed.manifest.key
-        if key not in self._ledgers:
-            try:
-                self._ledgers[key] = self._catalog.ledger(sealed.manifest)
-            except SnapshotterError as error:
-                self._ledgers[key] = self._finding(error, sealed.manifest.refs.artifact)
-        return self._ledgers[key]
-
-    def _note(self, key: RunKey, problem: str) -> None:
-        problems = self._damage.setdefault(key, [])
-        if problem not in problems:
-            problems.append(problem)
-
-    @staticmethod
-    def _finding(error: SnapshotterError, where: str) -> str:
-        """The problem that an error is; an error that is no finding is raised again."""
-        if not isinstance(error, Unavailable) or error.code in _NOT_FINDINGS:
-            raise error
-        return error.message if where in error.message else f"{where}: {error.message}"
-
 
 def _sharing(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
     """Verdicts by the longest chain that theirs begins. Two runs at once, or a clock set backwards, make
@@ -435,12 +298,6 @@ def _sharing(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
         group = next((group for group in groups if _chain(group[0])[: len(chain)] == chain), None)
         groups.append([verdict]) if group is None else group.append(verdict)
     return groups
-
-
-def _not_the_parent(key: RunKey, child: Manifest) -> str:
-    return (
-        f"{key.key(layout.MANIFEST)}: is not the manifest that {child.run_id} was built on (SHA-256 differs)"
-    )
 
 
 def _manifest(verdict: Verdict) -> Manifest:

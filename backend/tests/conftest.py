@@ -1,6 +1,11 @@
-"""What every test shares: the option that lets the long ones run."""
+"""What every test shares: the option that lets the long ones run, and settings that nobody's shell decides."""
+
+import os
 
 import pytest
+
+# Scans have tests of their own; those of capture do without the seconds that each one's scanners take to start.
+os.environ["SNAPSHOTTER_SCAN"] = "0"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

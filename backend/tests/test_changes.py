@@ -9,7 +9,7 @@ import pytest
 
 from snapshotter import changes
 from snapshotter.cancel import Cancel
-from snapshotter.changes import Moved, by_record, by_transport, compare
+from snapshotter.changes import Moved, by_record, by_transport, compare, forward
 from snapshotter.errors import Interrupted
 from snapshotter.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
 from snapshotter.origin import parse
@@ -245,3 +245,16 @@ def step(**lists: list[str]) -> RefChanges:
 )
 def test_the_record_of_the_steps_tells(steps: list[RefChanges | None], verdict: bool | None) -> None:
     assert by_record(steps)([(b"refs/heads/a", A, B)]) == {b"refs/heads/a": verdict}
+
+
+def test_people_are_told_each_moved_ref_once() -> None:
+    found = step(moved=["a", "b", "c", "d"], rewritten=["b"], unknown=["d"])
+    assert names(forward(found)) == ["a", "c"]
+    assert names(found.moved) == ["a", "b", "c", "d"]
+
+
+def test_and_counted_once_where_lists_are_cut() -> None:
+    many = [f"{number:04d}" for number in range(LIST_CAP + 5)]
+    found = compare(ledger(**dict.fromkeys(many, A)), ledger(**dict.fromkeys(many, B)), lambda _: {})
+    assert (found.moved.count, found.unknown.count, len(found.moved.refs)) == (len(many), len(many), LIST_CAP)
+    assert forward(found) == RefChangeList(count=0, refs=[])

@@ -123,7 +123,7 @@ def test_the_commands_do_what_the_page_says(aws: str, server: Server, tmp_path: 
     """All in one shell, as the least-privileged user, on the production names and the template's own policies."""
     origin = Origin(tmp_path / "origin.git")
     origin.commit()
-    env = cli_env(**server.environment(server.user))
+    env = cli_env(SNAPSHOTTER_SCAN="0", **server.environment(server.user))
     argv = command("snapshot", origin.path, "--store", f"s3://{BUCKET}/repo-scans/snapshotter/", "--json")
     made = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
     folder = re.search(r'"folder": "([^"]+)"', made.stdout)

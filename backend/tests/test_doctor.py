@@ -322,7 +322,12 @@ def test_no_secret_is_in_what_it_says(server: Server, role: Keys) -> None:
                 verb, *(["."] if verb == "snapshot" else []), "--store", STORE, "--json", "--verbose"
             )
             done = subprocess.run(
-                argv, env=cli_env(**env | extra), capture_output=True, text=True, timeout=90, check=False
+                argv,
+                env=cli_env(SNAPSHOTTER_SCAN="0", **env | extra),
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
             )
             for secret in ("hunter2", role.secret_key, role.token or "-"):
                 assert secret not in done.stdout + done.stderr, verb
@@ -381,7 +386,7 @@ def test_a_denied_upload_says_who_was_denied() -> None:
     with ministack() as server:
         put_bucket_with_policy(server, BUCKET, bucket_policy(BucketName=BUCKET), None)
         keys = assume_role(server, access_policy(BucketName="another-bucket"), "other-role")
-        env = cli_env(**server.environment(keys))
+        env = cli_env(SNAPSHOTTER_SCAN="0", **server.environment(keys))
         argv = command("snapshot", Path(__file__).parents[2], "--store", STORE)
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 5
@@ -404,6 +409,7 @@ def test_a_run_survives_every_rotation_of_its_credentials(
     ):
         env = cli_env(
             **without_keys(server, **ecs.environment()) | {"AWS_ENDPOINT_URL": gate.url},
+            SNAPSHOTTER_SCAN="0",
             SNAPSHOTTER_JOB=json.dumps(
                 {
                     "origin": slow.url(f"slow-{seconds}.git"),

@@ -8,15 +8,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jsonschema
 import pytest
 
 from githost import Fault, GitHost
 from snapshotter.cli.snapshot import snapshot as snapshot_verb
-from snapshotter.errors import AccessDenied, Terminated, Unavailable, UsageError
+from snapshotter.errors import AccessDenied, Finding, Terminated, Unavailable, UsageError
 from snapshotter.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
+from snapshotter.manifest import Sealed
 from snapshotter.plan import Asked
 from tests.e2e.repo import Lab, Origin, cli_env, command
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
@@ -46,6 +47,7 @@ def ran(code: int, out: str, err: str) -> Ran:
 def job(
     document: object = None, *argv: str | Path, stdin: str = "", cwd: Path | None = None, **env: str
 ) -> Ran:
+    env = {"SNAPSHOTTER_SCAN": "0"} | env
     if document is not None:
         env["SNAPSHOTTER_JOB"] = document if isinstance(document, str) else json.dumps(document)
     done = subprocess.run(
@@ -132,6 +134,34 @@ def test_exit_codes(errors: list[Any], code: int) -> None:
     assert (found.exit_code if found else 0) == code
 
 
+def test_a_gate_that_trips_costs_no_snapshot_and_is_a_finding(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    token = "ghp_" + "R7q2Xv9LmN4sKd8TzYw1BcGh5JpAeU0f3iQo"  # in a token's form, and never one
+    leaky = Origin(tmp_path / "leaky.git")
+    leaky.commit(files={"settings.txt": f'github_token = "{token}"\n'.encode()})
+    document = {"origins": [str(leaky.path), str(origin.path)], "store": store, "options": {"scan": True}}
+    gated = document | {"options": {"scan": True, "secret_gate": True}}
+    done = job(gated, SNAPSHOTTER_RULE_CACHE=str(tmp_path / "rules"))
+    assert (done.code, done.document["error"]["code"]) == (1, "secret-gate")
+    assert (done.document["succeeded"], done.document["failed"], done.metrics) == (2, 0, (2, 0))
+    first, second = done.document["origins"]
+    assert (first["ok"], first["kind"], first["scan"]["tables"]["secrets"]) == (False, "base", 1)
+    assert (second["ok"], second["scan"]["tables"]["secrets"]) == (True, 0)
+    again = job(document, SNAPSHOTTER_RULE_CACHE=str(tmp_path / "rules"))
+    assert (again.code, again.document["origins"][0]["scan"]["run_id"]) == (0, first["run_id"]), (
+        "no gate was asked for"
+    )
+    assert token not in json.dumps([done.document, done.log, again.document, again.log])
+
+
+def test_what_failed_counts_before_what_tripped() -> None:
+    tripped = Result("o", "done", cast(Sealed, object()), Finding("x", code="secret-gate"))
+    assert verdict([tripped, tripped]).exit_code == 1  # type: ignore[union-attr]
+    assert verdict([tripped, Result("p", "s", error=Unavailable("y"))]).exit_code == 3  # type: ignore[union-attr]
+    assert verdict([tripped, Result("p", "s", error=Terminated("y"))]).exit_code == 143  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("document", "named"),
     [
@@ -207,7 +237,9 @@ STREAMS = [
 def test_a_stream_that_is_closed_or_full_costs_no_snapshot(
     number: str, how: str, code: int, origin: Origin, store: str, tmp_path: Path
 ) -> None:
-    env = cli_env(SNAPSHOTTER_JOB=json.dumps({"origin": str(origin.path), "store": store}))
+    env = cli_env(
+        SNAPSHOTTER_SCAN="0", SNAPSHOTTER_JOB=json.dumps({"origin": str(origin.path), "store": store})
+    )
     argv = ["bash", "-c", f'"$@" {how}', "bash", *command("job")]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
@@ -257,7 +289,9 @@ def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str
     argv = command(
         "snapshot", origin.path, "--store", store, "--full", "--exclude-refs", "", "--json", *flags
     )
-    verb = json.loads(subprocess.run(argv, env=cli_env(), capture_output=True, check=True).stdout)
+    verb = json.loads(
+        subprocess.run(argv, env=cli_env(SNAPSHOTTER_SCAN="0"), capture_output=True, check=True).stdout
+    )
     taken = Lab(tmp_path / "store").catalog
     by_job = taken.manifest(taken.snapshots(done.document["origins"][0]["repo"])[0].key).manifest
     assert verb["limits"]["idle_seconds"] == by_job.limits.idle_seconds == 9
@@ -318,7 +352,10 @@ def test_every_log_line_says_when_what_and_about_whom(origin: Origin, store: str
 
 
 def test_no_credential_is_in_what_a_job_prints(store: str) -> None:
-    env = cli_env(SNAPSHOTTER_JOB=json.dumps({"origin": "https://u:hunter2@127.0.0.1:1/x", "store": store}))
+    env = cli_env(
+        SNAPSHOTTER_SCAN="0",
+        SNAPSHOTTER_JOB=json.dumps({"origin": "https://u:hunter2@127.0.0.1:1/x", "store": store}),
+    )
     done = subprocess.run(
         command("job", "--verbose"), env=env, capture_output=True, text=True, timeout=60, check=False
     )
@@ -342,7 +379,7 @@ def test_a_signal_ends_the_job_at_once_with_its_document(
     number: signal.Signals, code: int, origin: Origin, stalling: str, store: str
 ) -> None:
     document = {"origins": [str(origin.path), stalling, "https://127.0.0.1:1/never"], "store": store}
-    env = cli_env(SNAPSHOTTER_JOB=json.dumps(document))
+    env = cli_env(SNAPSHOTTER_SCAN="0", SNAPSHOTTER_JOB=json.dumps(document))
     with subprocess.Popen(
         command("job"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

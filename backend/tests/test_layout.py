@@ -15,6 +15,7 @@ from snapshotter.layout import (
     parse_key,
     parse_time,
     segment_name,
+    time_span,
 )
 
 times = st.datetimes(datetime(2000, 1, 1), datetime(2999, 12, 31), timezones=st.just(UTC))
@@ -104,10 +105,29 @@ def test_names_of_segments_sort_as_they_are_cut() -> None:
         ("2026-11-23T12:00:30Z", datetime(2026, 11, 23, 12, 0, 30, 999999, UTC)),
         ("9999-12-31", None),
         ("2026-02-30", None),
-        ("2026-11-23T12:00", None),
+        ("2026-11-23T12:00", datetime(2026, 11, 23, 12, 0, 59, 999999, UTC)),
+        ("2026-11-23T12:00:30", datetime(2026, 11, 23, 12, 0, 30, 999999, UTC)),
+        ("2026-11-23T12:00+02:00", datetime(2026, 11, 23, 10, 0, 59, 999999, UTC)),
+        ("2026-11-23T12:00:30-00:30", datetime(2026, 11, 23, 12, 30, 30, 999999, UTC)),
+        ("0001-01-01T00:00+02:00", None),
+        ("2026-11-23T24:00", None),
+        ("2026-11-23T12", None),
+        ("2026-11-23T12:00:30.5", None),
+        ("20261123", None),
+        ("٢٠٢٦-11-23", None),
         ("main", None),
         ("", None),
     ],
 )
 def test_a_time_means_its_last_moment(text: str, last: datetime | None) -> None:
     assert parse_time(text) == last
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23", "2026-11-23T00:00", "2026-11-23T00:00:00Z", "2026-11-23T02:00+02:00"]
+)
+def test_and_begins_with_its_first(text: str) -> None:
+    span = time_span(text)
+    assert span is not None
+    assert span[0] == datetime(2026, 11, 23, tzinfo=UTC)
+    assert span[0].tzinfo is UTC

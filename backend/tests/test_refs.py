@@ -9,7 +9,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snapshotter.errors import Unavailable
-from snapshotter.refs import SYNTHETIC_MERGES, Ref, RefsLedger, is_oid, parse_ledger, select, valid_name
+from snapshotter.refs import (
+    SYNTHETIC_MERGES,
+    Ref,
+    RefsLedger,
+    clashing,
+    is_oid,
+    parse_ledger,
+    select,
+    valid_name,
+)
 from tests.origins import ENV, Repo
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -216,3 +225,11 @@ def test_a_ledger_is_what_git_lists(tmp_path: object) -> None:
     repo.git("tag", "-a", "-m", "t", "v1")
     ledger = RefsLedger.build([Ref(name, oid) for name, oid in repo.refs().items()])
     assert dict(parse_ledger(ledger.encoded).oids) == repo.refs()
+
+
+def test_refs_that_lie_in_one_another() -> None:
+    ledger = RefsLedger.build(
+        Ref(b"refs/" + name, A) for name in (b"heads/a", b"heads/a/b/c", b"heads/a-b", b"heads/ab/c", b"tags/a/b")
+    )  # fmt: skip
+    assert clashing(ledger) == [b"refs/heads/a/b/c"]
+    assert clashing(RefsLedger()) == []

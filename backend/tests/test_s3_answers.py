@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import snapshotter.store as store_module
+from snapshotter import store_errors
 from snapshotter.cancel import Cancel
 from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
 from snapshotter.store import Store, open_store
@@ -196,10 +197,47 @@ def test_a_dead_endpoint_is_could_not_whatever_the_key_says(
 ) -> None:
     monkeypatch.setattr(store_module, "_pause", lambda *_: None)
     env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_REGION": "us-east-1"}
-    words = "403-404-301-AccessDenied-NoSuchKey-Forbidden-credential"
+    words = "403-404-301-AccessDenied-NoSuchKey-Forbidden-credential-UnknownIssuer-TimedOut"
     dead = open_store(f"s3://bucket/{PREFIX}{words}/", allow_http=True, env=env)
     raised = error_of(lambda: CALLS[action](dead))
     assert (raised.code, raised.exit_code) == ("store", 4)
+    port = env["AWS_ENDPOINT_URL_S3"].rpartition(":")[2]
+    assert raised.message == f"no answer from S3 at 127.0.0.1:{port}: it refuses the connection"
+    assert "AWS_ENDPOINT_URL_S3" in raised.hint
+
+
+@pytest.mark.parametrize(
+    ("cause", "said", "hint"),
+    [
+        (
+            'kind: Connect, source: ConnectError("dns error", Custom { kind: Uncategorized })',
+            "no such host",
+            "network",
+        ),
+        (
+            "kind: Timeout, source: hyper_util::client::legacy::Error( Connect, TimedOut )",
+            "does not answer",
+            "network",
+        ),
+        (
+            "kind: Connect, source: InvalidCertificate(UnknownIssuer)",
+            "certificate is not trusted",
+            "AWS_CA_BUNDLE",
+        ),
+        ("kind: Connect, source: Os { code: 104, kind: ConnectionReset }", "it hangs up", "network"),
+    ],
+)
+def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> None:
+    """The library's text, as it was seen, shortened: these cannot be had on loopback at will."""
+    text = (
+        "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
+        f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, retry_timeout: 1s, {cause} }}"
+    )
+    found = store_errors.in_bucket(Exception(text), "s3://b/", "b", "GetObject", "k")
+    assert found.message.startswith("no answer from S3 at s3.example:9: ")
+    assert said in found.message
+    assert hint in found.hint
+    assert "s3cr3t" not in str(found.as_dict())
 
 
 def test_a_missing_key_is_missing_where_that_answers_403(store: Store) -> None:

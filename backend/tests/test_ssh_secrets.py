@@ -46,7 +46,12 @@ def secrets(servers: Servers) -> dict[str, str]:
 
 def ran(*argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*argv), env=cli_env(**env), capture_output=True, text=True, timeout=60, check=False
+        command(*argv),
+        env=cli_env(SNAPSHOTTER_SCAN="0", **env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from snapshotter import __version__
 from snapshotter.cli import access, doctor, find, job, query, restore, scan, snapshot
+from snapshotter.cli.session import refuse
+from snapshotter.errors import UsageError
 
 app = typer.Typer(
     name="snapshotter",
@@ -52,10 +56,13 @@ def run() -> None:
     """
     arguments = sys.argv[1:]
     if "--json" not in arguments and arguments[:1] != ["job"]:
-        app()
+        app(prog_name="snapshotter")
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="snapshotter", standalone_mode=False)
     except TyperException as error:
-        said = error.format_message() if isinstance(error, typer.BadParameter.__base__) else str(error)
-        sys.exit(reject(said, getattr(error, "ctx", None)))
+        context: typer.Context | None = getattr(error, "ctx", None)
+        command = context.command_path if context else "snapshotter"
+        sys.exit(
+            refuse(UsageError(error.format_message(), hint=f"`{command} --help` shows what can be given"))
+        )
     sys.exit(code)

@@ -28,7 +28,7 @@ def list_(
         typer.Option(
             "--since",
             metavar="TIME",
-            help="Only snapshots from this time on, like 2026-11-01 or 2026-11-01T12:00; UTC unless it ends with an offset.",
+            help="Only snapshots from this time on, like 2026-11-01 or 2026-11-01T12:00 (UTC).",
         ),
     ] = None,
     store: flag.StoreOption = None,
@@ -257,8 +257,19 @@ def _deliver(data: bytes, artifact: str, output: Path | None, session: Session) 
         sys.stdout.buffer.write(data)
         return Outcome(facts)
     try:
-        with output.open("xb") as file:
-            file.write(data)
+        file = output.open("xb")
     except FileExistsError:
         raise UsageError(f"the file exists: {output}", hint="name another; nothing is overwritten") from None
+    except OSError as error:
+        raise Unavailable(
+            f"cannot write {output}: {error.strerror}", code="disk", hint="check the path"
+        ) from error
+    try:
+        with file:
+            file.write(data)
+    except OSError as error:
+        output.unlink(missing_ok=True)  # half of an artifact would pass for one
+        raise Unavailable(
+            f"cannot write {output}: {error.strerror}", code="disk", hint="free space and run again"
+        ) from error
     return Outcome(facts, [f"{output}  {human_bytes(len(data))}"])

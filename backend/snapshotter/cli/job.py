@@ -69,7 +69,7 @@ class Report:
         self.results.append(result)
         if result.error:
             self.say(result.error, origin=result.origin, stage=result.stage)
-        elif result.sealed:
+        if result.sealed:
             manifest = result.sealed.manifest
             facts = {
                 "origin": result.origin,
@@ -78,7 +78,7 @@ class Report:
                 "kind": manifest.kind,
             }
             self.log.say("info", "the snapshot is taken", **facts, seconds=round(result.seconds, 3))
-        good = result.error is None
+        good = result.sealed is not None  # also where a gate tripped: the snapshot stands
         self.log.count(succeeded=int(good), failed=int(not good), origin=result.origin)
 
     def say(self, error: SnapshotterError, **fields: Any) -> None:
@@ -144,6 +144,7 @@ def document(session: Session, stdin: str | None, file: Path | None) -> bytes:
 
 def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
     from snapshotter import plan
+    from snapshotter.cli.scan import gate
     from snapshotter.job import shown, take_each, verdict
 
     made = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
@@ -151,7 +152,10 @@ def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
     store = session.store(job.store, allow_http=job.options.allow_http)
     report.store = store.place.uri
     report.stage = "taking snapshots"
-    results = take_each(report.origins, store, made, observer=session.observer, cancel=session.cancel)
+    results = take_each(
+        report.origins, store, made, observer=session.observer, cancel=session.cancel,
+        gate=(lambda sealed: gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None,
+    )  # fmt: skip
     for text in report.origins:
         report.log.context = {"origin": shown(text)}
         report.add(next(results))

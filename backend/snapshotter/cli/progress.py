@@ -10,7 +10,7 @@ from snapshotter.observer import Observer
 from snapshotter.text import human_bytes, printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
 _EVERY = 5.0  # seconds between two plain lines of one stage
 
@@ -36,9 +36,7 @@ class PlainProgress(Observer):
         if now - self._said >= _EVERY:
             self._said = now
             rate = self._done / max(now - self._began, 0.001)
-            of = f" of {human_bytes(self._total)}" if self._total else ""
-            left = f", {(self._total - self._done) / max(rate, 1):.0f} s left" if self._total else ""
-            self._say(f"{self._stage}: {human_bytes(self._done)}{of}, {human_bytes(rate)}/s{left}")
+            self._say(f"{self._stage}: {facts(self._done, self._total, rate)}")
 
     def warn(self, what: str) -> None:
         """See Observer."""
@@ -58,27 +56,24 @@ class LiveProgress(Observer):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
+        from rich.progress import Progress, ProgressColumn, SpinnerColumn, TimeElapsedColumn
+        from rich.text import Text
+
+        screen = Console(stderr=True)
+
+        class Line(ProgressColumn):
+            """The stage, cut where the screen is too narrow, and its facts in the words of the plain lines."""
+
+            def render(self, task: Task) -> Text:
+                """See ProgressColumn."""
+                said = facts(int(task.completed), int(task.total) if task.total else None, task.speed or 0.0)
+                said = f": {said}" if said else ""
+                room = max(screen.width - len(said) - 12, 10)  # beside spinner and clock
+                what = task.description
+                return Text((what if len(what) <= room else f"{what[: room - 1]}…") + said, no_wrap=True)
 
         self._progress: Progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            DownloadColumn(True),
-            TransferSpeedColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
+            SpinnerColumn(), Line(), TimeElapsedColumn(), console=screen, transient=True
         )
         self._progress.start()
         self._task: TaskID | None = None
@@ -108,3 +103,24 @@ class LiveProgress(Observer):
 def progress(*, quiet: bool) -> PlainProgress | LiveProgress:
     """What fits stderr: live on a terminal, plain lines elsewhere, warnings only when `quiet`."""
     return LiveProgress() if sys.stderr.isatty() and not quiet else PlainProgress(quiet=quiet)
+
+
+def facts(done: int, total: int | None, rate: float) -> str:
+    """``12.0 MiB of 48.0 MiB, 6.0 MiB/s, 6 s left``, from bytes and bytes a second.
+
+    `total` is None where nobody knows it; one that was passed was an estimate, and is not shown any more.
+    """
+    if not done:
+        return ""
+    known = total is not None and done <= total
+    said = f"{human_bytes(done)} of {human_bytes(total or 0)}" if known else human_bytes(done)
+    if rate <= 0:
+        return said
+    left = f", {_span(((total or 0) - done) / rate)} left" if known else ""
+    return f"{said}, {human_bytes(rate)}/s{left}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"

@@ -53,7 +53,7 @@ def table(answer: Answer, limit: int) -> list[str]:
     Console(file=screen, width=width, no_color=True, highlight=False, markup=False, emoji=False).print(grid)
     lines = [line.rstrip() for line in screen.getvalue().splitlines() if line.strip()]
     total = len(shown) + more
-    lines.append(f"{total:,} row{'' if total == 1 else 's'} from {answer.snapshots:,} snapshots")
+    lines.append(f"{_counted(total, 'row')} from {_counted(answer.snapshots, 'snapshot')}")
     if more:
         lines.append(f"{more:,} of them are not shown: add --limit {total}, or --format csv -o FILE")
     return lines
@@ -130,6 +130,10 @@ def _cell(value: str | None) -> str:
         return ""
     cut = value if len(value) <= _CELL else value[: _CELL - 1] + "…"
     return printable(cut).replace("\t", "\\t")
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _taken(path: Path) -> UsageError:

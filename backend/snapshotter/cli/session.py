@@ -20,7 +20,7 @@ from typing import Any
 from snapshotter import config, identity
 from snapshotter.cancel import Cancel
 from snapshotter.cli.progress import progress
-from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Terminated
+from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Terminated, UsageError
 from snapshotter.observer import Observer
 from snapshotter.origin import redact
 from snapshotter.store import Store, open_store
@@ -158,6 +158,11 @@ def _fail(error: BaseException, flags: Flags, *, document: bool = True) -> int:
         print_json({"ok": False, "error": error.as_dict()})
     sys.stderr.write(render(error))
     return error.exit_code
+
+
+def refuse(error: UsageError) -> int:
+    """Report arguments that cannot be meant, as one JSON document and for people; the exit code."""
+    return _fail(error, Flags(json=True))
 
 
 def _known(error: BaseException) -> SnapshotterError:

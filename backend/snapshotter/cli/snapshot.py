@@ -60,7 +60,10 @@ def snapshot(
     max_refs: Annotated[
         int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")
     ] = None,
-    no_scan: Annotated[bool, typer.Option("--no-scan", help="Take the history alone.")] = False,
+    scan: Annotated[
+        bool | None,
+        typer.Option("--scan/--no-scan", help="Scan the tree too; the default, unless SNAPSHOTTER_SCAN=0."),
+    ] = None,
     ref: flag.ScanRefOption = None,
     secret_gate: flag.SecretGateOption = False,
     allow_http: flag.HttpOption = False,
@@ -90,7 +93,7 @@ def snapshot(
         max_chain_age=max_chain_age,
         idle_timeout=idle_timeout,
         max_refs=max_refs,
-        scan=False if no_scan else None,
+        scan=scan,
         ref=ref,
         secret_gate=secret_gate,
     )

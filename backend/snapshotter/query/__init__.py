@@ -4,7 +4,7 @@
 what the SQL names, through the cache; engine runs it, locked. docs/query.md describes the views.
 """
 
-from snapshotter.query.question import Answer, ask
 from snapshotter.query.model import LeftOut, Options
+from snapshotter.query.question import Answer, ask
 
 __all__ = ["Answer", "LeftOut", "Options", "ask"]

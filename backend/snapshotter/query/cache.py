@@ -119,9 +119,10 @@ def folder(setting: str, env: Mapping[str, str]) -> Path | None:
     """The cache's folder: the one that is set, else the user's (XDG base directories), or None if he has none."""
     if setting:
         return Path(setting).expanduser().absolute()
-    home = env.get("HOME", "")
-    base = Path(env.get("XDG_CACHE_HOME") or f"{home}/.cache")
-    return base / "snapshotter" if base.is_absolute() and (base.is_dir() or Path(home).is_dir()) else None
+    if env.get("XDG_CACHE_HOME"):
+        return Path(env["XDG_CACHE_HOME"]) / "snapshotter"
+    home = Path(env.get("HOME") or os.devnull)
+    return home / ".cache" / "snapshotter" if home.is_dir() else None
 
 
 @contextmanager

@@ -8,11 +8,13 @@ changed back. Without a temporary folder it spills nothing to disk.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
@@ -22,6 +24,13 @@ from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.query.guard import refusal, shortened
 from snapshotter.text import human_bytes, printable
 
+# What DuckDB raises for SQL that cannot be meant, and for values that do not fit. Everything else is the data's.
+_ABOUT_SQL: Final = (
+    duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException,
+    duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.SyntaxException, duckdb.TypeMismatchException,
+    duckdb.InvalidTypeException, duckdb.NotImplementedException, duckdb.PermissionException, duckdb.DependencyException,
+)  # fmt: skip
+_PARQUET: Final = re.compile(r"parquet|zstd|snappy|thrift|TProtocol|decompress", re.IGNORECASE)
 _POLL: Final = 0.1  # seconds between two looks at the clock and the cancellation
 
 
@@ -63,10 +72,10 @@ class Running:
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, *, memory: int, seconds: float, cancel: Cancel,
-        views: frozenset[str] = frozenset(),
+        views: frozenset[str] = frozenset(), files: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        """`views` are those that the SQL names; a refusal's hint lists their columns."""
-        self.connection, self._views = connection, views
+        """`views` are those that the SQL names, for hints; `files` says of a large file's path whose table it is."""
+        self.connection, self._views, self._files = connection, views, files
         self._memory, self._seconds, self._cancel = memory, seconds, cancel
         self._left = seconds
         self._late = False
@@ -121,23 +130,26 @@ class Running:
                 code="query-memory",
                 hint="raise --memory, name fewer repositories with --repo, or group and sort fewer rows",
             )
-        return _failure(error, self._views)
+        return _failure(error, self._views, self._files)
 
 
-def _failure(error: duckdb.Error, views: frozenset[str]) -> SnapshotterError:
-    """The error for what DuckDB says: about the SQL (exit 2), or about the data that it read (exit 4)."""
+def _failure(error: duckdb.Error, views: frozenset[str], files: Mapping[str, str]) -> SnapshotterError:
+    """The error for what DuckDB says: about the SQL (exit 2), or about the data that it read (exit 4).
+
+    Only files whose digest was not checked can hold what no writer of ours wrote.
+    """
     text = shortened(str(error))
-    # Values that do not fit are the SQL's business too; what a file holds comes as one of the others.
-    about_data = (
-        duckdb.IOException,
-        duckdb.SerializationException,
-        duckdb.FatalException,
-        duckdb.InternalException,
+    named = [name for path, name in files.items() if path in str(error)]
+    unfit = isinstance(error, duckdb.InvalidInputException) and files and (named or _PARQUET.search(text))
+    if isinstance(error, _ABOUT_SQL) and not unfit:
+        return refusal(text, views)
+    return unreadable(" or ".join(named or sorted(set(files.values()))[:3]) or "a table", text)
+
+
+def unreadable(where: str, why: str) -> Unavailable:
+    """The error for stored rows that the engine cannot read."""
+    return Unavailable(
+        f"{where} cannot be read: {printable(why)}",
+        code="query-data",
+        hint="run `snapshotter verify --quick` on it, or leave its repository out with --repo",
     )
-    if isinstance(error, about_data):
-        return Unavailable(
-            f"a table of the store could not be read: {printable(text)}",
-            code="query-data",
-            hint="run `snapshotter verify --quick` on its snapshot, or leave its repository out with --repo",
-        )
-    return refusal(text, views)

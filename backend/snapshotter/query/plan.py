@@ -36,16 +36,16 @@ def readings(running: Running, sql: str) -> list[Reading]:
 def fill(running: Running, partial: PartialFile, table: str, found: Sequence[Reading]) -> None:
     """Fetch the columns and row groups of a large table that `found` reads."""
     running.execute(
-        "SELECT row_group_id, path_in_schema, coalesce(dictionary_page_offset, data_page_offset), data_page_offset, "
+        "SELECT row_group_id, path_in_schema, dictionary_page_offset, data_page_offset, "  # noqa: S608 - quoted
         "total_compressed_size, bloom_filter_offset, coalesce(bloom_filter_length, 1048576), type, "
         "CASE WHEN min_is_exact AND max_is_exact THEN [stats_min_value, stats_max_value] END "
         f"FROM parquet_metadata({literal(str(partial.path))})"
     )
-    chunks = [_Chunk(*row) for row in iter(lambda: running.fetch(1), []) for row in row]
     ours = [reading for reading in found if reading.table in (table, None)]
     groups: dict[int, dict[str, _Chunk]] = {}
-    for chunk in chunks:
-        groups.setdefault(chunk.group, {})[chunk.column] = chunk
+    while rows := running.fetch(10_000):
+        for chunk in (_Chunk(*row) for row in rows):
+            groups.setdefault(chunk.group, {})[chunk.column] = chunk
     spans: list[Span] = []
     for group in groups.values():
         for reading in ours:
@@ -55,9 +55,14 @@ def fill(running: Running, partial: PartialFile, table: str, found: Sequence[Rea
 
 
 def chunks_of(reading: Reading, group: dict[str, _Chunk]) -> list[_Chunk]:
-    """The chunks of a row group that a reading needs: all of them where the plan does not name its table."""
-    every = list(group.values())
-    return every if reading.table is None else [chunk for chunk in every if chunk.column in reading.columns]
+    """The chunks of a row group that a reading needs: all of them where the plan does not name its table.
+
+    A column that only a condition needs is not among the plan's columns; every word of a condition may be one.
+    """
+    if reading.table is None:
+        return list(group.values())
+    words = frozenset(reading.columns) or frozenset(*(re.findall(r"\w+", condition) for condition in reading.conditions))
+    return [chunk for chunk in group.values() if chunk.column in words]
 
 
 def may_hold(condition: str, group: dict[str, _Chunk]) -> bool:
@@ -116,7 +121,7 @@ class _Chunk:
 
 
 def _compare(operator: str, wanted: Any, least: Any, greatest: Any) -> bool:
-    answers = {
+    answers: dict[str, bool] = {
         "=": least <= wanted <= greatest,
         ">": greatest > wanted,
         ">=": greatest >= wanted,

@@ -73,7 +73,7 @@ class Answer:
             f"{form.format(column)} AS {_quoted(name)}"
             for column, (name, _) in zip(numbered, self.columns, strict=True)
         ]
-        return f"SELECT {', '.join(shown)} FROM (\n{self._sql}\n) AS t({', '.join(numbered)})"
+        return f"SELECT {', '.join(shown)} FROM (\n{self._sql}\n) AS t({', '.join(numbered)})"  # noqa: S608 - guarded
 
     def _fill(self, sql: str) -> None:
         if self._partials:
@@ -100,12 +100,16 @@ def ask(
             connection.execute(macro)
         wanted = guard.read(connection, sql)
         with cache.opened(options.cache, options.cache_bytes) as kept:
-            question = _Question(connection, Catalog(store), kept, options, observer, cancel)
-            question.prepare(wanted.views)
+            question = _Question(connection, Catalog(store), kept, options, wanted.views, observer, cancel)
+            try:
+                question.prepare()
+            except duckdb.Error as error:
+                raise engine.unreadable("a table", str(error)) from error
             engine.lock(connection, [*question.files, *([output] if output else [])])
             running = engine.Running(
-                connection, memory=options.memory, seconds=options.seconds, cancel=cancel, views=wanted.views
-            )
+                connection, memory=options.memory, seconds=options.seconds, cancel=cancel, views=wanted.views,
+                files=question.unchecked,
+            )  # fmt: skip
             columns = _describe(running, wanted.sql)
             yield Answer(
                 columns, len(question.selection.snapshots), question.left_out, running, wanted.sql,
@@ -118,20 +122,22 @@ class _Question:
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, catalog: Catalog, kept: cache.Cache, options: Options,
-        observer: Observer, cancel: Cancel,
+        views: frozenset[str], observer: Observer, cancel: Cancel,
     ) -> None:  # fmt: skip
-        self._connection, self._cancel = connection, cancel
-        self.selection: Selection = select(catalog, kept, options, cancel)
+        self._connection, self._views, self._cancel = connection, views, cancel
+        scans = not views.isdisjoint(("snapshots", *SCANNED))
+        self.selection: Selection = select(catalog, kept, options, cancel, scans=scans)
         self._records = Records(connection, catalog, kept, cancel)
         self._known = schema.Known(kept)
         self._tables = Tables(catalog, kept, whole=options.whole, observer=observer, cancel=cancel)
         self.files: set[Path] = set()
         self.partials: dict[str, list[PartialFile]] = {}
+        self.unchecked: dict[str, str] = {}  # whose table it is, by a file's path
         self.left_out: list[LeftOut] = list(self.selection.left_out)
 
-    def prepare(self, views: frozenset[str]) -> None:
+    def prepare(self) -> None:
         """Make the views, and note what could not be among their rows."""
-        for view in sorted(views):
+        for view in sorted(self._views):
             if view in SCANNED:
                 self._scanned(view)
             else:
@@ -148,6 +154,10 @@ class _Question:
         files = {each.path: found for each, found in brought}
         self._connection.execute(schema.view(table, files, scans))
         self.files |= files.keys()
+        for each, _ in brought:
+            if each.sha256 is None:
+                key = each.snapshot.run.key
+                self.unchecked[str(each.path)] = f"{key.repo}@{key.run_id}: {table}"
         partials = {each.path: each.partial for each, _ in brought if each.partial is not None}
         if partials:
             self.partials[table] = list(partials.values())
@@ -167,7 +177,7 @@ class _Question:
 
 
 def _describe(running: engine.Running, sql: str) -> list[tuple[str, str]]:
-    running.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n) AS t")
+    running.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n) AS t")  # noqa: S608 - guarded
     return [(str(name), str(kind)) for name, kind, *_ in running.fetch(10_000)]
 
 

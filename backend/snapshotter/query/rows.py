@@ -17,7 +17,7 @@ from snapshotter.errors import Unavailable
 from snapshotter.manifest import Gap, RefChanges
 from snapshotter.query.cache import Cache
 from snapshotter.query.model import LeftOut
-from snapshotter.query.selection import Snapshot, scan_of
+from snapshotter.query.selection import Snapshot
 from snapshotter.query.views import VIEWS, Column
 from snapshotter.refs import RefsLedger, parse_ledger
 from snapshotter.text import decode_name, raw_if_changed
@@ -101,7 +101,7 @@ def keys(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _snapshot(snapshot: Snapshot) -> Row:
-    manifest, scan = snapshot.manifest, scan_of(snapshot.manifest)
+    manifest, scan = snapshot.manifest, snapshot.scan
     history = manifest.history
     gaps = manifest.gaps + (scan.gaps if scan else [])
     return keys(snapshot) | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.manifest import Manifest, Scan
 from snapshotter.query.cache import Cache
 from snapshotter.query.model import LeftOut, Options
+from snapshotter.query.scans import scans_of
 from snapshotter.text import printable
 
 _PARALLEL: Final = 16
@@ -27,27 +28,25 @@ _INDEXED: Final = 64 * 1024  # bytes of the largest manifest that is remembered
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot that a query is about: its folder as listed, and its manifest."""
+    """A snapshot that a query is about: its folder as listed, its manifest, and its scan if it has one."""
 
     run: Run
     manifest: Manifest
+    scan: Scan | None = None
 
 
 class Selection(NamedTuple):
-    """The snapshots, by repo and time, and those whose manifests do not read."""
+    """The snapshots, by repo and time, and what of them does not read."""
 
     snapshots: list[Snapshot]
     left_out: list[LeftOut]
 
 
-def scan_of(manifest: Manifest) -> Scan | None:
-    """The scan of a snapshot, or None. The one place that says where a snapshot's scan is recorded."""
-    return manifest.scan
-
-
-def select(catalog: Catalog, cache: Cache, options: Options, cancel: Cancel) -> Selection:
-    """The snapshots that the options mean. Everything is found by listing, each time anew; only manifests,
-    which never change, are remembered.
+def select(
+    catalog: Catalog, cache: Cache, options: Options, cancel: Cancel, *, scans: bool = True
+) -> Selection:
+    """The snapshots that the options mean, with their `scans` if those are wanted. Everything is found by
+    listing, each time anew; only manifests, which never change, are remembered.
 
     Raises Unavailable (code `no-snapshot`) if no repo's name matches the globs.
     """
@@ -55,7 +54,12 @@ def select(catalog: Catalog, cache: Cache, options: Options, cancel: Cancel) -> 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         found = list(pool.map(lambda repo: _runs(catalog, repo, options, cancel), repos))
     runs = [run for each in found for run in each]
-    return _read(catalog, Index(cache, catalog.store.place.uri), runs, cancel)
+    selection = _read(catalog, Index(cache, catalog.store.place.uri), runs, cancel)
+    if not scans:
+        return selection
+    held, unusable = scans_of(catalog, (each.manifest for each in selection.snapshots), cancel)
+    with_scans = [replace(each, scan=held.get(each.run.key)) for each in selection.snapshots]
+    return Selection(with_scans, selection.left_out + unusable)
 
 
 def _matching(catalog: Catalog, options: Options) -> list[str]:

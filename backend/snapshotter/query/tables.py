@@ -24,7 +24,7 @@ from snapshotter.observer import Observer
 from snapshotter.query.cache import Cache
 from snapshotter.query.model import LeftOut
 from snapshotter.query.parts import PartialFile
-from snapshotter.query.selection import Snapshot, scan_of
+from snapshotter.query.selection import Snapshot
 from snapshotter.segments import checked_get, damaged
 
 _PARALLEL: Final = 16
@@ -88,7 +88,7 @@ class Tables:
         name = f"scan/{table}.parquet"
         wanted: dict[str, _Wanted] = {}
         for snapshot in snapshots:
-            scan = scan_of(snapshot.manifest)
+            scan = snapshot.scan
             if scan is None or not scan.tables.get(table):
                 continue
             artifact, run_id = scan.artifact(name), RunId.parse(scan.run_id)

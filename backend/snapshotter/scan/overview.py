@@ -24,8 +24,9 @@ _TREE: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same by
-    folder. `leaking` are the paths with secret findings, of which no text is quoted. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan before."""
+    """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same
+    by folder. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan
+    before. `leaking` are the paths with secret findings, of which no text is quoted."""
 
     totals: figures.Totals
     languages: list[figures.Language]

@@ -139,7 +139,7 @@ class Staging:
             if data.startswith(_ZIP):
                 self._write(f"lines/{name}", data)
             else:
-                os.link(self._root / plain, self._place(f"lines/{name}"), follow_symlinks=False)
+                os.link(f"{self._root}/{plain}", self._place(f"lines/{name}"), follow_symlinks=False)
         except OSError as error:
             raise _machine("stage a blob for the scanners", error) from error
         self._staged[name] = _facts(blob_oid, key, data)
@@ -166,13 +166,13 @@ class Staging:
         with os.fdopen(os.open(self._place(name), flags, 0o600), "wb") as file:
             file.write(data)
 
-    def _place(self, name: str) -> Path:
+    def _place(self, name: str) -> str:
         """The path of a file to make, in a folder that exists."""
         folder = name.rpartition("/")[0]
         if folder not in self._made:
             (self._root / folder).mkdir(parents=True, exist_ok=True)
             self._made.add(folder)
-        return self._root / name
+        return f"{self._root}/{name}"
 
 
 def _facts(blob: str, key: str, data: bytes) -> Staged:

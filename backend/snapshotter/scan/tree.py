@@ -1,19 +1,20 @@
 """A commit's tree as a flat list of paths. Source: git's gitformat-pack and tree objects as `git cat-file` shows them.
 
-Trees come from an attacker: names are data and never used as paths, and a tree that names itself many times
-over (each level twice the one below) ends at the limit.
+Trees come from an attacker: names are data and never used as paths, and a tree that names another many times
+over (each level twice the one below) ends at the limits: of paths, of folders, of the bytes of all paths.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from snapshotter.errors import Unavailable
 
 MAX_PATH: Final = 16 * 1024  # bytes
+MAX_PATHS: Final = 64 * 1024 * 1024  # bytes of all paths: the limit of files, at 300 bytes a path
 _SUBMODULE: Final = 0o160000
 _FOLDERS_A_FILE: Final = 4  # folders are walked up to so many times the limit of files
 
@@ -64,7 +65,7 @@ def tree_of(commit: bytes) -> str:
 
 
 def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> Listing:
-    """The first `limit` paths below the tree object `tree`; `trees` holds tree objects by id.
+    """The first `limit` paths below the tree object `tree`, odd ones included; `trees` holds tree objects by id.
 
     Raises KeyError with the id of a tree that is not in `trees`, Unavailable for one that is malformed.
     """
@@ -72,8 +73,8 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
     entries: list[Entry] = []
     seen: set[bytes] = set()
     odd: list[bytes] = []
-    folders = 0
-    stack = [(b"", iter(_parse(trees[tree], width)))]
+    folders = size = 0
+    stack = [(b"", _parse(trees[tree], width))]
     while stack:
         prefix, rest = stack[-1]
         found = next(rest, None)
@@ -82,22 +83,23 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
             continue
         mode, name, oid = found
         path = prefix + name
-        if len(entries) >= limit or folders > _FOLDERS_A_FILE * limit:
+        size += len(path)
+        if len(entries) + len(odd) >= limit or folders > _FOLDERS_A_FILE * limit or size > MAX_PATHS:
             return Listing(commit, tree, entries, True, odd)
         if len(path) > MAX_PATH or path in seen:
             odd.append(path[:MAX_PATH])
         elif stat.S_ISDIR(mode):
             folders += 1
-            stack.append((path + b"/", iter(_parse(trees[oid], width))))
+            stack.append((path + b"/", _parse(trees[oid], width)))
         else:
             seen.add(path)
             entries.append(Entry(path, mode, oid))
     return Listing(commit, tree, entries, False, odd)
 
 
-def _parse(data: bytes, width: int) -> list[tuple[int, bytes, str]]:
-    """The entries of one tree object: mode, name, id."""
-    found, at = [], 0
+def _parse(data: bytes, width: int) -> Iterator[tuple[int, bytes, str]]:
+    """The entries of one tree object, one at a time: mode, name, id."""
+    at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 8)
         end = data.find(b"\0", space)
@@ -107,9 +109,8 @@ def _parse(data: bytes, width: int) -> list[tuple[int, bytes, str]]:
             mode = -1
         if space < 0 or end < 0 or mode < 0 or end + 1 + width > len(data):
             raise _bad("a tree object is malformed")
-        found.append((mode, data[space + 1 : end], data[end + 1 : end + 1 + width].hex()))
+        yield mode, data[space + 1 : end], data[end + 1 : end + 1 + width].hex()
         at = end + 1 + width
-    return found
 
 
 def _bad(what: str) -> Unavailable:

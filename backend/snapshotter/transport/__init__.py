@@ -66,11 +66,11 @@ class Transport(Protocol):
         ...
 
     def fork(self) -> Transport:
-        """A transport of its own to the same origin, for a fetch at the same time."""
+        """A transport of its own to the same origin, for a fetch at the same time; its caller closes it."""
         ...
 
     def close(self) -> None:
-        """Let go of connections and children."""
+        """Let go of connections and children. Raises nothing, and may be called twice."""
         ...
 
 

@@ -38,11 +38,11 @@ class Credentials(Protocol):
     """Where secrets for an origin come from."""
 
     def initial(self, origin: Origin) -> Credential | None:
-        """A credential to send unasked, or None."""
+        """A credential to send unasked, or None. Raises Unavailable if the command that prints one fails."""
         ...
 
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
-        """Another credential after a 401, or None when there is no other."""
+        """Another credential after a 401, or None when there is no other. Raises as `initial` does."""
         ...
 
 
@@ -82,7 +82,7 @@ class HttpWire:
         )
 
     def send(self, body: bytes, *, bulk: bool) -> PktReader:
-        """POST a request; a small body as it is, a large one in gzip."""
+        """POST a request; a body above 1 KiB in gzip. Raises as `Transport` says."""
         headers = {
             "Content-Type": "application/x-git-upload-pack-request",
             "Accept": "application/x-git-upload-pack-result",

@@ -58,7 +58,10 @@ class HttpPool:
         self._managers: dict[str, urllib3.PoolManager] = {}
 
     def manager(self, url: str) -> urllib3.PoolManager:
-        """The pool that reaches `url`: direct, or through the environment's proxy for it."""
+        """The pool that reaches `url`: direct, or through the environment's proxy for it.
+
+        Raises OSError or ssl.SSLError if the CAs cannot be loaded.
+        """
         split = urlsplit(url)
         proxy = urllib.request.getproxies().get(split.scheme, "")
         if urllib.request.proxy_bypass(split.hostname or "") or is_loopback(split.hostname or ""):

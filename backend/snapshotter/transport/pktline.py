@@ -66,7 +66,10 @@ class PktReader:
         return packet if isinstance(packet, Mark) else bytes(packet).removesuffix(b"\n")
 
     def raw(self) -> memoryview | None:
-        """Whatever bytes come next, outside any framing; None at the end. For packs without side-band."""
+        """Whatever bytes come next, outside any framing; None at the end. For packs without side-band.
+
+        Raises as the stream below does.
+        """
         if self._start == self._end and not self._need(1):
             return None
         data = self._view[self._start : self._end]

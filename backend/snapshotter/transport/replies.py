@@ -38,14 +38,15 @@ def server_error(text: bytes) -> SnapshotterError:
 
 
 def check_error(line: bytes) -> bytes:
-    """Pass a line on, unless it is the server's ERR packet."""
+    """Pass a line on. Raises what `server_error` makes of it if it is the server's ERR packet."""
     if line.startswith(b"ERR "):
         raise server_error(line[4:])
     return line
 
 
 def bounded(reader: PktReader, limits: WireLimits) -> Callable[[], bytes | Mark]:
-    """The reader's lines before a pack, for as many bytes and as long as a server may talk without one."""
+    """The reader's lines before a pack. Each call raises Unavailable (code `chatter`) beyond the bytes and the
+    seconds that a server may talk without one."""
     spoken, began = 0, time.monotonic()
 
     def line() -> bytes | Mark:

@@ -33,7 +33,7 @@ class Channel(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`."""
+        """Write all of `data`. Raises OSError if the other side is gone."""
         ...
 
     def end(self) -> None:
@@ -130,7 +130,7 @@ class ProcessChannel:
         return os.readv(fd, [view])
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`."""
+        """Write all of `data`. Raises OSError if the other side is gone."""
         view = memoryview(data)
         while view:
             view = view[self._in.write(view) :]
@@ -180,7 +180,7 @@ class SocketChannel:
             return 0  # a reset is an early end; the reader says where
 
     def write(self, data: bytes) -> None:
-        """Write all of `data`."""
+        """Write all of `data`. Raises OSError if the other side is gone."""
         self._socket.sendall(data)
 
     def end(self) -> None:

@@ -23,11 +23,14 @@ class Wire(Protocol):
     stateless: bool
 
     def open(self) -> PktReader:
-        """Begin a conversation, ending any before it; the reader stands at the advertisement."""
+        """Begin a conversation, ending any before it; the reader stands at the advertisement.
+
+        Raises Unavailable or AccessDenied if the origin cannot be reached or refuses.
+        """
         ...
 
     def send(self, body: bytes, *, bulk: bool) -> PktReader:
-        """Send a request and return a reader of its answer; a bulk answer is a pack."""
+        """Send a request and return a reader of its answer; a bulk answer is a pack. Raises as `open` does."""
         ...
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
@@ -39,7 +42,7 @@ class Wire(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection. Raises nothing, and may be called twice."""
         ...
 
 

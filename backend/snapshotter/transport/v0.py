@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from snapshotter.cancel import Cancel
 from snapshotter.refs import Ref, RefsLedger, is_oid
+from snapshotter.text import plural
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin
@@ -55,7 +56,7 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
         elif name != b"capabilities" and name != b".have":
             refs[name] = Ref(name, oid.decode())
         if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:
-            raise over_limit(f"more than {len(refs) - 1} refs", "--max-refs")
+            raise over_limit(f"more than {plural(len(refs) - 1, 'ref')}", "--max-refs")
         line = reader.line()
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
@@ -80,7 +81,10 @@ def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
 
 
 def read_until_pack(server: Server, request: FetchRequest, next_line: Callable[[], bytes | Mark]) -> bool:
-    """Read shallow lines and acknowledgements; True if the pack comes in side-bands."""
+    """Read shallow lines and acknowledgements; True if the pack comes in side-bands.
+
+    Raises ShallowOrigin for a cut history that was not asked for, Unavailable for an answer without a pack.
+    """
     if server.shallow and not request.depth:
         raise shallow_origin()
     if request.depth:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from snapshotter.cancel import Cancel
 from snapshotter.refs import Ref, RefsLedger, is_oid
+from snapshotter.text import plural
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import DELIM, FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin
@@ -38,7 +39,10 @@ class Server:
 
 
 def parse_capabilities(reader: PktReader) -> Server:
-    """The capabilities after the ``version 2`` line."""
+    """The capabilities after the ``version 2`` line.
+
+    Raises Unavailable for a list without end, and for a server without fetch or of an unknown object format.
+    """
     found: dict[str, str] = {}
     while isinstance(line := reader.line(), bytes):
         key, _, value = check_error(line).decode("utf-8", "replace").partition("=")
@@ -89,7 +93,7 @@ def read_refs(reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefsLedg
             peeled = attributes.get(b"peeled")
             refs.append(Ref(name, oid.decode(), peeled.decode() if peeled else None, symref))
         if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:
-            raise over_limit(f"more than {len(refs) - 1} refs", "--max-refs")
+            raise over_limit(f"more than {plural(len(refs) - 1, 'ref')}", "--max-refs")
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
     return RefsLedger.build(refs, head_target, head_oid)

@@ -239,7 +239,7 @@ class Lab:
 def cli_env(**more: str) -> dict[str, str]:
     """The environment of a `snapshotter` process: isolated, with ours to import."""
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(BACKEND), "LC_ALL": "C.UTF-8", "HOME": os.devnull,
-            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | more  # fmt: skip
+            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "SNAPSHOTTER_SCAN": "0"} | more  # fmt: skip
 
 
 def command(*argv: str | Path) -> list[str]:

@@ -7,50 +7,23 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from githost import GitHost
 from snapshotter import __version__, snapshot
 from snapshotter.manifest import Sealed
+from tests.e2e.cli import Done, cli
 from tests.e2e.repo import START, Lab, Origin, cli_env, command, git, state_of
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one document on stdout."""
-        document: dict[str, Any] = json.loads(self.out)
-        return document
-
-
-def cli(
-    *argv: str | Path, cwd: Path | None = None, before: Callable[[], None] | None = None, **env: str
-) -> Done:
-    done = subprocess.run(
-        command(*argv),
-        env=cli_env(**env),
-        capture_output=True,
-        check=False,
-        cwd=cwd,
-        preexec_fn=before,
-        timeout=60,
-    )
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @dataclass(frozen=True)
@@ -110,7 +83,7 @@ def test_snapshot_of_a_path_and_of_a_url(tmp_path: Path) -> None:
             done = cli("snapshot", place, "--store", tmp_path / "store", "--label", "a=b", "--label", "c=d=e")
             assert done.code == 0, done.err
             assert RUN_ID.search(done.out.splitlines()[0])
-            assert "base (the first snapshot): 1 refs, 3 objects" in done.out
+            assert "base (the first snapshot): 1 ref, 3 objects" in done.out
             assert "streaming" in done.err
             document = cli("snapshot", place, "--store", tmp_path / "store", "--json", "--quiet")
             assert (document.code, document.err) == (0, "")
@@ -163,7 +136,7 @@ def test_snapshot_flags_and_settings(tmp_path: Path) -> None:
         (["snapshot", "ORIGIN", "--max-chain-age", "soon"], 2, "not a span"),
         (["snapshot", "ORIGIN", "--refs", "refs/none/*"], 2, "leave no ref"),
         (["snapshot", "ORIGIN", "--store", "ftp://x"], 2, "not a store"),
-        (["snapshot", "ORIGIN", "--max-refs", "1"], 4, "more than 1 refs"),
+        (["snapshot", "ORIGIN", "--max-refs", "1"], 4, "more than 1 ref"),
         (["list", "nothing__here"], 4, "no snapshot"),
         (["list", "REPO", "--since", "yesterday"], 2, "not a time"),
         (["show", "nothing__here"], 4, "no snapshot"),
@@ -310,6 +283,28 @@ def test_get(world: World, tmp_path: Path) -> None:
     # An unchanged snapshot's refs are those of the snapshot that wrote them.
     assert cli("get", world.repo, "refs.txt", *world.store).out == (folder / "refs.txt").read_text()
     assert "no artifact" in cli("get", world.repo, "../../x", *world.store).err
+
+
+def test_a_get_that_cannot_be_written_leaves_no_half_of_it(world: World, tmp_path: Path) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    name, out = f"{world.repo}@{world.run_id(0)}", tmp_path / "out"
+    no_cache = {"PYTHONDONTWRITEBYTECODE": "1"}  # which would be cut short, too
+    done = cli("get", name, "history.bundle", "-o", out, *world.store, before=small_files, **no_cache)
+    assert (done.code, done.out) == (4, "")
+    assert f"cannot write {out}: File too large" in done.err
+    assert not out.exists()
+    nowhere = cli("get", name, "refs.txt", "-o", tmp_path / "no" / "out", *world.store)
+    assert (nowhere.code, f"cannot write {tmp_path}/no/out" in nowhere.err) == (4, True)
+
+
+def test_a_store_with_other_peoples_names_in_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff")).write_text("x")
+    done = cli("list", "some__repo", "--store", tmp_path)
+    assert done.code == 4
+    assert "holds a file whose name is not UTF-8" in done.err
 
 
 def test_get_refuses_an_altered_artifact(world: World, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_text_output_names_the_object_and_the_affected_snapshots(stored: Stored,
     affected = done.stdout.partition("affected snapshots:")[2]
     assert [sealed.manifest.run_id in affected for sealed in copy.taken] == [False, True, True, True]
     assert done.stdout.count("ok  ") == 1
-    assert "3 of the 4 snapshots checked are damaged" in done.stderr
+    assert "damaged: 3 of 4 snapshots checked" in done.stderr
 
 
 def test_a_manifest_replaced_by_another_runs_is_found(stored: Stored, tmp_path: Path) -> None:

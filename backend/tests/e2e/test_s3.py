@@ -10,12 +10,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from githost import GitHost
+from snapshotter.cancel import Cancel
+from snapshotter.catalog import RECENT
+from snapshotter.credentials import GitCredentials
+from snapshotter.origin import parse
+from snapshotter.snapshot import Options, take
+from snapshotter.store import open_store
+from snapshotter.transport.connect import Connector
 from tests.e2e.repo import git
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, assume_role, client, need, put_bucket_with_policy, rgw
@@ -117,6 +125,42 @@ def _assert_read_only_what_was_listed(seen: list[Seen]) -> None:
         known |= request.listed
         if request.operation == "Get":
             assert request.key in known, f"{request.key} was read without having been listed"
+
+
+def test_a_chain_older_than_the_first_listing_is_listed_before_it_is_read(
+    server: Server, origin: tuple[Path, str], tmp_path: Path
+) -> None:
+    """What lies within three weeks is in one listing, and hides a read of what was not listed."""
+    work, url = origin
+    env = server.environment(server.user)
+    repo = _backdated(url, env, [RECENT + timedelta(days=30), RECENT + timedelta(days=10)], work)
+    with LoggingProxy(server.https_url, server.ca_bundle) as proxy:
+        env |= {"AWS_ENDPOINT_URL": proxy.url}
+        for argv in (
+            ["show", repo],
+            ["verify", repo],
+            ["restore", repo, str(tmp_path / "out"), "--bare"],
+            ["get", repo, "refs.txt", "-o", str(tmp_path / "refs")],
+            ["list", repo],
+            ["snapshot", url, "--no-scan"],
+        ):
+            proxy.seen.clear()
+            document = _snapshotter(*argv, "--store", STORE, "--allow-http", env=env)
+            assert _of(proxy.seen, "Get"), argv
+            _assert_read_only_what_was_listed(proxy.seen)
+    assert document["kind"] == "increment"
+
+
+def _backdated(url: str, env: dict[str, str], ages: list[timedelta], work: Path) -> str:
+    """Snapshots of those ages, oldest first, with a commit after each; the repo's name."""
+    parsed = parse(url)
+    store = open_store(STORE, env=env)
+    for number, age in enumerate(ages):
+        transport = Connector(GitCredentials({}))(parsed, Cancel())
+        take(parsed, transport, store, Options(), now=datetime.now(UTC) - age)
+        transport.close()
+        _commit(work, f"old {number}", os.urandom(1000))
+    return parsed.repo
 
 
 def test_a_role_session_can_do_all_of_it_over_https(

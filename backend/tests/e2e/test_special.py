@@ -67,6 +67,24 @@ def test_sha256(lab: Lab, tmp_path: Path) -> None:
     check(lab, origin, taken, tmp_path)
 
 
+def test_refs_that_lie_in_one_another_come_back_both(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    """git itself cannot clone such an origin: its packed-refs hold what no folder of refs could."""
+    tip = origin.oid("main")
+    lines = [f"{tip} refs/heads/a", f"{tip} refs/heads/a/b", f"{tip} refs/heads/main"]
+    head = "# pack-refs with: peeled fully-peeled sorted \n"
+    for name in ("main", "bulk"):
+        (origin.path / "refs" / "heads" / name).unlink(missing_ok=True)
+    (origin.path / "packed-refs").write_text(head + "\n".join(lines) + "\n")
+    mirror = subprocess.run(["git", "clone", "-q", "--mirror", origin.path, tmp_path / "mirror"], check=False)
+    assert mirror.returncode != 0
+    check(lab, origin, lab.take(origin), tmp_path)
+    (origin.path / "packed-refs").write_text(head + "\n".join([*lines, f"{tip} refs/heads/main/c"]) + "\n")
+    taken = lab.take(origin)
+    assert taken.manifest.kind == "increment"
+    check(lab, origin, taken, tmp_path)
+    assert lab.restore(taken, tmp_path / "tree", "worktree").refs == 4
+
+
 def test_fifty_thousand_refs(lab: Lab, origin: Origin, tmp_path: Path) -> None:
     tip = origin.oid("main")
     kinds = ("tags", "heads/many")

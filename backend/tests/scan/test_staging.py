@@ -199,7 +199,7 @@ _KILLED = """
 import sys, time
 from pathlib import Path
 from snapshotter.scan.staging import Staging
-with Staging(0, folder=Path(sys.argv[1]), tmpfs=Path("/nonexistent")) as staging:
+with Staging(0, folder=Path(sys.argv[1]), tmpfs=Path(sys.argv[1], "none")) as staging:
     staging.add("0" * 40, "py", b"left behind")
     print(staging.root, flush=True)
     time.sleep(600)
@@ -250,7 +250,7 @@ import sys
 from pathlib import Path
 from snapshotter.scan.staging import Staging
 for turn in range(40):
-    with Staging(0, folder=Path(sys.argv[1]), tmpfs=Path("/nonexistent")) as staging:
+    with Staging(0, folder=Path(sys.argv[1]), tmpfs=Path(sys.argv[1], "none")) as staging:
         for number in range(5):
             name = staging.add(f"{number:040x}", "py", b"x")
         assert staging.read(name) == b"x"

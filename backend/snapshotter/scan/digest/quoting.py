@@ -11,6 +11,7 @@ BAR: Final = (
     "    | "  # begins every line of a quoted block: Markdown reads it as code, and nothing else begins so
 )
 
+_FENCE: Final = re.compile("`{3,}|~{3,}")
 _WORD: Final = re.compile(r"[^\w .+#/()&,:-]")
 
 
@@ -31,8 +32,8 @@ def place(path: str, line: int | None = None) -> str:
 
 
 def block(lines: list[str]) -> list[str]:
-    """Lines of the repository as a block of its own."""
-    return [BAR + visible(line, 400) for line in lines]
+    """Lines of the repository as a block of its own, in which nothing opens or ends a code fence."""
+    return [BAR + _FENCE.sub("'''", visible(line, 400)) for line in lines]
 
 
 def word(text: str | None) -> str:

@@ -141,7 +141,7 @@ def _dependencies(seen: Overview) -> Part:
         total += count
         packages = sorted(found, key=lambda one: is_test(one.path))
         for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
-            about = f"- {place(key[0])} {word(key[1])} {word(key[2])}{kind}: "
+            about = f"- {place(key[0])} {word(key[1])} {quoted(key[2], 60)}{kind}: "
             shown = [_package(one) for one in group]
             lines += [Line(about + ", ".join(some), len(some)) for some in chunks(shown, _ON_A_LINE)]
     none = [Line("No manifest that is known names any.", 0)]

@@ -123,7 +123,7 @@ def _fresh(changes: Changes | None) -> set[tuple[str, int, str]]:
 def unread(facts: Facts, seen: Overview) -> parts.Section:
     """Gaps, skipped files, files that did not parse, and under which limits and scanners."""
     gaps: list[list[Child]] = [
-        [text(gap.kind, 60), plain.count(gap.count), _sample(gap.sample)] for gap in facts.gaps
+        [text(gap.kind, 60), plain.count(gap.count), _sample(gap.sample)] for gap in facts.gaps[:_ROWS]
     ]
     skips: list[list[Child]] = [
         [
@@ -140,7 +140,7 @@ def unread(facts: Facts, seen: Overview) -> parts.Section:
     first = parts.Column("First of them", "path-cell")
     columns = [parts.Column("Gap"), parts.Column("Count", "num"), parts.Column("For example", "path-cell")]
     content = [
-        parts.table("Gaps: what this snapshot knowingly lacks", columns, gaps, total=len(gaps)),
+        parts.table("Gaps: what this snapshot knowingly lacks", columns, gaps, total=len(facts.gaps)),
         parts.table("Files that were skipped", [reason, files, first], skips, source="scan/files.parquet"),
         parts.table(
             "Files that were read in part",

@@ -1,0 +1,81 @@
+"""What long work says of itself: bytes, rate and an estimate, in the same words on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from snapshotter.cli import progress
+from snapshotter.cli.progress import LiveProgress, PlainProgress, facts
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "rate", "said"),
+    [
+        (0, None, 0.0, ""),
+        (0, 9 * MIB, 0.0, ""),
+        (12 * MIB, None, 6.0 * MIB, "12.0 MiB, 6.0 MiB/s"),
+        (12 * MIB, 48 * MIB, 6.0 * MIB, "12.0 MiB of 48.0 MiB, 6.0 MiB/s, 6 s left"),
+        (12 * MIB, 7212 * MIB, 6.0 * MIB, "12.0 MiB of 7.0 GiB, 6.0 MiB/s, 20 min left"),
+        (12 * MIB, 72012 * MIB, 6.0 * MIB, "12.0 MiB of 70.3 GiB, 6.0 MiB/s, 3 h left"),
+        (49 * MIB, 48 * MIB, 6.0 * MIB, "49.0 MiB, 6.0 MiB/s"),
+        (12 * MIB, 48 * MIB, 0.0, "12.0 MiB of 48.0 MiB"),
+    ],
+)
+def test_facts(done: int, total: int | None, rate: float, said: str) -> None:
+    assert facts(done, total, rate) == said
+
+
+def test_plain_lines_come_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    plain = PlainProgress()
+    plain.stage("streaming", 48 * MIB)
+    for _ in range(12):
+        clock[0] += 1
+        plain.advance(3 * MIB)
+    assert capsys.readouterr().err.splitlines() == [
+        "streaming",
+        "streaming: 15.0 MiB of 48.0 MiB, 3.0 MiB/s, 11 s left",
+        "streaming: 30.0 MiB of 48.0 MiB, 3.0 MiB/s, 6 s left",
+    ]
+
+
+def test_quiet_says_warnings_only(capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = progress.progress(quiet=True)
+    quiet.stage("streaming")
+    quiet.warn("a\x1bb")
+    assert capsys.readouterr().err == "warning: a\\x1bb\n"
+
+
+def test_the_live_line_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    live = LiveProgress()
+    live.stage("streaming [bold]", 48 * MIB)
+    live.advance(12 * MIB)
+    live.close()
+    assert "streaming [bold]" in screen.getvalue()
+    assert "12.0 MiB of 48.0 MiB" in screen.getvalue()
+
+
+def test_the_live_line_fits_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+    live = LiveProgress()
+    live.stage("replaying 25 bundles of a repository with a very long name", 48 * MIB)
+    live.advance(12 * MIB)
+    live.close()
+    assert "…: 12.0 MiB of 48.0 MiB" in screen.getvalue()

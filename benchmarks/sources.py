@@ -1,0 +1,286 @@
+"""The benchmark tree of the scan: 5,000 files, 100 MB, in the mix of languages of a grown repository.
+
+Deterministic text that looks like code to a lexer and parses cleanly: imports that mean other files of the
+tree, documented types and functions with loops, branches, calls and strings. Beside it manifests, prose, data, a few
+minified and binary files, and a few planted secrets, all made up.
+
+    python benchmarks/sources.py DEST
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import generate
+from generate import EPOCH, NOUNS, VERBS
+
+FILES = 5_000
+MEAN_BYTES = 20_000
+COMMITS = 200  # of history, each changing ten files
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """How a language writes things. `{C}` is a type, `{f}` a function, `{a}` `{b}` `{c}` are names, `{i}` a number,
+    `{w}` words and `{m}` a module."""
+
+    load: str
+    doc: str
+    open_type: str
+    close_type: str
+    function: str
+    close: str
+    when: str
+    loop: str
+    call: str
+    text: str
+    give: str
+    comment: str = "//"
+
+
+_C = Syntax(
+    load='#include "{m}.h"', doc="/* {w} */", open_type="struct {C} {{ int {a}; char *{b}; }};", close_type="",
+    function="static int {f}(struct {C} *{a}, int {b}, int {c})\n{{", close="}}", when="if ({b} > {i}) {{",
+    loop="for (int {c} = 0; {c} < {b}; {c}++) {{", call="{b} = {f}({a}, {b} + {i}, {c});",
+    text='log_line("{w}", {b});', give="return {b};",
+)  # fmt: skip
+_TS = Syntax(
+    load='import {{ {f} }} from "./{m}";', doc="/** {w} */", open_type="export class {C} {{", close_type="}}",
+    function="{f}({a}: string, {b}: number, {c}: Map<string, number>): number {{", close="}}",
+    when="if ({b} > {i} && {a}.length) {{", loop="for (const entry of {c}.values()) {{",
+    call="{b} += this.{f}({a}, {i}, {c});", text='console.log("{w}", {b});', give="return {b};",
+)  # fmt: skip
+_JAVA = Syntax(
+    load="import org.example.{m}.{C};", doc="/** {w} */", open_type="final class {C} {{", close_type="}}",
+    function="public int {f}(String {a}, int {b}, List<Integer> {c}) {{", close="}}",
+    when="if ({b} > {i} && !{a}.isEmpty()) {{", loop="for (int entry : {c}) {{",
+    call="{b} += this.{f}({a}, {i}, {c});", text='logger.info("{w}" + {b});', give="return {b};",
+)  # fmt: skip
+SYNTAX = {
+    "py": Syntax(
+        load="from {m} import {f}", doc="# {w}", open_type="class {C}:", close_type="",
+        function='def {f}(self, {a}, {b}: int, {c}=None):\n    """{w}"""', close="", when="if {b} > {i} and {a}:",
+        loop="for entry in {a}.{f}({b}):", call="{b} += self.{f}({a}, {i}, {c}={c})", text='log.info("{w}", {b})',
+        give="return {b}", comment="#",
+    ),
+    "ts": _TS,
+    "js": Syntax(**{**vars(_TS), "function": "{f}({a}, {b}, {c}) {{"}),
+    "go": Syntax(
+        load='import "example.org/big/{m}"', doc="// {C} {w}", open_type="type {C} struct {{\n\t{a} int\n}}",
+        close_type="", function="func (s *{C}) {f}({a} string, {b} int, {c} []int) int {{", close="}}",
+        when="if {b} > {i} {{", loop="for _, entry := range {c} {{", call="{b} += s.{f}({a}, {i}, {c})",
+        text='log.Printf("{w}", {b})', give="return {b}",
+    ),
+    "java": _JAVA,
+    "kt": Syntax(
+        load="import org.example.{m}.{C}", doc="/** {w} */", open_type="class {C} {{", close_type="}}",
+        function="fun {f}({a}: String, {b}: Int, {c}: List<Int>): Int {{", close="}}",
+        when="if ({b} > {i} && {a}.isNotEmpty()) {{", loop="for (entry in {c}) {{", call="{f}({a}, {b} + {i}, {c})",
+        text='logger.info("{w}")', give="return {b}",
+    ),
+    "c": _C,
+    "h": Syntax(**{**vars(_C), "text": "{b} += {i};"}),
+    "cc": Syntax(
+        load='#include "{m}.h"', doc="/// {w}", open_type="class {C} {{ public:", close_type="}};",
+        function="int {f}(const std::string &{a}, int {b}, std::vector<int> {c}) {{", close="}}",
+        when="if ({b} > {i} && !{a}.empty()) {{", loop="for (auto entry : {c}) {{",
+        call="{b} += this->{f}({a}, {i}, {c});", text='log_line("{w}", {b});', give="return {b};",
+    ),
+    "rs": Syntax(
+        load="use crate::{m}::{f};", doc="/// {w}", open_type="pub struct {C};\nimpl {C} {{", close_type="}}",
+        function="pub fn {f}(&self, {a}: &str, mut {b}: i64, {c}: &[i64]) -> i64 {{", close="}}",
+        when="if {b} > {i} && !{a}.is_empty() {{", loop="for entry in {c}.iter() {{",
+        call="{b} += self.{f}({a}, {i}, {c});", text='println!("{w} {{}}", {b});', give="return {b};",
+    ),
+    "cs": Syntax(
+        **{**vars(_JAVA), "load": "using Example.{m};", "doc": "/// {w}",
+           "function": "public int {f}(string {a}, int {b}, List<int> {c}) {{",
+           "loop": "foreach (var entry in {c}) {{", "when": "if ({b} > {i} && {a} != null) {{"}
+    ),
+    "rb": Syntax(
+        load="require_relative '{m}'", doc="# {w}", open_type="class {C}", close_type="end",
+        function="def {f}({a}, {b}, {c})", close="end", when="if {b} > {i} && {a}", loop="{c}.each do |entry|",
+        call="{b} += {f}({a}, {i}, {c})", text="puts '{w}'", give="return {b}", comment="#",
+    ),
+    "php": Syntax(
+        load="use Example\\{m}\\{C};", doc="/** {w} */", open_type="class {C} {{", close_type="}}",
+        function="public function {f}(string ${a}, int ${b}, array ${c}): int {{", close="}}",
+        when="if (${b} > {i} && ${a}) {{", loop="foreach (${c} as $entry) {{",
+        call="${b} += $this->{f}(${a}, {i}, ${c});", text="error_log('{w}');", give="return ${b};",
+    ),
+    "sh": Syntax(
+        load=". ./{m}.sh", doc="# {w}", open_type="", close_type="", function="{f}() {{\nlocal {b}=$1", close="}}",
+        when='if [ "${b}" -gt {i} ]; then', loop='for entry in "${a}"/*; do', call='{b}="$({f} "${a}" {i})"',
+        text='echo "{w}" >&2', give='echo "${b}"', comment="#",
+    ),
+}  # fmt: skip
+_ENDS = {"rb": ("end", "end"), "sh": ("fi", "done"), "py": ("", "")}
+_MIX = (
+    "py 20 ts 12 js 9 go 11 java 11 c 7 h 4 cc 5 rs 5 cs 3 rb 3 php 3 sh 1 kt 1 md 5 json 4 yaml 4 css 1 min.js 0.3"
+    " bin 0.5"
+).split()
+_SUFFIXES, _WEIGHTS = _MIX[::2], [float(weight) for weight in _MIX[1::2]]
+_WORDS = (*VERBS, *NOUNS, *"the of a to and in with when every other last next before after its not".split())
+_MANIFESTS = {
+    "requirements.txt": "requests==2.31.0\nflask>=2.3\nnumpy==1.26.4\n",
+    "package.json": '{"name": "big", "dependencies": {"left-pad": "^1.3.0", "react": "18.2.0"}}\n',
+    "go.mod": "module example.org/big\n\ngo 1.22\n\nrequire golang.org/x/text v0.14.0\n",
+    "Cargo.toml": '[package]\nname = "big"\nversion = "0.1.0"\n\n[dependencies]\nserde = "1.0"\n',
+    "Dockerfile": "FROM python:3.11-slim\nCOPY . /app\n",
+    ".github/workflows/ci.yml": "on: push\njobs:\n  a:\n    steps:\n      - uses: actions/checkout@v4\n",
+    "LICENSE": "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy\n",
+    "README.md": "# Big\n\nA tree to measure a scan by.\n",
+}
+
+
+def repository(path: Path, seed: int = 1) -> Path:
+    """A bare repository with the tree and some history, the same every time; kept if it is there already."""
+    return generate.build(path, _stream(random.Random(seed)), f"sources 1 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
+
+
+def change(path: Path, files: int, seed: int) -> str:
+    """Add one commit to the default branch that changes so many source files, and return its id."""
+    rng = random.Random(seed)
+    names = generate.git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
+    sources = [name for name in names if name.rpartition(".")[2] in SYNTAX]
+
+    def stream() -> Iterator[bytes]:
+        yield generate.commit_head("refs/heads/main", EPOCH * 2 + seed, f"change {seed}", True)
+        for name in rng.sample(sources, files):
+            text = generate.git(path, "show", f"main:{name}")
+            yield generate.inline_file(name, (text + _remark(rng, name.rpartition(".")[2])).encode())
+
+    generate.fast_import(path, stream())
+    return generate.git(path, "rev-parse", "main").strip()
+
+
+def _stream(rng: random.Random) -> Iterator[bytes]:
+    """The first commit with every file, then commits that each change ten."""
+    suffixes = rng.choices(_SUFFIXES, _WEIGHTS, k=FILES)
+    modules = [f"{rng.choice(NOUNS)}_{index:04d}" for index in range(FILES)]
+    names = [
+        f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{module}.{suffix}"
+        for module, suffix in zip(modules, suffixes, strict=True)
+    ]
+    texts: dict[str, bytes] = {}
+    yield generate.commit_head("refs/heads/main", EPOCH, "begin", False)
+    for name, suffix in zip(names, suffixes, strict=True):
+        size = int(min(MEAN_BYTES * 0.15 + rng.expovariate(1 / (MEAN_BYTES * 0.85)), 12 * MEAN_BYTES))
+        data = _content(rng, suffix, size, modules)
+        if suffix in SYNTAX:
+            texts[name] = data
+        yield generate.inline_file(name, data)
+    for name, text in _MANIFESTS.items():
+        yield generate.inline_file(name, text.encode())
+    sources = sorted(texts)
+    for index in range(COMMITS):
+        yield generate.commit_head("refs/heads/main", EPOCH + 60 * index, f"change {index}", False)
+        for name in rng.sample(sources, 10):
+            texts[name] += _remark(rng, name.rpartition(".")[2]).encode()
+            yield generate.inline_file(name, texts[name])
+
+
+def _content(rng: random.Random, suffix: str, size: int, modules: list[str]) -> bytes:
+    if suffix in SYNTAX:
+        return _source(rng, suffix, size, modules).encode()
+    if suffix == "bin":
+        return rng.randbytes(size)
+    if suffix == "min.js":
+        return ";".join(f"var {_name(rng)}={rng.randrange(1 << 20)}" for _ in range(size // 28)).encode()
+    if suffix == "json":
+        rows = [{"name": _name(rng), "value": rng.randrange(1 << 20), "note": _text(rng)} for _ in range(size // 110)]
+        return json.dumps(rows, indent=1).encode()
+    if suffix == "yaml":
+        return "".join(f"- name: {_name(rng)}\n  note: {_text(rng)}\n" for _ in range(size // 70)).encode()
+    if suffix == "css":
+        return "".join(f".{_name(rng)} {{ width: {rng.randrange(999)}px; }}\n" for _ in range(size // 40)).encode()
+    return "".join(f"{_text(rng)} {_text(rng)}.\n\n" for _ in range(size // 75)).encode()
+
+
+def _source(rng: random.Random, suffix: str, size: int, modules: list[str]) -> str:
+    """A source file of about so many bytes."""
+    syntax, pieces, made = SYNTAX[suffix], ["<?php\n"] if suffix == "php" else [], 0
+    if suffix == "go":
+        pieces.append(f"package {rng.choice(NOUNS)}\n\n")
+    for _ in range(rng.randint(2, 9)):
+        pieces.append(_fill(rng, syntax.load, "", rng.choice(modules)))
+    if rng.random() < 0.004:
+        token = "".join(rng.choices("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=36))
+        pieces.append(f"{syntax.comment} token: ghp_{token}\n")
+    while made < size:
+        unit = _type(rng, suffix, syntax)
+        pieces.append(unit)
+        made += len(unit)
+    return "".join(pieces)
+
+
+def _type(rng: random.Random, suffix: str, syntax: Syntax) -> str:
+    """A type with its functions; beside one another where the language writes them so."""
+    name = "".join(rng.choice(NOUNS).title() for _ in range(2)) + f"{rng.randrange(4000):x}"
+    lines = ["", _fill(rng, syntax.doc, name), _fill(rng, syntax.open_type, name)]
+    inside = "    " if syntax.close_type or suffix == "py" else ""
+    for _ in range(rng.randint(2, 8)):
+        lines.append(_fill(rng, syntax.doc, name, indent=inside))
+        lines.append(_fill(rng, syntax.function, name, indent=inside))
+        lines += _body(rng, suffix, syntax, inside + "    ", rng.randint(3, 12))
+        lines += [_fill(rng, syntax.give, name, indent=inside + "    "), _fill(rng, syntax.close, indent=inside), ""]
+    return "".join([*lines, _fill(rng, syntax.close_type, name)])
+
+
+def _body(rng: random.Random, suffix: str, syntax: Syntax, indent: str, count: int) -> list[str]:
+    """Statements; now and then a branch or a loop with statements of its own."""
+    lines, (end_when, end_loop) = [], _ENDS.get(suffix, ("}}", "}}"))
+    for _ in range(count):
+        chance = rng.random()
+        if chance < 0.2 and len(indent) < 20:
+            opening, end = (syntax.when, end_when) if chance < 0.13 else (syntax.loop, end_loop)
+            lines.append(_fill(rng, opening, indent=indent))
+            lines += _body(rng, suffix, syntax, indent + "    ", rng.randint(1, 3))
+            lines.append(_fill(rng, end, indent=indent))
+        elif chance < 0.3:
+            lines.append(f"{indent}{syntax.comment} {_text(rng)}\n")
+        else:
+            lines.append(_fill(rng, syntax.text if chance < 0.45 else syntax.call, indent=indent))
+    return lines
+
+
+def _fill(rng: random.Random, template: str, name: str = "", module: str = "", indent: str = "") -> str:
+    """A template's lines at an indentation; nothing for an empty one."""
+    if not template:
+        return ""
+    text = template.format(
+        C=name or "Record", f=_name(rng), a=rng.choice(NOUNS), b="count", c="known", i=rng.randrange(1 << 16),
+        w=_text(rng), m=module,
+    )  # fmt: skip
+    return "".join(f"{indent}{line}\n" for line in text.split("\n"))
+
+
+def _remark(rng: random.Random, suffix: str) -> str:
+    return f"{SYNTAX[suffix].comment} {_text(rng)} {rng.randrange(1 << 30)}\n"
+
+
+def _name(rng: random.Random) -> str:
+    return f"{rng.choice(VERBS)}_{rng.choice(NOUNS)}_{rng.randrange(4000):x}"
+
+
+def _text(rng: random.Random) -> str:
+    return " ".join(rng.choices(_WORDS, k=rng.randint(3, 9)))
+
+
+def main() -> None:
+    """Make the repository, or take it as it is there."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("dest", type=Path)
+    path = repository(parser.parse_args().dest)
+    shutil.rmtree(path / "hooks", ignore_errors=True)
+    print(generate.git(path, "rev-parse", "main").strip())
+
+
+if __name__ == "__main__":
+    main()
