@@ -21,7 +21,7 @@ import generate
 from generate import EPOCH, NOUNS, VERBS
 
 FILES = 5_000
-MEAN_BYTES = 20_000
+MEAN_BYTES = 17_600
 COMMITS = 200  # of history, each changing ten files
 
 
@@ -100,7 +100,7 @@ SYNTAX = {
     ),
     "cs": Syntax(
         **{**vars(_JAVA), "load": "using Example.{m};", "doc": "/// {w}",
-           "function": "public int {f}(string {a}, int {b}, List<int> {c}) {{",
+           "open_type": "sealed class {C} {{", "function": "public int {f}(string {a}, int {b}, List<int> {c}) {{",
            "loop": "foreach (var entry in {c}) {{", "when": "if ({b} > {i} && {a} != null) {{"}
     ),
     "rb": Syntax(
@@ -126,6 +126,7 @@ _MIX = (
     " bin 0.5"
 ).split()
 _SUFFIXES, _WEIGHTS = _MIX[::2], [float(weight) for weight in _MIX[1::2]]
+_NAMES = [noun for noun in NOUNS if noun != "module"]  # which is a word of Ruby's own
 _WORDS = (*VERBS, *NOUNS, *"the of a to and in with when every other last next before after its not".split())
 _MANIFESTS = {
     "requirements.txt": "requests==2.31.0\nflask>=2.3\nnumpy==1.26.4\n",
@@ -141,7 +142,7 @@ _MANIFESTS = {
 
 def repository(path: Path, seed: int = 1) -> Path:
     """A bare repository with the tree and some history, the same every time; kept if it is there already."""
-    return generate.build(path, _stream(random.Random(seed)), f"sources 1 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
+    return generate.build(path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
 
 
 def change(path: Path, files: int, seed: int) -> str:
@@ -255,7 +256,7 @@ def _fill(rng: random.Random, template: str, name: str = "", module: str = "", i
     if not template:
         return ""
     text = template.format(
-        C=name or "Record", f=_name(rng), a=rng.choice(NOUNS), b="count", c="known", i=rng.randrange(1 << 16),
+        C=name or "Record", f=_name(rng), a=rng.choice(_NAMES), b="count", c="known", i=rng.randrange(1 << 16),
         w=_text(rng), m=module,
     )  # fmt: skip
     return "".join(f"{indent}{line}\n" for line in text.split("\n"))

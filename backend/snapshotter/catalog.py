@@ -237,15 +237,3 @@ def group(entries: Iterable[Entry]) -> list[Run]:
             key, name = parsed
             runs.setdefault(key, Run(key)).files[name] = entry.bytes
     return sorted(runs.values(), key=lambda run: run.key)
-
-
-def last_receipts(catalog: Catalog, runs: Iterable[Run]) -> dict[RunKey, LastReceipt]:
-    """What the newest receipt of each run says, for those that have one; nothing is read."""
-    return {run.key: LastReceipt(run.verified) for run in runs if run.verified is not None}
-
-
-@dataclass(frozen=True)
-class LastReceipt:
-    """Whether the newest verification found everything in order."""
-
-    ok: bool

@@ -170,9 +170,7 @@ def dotenv(folder: Path | None = None) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        found = dotenv_values(
-            path, interpolate=False, encoding="utf-8-sig"
-        )  # editors on Windows write a mark first
+        found = dotenv_values(path, interpolate=False)
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(
             f"{path} cannot be read ({type(error).__name__})",

@@ -107,9 +107,8 @@ def error_code(text: str) -> str:
 
 def explain(refused: Refused) -> SnapshotterError:
     """The error for a refusal: AccessDenied only when S3 said AccessDenied."""
-    details = (f"bucket: {refused.bucket}", f"key: {refused.key}") + (
-        (f"identity: {refused.identity}",) if refused.identity else ()
-    )
+    request = (f"bucket: {refused.bucket}", f"key: {refused.key}") if refused.bucket else ()
+    details = (*request, *((f"identity: {refused.identity}",) if refused.identity else ()))
     found = diagnose(refused)
     hint = f"{found.hint} {runbook.see(found.heading)}"
     if reason := _IDENTITY.get(refused.code):

@@ -125,7 +125,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def time_span(text: str) -> tuple[datetime, datetime] | None:
-    """The first and the last instant, UTC, of a day, minute or second written as in `TIMES`; None for any other text."""
+    """The first and last instant, UTC, of a day, minute or second written as in `TIMES`; None for other text."""
     match = _TIME.match(text)
     if match is None:
         return None

@@ -224,7 +224,8 @@ class _Reader:
             while not stream.eof and done <= head.size and at < self._end:
                 piece = self._read(at, min(_PIECE, self._end - at))
                 out = stream.decompress(piece, _PIECE)
-                at += len(piece) - len(stream.unused_data) - len(stream.unconsumed_tail)
+                # At the end of the stream the rest may stand in both.
+                at += len(piece) - len(stream.unused_data if stream.eof else stream.unconsumed_tail)
                 digest.update(out)
                 done += len(out)
                 if done > self._again:

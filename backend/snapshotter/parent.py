@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from snapshotter.catalog import AHEAD, Catalog, Run, last_receipts
+from snapshotter.catalog import AHEAD, Catalog, Run
 from snapshotter.errors import Unavailable, UsageError
 from snapshotter.layout import RunKey
 from snapshotter.manifest import Manifest, Sealed
@@ -98,10 +98,8 @@ def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
         base = min(wanted)
         known |= {run.key: run for run in catalog.runs(base.repo, since=base.run_id.started_at)}
     runs = [known[key] for key in sorted(wanted & known.keys())]
-    for key, receipt in last_receipts(catalog, [run for run in runs if run.receipts]).items():
-        if not receipt.ok:
-            return f"the receipt of {key.run_id} says that the chain is damaged"
-    return ""
+    failed = next((run for run in runs if run.verified is False), None)
+    return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else ""
 
 
 def _canonical(origin: str) -> str:

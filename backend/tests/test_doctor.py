@@ -317,10 +317,8 @@ def test_no_secret_is_in_what_it_says(server: Server, role: Keys) -> None:
     host = server.https_url.removeprefix("https://")
     env = server.environment(role) | {"AWS_ENDPOINT_URL": f"https://me:hunter2@{host}"}
     for extra in ({}, {"AWS_ENDPOINT_URL": "https://me:hunter2@127.0.0.1:9"}):
-        for verb in ("doctor", "prove", "snapshot", "list"):
-            argv = command(
-                verb, *(["."] if verb == "snapshot" else []), "--store", STORE, "--json", "--verbose"
-            )
+        for verb in ("doctor --json", "doctor", "prove --json", "snapshot . --json", "list --json"):
+            argv = command(*verb.split(), "--store", STORE, "--verbose")
             done = subprocess.run(
                 argv,
                 env=cli_env(SNAPSHOTTER_SCAN="0", **env | extra),

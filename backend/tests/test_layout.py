@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -131,3 +132,16 @@ def test_and_begins_with_its_first(text: str) -> None:
     assert span is not None
     assert span[0] == datetime(2026, 11, 23, tzinfo=UTC)
     assert span[0].tzinfo is UTC
+
+
+def test_a_time_without_a_zone_is_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "<+0545>-5:45")
+    time.tzset()
+    try:
+        assert time_span("2026-11-23T12:00") == time_span("2026-11-23T12:00Z")
+        day = time_span("2026-11-23")
+        assert day is not None
+        assert day[0] == datetime(2026, 11, 23, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

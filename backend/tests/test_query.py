@@ -238,6 +238,16 @@ def test_a_folder_s_tables_are_read_in_place_and_not_copied(folder_lake: Lake) -
     assert list((folder_lake.cache / "objects").rglob("*.parquet")) == []
 
 
+@pytest.mark.parametrize("name", ["it's", "a [b]* c?", "\N{SNOWMAN} \\ %", "x/../y"])
+def test_a_store_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x").mkdir()
+    lake = Lake(open_store(f"file:{tmp_path / name}"), tmp_path / "cache")
+    lake.made.add("h__a", NOV, {"files": [file_row("x")]})
+    assert lake.ask("SELECT path FROM files") == [("x",)]
+    with ask(lake.store, "SELECT path FROM files", Options(), output=tmp_path / name / "out") as answer:
+        assert answer.parquet(tmp_path / name / "out") == 1
+
+
 # What is damaged, hostile, older or newer
 
 
@@ -503,6 +513,14 @@ def test_sql_that_needs_too_much_memory_ends(lake: Lake) -> None:
     assert (error.code, error.exit_code) == ("query-memory", 4)
 
 
+def test_refs_that_need_too_much_memory_end_it_too(folder_lake: Lake) -> None:
+    lake = folder_lake
+    many = RefsLedger.build(Ref(b"refs/tags/%06d" % number, f"{number:040x}") for number in range(60_000))
+    lake.made.add("h__a", NOV, ledger=many)
+    assert refused("SELECT max(oid) FROM refs", lake.store, memory=4_000_000).code == "query-memory"
+    assert lake.ask("SELECT count(*) FROM refs") == [("60000",)]
+
+
 def test_a_cancelled_query_ends(lake: Lake) -> None:
     cancel = Cancel()
     threading.Timer(0.3, cancel.cancel, [Interrupted("stopped")]).start()
@@ -522,8 +540,9 @@ def test_the_cache_is_private_and_refuses_a_folder_that_others_may_write(tmp_pat
     shared.chmod(0o777)
     with pytest.raises(UsageError, match="written to by others"):
         Cache(shared, 1)
-    with pytest.raises(UsageError):
-        Cache(Path(os.devnull) / "x", 1)
+    for useless in (Path(os.devnull) / "x", tmp_path / "a*"):
+        with pytest.raises(UsageError):
+            Cache(useless, 1)
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest_and_nothing_in_use(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> Non
     """The library's text, as it was seen, shortened: these cannot be had on loopback at will."""
     text = (
         "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
-        f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, retry_timeout: 1s, {cause} }}"
+        f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, timeout: 1s, {cause} }}"
     )
     found = store_errors.in_bucket(Exception(text), "s3://b/", "b", "GetObject", "k")
     assert found.message.startswith("no answer from S3 at s3.example:9: ")

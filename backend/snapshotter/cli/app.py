@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from snapshotter import __version__
-from snapshotter.cli import access, doctor, find, job, query, restore, scan, snapshot
+from snapshotter.cli import access, doctor, find, get, job, query, restore, scan, snapshot
 from snapshotter.cli.session import refuse
 from snapshotter.errors import UsageError
 
@@ -39,7 +39,7 @@ app.command("snapshot")(snapshot.snapshot)
 app.command("list")(find.list_)
 app.command("show")(find.show)
 app.command("diff")(find.diff)
-app.command("get")(find.get)
+app.command("get")(get.get)
 app.command("restore")(restore.restore)
 app.command("verify")(restore.verify)
 app.command("scan")(scan.scan)

@@ -16,7 +16,7 @@ from snapshotter.text import human_bytes, plural
 
 if TYPE_CHECKING:
     from snapshotter.catalog import Catalog, Run
-    from snapshotter.verify import Verdict
+    from snapshotter.replaying import Verdict
 
 
 def restore(

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -29,7 +30,7 @@ FORMATS: Final = ("table", "json", "csv", "parquet")
 _MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; more wait on disk
 _CELL: Final = 200  # characters of one cell of a table
 _WIDE: Final = 10_000  # columns of the screen where there is none
-_NUMBERS: Final = ("INT", "DECIMAL", "DOUBLE", "FLOAT")
+_NUMBER: Final = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*)\Z")
 
 
 def table(answer: Answer, limit: int) -> list[str]:
@@ -44,8 +45,9 @@ def table(answer: Answer, limit: int) -> list[str]:
     more = sum(1 for _ in rows)
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name, kind in answer.columns:
-        number = any(word in kind for word in _NUMBERS) and "(" not in kind.removeprefix("DECIMAL(")[:1]
-        grid.add_column(Text(_cell(name)), justify="right" if number else "left", overflow="fold")
+        grid.add_column(
+            Text(_cell(name)), justify="right" if _NUMBER.match(kind) else "left", overflow="fold"
+        )
     for row in shown:
         grid.add_row(*(Text(_cell(value)) for value in row))
     screen = io.StringIO()

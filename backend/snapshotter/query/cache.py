@@ -30,6 +30,12 @@ class Cache:
     def __init__(self, root: Path, limit: int) -> None:
         """`limit` is bytes. Raises UsageError for a folder that cannot be made, or that others may write to."""
         self.root, self.limit = root, limit
+        if has_glob(root):
+            raise UsageError(
+                f"the cache folder {root} has one of * ? [ in its name",
+                code="cache",
+                hint="set SNAPSHOTTER_CACHE to a folder without them",
+            )
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = root.stat()
@@ -137,6 +143,11 @@ def opened(root: Path | None, limit: int) -> Iterator[Cache]:
         return
     with tempfile.TemporaryDirectory(prefix="snapshotter-query-") as folder:
         yield Cache(Path(folder), limit)
+
+
+def has_glob(path: Path) -> bool:
+    """Whether DuckDB would take the path for a pattern of several."""
+    return re.search(r"[*?\[]", str(path)) is not None
 
 
 def _digest(sha256: str) -> str:

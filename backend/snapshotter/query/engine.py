@@ -125,11 +125,7 @@ class Running:
                 hint="raise --timeout, name fewer repositories with --repo, or read fewer rows",
             )
         if isinstance(error, duckdb.OutOfMemoryException):
-            return Unavailable(
-                f"the SQL needs more memory than {human_bytes(self._memory)}",
-                code="query-memory",
-                hint="raise --memory, name fewer repositories with --repo, or group and sort fewer rows",
-            )
+            return too_large(self._memory)
         return _failure(error, self._views, self._files)
 
 
@@ -152,4 +148,13 @@ def unreadable(where: str, why: str) -> Unavailable:
         f"{where} cannot be read: {printable(why)}",
         code="query-data",
         hint="run `snapshotter verify --quick` on it, or leave its repository out with --repo",
+    )
+
+
+def too_large(memory: int) -> Unavailable:
+    """The error for SQL, or for the rows that it names, which do not fit into `memory` bytes."""
+    return Unavailable(
+        f"the SQL needs more memory than {human_bytes(memory)}",
+        code="query-memory",
+        hint="raise --memory, name fewer repositories with --repo, or group and sort fewer rows",
     )

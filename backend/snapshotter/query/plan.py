@@ -61,7 +61,7 @@ def chunks_of(reading: Reading, group: dict[str, _Chunk]) -> list[_Chunk]:
     """
     if reading.table is None:
         return list(group.values())
-    words = frozenset(reading.columns) or frozenset(*(re.findall(r"\w+", condition) for condition in reading.conditions))
+    words = reading.columns.union(*(re.findall(r"\w+", condition) for condition in reading.conditions))
     return [chunk for chunk in group.values() if chunk.column in words]
 
 

@@ -103,6 +103,8 @@ def ask(
             question = _Question(connection, Catalog(store), kept, options, wanted.views, observer, cancel)
             try:
                 question.prepare()
+            except duckdb.OutOfMemoryException as error:
+                raise engine.too_large(options.memory) from error
             except duckdb.Error as error:
                 raise engine.unreadable("a table", str(error)) from error
             engine.lock(connection, [*question.files, *([output] if output else [])])

@@ -21,7 +21,7 @@ from snapshotter.errors import SnapshotterError, Unavailable
 from snapshotter.layout import RunId, RunKey
 from snapshotter.manifest import Artifact
 from snapshotter.observer import Observer
-from snapshotter.query.cache import Cache
+from snapshotter.query.cache import Cache, has_glob
 from snapshotter.query.model import LeftOut
 from snapshotter.query.parts import PartialFile
 from snapshotter.query.selection import Snapshot
@@ -107,7 +107,7 @@ class Tables:
         self._cancel.check()
         artifact, folder = wanted.artifact, self._catalog.store.place.folder
         try:
-            if folder is not None:
+            if folder is not None and not has_glob(folder / artifact.key):
                 return self._in_place(artifact, folder / artifact.key), None
             if artifact.bytes > self._whole:
                 self._listed(wanted)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from duckdb import DuckDBPyConnection
 
 from snapshotter.scan import figures
-from snapshotter.scan.compare import Changes, compare
+from snapshotter.scan.compare import Changed, Changes, compare
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.folders import Folder, grow
 from snapshotter.scan.ranking import Ranking, rank
@@ -21,12 +21,15 @@ _TREE: Final = """
     SELECT path, language, coalesce(code, 0) FROM files
     WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY coalesce(code, 0) DESC, path"""
 
+_LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secrets"
+
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same
     by folder. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan
-    before. `leaking` are the paths with secret findings, of which no text is quoted."""
+    before. `leaking` are the paths with secret findings, now or before: of their symbols only the names are here,
+    for a constant's signature holds its value."""
 
     totals: figures.Totals
     languages: list[figures.Language]
@@ -45,16 +48,39 @@ def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
     """Everything that the report and the digest share, of the tables of `snapshotter.scan.tables.COLUMNS` and, under
     `before_` names, those of the scan before (empty where there is none)."""
     tree = tables.execute(_TREE).fetchall()
+    leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
+    changes = compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None
     return Overview(
         totals=figures.totals(tables),
         languages=figures.languages(tables),
         tree=tree,
         root=grow(tree),
-        ranking=rank(tables, _SYMBOLS),
+        ranking=_discreet(rank(tables, _SYMBOLS), leaking),
         direct=figures.packages(tables, _PACKAGES, direct=True),
         indirect=figures.packages(tables, _PACKAGES, direct=False),
-        changes=compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None,
+        changes=_discreet_changes(changes, leaking) if changes else None,
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),
-        leaking=frozenset(path for (path,) in tables.execute("SELECT DISTINCT path FROM secrets").fetchall()),
+        leaking=leaking,
     )
+
+
+def _discreet(ranking: Ranking, leaking: frozenset[str]) -> Ranking:
+    symbols = [
+        one._replace(signature=one.name, doc="") if one.path in leaking else one for one in ranking.symbols
+    ]
+    return Ranking(symbols, ranking.files)
+
+
+def _discreet_changes(changes: Changes, leaking: frozenset[str]) -> Changes:
+    symbols = {
+        sort: Changed(
+            found.count,
+            [
+                one._replace(signature=one.name, before="") if one.path in leaking else one
+                for one in found.rows
+            ],
+        )
+        for sort, found in changes.symbols.items()
+    }
+    return replace(changes, symbols=symbols)

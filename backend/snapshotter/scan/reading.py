@@ -119,7 +119,7 @@ class _Reading:
             if file.kind != "file" or file.skip_reason:
                 continue
             size = self._judge_one(file)
-            if file.skip_reason is None:
+            if file.kind == "file" and file.skip_reason is None:
                 total += size
                 if total > self._settings.max_total_bytes:
                     file.skip_reason, file.before = over, None

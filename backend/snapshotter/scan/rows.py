@@ -9,9 +9,12 @@ from typing import Any, Final
 from snapshotter.scan.classify import vendored
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.reading import Found
+from snapshotter.scan.redaction import REDACTED, Redaction
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.selection import File, Selection, Unit
 from snapshotter.scan.symbols import Analysis
+
+_STATEMENT: Final = 20  # lines that an import may go on for
 
 Row = tuple[Any, ...]
 Paths = Mapping[Unit, list[str]]
@@ -32,7 +35,11 @@ def paths_by_unit(selection: Selection) -> Paths:
 
 
 def files(
-    selection: Selection, found: Found, lines: Mapping[Unit, Lines], errors: Mapping[Unit, str]
+    selection: Selection,
+    found: Found,
+    lines: Mapping[Unit, Lines],
+    errors: Mapping[Unit, str],
+    hidden: Redaction,
 ) -> Iterator[Row]:
     """The rows of `files`. `errors` says of which units not everything could be analysed, and why."""
     for file in selection.files:
@@ -41,7 +48,7 @@ def files(
         yield (
             file.path, file.path_bytes, f"{file.entry.mode:06o}", file.unit[0], file.kind, size, *rest,
             vendored(file.path) if file.kind in ("file", "lfs") else None,
-            *lfs, file.skip_reason, _parse_error(file, found, errors),
+            *lfs, file.skip_reason, _parse_error(file, found, errors, hidden),
         )  # fmt: skip
 
 
@@ -68,38 +75,55 @@ def _lfs(file: File, found: Found) -> tuple[str | None, int | None]:
     return found.blobs[file.unit[0]].lfs or (None, None)
 
 
-def _parse_error(file: File, found: Found, errors: Mapping[Unit, str]) -> str | None:
+def _parse_error(file: File, found: Found, errors: Mapping[Unit, str], hidden: Redaction) -> str | None:
     if file.before is not None:
         error = file.before["parse_error"]
         return None if error is None else str(error)
     if not file.is_read:
         return None
-    return found.manifest_errors.get(file.path) or errors.get(file.unit)
+    error = found.manifest_errors.get(file.path)
+    if error is not None and hidden.touches(file.unit[0]):
+        return f"no manifest that can be read {REDACTED}"
+    return error or errors.get(file.unit)
 
 
-def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths) -> Iterator[Row]:
+def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
     """The rows of `symbols` of one analysed unit, for each of its paths."""
+    blob = unit[0]
+    found = [
+        (
+            item.kind, item.name, item.qualified_name, item.line, item.end_line,
+            *((REDACTED, "") if hidden.near(blob, item.line, item.end_line) else (item.signature, item.doc)),
+        )
+        for item in analysis.symbols
+    ]  # fmt: skip
     for path in paths.get(unit, ()):
-        for item in analysis.symbols:
-            yield (
-                path, unit[0], language, item.kind, item.name, item.qualified_name, item.line, item.end_line,
-                item.signature, item.doc,
-            )  # fmt: skip
+        for row in found:
+            yield (path, blob, language, *row)
 
 
-def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths) -> Iterator[Row]:
+def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
     """The rows of `imports` of one analysed unit, for each of its paths; not yet resolved."""
+    blob = unit[0]
+    found = [
+        (REDACTED, [], item.line)
+        if hidden.near(blob, item.line, item.line + _STATEMENT, above=0)
+        else (item.module, list(item.names), item.line)
+        for item in analysis.imports
+    ]
     for path in paths.get(unit, ()):
-        for item in analysis.imports:
-            yield (path, unit[0], language, item.module, list(item.names), item.line, None)
+        for row in found:
+            yield (path, blob, language, *row, None)
 
 
-def dependencies(selection: Selection, found: Found) -> Iterator[Row]:
+def dependencies(selection: Selection, found: Found, hidden: Redaction) -> Iterator[Row]:
     """The rows of `dependencies` of the manifests that were read."""
     for file in selection.files:
         if file.is_read:
+            secret = hidden.touches(file.unit[0])
             for item in found.dependencies.get(file.path, ()):
-                yield (file.path, file.unit[0], *item)
+                told = item._replace(requirement=REDACTED) if secret and item.requirement else item
+                yield (file.path, file.unit[0], *told)
 
 
 def secrets(findings: list[Finding], paths: Paths) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +22,15 @@ from snapshotter.scan import digest, lines, report, rows, secrets
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.means import DIGEST, FAILED, REPORT, Means
+from snapshotter.scan.overview import overview
 from snapshotter.scan.parquet import Tables
 from snapshotter.scan.reading import Found, Read, read_blobs
+from snapshotter.scan.redaction import Redaction
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.selection import Selection, Unit, select
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.symbols import LANGUAGES, Tree, Workers, refine
+from snapshotter.scan.symbols import LANGUAGES, Analysis, Tree, Workers, refine
 from snapshotter.scan.tree import Listing
 
 _SAMPLE: Final = 5
@@ -92,7 +94,7 @@ class Scanner:
         earlier = self._tables.before_files()
         chosen = select(listing, earlier, self._settings)
         found = read_blobs(chosen, read, self._settings, self._staging)
-        self._fill(chosen, found)
+        hidden = self._fill(chosen, found)
         gaps = self._gaps(listing, chosen)
         self._observer.stage("writing the scan's tables, report and digest")
         folder = self._staging.root / "made"
@@ -101,26 +103,32 @@ class Scanner:
         known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(found.licences.items())]
         told = replace(
             about, gaps=[*about.gaps, *gaps], licences=[(one.path, one.spdx) for one in known],
-            readme=found.readme, texts=found.texts,
+            readme=None if hidden.blind else found.readme, texts={} if hidden.blind else found.texts,
         )  # fmt: skip
-        for name, render in ((REPORT, report.render), (DIGEST, digest.render)):
+        tables = self._tables.connection
+        seen = overview(told, tables)
+        for name, page in (
+            (REPORT, report.render(told, tables, seen)),
+            (DIGEST, digest.render(told, tables, seen)),
+        ):
             files[name] = folder / name
-            files[name].write_bytes(render(told, self._tables.connection))
-            self._cancel.check()
+            files[name].write_bytes(page)
+        self._cancel.check()
         return Made(files, self._tables.counts(), known, gaps)
 
-    def _fill(self, chosen: Selection, found: Found) -> None:
-        """Run the scanners and put every row into the tables."""
+    def _fill(self, chosen: Selection, found: Found) -> Redaction:
+        """Run the scanners and put every row into the tables; returns what must not be quoted."""
         paths = rows.paths_by_unit(chosen)
         self._observer.stage("scanning files, symbols and secrets")
         with ThreadPoolExecutor(1, thread_name_prefix="secrets") as pool:
             searching = pool.submit(self._secrets, found)
             counted = self._lines(found)
-            errors = self._symbols(found, counted, paths)
+            errors = self._symbols(found, counted, paths, searching)
             findings = searching.result()
-        self._tables.add("files", rows.files(chosen, found, counted, errors))
-        self._tables.add("dependencies", rows.dependencies(chosen, found))
-        self._tables.add("secrets", rows.secrets(findings, paths))
+        hidden = Redaction(findings)
+        self._tables.add("files", rows.files(chosen, found, counted, errors, hidden))
+        self._tables.add("dependencies", rows.dependencies(chosen, found, hidden))
+        self._tables.add("secrets", rows.secrets(findings or [], paths))
         carried = [
             (file.path, file.before["path"])
             for file in chosen.files
@@ -131,6 +139,7 @@ class Scanner:
             # Of all imports: any new path may be what an old one means.
             tree = Tree((file.path for file in chosen.files if file.kind != "submodule"), found.go_modules)
             self._tables.resolve(tree.resolve)
+        return hidden
 
     def _lines(self, found: Found) -> dict[Unit, Lines]:
         if not found.staged:
@@ -147,7 +156,8 @@ class Scanner:
                 refined[unit] = one._replace(language=language)
         return refined
 
-    def _secrets(self, found: Found) -> list[Finding]:
+    def _secrets(self, found: Found) -> list[Finding] | None:
+        """What kingfisher finds; None if it failed."""
         if not found.staged:
             return []
         try:
@@ -157,9 +167,11 @@ class Scanner:
             )  # fmt: skip
         except ScannerFailed as error:
             self._failed.append(f"{error.scanner} {error.reason}")
-            return []
+            return None
 
-    def _symbols(self, found: Found, counted: Mapping[Unit, Lines], paths: rows.Paths) -> dict[Unit, str]:
+    def _symbols(
+        self, found: Found, counted: Mapping[Unit, Lines], paths: rows.Paths, searching: Future[list[Finding] | None]
+    ) -> dict[Unit, str]:  # fmt: skip
         """Analyse every staged unit of a language with a grammar; returns what could not be analysed, and why."""
         errors: dict[Unit, str] = {}
         jobs: list[Job] = []
@@ -173,12 +185,14 @@ class Scanner:
                 jobs.append(Job(name, unit, one.language))
         if jobs:
             try:
-                self._analyze(jobs, paths, errors)
+                self._analyze(jobs, paths, errors, searching)
             except ScannerFailed as error:
                 self._failed.append(f"{error.scanner} {error.reason}")
         return errors
 
-    def _analyze(self, jobs: list[Job], paths: rows.Paths, errors: dict[Unit, str]) -> None:
+    def _analyze(
+        self, jobs: list[Job], paths: rows.Paths, errors: dict[Unit, str], searching: Future[list[Finding] | None]
+    ) -> None:  # fmt: skip
         deadline = time.monotonic() + self._settings.scanner_seconds
         late: list[Unit] = []
 
@@ -190,24 +204,33 @@ class Scanner:
                 else:
                     yield job, self._staging.read(job.name), job.language
 
-        pending: dict[str, list[rows.Row]] = {"symbols": [], "imports": []}
+        held: list[tuple[Job, Analysis]] = []
+        size = 0
         with Workers(min(self._means.workers, len(jobs))) as workers, self._cancel.ending(workers.close):
             for job, analysis in workers.analyze(feed()):
                 if analysis.error:
                     errors[job.unit] = analysis.error
-                pending["symbols"] += rows.symbols(job.unit, job.language, analysis, paths)
-                pending["imports"] += rows.imports(job.unit, job.language, analysis, paths)
-                self._flush(pending, _BATCH)
-        self._flush(pending, 0)
+                held.append((job, analysis))
+                size += len(analysis.symbols) + len(analysis.imports)
+                if size > _BATCH:
+                    self._add_analyses(held, paths, searching)
+                    size = 0
+        self._add_analyses(held, paths, searching)
         if late:
             errors.update(dict.fromkeys(late, "not analysed: out of time"))
             self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
 
-    def _flush(self, pending: dict[str, list[rows.Row]], least: int) -> None:
-        for table, held in pending.items():
-            if len(held) > least:
-                self._tables.add(table, held)
-                held.clear()
+    def _add_analyses(
+        self, held: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]
+    ) -> None:
+        """Put analyses into the tables, once it is known where the secrets are that must not be quoted."""
+        hidden = Redaction(searching.result())
+        for table, make in (("symbols", rows.symbols), ("imports", rows.imports)):
+            self._tables.add(
+                table,
+                (row for job, found in held for row in make(job.unit, job.language, found, paths, hidden)),
+            )
+        held.clear()
 
     def _gaps(self, listing: Listing, chosen: Selection) -> list[Gap]:
         """What the scan knows that it lacks."""

@@ -42,9 +42,13 @@ def role(server: Server) -> Keys:
 def verb(env: dict[str, str], *argv: str | Path) -> dict[str, Any]:
     """One verb as a process, which must succeed; its document."""
     done = subprocess.run(
-        command(*argv, "--json", "--quiet"), env=cli_env(SNAPSHOTTER_SCAN="0", **env), capture_output=True, text=True, timeout=120,
+        command(*argv, "--json", "--quiet"),
+        env=cli_env(SNAPSHOTTER_SCAN="0", **env),
+        capture_output=True,
+        text=True,
+        timeout=120,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     document: dict[str, Any] = json.loads(done.stdout)
     return document

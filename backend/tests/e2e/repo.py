@@ -20,12 +20,13 @@ from snapshotter.layout import RunKey
 from snapshotter.manifest import Sealed
 from snapshotter.observer import Observer
 from snapshotter.origin import parse
+from snapshotter.replaying import Verdict
 from snapshotter.restore import Restored
 from snapshotter.store import Store, open_store
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.verify import Options as VerifyOptions
-from snapshotter.verify import Verdict, verify
+from snapshotter.verify import verify
 
 BACKEND = Path(__file__).parents[2]
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -301,7 +301,8 @@ def test_a_get_that_cannot_be_written_leaves_no_half_of_it(world: World, tmp_pat
 
 
 def test_a_store_with_other_peoples_names_in_it_is_told(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"a\xff")).write_text("x")
+    (tmp_path / "some__repo").mkdir()
+    (tmp_path / "some__repo" / os.fsdecode(b"a\xff")).write_text("x")
     done = cli("list", "some__repo", "--store", tmp_path)
     assert done.code == 4
     assert "holds a file whose name is not UTF-8" in done.err
@@ -371,6 +372,39 @@ def test_restore(world: World, tmp_path: Path, flags: list[str]) -> None:
     assert not hooks.exists()
     if flags == ["--mirror"]:
         git(tmp_path / "r", "fetch", "-q")
+
+
+def test_a_restore_runs_no_hook_and_no_filter_of_anybody(tmp_path: Path) -> None:
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    origin.commit(files={".gitattributes": b"* filter=harm\n", "a": b"a\n"})
+    lab.take(origin)
+    ran, hooks, template = tmp_path / "ran", tmp_path / "hooks", tmp_path / "template"
+    for folder in (hooks, template / "hooks"):
+        folder.mkdir(parents=True)
+        for name in ("post-checkout", "post-index-change", "reference-transaction", "post-update"):
+            (folder / name).write_text(f"#!/bin/sh\necho {name} >> {ran}\n")
+            (folder / name).chmod(0o700)
+    config = tmp_path / "gitconfig"
+    config.write_text(
+        f"[core]\n\thooksPath = {hooks}\n[init]\n\ttemplateDir = {template}\n"
+        f'[filter "harm"]\n\tsmudge = touch {ran}; cat\n\trequired = true\n'
+    )
+    env = {"GIT_CONFIG_GLOBAL": str(config), "HOME": str(tmp_path), "GIT_TEMPLATE_DIR": str(template)}
+    (tmp_path / ".gitconfig").write_bytes(config.read_bytes())
+    for flags in ([], ["--bare"]):
+        done = cli("restore", origin.path, tmp_path / f"out{len(flags)}", *flags, "--store", lab.root, **env)
+        assert done.code == 0, done.err
+    assert (tmp_path / "out0" / "a").read_bytes() == b"a\n"
+    assert not ran.exists(), ran.read_text()
+    assert not list(tmp_path.glob("out*/**/hooks/*"))
+    # The trap is one: git itself, in that environment, falls into it.
+    subprocess.run(
+        ["git", "clone", "--quiet", origin.path, tmp_path / "trap"],
+        env=cli_env(**env),
+        check=False,
+        capture_output=True,
+    )
+    assert ran.exists()
 
 
 def test_restore_to_an_older_moment(world: World, tmp_path: Path) -> None:

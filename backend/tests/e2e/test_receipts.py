@@ -70,13 +70,16 @@ def origin(tmp_path: Path) -> Origin:
     return made
 
 
+@pytest.mark.parametrize(
+    "days", [0, 5]
+)  # between two snapshots: with 5, the base is not in the first listing
 def test_an_unchanged_run_asks_the_store_four_times_however_many_receipts_there_are(
-    lab: Lab, origin: Origin
+    lab: Lab, origin: Origin, days: int
 ) -> None:
     first = lab.take(origin)
     for _ in range(5):
         origin.commit()
-        lab.take(origin)
+        lab.take(origin, advance=timedelta(days=days, hours=1))
     for _ in range(2):
         assert all(verdict.ok and verdict.receipt for verdict in lab.verify(first))
     store = CountingStore(lab.store)

@@ -191,6 +191,19 @@ def test_what_was_left_out_is_counted(large: tuple) -> None:
     assert left and needs.count("package-") + int(left.group(1).replace(",", "")) == 600
 
 
+def test_one_that_was_left_out_is_counted_too() -> None:
+    part = Part("x", [Line("y" * 40)] * 30, 1)
+    for room in range(60, len(part.text()) + 50):
+        text = part.text(room)
+        left = re.search(r"… and (\d+) more", text)
+        assert text.count("y" * 40) + int(left.group(1) if left else 0) == 30 and len(text) <= room
+    assert "… and 1 more" in Part("x", [Line("y")], 1, total=2).text()
+
+
+def test_that_everything_was_read_is_said() -> None:
+    assert "Nothing: every file of the tree was read." in text_of(held=tables(files=[{"path": "a.py"}]))
+
+
 def test_what_one_section_does_not_need_the_others_get() -> None:
     small, long = Part("small", [Line("x")], 10), Part("long", [Line("y" * 9)] * 500, 10)
     first, second = fit([small, long], 2_000)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from snapshotter.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.scan import report
+from snapshotter.scan.report.html import element
 from tests.scan.seen import facts, hostile, tables
 
 HOSTILE = [
@@ -99,6 +100,11 @@ def test_no_text_makes_an_element_or_an_attribute(harmless: Structure, text: str
     assert shape(page(replace(told, readme=None), held)) == shape(page(replace(plain, readme=None), rows))
 
 
+def test_an_attribute_is_escaped() -> None:
+    made = element("a", "x", title="\" onclick='x'><b>`", class_=None, tabindex=0)
+    assert made == '<a title="&quot; onclick=&#39;x&#39;&gt;&lt;b&gt;&#96;" tabindex="0">x</a>'
+
+
 def test_nothing_is_fetched_run_or_linked() -> None:
     data = report.render(*hostile("https://evil.example/x"))
     found = Structure(data)
@@ -169,14 +175,14 @@ def test_changes_since_the_parent() -> None:
             {"path": "uv.lock", "name": "six"},
         ],
         "symbols": [{"path": "a.py", "name": "f", "signature": "def f(x)"}],
-        "secrets": [{"path": "a.py", "fingerprint": "f" * 64}],
+        "secrets": [{"path": "k.py", "fingerprint": "f" * 64}],
     }
     held = tables(
         before,
         files=[{"path": "a.py", "lines": 4, "blob": "3"}, {"path": "new.py", "blob": "2"}],
         dependencies=[{"path": "uv.lock", "name": "rich", "version": "15.0"}],
         symbols=[{"path": "a.py", "name": "f", "signature": "def f(x, y)"}],
-        secrets=[{"path": "a.py", "fingerprint": "e" * 64}],
+        secrets=[{"path": "k.py", "fingerprint": "e" * 64}],
     )
     refs = RefChanges(
         moved=RefChangeList(count=1, refs=[RefChange(ref="refs/heads/x", old="a" * 40, new="b" * 40)]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapshotter.scan import plain
+from snapshotter.scan import digest, plain, report
 from snapshotter.scan.compare import compare
 from snapshotter.scan.facts import readme_path, wanted
 from snapshotter.scan.folders import grow, split
@@ -12,7 +12,7 @@ from snapshotter.scan.ranking import is_test, rank
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report.treemap import Box, squarify
 from snapshotter.scan.versions import direction
-from tests.scan.seen import tables
+from tests.scan.seen import facts, tables
 
 
 def link(path: str, target: str, *names: str, module: str = "m") -> dict[str, object]:
@@ -51,11 +51,20 @@ def test_a_name_taken_with_everything_else_and_one_passed_in_a_circle() -> None:
     assert rank(tables(files=files, symbols=symbols, imports=imports), 5).symbols[0].importers == 1
 
 
+def test_the_order_of_the_rows_is_not_that_of_the_ranking() -> None:
+    files = [{"path": f"{name}.py"} for name in "abcd"]
+    symbols = [{"path": path, "name": "X", "kind": "class"} for path in ("b.py", "c.py")]
+    imports = [link("a.py", "b.py", "X"), link("a.py", "c.py", "X"), link("d.py", "a.py", "X")]
+    first = rank(tables(files=files, symbols=symbols, imports=imports), 5)
+    assert first == rank(tables(files=files[::-1], symbols=symbols[::-1], imports=imports[::-1]), 5)
+    assert [(one.path, one.importers) for one in first.symbols] == [("b.py", 2), ("c.py", 1)]
+
+
 def test_an_imported_folder_is_the_package_of_its_files() -> None:
-    files = [{"path": path, "language": "Go"} for path in ("main.go", "db/a.go", "db/b.go", "other/c.go")]
+    files = [{"path": path, "language": "Go"} for path in ("a.go", "main.go", "zdb/a.go", "zdb/b.go")]
     symbols = [{"path": one["path"], "name": "Open" + one["path"][0], "language": "Go"} for one in files]
-    found = rank(tables(files=files, symbols=symbols, imports=[link("main.go", "db")]), 9)
-    assert {one.path for one in found.symbols[:2]} == {"db/a.go", "db/b.go"}
+    found = rank(tables(files=files, symbols=symbols, imports=[link("main.go", "zdb")]), 9)
+    assert {one.path for one in found.symbols[:2]} == {"zdb/a.go", "zdb/b.go"}
 
 
 def test_tests_and_generated_files_are_left_out_unless_there_is_nothing_else() -> None:
@@ -206,6 +215,26 @@ def test_secrets_are_told_apart_by_value_or_by_how_many_there_are() -> None:
     assert [one.path for one in counted["new"].rows] == ["c.py"] and [
         one.path for one in counted["gone"].rows
     ] == ["b.py"]
+
+
+def test_of_the_symbols_of_a_file_with_a_secret_only_the_names_are_taken() -> None:
+    signature = 'KEY = "hunter2hunter2"'
+    before = {
+        "files": [{"path": "was.py", "blob": "1"}, {"path": "is.py", "blob": "1"}],
+        "symbols": [{"path": "was.py", "name": "KEY", "kind": "constant", "signature": signature}],
+        "secrets": [{"path": "was.py", "fingerprint": "f"}],
+    }
+    held = tables(
+        before,
+        files=[{"path": "was.py", "blob": "2"}, {"path": "is.py", "blob": "2"}],
+        symbols=[
+            {"path": "is.py", "name": "KEY", "kind": "constant", "signature": signature, "doc": signature}
+        ],
+        secrets=[{"path": "is.py", "fingerprint": "f"}],
+    )
+    told = facts(compared="20261123T000000Z-00000000", keyed=True)
+    for made in (report.render(told, held), digest.render(told, held)):
+        assert b"KEY" in made and b"hunter2" not in made
 
 
 def test_no_change_is_none() -> None:

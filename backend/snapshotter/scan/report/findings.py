@@ -93,9 +93,9 @@ def secrets(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> parts.S
     ]
     columns = [parts.Column("Where"), parts.Column("Rule"), parts.Column("Fingerprint")]
     meaning = (
-        "A fingerprint is a keyed hash of the value: the same secret has the same one wherever it stands."
+        "Of a value only this keyed hash is recorded: the same secret has the same one wherever it stands."
         if facts.keyed
-        else "No fingerprint key is set, so a fingerprint is of rule, blob and line, and says nothing of the value."
+        else "No fingerprint key is set: a fingerprint is of rule, blob and line, and nothing of the value is recorded."
     )
     content = [
         parts.table(
@@ -105,9 +105,7 @@ def secrets(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> parts.S
             total=seen.totals.secrets,
             source="scan/secrets.parquet",
         ),
-        parts.note("Values are kept nowhere: not here, not in the tables, not in logs. ", meaning)
-        if rows
-        else None,
+        parts.note(meaning) if rows else None,
     ]
     return parts.Section("secrets", "Secrets", "Secrets", content)
 

@@ -109,7 +109,7 @@ def _navigation(sections: Iterable[parts.Section]) -> Html:
 
 def _footer(facts: Facts) -> Html:
     said = [
-        "Everything here was read from the repository at commit ",
+        "The files, symbols and dependencies are those of commit ",
         element("code", text(facts.commit), class_="path"),
         ". Text from it is shown as text: characters that cannot be seen are written as escapes such as ",
         element("code", "\\u202e"),

@@ -1,0 +1,51 @@
+"""Keeping leaked secrets out of every table but that of their fingerprints.
+
+Tables quote the repository: the declaration of a constant is its signature, and its value may be a secret. What
+stands near a finding is therefore not quoted; if nobody looked for secrets, nothing is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from snapshotter.scan.secrets import Finding
+
+REDACTED: Final = "[redacted: a leaked secret is near]"
+_ABOVE: Final = 20  # lines that a declaration's comment may begin above it
+_BELOW: Final = 60  # lines of a declaration that its signature of at most 240 characters may quote
+
+
+class Redaction:
+    """Which text of a blob may hold a secret. `findings` is None if the search for secrets failed."""
+
+    def __init__(self, findings: Iterable[Finding] | None) -> None:
+        self._blind = findings is None
+        self._lines: defaultdict[str, list[int]] = defaultdict(list)
+        for finding in findings or ():
+            self._lines[finding.blob].append(finding.line)
+        for lines in self._lines.values():
+            lines.sort()
+
+    @property
+    def blind(self) -> bool:
+        """Whether nobody knows where secrets are."""
+        return self._blind
+
+    def near(self, blob: str, first: int, last: int, *, above: int = _ABOVE) -> bool:
+        """Whether what is quoted of a declaration on these lines, or of a comment that begins up to `above`
+        lines over it, may hold a secret. Lines count from 1."""
+        if self._blind:
+            return True
+        lines = self._lines.get(blob)
+        if lines is None:
+            return False
+        at = bisect_left(lines, first - above)
+        # Line 0 is a finding whose line nobody knows.
+        return lines[0] == 0 or (at < len(lines) and lines[at] <= min(last, first + _BELOW))
+
+    def touches(self, blob: str) -> bool:
+        """Whether any text of a blob may hold a secret."""
+        return self._blind or blob in self._lines

@@ -1,0 +1,137 @@
+"""A scan that builds on others equals one that starts anew, byte for byte, after any change of a tree."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from githost import GitHost
+from snapshotter.manifest import Sealed
+from snapshotter.scan.tables import COLUMNS
+from tests.e2e.repo import Lab, Origin
+from tests.e2e.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
+from tests.e2e.trees import EXCLUDE, FILE, LINK, MAX_FILE, MAX_FILES, MAX_TOTAL, SUB, Trees
+
+GRANTED: dict[str, str] = {}
+REFUSED = {"uploadpack.allowFilter": "false", "uploadpack.allowAnySHA1InWant": "false"}
+
+
+def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> set[str]:
+    """Snapshots at random moments over several ways, each against a full scan of the same moment."""
+    (tmp_path / "srv").mkdir()
+    origin = Origin(tmp_path / "srv" / "x.git", object_format=object_format)
+    trees, chance = Trees(origin, seed), random.Random(seed)
+    taking = options(
+        scan_options(
+            key=KEY if seed % 2 else None, max_file_bytes=MAX_FILE, max_total_bytes=MAX_TOTAL, max_files=MAX_FILES,
+            exclude=EXCLUDE,
+        )
+    )  # fmt: skip
+    labs = {name: Lab(tmp_path / name) for name in ("path", "http", "refused", "v0")}
+    built_on = 0
+    with (
+        GitHost(tmp_path / "srv", config={"uploadpack.allowFilter": "true"}) as http,
+        GitHost(tmp_path / "srv", config=REFUSED) as refused,
+        GitHost(tmp_path / "srv", config=REFUSED, v0=True) as v0,
+    ):
+        ways = {
+            "path": str(origin.path), "http": http.url("x.git"),
+            "refused": refused.url("x.git"), "v0": v0.url("x.git"),
+        }  # fmt: skip
+        for number in range(steps):
+            what = f"step {number} of seed {seed}: " + (trees.step() if number else "the beginning")
+            anew = Lab(tmp_path / f"full-{number}")
+            full = anew.take(origin, taking)
+            for name in chance.sample(sorted(ways), 2):
+                taken = labs[name].take(ways[name], taking)
+                compare(labs[name], taken, anew, full, f"{what}, by {name}")
+                built_on += labs[name].observer.warnings == []
+    assert built_on > steps
+    return trees.done
+
+
+def compare(lab: Lab, taken: Sealed, anew: Lab, full: Sealed, what: str) -> None:
+    """Both scans have the same tables, to the byte, and the same licences and gaps."""
+    found, expected = tables(lab, taken), tables(anew, full)
+    for table in COLUMNS:
+        if found[table] != expected[table]:
+            seen, due = (set(map(repr, rows(*one, f"FROM {table}"))) for one in ((lab, taken), (anew, full)))
+            pytest.fail(f"{what}: {table}: wrong {sorted(seen - due)}, due {sorted(due - seen)}")
+    made, wanted = scan_of(taken), scan_of(full)
+    assert (made.gaps, made.licences, made.tables) == (wanted.gaps, wanted.licences, wanted.tables), what
+    assert taken.manifest.gaps == full.manifest.gaps, what
+
+
+def test_a_scan_that_builds_on_others_equals_a_full_one(tmp_path: Path) -> None:
+    play(tmp_path, 1, 4)
+
+
+@pytest.mark.parametrize(("seed", "steps", "object_format"), [(2, 16, "sha1"), (3, 10, "sha256")])
+def test_so_it_does_over_many_steps_with_scanners_that_start_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int, object_format: str
+) -> None:
+    quickly(monkeypatch)
+    play(tmp_path, seed, steps, object_format)
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 12345\n" % (b"5c" * 32)
+SUBMODULE = b"11" * 20
+GO = {b"pkg/f.go": b"package pkg\n", b"main.go": b'package main\n\nimport "example.com/m/pkg"\n'}
+MODULE = b"module example.com/m\n"
+PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
+
+# Changes that add no path and, some of them, no blob; and yet other rows follow from them.
+QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = {
+    "a file becomes a submodule": (PYTHON, {b"lib.py": (SUB, SUBMODULE)}),
+    "a module's file grows too large": (GO | {b"go.mod": MODULE}, {b"go.mod": (FILE, MODULE + b"// x\n" * 999)}),
+    "a module's file goes to LFS": (GO | {b"go.mod": MODULE}, {b"go.mod": (FILE, POINTER)}),
+    "two modules change places": (
+        GO | {b"go.mod": MODULE, b"other/go.mod": b"module example.com/o\n"},
+        {b"other/go.mod": (FILE, MODULE), b"go.mod": (FILE, b"module example.com/o\n")},
+    ),
+    "the licence is in LFS, and stays there": (
+        {b"LICENSE": POINTER, b"README.md": POINTER, b"README.rst": b"Title\n", b"package.json": POINTER},
+        {b"new.py": (FILE, b"x = 1\n")},
+    ),
+    "a link becomes a file, so the last file is over the limit": (
+        GO | {b"go.mod": MODULE} | {b"f%03d.py" % n: b"x = 1\n" for n in range(MAX_FILES - 3)},
+        {b"a-link": (FILE, b"x = 1\n")},
+    ),
+    "a file moves to where it would be a manifest": (
+        {b"notes.txt": b"requests==1.0\n"}, {b"requirements.txt": (FILE, b"requests==1.0\n")}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", QUIET)
+def test_what_follows_from_the_whole_tree_is_told_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    quickly(monkeypatch)
+    before, after = QUIET[change]
+    trees = Trees(Origin(tmp_path / "x.git"), 0)
+    taking = options(scan_options(max_file_bytes=MAX_FILE, max_files=MAX_FILES))
+    lab, anew = Lab(tmp_path / "store"), Lab(tmp_path / "anew")
+    trees.files = {path: (FILE, content) for path, content in before.items()} | {b"a-link": (LINK, b"app.py")}
+    trees.commit()
+    lab.take(trees.origin, taking)
+    trees.files |= after
+    trees.commit()
+    compare(lab, lab.take(trees.origin, taking), anew, anew.take(trees.origin, taking), change)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_many_random_histories_of_scans(tmp_path: Path, seed: int) -> None:
+    assert len(play(tmp_path, seed, 40, ("sha1", "sha256")[seed % 4 == 0])) > 20
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("seed", range(200, 230))
+def test_very_many_with_scanners_that_start_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    quickly(monkeypatch)
+    play(tmp_path, seed, 60, ("sha1", "sha256")[seed % 4 == 0])
