@@ -136,7 +136,9 @@ class _Writer:
                 yield b"M 100644 :%d %b\n" % (self._marks[index, file], self._names[file].encode())
             if index % self._profile.binary_every == 1:
                 size = int(self._profile.binary_bytes * self._rng.uniform(0.6, 1.4))
-                yield inline_file(f"assets/{self._rng.randrange(60):02d}/image.bin", self._rng.randbytes(size))
+                yield inline_file(
+                    f"assets/{self._rng.randrange(60):02d}/image.bin", self._rng.randbytes(size)
+                )
             if index % 400 == 399:
                 yield _tag(index + 1)
 
@@ -192,9 +194,7 @@ def _edit(rng: random.Random, lines: list[str]) -> None:
 
 
 def _path(rng: random.Random, index: int) -> str:
-    return (
-        f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{rng.choice(NOUNS)}_{index:05d}.py"
-    )
+    return f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{rng.choice(NOUNS)}_{index:05d}.py"
 
 
 def commit_head(branch: str, when: int, message: str, again: bool) -> bytes:

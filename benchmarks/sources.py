@@ -142,7 +142,9 @@ _MANIFESTS = {
 
 def repository(path: Path, seed: int = 1) -> Path:
     """A bare repository with the tree and some history, the same every time; kept if it is there already."""
-    return generate.build(path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
+    return generate.build(
+        path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}"
+    )
 
 
 def change(path: Path, files: int, seed: int) -> str:
@@ -195,12 +197,17 @@ def _content(rng: random.Random, suffix: str, size: int, modules: list[str]) -> 
     if suffix == "min.js":
         return ";".join(f"var {_name(rng)}={rng.randrange(1 << 20)}" for _ in range(size // 28)).encode()
     if suffix == "json":
-        rows = [{"name": _name(rng), "value": rng.randrange(1 << 20), "note": _text(rng)} for _ in range(size // 110)]
+        rows = [
+            {"name": _name(rng), "value": rng.randrange(1 << 20), "note": _text(rng)}
+            for _ in range(size // 110)
+        ]
         return json.dumps(rows, indent=1).encode()
     if suffix == "yaml":
         return "".join(f"- name: {_name(rng)}\n  note: {_text(rng)}\n" for _ in range(size // 70)).encode()
     if suffix == "css":
-        return "".join(f".{_name(rng)} {{ width: {rng.randrange(999)}px; }}\n" for _ in range(size // 40)).encode()
+        return "".join(
+            f".{_name(rng)} {{ width: {rng.randrange(999)}px; }}\n" for _ in range(size // 40)
+        ).encode()
     return "".join(f"{_text(rng)} {_text(rng)}.\n\n" for _ in range(size // 75)).encode()
 
 
@@ -230,7 +237,11 @@ def _type(rng: random.Random, suffix: str, syntax: Syntax) -> str:
         lines.append(_fill(rng, syntax.doc, name, indent=inside))
         lines.append(_fill(rng, syntax.function, name, indent=inside))
         lines += _body(rng, suffix, syntax, inside + "    ", rng.randint(3, 12))
-        lines += [_fill(rng, syntax.give, name, indent=inside + "    "), _fill(rng, syntax.close, indent=inside), ""]
+        lines += [
+            _fill(rng, syntax.give, name, indent=inside + "    "),
+            _fill(rng, syntax.close, indent=inside),
+            "",
+        ]
     return "".join([*lines, _fill(rng, syntax.close_type, name)])
 
 

@@ -231,11 +231,12 @@ def verdict(results: Sequence[Result]) -> SnapshotterError | None:
 
 
 def _tripped(found: Sequence[SnapshotterError]) -> SnapshotterError | None:
-    """The finding that a job ends with whose snapshots were all taken."""
+    """What a job ends with whose snapshots were all taken: a finding, if there is one, before "could not"."""
     if len(found) <= 1:
         return next(iter(found), None)
-    return Finding(
-        f"{len(found)} origins tripped the gate", code=found[0].code, hint="each origin's own error says why"
+    ending = Finding if any(isinstance(error, Finding) for error in found) else Unavailable
+    return ending(
+        f"{len(found)} origins did not pass the gate", code=found[0].code, hint="each origin's own error says why"
     )
 
 

@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from snapshotter import __version__, layout
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
-from snapshotter.errors import Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.git import Repository
 from snapshotter.layout import RunId, RunKey
 from snapshotter.manifest import SCHEMA_VERSION, Artifact, Manifest, Parent, Scan
@@ -23,6 +21,7 @@ from snapshotter.refs import RefsLedger
 from snapshotter.replay import replay
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.means import scanners
+from snapshotter.scan.staging import private_folder
 from snapshotter.scanning import Scanning, ScanOptions, Target, limits, target
 from snapshotter.scanrecord import ScanRecord, open_record, seal
 from snapshotter.transport import Transport
@@ -105,7 +104,7 @@ class _Rescan:
             return take(transport)
         except Interrupted:
             raise
-        except Unavailable as error:
+        except (Unavailable, AccessDenied) as error:  # hosts ask for credentials where a repository is gone
             return self._from_store(manifest, take, error)
         finally:
             transport.close()
@@ -115,9 +114,8 @@ class _Rescan:
     ) -> Scan:
         """The scan of the snapshot's own history, replayed into a repository that lasts as long."""
         self._observer.warn(f"the origin cannot be read, so the snapshot itself is: {why.message}")
-        temp = self._options.means.temp
-        with TemporaryDirectory(prefix="snapshotter-scan-", dir=temp) as folder:
-            repository = Repository.create(Path(folder) / "x.git", manifest.object_format, self._cancel)
+        with private_folder(self._options.means.temp) as folder:
+            repository = Repository.create(folder / "x.git", manifest.object_format, self._cancel)
             links = [sealed.manifest for sealed in self._catalog.manifests(manifest.chain_keys)]
             self._observer.stage(
                 "replaying the snapshot", sum(link.history.bytes for link in links if link.history)

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.layout import RunId
 from snapshotter.manifest import Artifact, Gap, Scan, ScanSettings
 from snapshotter.observer import Observer
 from snapshotter.refs import RefsLedger
 from snapshotter.scan.means import FAILED, Means, scanners
+from snapshotter.scan.staging import private_folder
 from snapshotter.scan.tables import COLUMNS
 from snapshotter.segments import checked_get
 from snapshotter.store import Store
@@ -159,7 +159,7 @@ class Scanning:
         if previous is None:
             yield None
             return
-        with TemporaryDirectory(prefix="snapshotter-before-", dir=self._options.means.temp) as folder:
+        with private_folder(self._options.means.temp) as folder:
             tables = {
                 name: artifact for name in COLUMNS if (artifact := previous.artifact(f"scan/{name}.parquet"))
             }
@@ -168,11 +168,9 @@ class Scanning:
                 with ThreadPoolExecutor(len(COLUMNS)) as pool:
                     read = pool.map(lambda one: checked_get(self._store, one), tables.values())
                     for name, data in zip(tables, read, strict=True):
-                        found[name] = Path(folder) / f"{name}.parquet"
+                        found[name] = folder / f"{name}.parquet"
                         found[name].write_bytes(data)
-            except Unavailable as error:
-                if error.code != "damaged":
-                    raise
+            except (Unavailable, AccessDenied) as error:  # missing ones are refused by a bucket like ours
                 self._observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
                 found = {}
             yield found

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
+from snapshotter import restore
 from snapshotter.cli import progress
 from snapshotter.cli.progress import LiveProgress, PlainProgress, facts
+from snapshotter.observer import Observer
+from snapshotter.verify import Options, verify
+from tests.e2e.repo import Lab, Origin
 
 MIB = 1024 * 1024
 
@@ -79,3 +84,42 @@ def test_the_live_line_fits_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> 
     live.advance(12 * MIB)
     live.close()
     assert "…: 12.0 MiB of 48.0 MiB" in screen.getvalue()
+
+
+class Sums(Observer):
+    """The stages that tell their bytes, each with how many came."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, int | None]] = []
+        self.done: list[int] = []
+
+    def stage(self, what: str, total: int | None = None) -> None:
+        self.stages.append((what.split()[0], total))
+        self.done.append(0)
+
+    def advance(self, count: int) -> None:
+        self.done[-1] += count
+
+    @property
+    def told(self) -> dict[str, tuple[int | None, int]]:
+        """By a stage's first word: the total that was told, and what came."""
+        found = zip(self.stages, self.done, strict=True)
+        return {word: (total, done) for (word, total), done in found if total is not None}
+
+
+def test_what_verify_and_restore_tell_beforehand_is_what_they_read(tmp_path: Path) -> None:
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    for _ in range(3):
+        origin.commit()
+        taken = lab.take(origin)
+    run = lab.catalog.folder(taken.manifest.key)
+    chain = [lab.catalog.manifest(key).manifest for key in taken.manifest.chain_keys]
+    history = sum(link.history.bytes for link in chain if link.history)
+    artifacts = sum(artifact.bytes for link in chain for artifact in link.artifacts)
+    for quick, stage, total in ((False, "replaying", history), (True, "reading", artifacts)):
+        sums = Sums()
+        verify(lab.catalog, run.key.repo, [run], Options(quick=quick), observer=sums)
+        assert sums.told == {stage: (total, total)}
+    sums = Sums()
+    restore.restore(lab.catalog, run, tmp_path / "out", observer=sums)
+    assert sums.told == {"replaying": (history, history)}

@@ -9,8 +9,9 @@ import typer
 
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import Finding
+from snapshotter.errors import Finding, SnapshotterError, Unavailable
 from snapshotter.manifest import Scan
+from snapshotter.scan.means import FAILED, SECRETS
 
 if TYPE_CHECKING:
     from snapshotter.rescan import Rescanned
@@ -87,18 +88,22 @@ def lines(made: Scan) -> list[str]:
     ]
 
 
-def gate(made: Scan | None) -> Finding | None:
-    """The finding that a secret gate ends with; None where no secret was found."""
+def gate(made: Scan | None) -> SnapshotterError | None:
+    """What a secret gate ends with: a finding where secrets were found; "could not" where nobody can tell,
+    because there is no scan or its search for secrets failed; None where none was found."""
     if made is None:
+        return _unjudged("there is no scan", "its gaps say why there is none")
+    if made.tables.get("secrets"):
         return Finding(
-            "the secret gate cannot be judged: there is no scan",
+            f"the secret gate tripped: {made.tables['secrets']:,} leaked secrets in {made.ref}",
             code="secret-gate",
-            hint="the snapshot stands; its gaps say why there is none",
+            hint='the snapshot stands; `snapshotter query "SELECT path, line, rule FROM secrets"` lists them',
         )
-    if not made.tables.get("secrets"):
-        return None
-    return Finding(
-        f"the secret gate tripped: {made.tables['secrets']:,} leaked secrets in {made.ref}",
-        code="secret-gate",
-        hint='the snapshot stands; `snapshotter query "SELECT path, line, rule FROM secrets"` lists them',
+    failed = [said for gap in made.gaps if gap.kind == FAILED for said in gap.sample if said.startswith(SECRETS)]
+    return _unjudged(failed[0], "take it again, and that will be looked for anew") if failed else None
+
+
+def _unjudged(why: str, hint: str) -> Unavailable:
+    return Unavailable(
+        f"the secret gate cannot be judged: {why}", code="secret-gate", hint=f"the snapshot stands; {hint}"
     )

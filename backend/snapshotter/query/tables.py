@@ -28,6 +28,7 @@ from snapshotter.query.selection import Snapshot
 from snapshotter.segments import checked_get, damaged
 
 _PARALLEL: Final = 16
+_BATCH: Final = 64  # tables of a folder that one thread reads in a row
 _GONE: Final = (
     "missing",
     "damaged",
@@ -71,8 +72,11 @@ class Tables:
         """The files of `table` of every snapshot whose scan has rows of it; what is missing or damaged is left out."""
         wanted = self._wanted(table, snapshots)
         self._observer.stage(f"reading {table}", sum(each.artifact.bytes for each in wanted))
+        # A thread for each file of a folder would cost more than reading it.
+        size = 1 if self._catalog.store.place.folder is None else _BATCH
+        batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            brought = list(pool.map(self._bring, wanted))
+            brought = [place for batch in pool.map(self._bring_all, batches) for place in batch]
         found: list[Table] = []
         for each, place in zip(wanted, brought, strict=True):
             for snapshot in each.snapshots:
@@ -102,6 +106,11 @@ class Tables:
             identity = f"{artifact.key} {artifact.sha256} {artifact.bytes}"
             wanted.setdefault(identity, _Wanted(artifact, run, [])).snapshots.append(snapshot)
         return list(wanted.values())
+
+    def _bring_all(
+        self, batch: Sequence[_Wanted]
+    ) -> list[tuple[Path, PartialFile | None] | SnapshotterError]:
+        return [self._bring(wanted) for wanted in batch]
 
     def _bring(self, wanted: _Wanted) -> tuple[Path, PartialFile | None] | SnapshotterError:
         self._cancel.check()

@@ -16,6 +16,9 @@ DIGEST: Final = "digest.md"
 FAILED: Final = "scanner-failed"
 """The kind of the gap of a scanner that failed: rows are missing, so no later scan builds on this one."""
 
+SECRETS: Final = "kingfisher"
+"""The scanner that looks for secrets, as such a gap names it."""
+
 # The packages whose releases decide what the analyzers make of a blob.
 PARSERS: Final = (
     "packageurl-python", "packaging", "licenseclassifier", "tree-sitter", *(

@@ -86,9 +86,10 @@ class Tables:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def paths_changed(self) -> bool:
-        """Whether `files` has other paths than the parent's."""
+        """Whether `files` has other paths than the parent's, or one that is of another kind or skipped otherwise."""
         found = self.connection.execute(
-            "SELECT count(*) FROM files FULL JOIN before_files AS before USING (path)"
+            "SELECT count(*) FROM files FULL JOIN before_files AS before ON files.path = before.path"
+            " AND files.kind = before.kind AND files.skip_reason IS NOT DISTINCT FROM before.skip_reason"
             " WHERE files.path IS NULL OR before.path IS NULL"
         ).fetchone()
         return found != (0,)

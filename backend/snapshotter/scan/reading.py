@@ -69,7 +69,7 @@ class _Reading:
         )  # paths that are texts or manifests, by blob
         self._manifests: set[str] = set()
         self._readme = facts.readme_path(
-            file.path for file in self._files if file.kind == "file" and not file.skip_reason
+            file.path for file in self._files if file.kind in ("file", "lfs") and not file.skip_reason
         )
         self._staged_bytes = 0
         self.left_out: set[str] = set()  # blobs that did not fit while they came, and have to come again
@@ -93,13 +93,14 @@ class _Reading:
         self.found.blobs[item.oid] = Blob(item.size, lfs)
         if not item.whole or item.size > self._settings.max_file_bytes:
             return
+        if lfs is not None:  # no text, whatever its name is
+            return
         for path in self._paths.get(item.oid, ()):
             self._understand(path, item.data)
-        if lfs is None:
-            if self._staged_bytes + item.size > self._settings.max_total_bytes:
-                self.left_out.add(item.oid)
-            else:
-                self.stage(item)
+        if self._staged_bytes + item.size > self._settings.max_total_bytes:
+            self.left_out.add(item.oid)
+        else:
+            self.stage(item)
 
     def stage(self, item: PackObject) -> None:
         """Hand a blob to the scanners, once for each language that its paths may mean."""

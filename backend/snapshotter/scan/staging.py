@@ -15,8 +15,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -86,26 +86,18 @@ class Staging:
     ) -> None:
         roomy = _has_room(tmpfs, total + files * _PER_FILE + _SPARE)
         self._parent = tmpfs if roomy else folder or Path(tempfile.gettempdir())
+        self._scope = ExitStack()
         self._staged: dict[str, Staged] = {}
         self._blobs: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}
         self._made: set[str] = set()
 
     def __enter__(self) -> Self:
-        _sweep(self._parent)
-        try:
-            self._root, self._lock = _locked_folder(self._parent)
-        except OSError as error:
-            raise _machine("make the scan's folder", error) from error
+        self._root = self._scope.enter_context(private_folder(self._parent))
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            shutil.rmtree(self._root)
-        except OSError as error:
-            raise _machine("remove the scan's folder", error) from error
-        finally:
-            os.close(self._lock)
+        self._scope.close()
 
     @property
     def root(self) -> Path:
@@ -195,6 +187,30 @@ def _has_room(tmpfs: Path, wanted: int) -> bool:
         return False
     room = os.statvfs(tmpfs)
     return room.f_bavail * room.f_frsize >= wanted
+
+
+@contextmanager
+def private_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A private folder of mode 0700 in `parent` (the system's temporary folder by default), removed on every exit.
+
+    It is locked while we live; those of this user in `parent` whose owner was killed go first. Raises Unavailable
+    (code `machine`).
+    """
+    place = parent or Path(tempfile.gettempdir())
+    _sweep(place)
+    try:
+        folder, lock = _locked_folder(place)
+    except OSError as error:
+        raise _machine("make the scan's folder", error) from error
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise _machine("remove the scan's folder", error) from error
+        finally:
+            os.close(lock)
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:

@@ -1,0 +1,301 @@
+"""The claims of the scan, measured: whole processes against what a user would run instead.
+
+    python benchmarks/scan.py --rounds 5
+    python benchmarks/scan.py --origin /srv/git/project.git --only full,memory
+
+The tree is that of sources.py, or of `--origin` (a path or URL, mirrored first), served by `git http-backend` on
+loopback to both sides, in turn. Prints one JSON document: medians, ratios, the bars, and whether each was met.
+
+What is timed. The scan alone is `snapshotter scan ORIGIN` on a store whose snapshot has none: one whole
+process with its start, the listing of refs, the fetch at depth 1, the scan, its upload to a folder and its record.
+Nothing is subtracted, so our side pays for more than the scan. What a scan adds to a snapshot cannot be seen that way:
+it is the difference between `snapshot` and `snapshot --no-scan` of the same commits, run in turn. An increment's scan
+is such a difference too, and is put in proportion to a full scan as one process. By hand is `git clone --depth 1`, `scc
+--by-file` and `kingfisher --git-history none`, one after the other, the last two by the programs that the scan runs
+itself, kingfisher with its rules compiled and without asking the network.
+
+A scan without symbols and imports is no product: the step is taken out of the process before it starts (WITHOUT).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import measure
+import sources
+from capture import HERE, MIB, SNAPSHOTTER, Bench, figures, run, total
+from generate import GIT_ENV, git
+from measure import Sample, medians, paired
+from snapshotter.scan.runner import program
+
+WITHOUT = (
+    "import snapshotter.scan.scanner as it; it.Scanner._symbols = lambda *_: {};"
+    "from snapshotter.__main__ import main; main()"
+)
+SUBSET = 5  # one file in so many is read for the comparison with ctags
+CHANGED = 10  # files that a commit changes
+
+
+class ScanBench(Bench):
+    """A host with the tree, a store with a snapshot but no scan, and a warm cache of rules."""
+
+    def __init__(self, work: Path, cache: Path, origin: str | None, rounds: int) -> None:
+        super().__init__(
+            work, cache, Path(origin) if origin else sources.repository(cache / "sources.git"), rounds
+        )
+        self.repository = self.root / "repo.git"
+        self.rules = cache / "rules"
+        os.environ["SNAPSHOTTER_RULE_CACHE"] = str(self.rules)
+        self.bare = self.fresh("bare")
+        self.snapshot(self.bare, "--no-scan")
+        self.scan()  # compiles the rules
+
+    def snapshot(self, store: Path, *more: str) -> Sample:
+        """`snapshotter snapshot` of the origin into a store."""
+        return run([*SNAPSHOTTER, "snapshot", "-q", self.url, "--store", str(store), *more])
+
+    def scan(self, *, symbols: bool = True) -> Sample:
+        """`snapshotter scan` of the snapshot without one; its store stays in `scanned`."""
+        store = self.fresh("scanned")
+        shutil.copytree(self.bare, store)
+        start = SNAPSHOTTER if symbols else [sys.executable, "-c", WITHOUT]
+        done = run([*start, "scan", "-q", "--json", self.url, "--store", str(store)])
+        gaps = [gap["kind"] for gap in json.loads(done.stdout)["gaps"] if gap["kind"].startswith("scan")]
+        if gaps:
+            raise SystemExit(f"the scan is not whole: {gaps}")
+        return done
+
+    def clone(self) -> tuple[Sample, Path]:
+        """A clone at depth 1 and where it is."""
+        path = self.fresh("clone")
+        return run(["git", "clone", "-q", "--depth", "1", self.url, str(path)]), path
+
+    def scc(self, folder: Path) -> Sample:
+        """scc alone."""
+        return run([str(program("scc")), "--by-file", "--format", "json", str(folder)])
+
+    def kingfisher(self, folder: Path) -> Sample:
+        """kingfisher alone; with findings it exits with 200."""
+        quiet = ["--no-validate", "--no-update-check", "--quiet", "--format", "jsonl"]
+        argv = [str(program("kingfisher")), "scan", "--git-history", "none", *quiet]
+        script = '"$@"; code=$?; [ $code = 200 ] || exit $code'
+        return run(["sh", "-c", script, "sh", *argv, "--rule-cache-dir", str(self.rules), str(folder)])
+
+    def by_hand(self) -> Sample:
+        """What a user would run instead."""
+        cloned, path = self.clone()
+        return total(cloned, self.scc(path), self.kingfisher(path))
+
+    def change(self, seed: int) -> None:
+        """One commit at the origin."""
+        sources.change(self.repository, CHANGED, seed)
+
+
+def without(bench: ScanBench) -> None:
+    """A full scan without symbols and imports, against by hand."""
+    _against_hand(bench, "full_without_symbols", 1.2, symbols=False)
+
+
+def full(bench: ScanBench) -> None:
+    """A full scan, against by hand."""
+    _against_hand(bench, "full", 3, symbols=True)
+
+
+def _against_hand(bench: ScanBench, name: str, bar: float, *, symbols: bool) -> None:
+    bench.by_hand(), bench.scan(symbols=symbols)  # warm
+    ours, theirs = paired(lambda: bench.scan(symbols=symbols), bench.by_hand, bench.rounds)
+    value, found = figures(ours, theirs, "wall")
+    cpu, spent = figures(ours, theirs, "cpu")
+    bench.claim(f"{name}_wall", value, bar, **found, cpu_ratio=round(cpu, 2), cpu=spent)
+
+
+def adds(bench: ScanBench) -> None:
+    """What the default scan adds to a base and to an increment, and an increment's scan against a full one."""
+    ours, theirs = paired(
+        lambda: bench.snapshot(bench.fresh("with")), lambda: bench.snapshot(bench.fresh("plain"), "--no-scan"),
+        bench.rounds,
+    )  # fmt: skip
+    base = _added(ours, theirs)
+    whole = medians([bench.scan() for _ in range(bench.rounds)]).wall
+    start = _start_up(bench)
+    scans: list[Sample] = []
+    plain: list[Sample] = []
+    for seed in range(bench.rounds):
+        bench.change(seed)
+        scans.append(bench.snapshot(bench.work / "with"))
+        plain.append(bench.snapshot(bench.work / "plain", "--no-scan"))
+    increment = _added(scans, plain)
+    bench.claim("adds_to_base_s", base["adds"], float("inf"), **base)
+    bench.claim("adds_to_increment_s", increment["adds"], float("inf"), **increment)
+    value = (increment["adds"] - start["start_up"]) / whole
+    bench.claim("increment_scan_wall", value, 0.10, full_scan=round(whole, 3), **increment, **start)
+
+
+def _added(scans: list[Sample], plain: list[Sample]) -> dict[str, float]:
+    """The median of what a scan took beside the same snapshot without one, in seconds."""
+    with_scan, without_scan = medians(scans).wall, medians(plain).wall
+    return {
+        "adds": round(with_scan - without_scan, 3),
+        "with_scan": round(with_scan, 3),
+        "no_scan": round(without_scan, 3),
+    }
+
+
+def _start_up(bench: ScanBench) -> dict[str, float]:
+    """Seconds that the scanners take for one small file. They start together, so the slower one counts."""
+    folder = bench.fresh("tiny")
+    folder.mkdir()
+    (folder / "a.py").write_text("x = 1\n")
+    pairs = [(bench.kingfisher(folder), bench.scc(folder)) for _ in range(bench.rounds)]
+    found = [medians(list(samples)).wall for samples in zip(*pairs, strict=True)]
+    return {
+        "start_up": max(found),
+        "start_up_kingfisher": round(found[0], 3),
+        "start_up_scc": round(found[1], 3),
+    }
+
+
+def symbols(bench: ScanBench) -> None:
+    """Symbols and imports against ctags, one core, on a part of the tree; see symbols.py."""
+    _, path = bench.clone()
+    files = sorted(each for each in path.rglob("*") if each.is_file() and ".git" not in each.parts)
+    for index, each in enumerate(files):
+        if index % SUBSET:
+            each.unlink()
+    argv = [sys.executable, str(HERE / "symbols.py"), str(path), "--runs", str(bench.rounds)]
+    report = json.loads(subprocess.check_output(argv))
+    bench.claim("symbols_ratio", report["total"]["ratio"], 0.12, at_least=True, **report["total"])
+
+
+def memory(bench: ScanBench) -> None:
+    """The peak of the sum of all processes' PSS (shared pages count once), sampled every 20 ms.
+
+    Files in memory are no process's, and are reported beside it: the staged tree lies on tmpfs where there is one.
+    """
+    peaks, files, largest = [], [], []
+    for _ in range(bench.rounds):
+        store = bench.fresh("scanned")
+        shutil.copytree(bench.bare, store)
+        watched = Watched([*SNAPSHOTTER, "scan", "-q", bench.url, "--store", str(store)])
+        peaks.append(watched.peak / MIB)
+        files.append(watched.tmpfs / MIB)
+        largest.append(watched.at_peak)
+    at = sorted(range(len(peaks)), key=peaks.__getitem__)[len(peaks) // 2]
+    bench.claim("memory_mib", peaks[at], 400, at_peak_mib=largest[at], tmpfs_mib=round(files[at], 1))
+
+
+class Watched:
+    """A command that runs to its end while its processes' memory is sampled.
+
+    `peak` is bytes of PSS, `at_peak` what each process held then in MiB, `tmpfs` the most that /dev/shm grew.
+    """
+
+    def __init__(self, argv: list[str]) -> None:
+        self.peak, self.tmpfs = 0, 0
+        self.at_peak: dict[str, float] = {}
+        before = _shm()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=said, env=os.environ)
+            ended = threading.Event()
+            sampler = threading.Thread(target=self._sample, args=(process.pid, before, ended))
+            sampler.start()
+            code = process.wait()
+            ended.set()
+            sampler.join()
+            if code:
+                said.seek(0)
+                raise SystemExit(f"the watched command ended with {code}: {said.read().decode()[-2000:]}")
+
+    def _sample(self, root: int, before: int, ended: threading.Event) -> None:
+        while not ended.wait(0.02):
+            held = {f"{_name(pid)} {pid}": size for pid in _family(root) if (size := _pss(pid))}
+            if sum(held.values()) > self.peak:
+                self.peak = sum(held.values())
+                self.at_peak = {name: round(size / MIB, 1) for name, size in held.items()}
+            self.tmpfs = max(self.tmpfs, _shm() - before)
+
+
+def _family(root: int) -> list[int]:
+    """A process and all of its descendants."""
+    found, at = [root], 0
+    while at < len(found):
+        for task in Path(f"/proc/{found[at]}/task").glob("*/children"):
+            found += map(int, (_read(task) or "").split())
+        at += 1
+    return found
+
+
+def _pss(pid: int) -> int:
+    lines = (_read(Path(f"/proc/{pid}/smaps_rollup")) or "").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _name(pid: int) -> str:
+    return (_read(Path(f"/proc/{pid}/comm")) or "gone").strip()
+
+
+def _read(path: Path) -> str | None:
+    """The text of a file that may go while it is read, as those of processes do."""
+    try:
+        return path.read_text()
+    except OSError:
+        return None
+
+
+def _shm() -> int:
+    room = os.statvfs("/dev/shm")
+    return (room.f_blocks - room.f_bfree) * room.f_frsize
+
+
+def tables(bench: ScanBench) -> None:
+    """The tables' size against the tree's."""
+    bench.scan()
+    made = {path.stem: path.stat().st_size for path in (bench.work / "scanned").rglob("scan/*.parquet")}
+    listed = git(bench.repository, "ls-tree", "-r", "--long", "HEAD").splitlines()
+    sizes = [int(size) for line in listed if (size := line.split()[3]).isdecimal()]
+    facts = {f"{name}_kib": round(size / 1024) for name, size in made.items()}
+    value = sum(made.values()) / sum(sizes)
+    bench.claim(
+        "tables_part_of_tree", value, float("inf"), tree_mb=sum(sizes) / 1e6, files=len(sizes), **facts
+    )
+
+
+CLAIMS: dict[str, Callable[[ScanBench], None]] = {
+    "tables": tables, "without": without, "full": full, "memory": memory, "symbols": symbols, "adds": adds,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Measure the chosen claims and print them as JSON; exit 1 if a bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--origin", help="a repository, by path or URL, to measure instead of the generated one"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default=",".join(CLAIMS), help="claims, separated by commas")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "snapshotter-benchmarks")
+    given = parser.parse_args()
+    given.cache.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="snapshotter-bench-") as work:
+        bench = ScanBench(Path(work), given.cache, given.origin, given.rounds)
+        try:
+            for name in given.only.split(","):
+                CLAIMS[name](bench)
+        finally:
+            bench.host.close()
+    machine = f"{os.cpu_count()} cores"
+    print(json.dumps({"machine": machine, "rounds": given.rounds, "claims": bench.results}, indent=2))
+    sys.exit(0 if all(claim["met"] for claim in bench.results.values()) else 1)  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    main()
