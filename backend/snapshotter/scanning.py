@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from snapshotter.cancel import Cancel
+from snapshotter.catalog import Catalog
 from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.layout import RunId
-from snapshotter.manifest import Artifact, Gap, Scan, ScanSettings
+from snapshotter.manifest import Artifact, Gap, Manifest, Scan, ScanSettings
 from snapshotter.observer import Observer
 from snapshotter.refs import RefsLedger
 from snapshotter.scan.means import FAILED, Means, scanners
@@ -81,6 +82,15 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
         f"no such ref to scan: {printable(ref)[:200]}",
         hint="--ref names a branch or a tag of the origin that --refs and --exclude-refs leave in",
     )
+
+
+def earlier(catalog: Catalog, parent: Manifest, observer: Observer) -> Scan | None:
+    """The parent's scan, or one that was made for it later; None where there is none, or none that reads."""
+    try:
+        return catalog.scan(parent)
+    except (Unavailable, AccessDenied) as error:
+        observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
+        return None
 
 
 def usable(previous: Scan | None, ref: str, options: ScanOptions, now: datetime) -> Scan | None:

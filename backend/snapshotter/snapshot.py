@@ -247,7 +247,8 @@ class _Run:
         if self._target is None:
             return None, [Gap(kind="scan", count=1, sample=["HEAD names no branch that was taken"])]
         before = parent.sealed.manifest if parent else None
-        previous = scanning.usable(before.scan if before else None, self._target.ref, options, self._started)
+        earlier = scanning.earlier(self._catalog, before, self._observer) if before else None
+        previous = scanning.usable(earlier, self._target.ref, options, self._started)
         about = Facts(
             repo=self._key.repo, origin=self._origin.url, run_id=str(self._key.run_id), taken_at=self._started,
             ref=self._target.ref, commit=self._target.commit, kind=kind, reason=reason, refs=refs.count,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -92,13 +93,15 @@ class Sums(Observer):
     def __init__(self) -> None:
         self.stages: list[tuple[str, int | None]] = []
         self.done: list[int] = []
+        self.lock = threading.Lock()  # digests are made by several threads
 
     def stage(self, what: str, total: int | None = None) -> None:
         self.stages.append((what.split()[0], total))
         self.done.append(0)
 
     def advance(self, count: int) -> None:
-        self.done[-1] += count
+        with self.lock:
+            self.done[-1] += count
 
     @property
     def told(self) -> dict[str, tuple[int | None, int]]:

@@ -11,7 +11,6 @@ from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.errors import Finding, SnapshotterError, Unavailable
 from snapshotter.manifest import Scan
-from snapshotter.scan.means import FAILED, SECRETS
 
 if TYPE_CHECKING:
     from snapshotter.rescan import Rescanned
@@ -91,6 +90,8 @@ def lines(made: Scan) -> list[str]:
 def gate(made: Scan | None) -> SnapshotterError | None:
     """What a secret gate ends with: a finding where secrets were found; "could not" where nobody can tell,
     because there is no scan or its search for secrets failed; None where none was found."""
+    from snapshotter.scan.means import FAILED, SECRETS
+
     if made is None:
         return _unjudged("there is no scan", "its gaps say why there is none")
     if made.tables.get("secrets"):

@@ -90,6 +90,13 @@ def test_what_is_put_is_got(store: Store) -> None:
         assert b"".join(store.stream(f"a/{size}")) == data
 
 
+def test_a_range_is_those_bytes(store: Store) -> None:
+    store.put_new("a/b", bytes(range(100)))
+    assert store.get_range("a/b", 0, 1) == b"\0"
+    assert store.get_range("a/b", 10, 99) == bytes(range(10, 99))
+    assert store.get_range("a/b", 99, 100) == b"\x63"
+
+
 def test_a_key_is_written_once(store: Store) -> None:
     store.put_new("a/key", b"first")
     with pytest.raises(Unavailable) as raised:

@@ -146,7 +146,9 @@ def spoiled(origin: Origin, where: str, fault: Fault) -> Iterator[GitHost]:
 
 
 def reply_bytes(origin: Origin, lab: Lab) -> int:
-    return pack_bytes(origin, lab) + 40  # the packets' frames, at least
+    """The least that a reply can have: a section line, a frame for each full packet of the pack, a flush."""
+    pack = pack_bytes(origin, lab)
+    return len(b"000dpackfile\n") + pack + 5 * -(-pack // 65515) + len(b"0000")
 
 
 @pytest.mark.parametrize("cleanly", [False, True])

@@ -1,0 +1,240 @@
+"""`snapshotter scan`: a scan for a snapshot that has none, in a run of its own that is no snapshot."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter import snapshot
+from snapshotter.credentials import GitCredentials
+from snapshotter.errors import Unavailable, UsageError
+from snapshotter.layout import SCAN
+from snapshotter.manifest import Sealed
+from snapshotter.rescan import Rescanned, rescan
+from snapshotter.scan.runner import ScannerFailed
+from snapshotter.transport import WireLimits
+from snapshotter.transport.connect import Connector
+from tests.e2e.cli import cli
+from tests.e2e.repo import Lab, Origin
+from tests.e2e.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
+
+FILES: dict[str | bytes, bytes] = {"app.py": b"import util\n", "util.py": b"def f():\n    return 1\n"}
+NO_SCAN = snapshot.Options()
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    (tmp_path / "srv").mkdir()
+    made = Origin(tmp_path / "srv" / "x.git")
+    made.commit(files=FILES)
+    return made
+
+
+@pytest.fixture
+def host(origin: Origin) -> Iterator[GitHost]:
+    with GitHost(origin.path.parent) as host:
+        yield host
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    quickly(monkeypatch)
+    return Lab(tmp_path / "store")
+
+
+def scanned(lab: Lab, name: str | Sealed, **changed: Any) -> Rescanned:
+    if isinstance(name, Sealed):
+        name = f"{name.manifest.repo}@{name.manifest.run_id}"
+    connect = Connector(GitCredentials({}), WireLimits())
+    return rescan(
+        lab.catalog, lab.catalog.resolve(name), scan_options(**changed), connect, observer=lab.observer
+    )
+
+
+def test_the_newest_gets_the_scan_that_it_would_have_had(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    taken = lab.take(origin, NO_SCAN)
+    done = scanned(lab, taken.manifest.repo)
+    assert done.made
+    assert done.snapshot == taken.manifest
+    anew = Lab(tmp_path / "anew")
+    assert tables(lab, done.scan) == tables(anew, anew.take(origin, options()))
+    assert lab.observer.warnings == []
+
+
+def test_a_second_one_is_not_made(lab: Lab, origin: Origin) -> None:
+    taken = lab.take(origin, NO_SCAN)
+    first, runs = scanned(lab, taken), len(lab.runs(taken))
+    second = scanned(lab, taken)
+    assert (second.made, second.scan) == (False, first.scan)
+    assert len(lab.runs(taken)) == runs
+
+
+def test_a_snapshot_that_has_one_gets_no_other(lab: Lab, origin: Origin) -> None:
+    taken = lab.take(origin, options())
+    done = scanned(lab, taken, key=KEY)
+    assert (done.made, done.scan) == (False, scan_of(taken))
+
+
+def test_an_older_snapshot_is_scanned_as_it_was(lab: Lab, origin: Origin) -> None:
+    first = lab.take(origin, NO_SCAN)
+    origin.commit(files={"later.py": b"x = 1\n"})
+    second = lab.take(origin, NO_SCAN)
+    done = scanned(lab, first)
+    assert rows(lab, done.scan, "SELECT path FROM files ORDER BY 1") == [("app.py",), ("util.py",)]
+    assert lab.catalog.scan(first.manifest) == done.scan
+    assert lab.catalog.scan(second.manifest) is None
+
+
+def test_another_ref_may_be_named(lab: Lab, origin: Origin) -> None:
+    origin.commit("refs/heads/side", {"side.py": b"x = 1\n"})
+    taken = lab.take(origin, NO_SCAN)
+    with pytest.raises(UsageError, match="no such ref to scan"):
+        scanned(lab, taken, ref="nope")
+    done = scanned(lab, taken, ref="side")
+    assert (done.scan.ref, rows(lab, done.scan, "SELECT path FROM files")) == ("refs/heads/side", [("side.py",)])
+
+
+def test_a_snapshot_without_a_default_branch_asks_for_a_ref(lab: Lab, tmp_path: Path) -> None:
+    taken = lab.take(Origin(tmp_path / "empty.git"), NO_SCAN)
+    with pytest.raises(UsageError, match="no default branch"):
+        scanned(lab, taken)
+
+
+def gone(host: GitHost, origin: Origin, how: str) -> None:
+    if how == "removed":
+        shutil.rmtree(origin.path)
+    elif how == "closed":
+        host.close()
+    elif how == "rewritten":
+        origin.ref("refs/heads/main", None)
+        origin.commit("refs/heads/main", {"other": b"other"}, parents=[])
+        origin.git("reflog", "expire", "--expire=now", "--all")
+        origin.git("gc", "-q", "--prune=now")
+    else:
+        host.fault = lambda _: Fault(status=int(how))
+
+
+@pytest.mark.parametrize("how", ["removed", "closed", "rewritten", "401", "403", "404", "500"])
+def test_where_the_origin_no_longer_has_it_the_snapshot_itself_is_read(
+    lab: Lab, origin: Origin, host: GitHost, how: str, tmp_path: Path
+) -> None:
+    url = host.url("x.git")
+    lab.take(url, NO_SCAN)
+    origin.commit(files={"later.py": b"x = 1\n"})
+    taken = lab.take(url, NO_SCAN)  # an increment: the whole chain is replayed
+    anew = Lab(tmp_path / "anew")
+    expected = tables(anew, anew.take(origin, options()))
+    gone(host, origin, how)
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    done = scanned(lab, taken, temp=temp)
+    assert tables(lab, done.scan) == expected
+    assert any("the snapshot itself is" in warning for warning in lab.observer.warnings)
+    assert list(temp.iterdir()) == []
+
+
+def test_the_replay_outlives_the_scan_beside_it_where_both_lie_in_one_folder(
+    lab: Lab, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room on tmpfs the scan stages into the same folder, and sweeps there for what was left."""
+    monkeypatch.setattr("snapshotter.scan.staging._has_room", lambda *_: False)
+    taken = lab.take(origin, NO_SCAN)
+    shutil.rmtree(origin.path)
+    assert scanned(lab, taken, temp=tmp_path).scan.tables["files"] == 2
+
+
+def test_a_snapshot_stays_what_and_where_it_was(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    taken = lab.take(origin, NO_SCAN)
+    before = {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()}
+    done = scanned(lab, taken)
+    assert {path: path.read_bytes() for path in before} == before
+    runs = lab.runs(taken)
+    assert [run.is_snapshot for run in runs] == [True, False]
+    assert SCAN in runs[1].files
+    assert str(runs[1].key.run_id) == done.scan.run_id
+    newest = lab.catalog.latest(taken.manifest.repo)
+    assert newest is not None
+    assert newest.key == taken.manifest.key
+    assert [run.key for run in lab.catalog.newest_of_all()] == [taken.manifest.key]
+    assert lab.restored(newest.key, tmp_path / "back") == origin.state
+    lab.assert_whole(taken)
+    with pytest.raises(Unavailable, match="no snapshot"):
+        lab.catalog.resolve(f"{taken.manifest.repo}@{done.scan.run_id}")
+
+
+def test_a_later_snapshot_builds_on_it(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    first = lab.take(origin, NO_SCAN)
+    done = scanned(lab, first)
+    second = lab.take(origin, options())
+    assert second.manifest.kind == "unchanged"
+    assert second.manifest.scan == done.scan
+    origin.commit(files={"later.py": b"import util\n"})
+    third = lab.take(origin, options())
+    anew = Lab(tmp_path / "anew")
+    assert tables(lab, third) == tables(anew, anew.take(origin, options()))
+    lab.assert_whole(first)
+
+
+def test_an_increment_builds_on_it_too(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    done = scanned(lab, lab.take(origin, NO_SCAN))
+    origin.commit(files={})
+    assert scan_of(lab.take(origin, options())) == done.scan
+
+
+def test_a_record_that_was_tampered_with_is_not_built_on(lab: Lab, origin: Origin) -> None:
+    first = lab.take(origin, NO_SCAN)
+    scanned(lab, first)
+    record = next(lab.root.rglob(SCAN))
+    document = json.loads(record.read_bytes())
+    document["scan"]["commit"] = "0" * 40
+    record.chmod(0o600)
+    record.write_bytes(json.dumps(document).encode())
+    with pytest.raises(Unavailable, match="scan record"):
+        scanned(lab, first)
+    second = lab.take(origin, options())
+    assert scan_of(second).run_id == second.manifest.run_id
+    assert any("this one is full" in warning for warning in lab.observer.warnings)
+
+
+def test_a_later_scan_without_its_secrets_is_not_built_on(
+    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ScannerFailed("kingfisher", "ran for over 1 s")
+
+    first = lab.take(origin, NO_SCAN)
+    with monkeypatch.context() as patch:
+        patch.setattr("snapshotter.scan.scanner.secrets.find", fail)
+        scanned(lab, first)
+    second = lab.take(origin, options())
+    assert scan_of(second).run_id == second.manifest.run_id
+
+
+def test_by_the_command_line_twice_and_over_a_folder_store(origin: Origin, tmp_path: Path) -> None:
+    store, rules = tmp_path / "store", str(rule_cache())
+    env = {"SNAPSHOTTER_RULE_CACHE": rules, "SNAPSHOTTER_TEMP": str(tmp_path)}
+    taken = cli("snapshot", origin.path, "--store", store, "--json", "--no-scan").json
+    first = cli("scan", origin.path, "--store", store, "--json", **env)
+    assert (first.code, first.json["made"], first.json["snapshot"]) == (0, True, taken["folder"]), first.err
+    second = cli("scan", f"{taken['repo']}@{taken['run_id']}", "--store", store, **env)
+    assert second.code == 0
+    assert f"has a scan already, by run {first.json['run_id']}" in second.out
+    listed = cli("list", taken["repo"], "--store", store, "--json")
+    assert first.json["run_id"] not in listed.out
+    assert cli("verify", taken["repo"], "--store", store).code == 0
+    assert cli("restore", origin.path, tmp_path / "back.git", "--bare", "--store", store).code == 0
+    third = cli("snapshot", origin.path, "--store", store, "--json", "--scan", **env).json
+    assert third["scan"]["run_id"] == first.json["run_id"]
+
+
+def test_a_name_that_is_no_snapshot_is_told(origin: Origin, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    taken = cli("snapshot", origin.path, "--store", store, "--json", "--no-scan").json
+    done = cli("scan", f"{taken['repo']}@20200101T000000Z-00000000", "--store", store)
+    assert (done.code, "no snapshot" in done.err) == (4, True)
