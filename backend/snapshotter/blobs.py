@@ -22,7 +22,9 @@ from snapshotter.scan.tree import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 
 _IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a file without a name
-_TREES: Final = 128 * 1024 * 1024  # bytes of all trees of a commit, which are held at once: some 3 million paths
+_TREES: Final = (
+    128 * 1024 * 1024
+)  # bytes of all trees of a commit, which are held at once: some 3 million paths
 _TREE: Final = 64 * 1024 * 1024  # bytes of one of them
 
 
@@ -114,7 +116,12 @@ class Blobs:
     def _objects(self, fetched: _Fetched, max_object: int) -> Iterator[PackObject]:
         total = self._max_total + _TREES
         return Pack(
-            fetched.read, fetched.size, fetched.check.objects, self._fmt, max_bytes=total, max_object=max_object
+            fetched.read,
+            fetched.size,
+            fetched.check.objects,
+            self._fmt,
+            max_bytes=total,
+            max_object=max_object,
         ).objects()
 
     def _everything(self) -> _Fetched:

@@ -15,11 +15,11 @@ from pathlib import Path
 from snapshotter import layout, receipts
 from snapshotter.errors import Unavailable
 from snapshotter.layout import RunId, RunKey, parse_key
-from snapshotter.manifest import MAX_MANIFEST, Manifest, RefChanges, Scan, Sealed, open_sealed, seal
+from snapshotter.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Scan, Sealed, open_sealed, seal
 from snapshotter.origin import parse as parse_origin
 from snapshotter.refs import RefsLedger, parse_ledger
 from snapshotter.scanrecord import open_record
-from snapshotter.segments import damaged
+from snapshotter.segments import checked_get, damaged
 from snapshotter.store import Entry, Store
 from snapshotter.text import printable
 
@@ -153,6 +153,11 @@ class Catalog:
                 if (record.of.run_id, record.of.manifest_sha256) == (manifest.run_id, digest):
                     return record.scan
         return None
+
+    def artifact(self, artifact: Artifact) -> bytes:
+        """An artifact of any run, whose folder is listed first. Raises Unavailable (code `damaged` or `missing`)."""
+        self._present(artifact.key)
+        return checked_get(self.store, artifact)
 
     def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
         """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there.

@@ -106,20 +106,31 @@ class Evidence:
             return self.damage[key]
         self._checked[key] = segments
         history = set(sealed.manifest.history.segments) if sealed.manifest.history else set()
-        listed = self._listed(key).files
 
         def check(artifact: Artifact) -> str:
             read = segments or artifact.name not in history
-            return self._artifact(artifact, listed.get(artifact.name), read=read)
+            return self._artifact(artifact, read=read)
 
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            for problem in pool.map(check, sealed.manifest.artifacts):
+            for problem in pool.map(check, [*sealed.manifest.artifacts, *self._scan_elsewhere(sealed)]):
                 if problem:
                     self.note(key, problem)
         return self.damage.get(key, [])
 
-    def _artifact(self, artifact: Artifact, listed: int | None, *, read: bool) -> str:
+    def _scan_elsewhere(self, sealed: Sealed) -> list[Artifact]:
+        """The artifacts of a snapshot's scan that another run wrote: one before it, or one that scanned it later."""
+        manifest = sealed.manifest
+        try:
+            scan = self._catalog.scan(manifest) if manifest.kind != "empty" else None
+        except SnapshotterError as error:
+            self.note(manifest.key, self.finding(error, manifest.key.folder))
+            return []
+        return [one for one in (scan.artifacts if scan else []) if one not in manifest.artifacts]
+
+    def _artifact(self, artifact: Artifact, *, read: bool) -> str:
         self._cancel.check()
+        place = layout.parse_key(artifact.key)
+        listed = self._listed(place[0]).files.get(place[1]) if place else None
         if listed is None:
             return f"{artifact.key}: it is missing"
         if listed != artifact.bytes:

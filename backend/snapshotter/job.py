@@ -236,7 +236,9 @@ def _tripped(found: Sequence[SnapshotterError]) -> SnapshotterError | None:
         return next(iter(found), None)
     ending = Finding if any(isinstance(error, Finding) for error in found) else Unavailable
     return ending(
-        f"{len(found)} origins did not pass the gate", code=found[0].code, hint="each origin's own error says why"
+        f"{len(found)} origins did not pass the gate",
+        code=found[0].code,
+        hint="each origin's own error says why",
     )
 
 

@@ -259,19 +259,40 @@ def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
         target, at = _varint(delta, at)
         if source != len(base) or target > limit:
             raise _bad("a delta does not fit its base or exceeds the limit")
-        out = bytearray()
-        while at < len(delta):
-            op, at = delta[at], at + 1
-            if op & 0x80:
-                offset, size, at = _copy_arguments(delta, op, at)
-                out += base[offset : offset + size]
+        out, end = bytearray(), len(delta)
+        while at < end and len(out) <= target:
+            op = delta[at]
+            at += 1
+            if op & 0x80:  # written out: a large tree has millions of these
+                offset = size = 0
+                if op & 0x01:
+                    offset = delta[at]
+                    at += 1
+                if op & 0x02:
+                    offset |= delta[at] << 8
+                    at += 1
+                if op & 0x04:
+                    offset |= delta[at] << 16
+                    at += 1
+                if op & 0x08:
+                    offset |= delta[at] << 24
+                    at += 1
+                if op & 0x10:
+                    size = delta[at]
+                    at += 1
+                if op & 0x60:
+                    if op & 0x20:
+                        size |= delta[at] << 8
+                        at += 1
+                    if op & 0x40:
+                        size |= delta[at] << 16
+                        at += 1
+                out += base[offset : offset + (size or 0x10000)]
             elif op:
                 out += delta[at : at + op]
                 at += op
             else:
                 raise _bad("a delta has an instruction that is none")
-            if len(out) > target:
-                break
     except IndexError:
         raise _bad("a delta ends early") from None
     if len(out) != target:
@@ -289,19 +310,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
         if shift > 60:
             raise _bad("a delta's size is absurd")
-
-
-def _copy_arguments(delta: bytes, op: int, at: int) -> tuple[int, int, int]:
-    offset = size = 0
-    for bit in range(4):
-        if op & (1 << bit):
-            offset |= delta[at] << (8 * bit)
-            at += 1
-    for bit in range(3):
-        if op & (0x10 << bit):
-            size |= delta[at] << (8 * bit)
-            at += 1
-    return offset, size or 0x10000, at
 
 
 def _bad(what: str, code: str = "bad-pack") -> Unavailable:

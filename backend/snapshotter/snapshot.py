@@ -39,7 +39,7 @@ from snapshotter.observer import Observer
 from snapshotter.origin import Origin
 from snapshotter.parent import ParentSnapshot, with_ledger
 from snapshotter.parent import find as find_parent
-from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, select
+from snapshotter.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, clashing, select
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.means import scanners
 from snapshotter.segments import SegmentWriter, Written, check_size
@@ -119,7 +119,7 @@ class _Run:
     def _capture(self, listed: RefsLedger, found: ParentSnapshot | None) -> Sealed:
         """One attempt with one listing. A retry is safe: segments are written only once a pack comes."""
         ledger, left_out = select(listed, self._options.refs, self._options.exclude_refs)
-        gaps = _gaps(left_out)
+        gaps = _gaps(left_out, ledger)
         parent = found and with_ledger(self._catalog, found, ledger, self._observer)
         if listed.tips and not ledger.tips:
             raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
@@ -359,13 +359,11 @@ def _chain(
     return [*before.chain, str(run_id)], grown
 
 
-def _gaps(left_out: list[bytes]) -> list[Gap]:
-    if not left_out:
-        return []
+def _gaps(left_out: list[bytes], ledger: RefsLedger) -> list[Gap]:
+    """What is known to be missing or awkward before anything is fetched."""
+    found = {"refs-left-out": left_out, "refs-clashing": clashing(ledger)}
     return [
-        Gap(
-            kind="refs-left-out",
-            count=len(left_out),
-            sample=[decode_name(name) for name in left_out[:_SAMPLE]],
-        )
+        Gap(kind=kind, count=len(names), sample=[decode_name(name) for name in names[:_SAMPLE]])
+        for kind, names in found.items()
+        if names
     ]

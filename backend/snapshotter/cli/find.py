@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from snapshotter.cli import options as flag
+from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.cli.snapshot import change_parts, changes_line, describe, document
 from snapshotter.errors import SnapshotterError, Unavailable
@@ -155,12 +156,16 @@ def _age(taken: str) -> str:
 
 
 def _show(session: Session, name: str) -> Outcome:
+    import msgspec
+
     from snapshotter.catalog import Catalog
 
     catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
     sealed = catalog.manifest(found.key, listed=True)
     manifest = sealed.manifest
+    later = catalog.scan(manifest) if manifest.scan is None else None
+    elsewhere = [a for a in (manifest.scan.artifacts if manifest.scan else []) if a not in manifest.artifacts]
     lines = [
         *describe(manifest, f"{catalog.store.place.uri.rstrip('/')}/{manifest.key.folder}/"),
         f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}, {manifest.object_format}",
@@ -169,9 +174,15 @@ def _show(session: Session, name: str) -> Outcome:
         *(f"  label {key}={value}" for key, value in sorted(manifest.labels.items())),
         *(f"  {a.name}  {human_bytes(a.bytes)}  sha256 {a.sha256}" for a in manifest.artifacts),
         f"  manifest.json  sha256 {sealed.sha256}",
+        *(f"  {a.name}  {human_bytes(a.bytes)}  in {a.key.rpartition('/' + a.name)[0]}" for a in elsewhere),
+        *([f"  scanned later, by run {later.run_id}", *scan_lines(later)] if later else []),
         *(f"  {name}" for name in found.receipts),
     ]
-    return Outcome(document(sealed) | {"receipts": [found.key.key(name) for name in found.receipts]}, lines)
+    more = {
+        "receipts": [found.key.key(name) for name in found.receipts],
+        "later_scan": later and msgspec.to_builtins(later),
+    }
+    return Outcome(document(sealed) | more, lines)
 
 
 def _diff(session: Session, a: str, b: str) -> Outcome:

@@ -17,7 +17,11 @@ from snapshotter.text import human_bytes
 def get(
     snapshot: flag.SnapshotArgument,
     artifact: Annotated[
-        str, typer.Argument(metavar="ARTIFACT", help="An artifact's name, like refs.txt, or manifest.json.")
+        str,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="An artifact's name, like refs.txt, report.html, digest.md, or manifest.json.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -34,6 +38,7 @@ def get(
     \b
     Examples:
       snapshotter get github.com/psf/requests refs.txt
+      snapshotter get github.com/psf/requests report.html -o report.html
       snapshotter get github.com/psf/requests history.bundle -o requests.bundle
     """
     run(
@@ -57,9 +62,14 @@ def _get(session: Session, name: str, artifact: str, output: Path | None) -> Out
         data = catalog.ledger(sealed.manifest).encoded
     elif record is not None:
         data = checked_get(catalog.store, record)
-    else:
-        names = ", ".join([a.name for a in sealed.manifest.artifacts] + [layout.MANIFEST])
-        raise UsageError(f"{found.key.folder} has no artifact {artifact}", hint=f"it has {names}")
+    else:  # a scan's artifacts may be an earlier run's, or a later one's
+        scan = catalog.scan(sealed.manifest)
+        record = scan.artifact(artifact) if scan else None
+        if record is None:
+            own = [*sealed.manifest.artifacts, *(scan.artifacts if scan else [])]
+            names = ", ".join(dict.fromkeys([*(a.name for a in own), layout.REFS, layout.MANIFEST]))
+            raise UsageError(f"{found.key.folder} has no artifact {artifact}", hint=f"it has {names}")
+        data = catalog.artifact(record)
     return _deliver(data, artifact, output, session)
 
 

@@ -100,7 +100,9 @@ def gate(made: Scan | None) -> SnapshotterError | None:
             code="secret-gate",
             hint='the snapshot stands; `snapshotter query "SELECT path, line, rule FROM secrets"` lists them',
         )
-    failed = [said for gap in made.gaps if gap.kind == FAILED for said in gap.sample if said.startswith(SECRETS)]
+    failed = [
+        said for gap in made.gaps if gap.kind == FAILED for said in gap.sample if said.startswith(SECRETS)
+    ]
     return _unjudged(failed[0], "take it again, and that will be looked for anew") if failed else None
 
 

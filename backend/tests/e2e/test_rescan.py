@@ -97,7 +97,10 @@ def test_another_ref_may_be_named(lab: Lab, origin: Origin) -> None:
     with pytest.raises(UsageError, match="no such ref to scan"):
         scanned(lab, taken, ref="nope")
     done = scanned(lab, taken, ref="side")
-    assert (done.scan.ref, rows(lab, done.scan, "SELECT path FROM files")) == ("refs/heads/side", [("side.py",)])
+    assert (done.scan.ref, rows(lab, done.scan, "SELECT path FROM files")) == (
+        "refs/heads/side",
+        [("side.py",)],
+    )
 
 
 def test_a_snapshot_without_a_default_branch_asks_for_a_ref(lab: Lab, tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ def own(taken: Sealed) -> bool:
     return scan_of(taken).run_id == taken.manifest.run_id
 
 
-def test_the_scanners_themselves_make_the_same_tables_of_the_same_commit(origin: Origin, tmp_path: Path) -> None:
+def test_the_scanners_themselves_make_the_same_tables_of_the_same_commit(
+    origin: Origin, tmp_path: Path
+) -> None:
     one, other = Lab(tmp_path / "one"), Lab(tmp_path / "other")
     first, second = one.take(origin, options()), other.take(origin, options())
     assert tables(one, first) == tables(other, second)
@@ -102,7 +104,9 @@ def test_the_scanners_themselves_make_the_same_tables_of_the_same_commit(origin:
         ("requirements.txt", "Plain Text", 1, "file"),
         ("util.py", "Python", 2, "file"),
     ]
-    assert rows(one, first, "SELECT path, module, resolved_path FROM imports") == [("app.py", "util", "util.py")]
+    assert rows(one, first, "SELECT path, module, resolved_path FROM imports") == [
+        ("app.py", "util", "util.py")
+    ]
     assert rows(one, first, "SELECT name, version FROM dependencies") == [("requests", "2.31.0")]
 
 
@@ -203,9 +207,7 @@ def test_another_fingerprint_key_makes_a_full_scan(lab: Lab, origin: Origin) -> 
     assert (own(second), filters) == (True, [WHOLE])
 
 
-def test_other_scanners_make_a_full_scan(
-    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_scanners_make_a_full_scan(lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     take(lab, origin)
     now = scanning.scanners() | {"scc": "99.0"}
     monkeypatch.setattr(scanning, "scanners", lambda: now)
@@ -298,7 +300,9 @@ def test_a_ref_that_names_no_commit_is_a_gap(lab: Lab, origin: Origin, content: 
     origin.git("tag", "-a", "-m", "odd", "odd", oid)
     taken, _ = take(lab, origin, ref="odd")
     assert taken.manifest.scan is None
-    assert [(gap.kind, "did not send the commit" in gap.sample[0]) for gap in taken.manifest.gaps] == [("scan", True)]
+    assert [(gap.kind, "did not send the commit" in gap.sample[0]) for gap in taken.manifest.gaps] == [
+        ("scan", True)
+    ]
     lab.assert_whole(taken)
 
 
@@ -325,7 +329,9 @@ def test_an_empty_tree_has_empty_tables(lab: Lab, tmp_path: Path) -> None:
     empty = Origin(tmp_path / "empty.git")
     empty.commit(files={})
     taken = lab.take(empty, options())
-    assert scan_of(taken).tables == dict.fromkeys(("files", "symbols", "imports", "dependencies", "secrets"), 0)
+    assert scan_of(taken).tables == dict.fromkeys(
+        ("files", "symbols", "imports", "dependencies", "secrets"), 0
+    )
     empty.commit(files={"a.py": b"x = 1\n"})
     assert scan_of(lab.take(empty, options())).tables["files"] == 1
 

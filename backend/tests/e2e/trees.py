@@ -13,7 +13,20 @@ FILE, RUN, LINK, SUB = b"100644", b"100755", b"120000", b"160000"
 MAX_FILE, MAX_TOTAL, MAX_FILES = 3_000, 16_000, 40
 EXCLUDE = ["vendor/", "*.skip"]
 _MANIFESTS = (b"requirements.txt", b"package.json", b"go.mod", b"Cargo.toml", b"Dockerfile", b"pom.xml")
-_EXTENSIONS = (b".py", b".js", b".ts", b".tsx", b".go", b".rs", b".java", b".txt", b".json", b".md", b"", b".h")
+_EXTENSIONS = (
+    b".py",
+    b".js",
+    b".ts",
+    b".tsx",
+    b".go",
+    b".rs",
+    b".java",
+    b".txt",
+    b".json",
+    b".md",
+    b"",
+    b".h",
+)
 _FOLDERS = (b"", b"src/", b"src/lib/", b"pkg/", b"vendor/", b"app/", "ümlaut/".encode(), b"\xff\xfe/")
 
 
@@ -121,7 +134,10 @@ class Trees:
     def rename_folder(self) -> None:
         folders = sorted({path.rpartition(b"/")[0] for path in self.files} - {b""})
         if folders:
-            old, new = self.random.choice(folders), self.random.choice((b"pkg", b"src/deep", b"vendor", b"lib"))
+            old, new = (
+                self.random.choice(folders),
+                self.random.choice((b"pkg", b"src/deep", b"vendor", b"lib")),
+            )
             for path in [path for path in self.files if path.startswith(old + b"/")]:
                 self.move(path, new + path[len(old) :])
 
@@ -182,7 +198,9 @@ class Trees:
             self.files[path] = (FILE, self.files[path][1] + lines)
 
     def shrink(self) -> None:
-        large = [path for path, (mode, text) in sorted(self.files.items()) if mode == FILE and len(text) > 1500]
+        large = [
+            path for path, (mode, text) in sorted(self.files.items()) if mode == FILE and len(text) > 1500
+        ]
         for path in large[: self.random.choice((1, 3))]:
             self.files[path] = (FILE, self.text(path))
 
@@ -226,7 +244,15 @@ class Trees:
 
     def resolves(self) -> None:
         """A file appears or goes that others' imports may mean."""
-        paths = (b"util.py", b"pkg/__init__.py", b"pkg/m1.py", b"src/util.ts", b"src/util/index.js", b"util.h", b"lib.js")
+        paths = (
+            b"util.py",
+            b"pkg/__init__.py",
+            b"pkg/m1.py",
+            b"src/util.ts",
+            b"src/util/index.js",
+            b"util.h",
+            b"lib.js",
+        )
         path = self.random.choice(paths)
         if self.files.pop(path, None) is None:
             self.put(path, FILE, self.text(path))
@@ -236,7 +262,9 @@ class Trees:
         self.put(path, FILE, self.text(path))
 
     def odd_name(self) -> None:
-        name = self.random.choice((b"\xff.py", b"\\xff.py", b"new\nline.py", b"\x1b[31m.js", b"x" * 250, b'"q".py'))
+        name = self.random.choice(
+            (b"\xff.py", b"\\xff.py", b"new\nline.py", b"\x1b[31m.js", b"x" * 250, b'"q".py')
+        )
         self.put(self.random.choice(_FOLDERS) + name, FILE, self.text(name))
 
     def secret(self) -> None:
@@ -252,7 +280,9 @@ class Trees:
         self.put(b"app/%d.js" % self.number, FILE, b"var a=1;" * 300)
 
     def generated(self) -> None:
-        self.put(b"app/gen%d.go" % self.number, FILE, b"// Code generated; DO NOT EDIT.\npackage p\nfunc G() {}\n")
+        self.put(
+            b"app/gen%d.go" % self.number, FILE, b"// Code generated; DO NOT EDIT.\npackage p\nfunc G() {}\n"
+        )
 
     def licence(self) -> None:
         self.put(b"LICENSE", FILE, b"MIT License %d\n" % self.number)

@@ -35,7 +35,9 @@ def file(path: bytes, oid: str = A) -> tuple[bytes, int, str]:
 
 
 def row(path: str, blob: str = A, **columns: Any) -> dict[str, Any]:
-    return dict.fromkeys(COLUMNS["files"]) | {"path": path, "blob": blob, "kind": "file", "bytes": 5} | columns
+    return (
+        dict.fromkeys(COLUMNS["files"]) | {"path": path, "blob": blob, "kind": "file", "bytes": 5} | columns
+    )
 
 
 def carried_from(selection: Selection) -> list[str | None]:
@@ -48,7 +50,11 @@ def reasons(selection: Selection) -> list[str | None]:
 
 def test_kinds_follow_modes_and_only_files_are_read() -> None:
     found = chosen(
-        file(b"a.py"), (b"run", 0o100755, B), (b"link", 0o120000, A), (b"sub", 0o160000, B), (b"odd", 0o100000, A)
+        file(b"a.py"),
+        (b"run", 0o100755, B),
+        (b"link", 0o120000, A),
+        (b"sub", 0o160000, B),
+        (b"odd", 0o100000, A),
     )
     assert [one.kind for one in found.files] == ["file", "file", "symlink", "submodule", "file"]
     assert found.wanted == {A, B}
@@ -138,7 +144,9 @@ def test_a_path_that_is_its_own_is_taken_before_any_other() -> None:
         ({"kind": "submodule"}, False),
     ],
 )
-def test_a_row_is_carried_if_what_it_says_follows_from_the_blob(columns: dict[str, Any], carried: bool) -> None:
+def test_a_row_is_carried_if_what_it_says_follows_from_the_blob(
+    columns: dict[str, Any], carried: bool
+) -> None:
     found = chosen(file(b"new.bin"), before=(row("old.bin", **columns),))
     assert carried_from(found) == ["old.bin" if carried else None]
     if carried:
@@ -148,6 +156,8 @@ def test_a_row_is_carried_if_what_it_says_follows_from_the_blob(columns: dict[st
 
 
 def test_what_is_excluded_or_over_the_limit_is_not_carried() -> None:
-    found = chosen(file(b"a.py"), file(b"b.py"), before=(row("a.py"), row("b.py")), exclude=["a.py"], max_files=1)
+    found = chosen(
+        file(b"a.py"), file(b"b.py"), before=(row("a.py"), row("b.py")), exclude=["a.py"], max_files=1
+    )
     assert carried_from(found) == [None, None]
     assert reasons(found) == ["excluded by a.py", "over the limit of 1 files"]

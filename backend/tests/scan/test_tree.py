@@ -52,7 +52,8 @@ def test_ids_of_sha256_are_32_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"..", b".git", b"a\nb", b"\x1b[31m", b"\xff\xfe", b"/etc/passwd", b"a/b", b"x" * 4000, b" ", b"-x"]
+    "name",
+    [b"..", b".git", b"a\nb", b"\x1b[31m", b"\xff\xfe", b"/etc/passwd", b"a/b", b"x" * 4000, b" ", b"-x"],
 )
 def test_a_name_is_data_whatever_it_says(name: bytes) -> None:
     assert paths({oid(1): packed((0o100644, name, BLOB))}) == [name]
@@ -61,7 +62,10 @@ def test_a_name_is_data_whatever_it_says(name: bytes) -> None:
 def test_a_path_that_comes_twice_is_listed_once_and_told() -> None:
     trees = {
         oid(1): packed(
-            (0o100644, b"a", BLOB), (0o120000, b"a", COMMIT), (0o40000, b"d", oid(2)), (0o100644, b"d/f", BLOB)
+            (0o100644, b"a", BLOB),
+            (0o120000, b"a", COMMIT),
+            (0o40000, b"d", oid(2)),
+            (0o100644, b"d/f", BLOB),
         ),
         oid(2): packed((0o100644, b"f", BLOB)),
     }
@@ -108,9 +112,7 @@ def test_a_bomb_of_folders_without_files_ends_too() -> None:
 
 def test_a_bomb_of_names_that_come_twice_ends_too() -> None:
     same = packed(*[(0o100644, b"f", BLOB)] * 1000)
-    found = listed(
-        {oid(1): packed(*((0o40000, b"a", oid(2)) for _ in range(1500))), oid(2): same}, limit=500
-    )
+    found = listed({oid(1): packed(*((0o40000, b"a", oid(2)) for _ in range(1500))), oid(2): same}, limit=500)
     assert found.entries == [Entry(b"a/f", 0o100644, BLOB)]
     assert found.cut
     assert len(found.odd) <= 500

@@ -99,9 +99,12 @@ def _judge(blob: bytes) -> QueryPredicate:
     """The text predicates of a query (`eq`, `match`, `any-of` and their `not-`), over this blob."""
 
     def holds(predicate: str, args: _Arguments, pattern_index: int, captures: Captures) -> bool:
+        taken = dict(captures)
+        # The binding (0.26.1) never lets go of the one it hands over, nor so of its nodes and their whole tree.
+        captures.clear()
         if not predicate.startswith("text-"):
             return True  # directives such as `strip!`, which are about captures that are not taken
-        nodes = captures.get(args[0][0], [])
+        nodes = taken.get(args[0][0], [])
         texts = [blob[node.start_byte : node.end_byte].decode("utf-8", "replace") for node in nodes]
         wanted = [value for value, _ in args[1:]]
         if predicate.endswith("match?"):
