@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from snapshotter.bundle import DIGEST_BYTES, PackCheck
-from snapshotter.errors import Unavailable
+from snapshotter.delta import apply_delta, bad_pack, delta_target
 
 TYPES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 _OFS_DELTA, _REF_DELTA = 6, 7
@@ -74,7 +74,7 @@ class Pack:
             if found is not None:
                 yield found
         if reader.at != self._end:
-            raise _bad("it holds more than its header says")
+            raise bad_pack("it holds more than its header says")
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,12 @@ class _Reader:
         deltas: list[tuple[int, bytes]] = []
         while at not in self._bases:
             if at not in self._starts:
-                raise _bad("it holds a delta against an object that comes later or is elsewhere")
+                raise bad_pack("it holds a delta against an object that comes later or is elsewhere")
             head = self._head(at)
             if head.size > self._largest:
                 return None
             if head.size > self._again:
-                raise _bad("its deltas cost more than the limit", code="pack-too-large")
+                raise bad_pack("its deltas cost more than the limit", code="pack-too-large")
             data, _ = self._inflate(head)
             self._again -= len(data)
             if head.kind in TYPES:
@@ -187,20 +187,20 @@ class _Reader:
                     offset = ((offset + 1) << 7) | (byte & 0x7F)
                 base = start - offset
         except IndexError:
-            raise _bad("it ends early, or an object's size is absurd") from None
+            raise bad_pack("it ends early, or an object's size is absurd") from None
         if kind == _REF_DELTA:
             width = DIGEST_BYTES[self._fmt]
             base = self._by_oid.get(window[at : at + width], -1)
             at += width
         elif kind not in TYPES and kind != _OFS_DELTA:
-            raise _bad("it has an object of no known type")
+            raise bad_pack("it has an object of no known type")
         return _Head(kind, size, base, start + at)
 
     def _inflate(self, head: _Head) -> tuple[bytes, int]:
         """An object's bytes, and where the next begins."""
         size, at = head.size, head.at
         if size > self._left + self._again:
-            raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
+            raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")
         stream, out = zlib.decompressobj(), b""
         # Fed in windows: handing over the whole rest would copy it for every object (unused_data).
         window = size + (size >> 10) + 64
@@ -210,9 +210,9 @@ class _Reader:
                 out += stream.decompress(piece, size + 1 - len(out))
                 at += len(piece) - len(stream.unused_data) - len(stream.unconsumed_tail)
         except zlib.error:
-            raise _bad("an object does not inflate") from None
+            raise bad_pack("an object does not inflate") from None
         if len(out) != size or not stream.eof:
-            raise _bad("an object's size is not what its header says")
+            raise bad_pack("an object's size is not what its header says")
         return out, at
 
     def _skim(self, head: _Head) -> PackObject:
@@ -229,11 +229,11 @@ class _Reader:
                 digest.update(out)
                 done += len(out)
                 if done > self._again:
-                    raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
+                    raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")
         except zlib.error:
-            raise _bad("an object does not inflate") from None
+            raise bad_pack("an object does not inflate") from None
         if done != head.size or not stream.eof:
-            raise _bad("an object's size is not what its header says")
+            raise bad_pack("an object's size is not what its header says")
         self._again -= done
         self.at = at
         return PackObject(digest.hexdigest(), kind, b"", done, whole=False)
@@ -241,76 +241,4 @@ class _Reader:
     def _spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise _bad("its objects exceed the limit once inflated", code="pack-too-large")
-
-
-def delta_target(delta: bytes) -> int:
-    """The size in bytes of what a git delta makes. Raises Unavailable if the delta is damaged."""
-    try:
-        return _varint(delta, _varint(delta, 0)[1])[0]
-    except IndexError:
-        raise _bad("a delta ends early") from None
-
-
-def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
-    """The target of a git delta. Raises Unavailable if the delta is damaged or its target exceeds `limit`."""
-    try:
-        source, at = _varint(delta, 0)
-        target, at = _varint(delta, at)
-        if source != len(base) or target > limit:
-            raise _bad("a delta does not fit its base or exceeds the limit")
-        out, end = bytearray(), len(delta)
-        while at < end and len(out) <= target:
-            op = delta[at]
-            at += 1
-            if op & 0x80:  # written out: a large tree has millions of these
-                offset = size = 0
-                if op & 0x01:
-                    offset = delta[at]
-                    at += 1
-                if op & 0x02:
-                    offset |= delta[at] << 8
-                    at += 1
-                if op & 0x04:
-                    offset |= delta[at] << 16
-                    at += 1
-                if op & 0x08:
-                    offset |= delta[at] << 24
-                    at += 1
-                if op & 0x10:
-                    size = delta[at]
-                    at += 1
-                if op & 0x60:
-                    if op & 0x20:
-                        size |= delta[at] << 8
-                        at += 1
-                    if op & 0x40:
-                        size |= delta[at] << 16
-                        at += 1
-                out += base[offset : offset + (size or 0x10000)]
-            elif op:
-                out += delta[at : at + op]
-                at += op
-            else:
-                raise _bad("a delta has an instruction that is none")
-    except IndexError:
-        raise _bad("a delta ends early") from None
-    if len(out) != target:
-        raise _bad("a delta's target has another size than it says")
-    return bytes(out)
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte, at = data[at], at + 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            return value, at
-        if shift > 60:
-            raise _bad("a delta's size is absurd")
-
-
-def _bad(what: str, code: str = "bad-pack") -> Unavailable:
-    return Unavailable(f"the pack cannot be read: {what}", code=code, hint="check the origin with `git fsck`")
+            raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshotter.delta import apply_delta
 from snapshotter.errors import Unavailable
-from snapshotter.pack import PackObject, apply_delta, read_pack
+from snapshotter.pack import PackObject, read_pack
 from tests.origins import Repo, git_bytes
 
 LIMIT = 8 * 1024 * 1024
