@@ -15,10 +15,9 @@ from pathlib import Path
 from snapshotter import layout, receipts
 from snapshotter.errors import Unavailable
 from snapshotter.layout import RunId, RunKey, parse_key
-from snapshotter.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Scan, Sealed, open_sealed, seal
+from snapshotter.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Sealed, open_sealed
 from snapshotter.origin import parse as parse_origin
 from snapshotter.refs import RefsLedger, parse_ledger
-from snapshotter.scanrecord import open_record
 from snapshotter.segments import checked_get, damaged
 from snapshotter.store import Entry, Store
 from snapshotter.text import printable
@@ -138,21 +137,6 @@ class Catalog:
                 refs.artifact, "its refs are not the ones that the manifest records (SHA-256 differs)"
             )
         return ledger
-
-    def scan(self, manifest: Manifest) -> Scan | None:
-        """The scan of a snapshot: its own, or the newest of those made later that still name this very manifest.
-
-        Raises Unavailable for a record of a later scan that does not read.
-        """
-        if manifest.scan is not None:
-            return manifest.scan
-        digest = seal(manifest).sha256
-        for run in reversed(self.runs(manifest.repo, since=manifest.key.run_id.started_at)):
-            if layout.SCAN in run.files:
-                record = open_record(self.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST), run.key)
-                if (record.of.run_id, record.of.manifest_sha256) == (manifest.run_id, digest):
-                    return record.scan
-        return None
 
     def artifact(self, artifact: Artifact) -> bytes:
         """An artifact of any run, whose folder is listed first. Raises Unavailable (code `damaged` or `missing`)."""

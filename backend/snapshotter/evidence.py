@@ -14,6 +14,7 @@ from snapshotter import layout, receipts
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
 from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.laterscans import scan_of
 from snapshotter.layout import RunKey
 from snapshotter.manifest import Artifact, Manifest, Sealed
 from snapshotter.observer import Observer
@@ -121,7 +122,7 @@ class Evidence:
         """The artifacts of a snapshot's scan that another run wrote: one before it, or one that scanned it later."""
         manifest = sealed.manifest
         try:
-            scan = self._catalog.scan(manifest) if manifest.kind != "empty" else None
+            scan = scan_of(self._catalog, manifest) if manifest.kind != "empty" else None
         except SnapshotterError as error:
             self.note(manifest.key, self.finding(error, manifest.key.folder))
             return []

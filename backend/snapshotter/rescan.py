@@ -13,6 +13,7 @@ from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
 from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.git import Repository
+from snapshotter.laterscans import scan_of
 from snapshotter.layout import RunId, RunKey
 from snapshotter.manifest import SCHEMA_VERSION, Artifact, Manifest, Parent, Scan
 from snapshotter.observer import Observer
@@ -62,7 +63,7 @@ class _Rescan:
         clock = time.monotonic()
         sealed = self._catalog.manifest(self._run.key, listed=True)
         manifest = sealed.manifest
-        if (known := self._catalog.scan(manifest)) is not None:
+        if (known := scan_of(self._catalog, manifest)) is not None:
             return Rescanned(manifest, known, made=False)
         ledger = self._catalog.ledger(manifest)
         chosen = target(ledger, self._options.ref)

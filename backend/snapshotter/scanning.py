@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog
 from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.laterscans import scan_of
 from snapshotter.layout import RunId
 from snapshotter.manifest import Artifact, Gap, Manifest, Scan, ScanSettings
 from snapshotter.observer import Observer
@@ -87,7 +88,7 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
 def earlier(catalog: Catalog, parent: Manifest, observer: Observer) -> Scan | None:
     """The parent's scan, or one that was made for it later; None where there is none, or none that reads."""
     try:
-        return catalog.scan(parent)
+        return scan_of(catalog, parent)
     except (Unavailable, AccessDenied) as error:
         observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
         return None

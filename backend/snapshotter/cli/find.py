@@ -159,12 +159,13 @@ def _show(session: Session, name: str) -> Outcome:
     import msgspec
 
     from snapshotter.catalog import Catalog
+    from snapshotter.laterscans import scan_of
 
     catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
     sealed = catalog.manifest(found.key, listed=True)
     manifest = sealed.manifest
-    later = catalog.scan(manifest) if manifest.scan is None else None
+    later = scan_of(catalog, manifest) if manifest.scan is None else None
     elsewhere = [a for a in (manifest.scan.artifacts if manifest.scan else []) if a not in manifest.artifacts]
     lines = [
         *describe(manifest, f"{catalog.store.place.uri.rstrip('/')}/{manifest.key.folder}/"),

@@ -50,6 +50,7 @@ def get(
 def _get(session: Session, name: str, artifact: str, output: Path | None) -> Outcome:
     from snapshotter import layout
     from snapshotter.catalog import Catalog
+    from snapshotter.laterscans import scan_of
     from snapshotter.segments import checked_get
 
     catalog = Catalog(session.store(reading=True))
@@ -63,7 +64,7 @@ def _get(session: Session, name: str, artifact: str, output: Path | None) -> Out
     elif record is not None:
         data = checked_get(catalog.store, record)
     else:  # a scan's artifacts may be an earlier run's, or a later one's
-        scan = catalog.scan(sealed.manifest)
+        scan = scan_of(catalog, sealed.manifest)
         record = scan.artifact(artifact) if scan else None
         if record is None:
             own = [*sealed.manifest.artifacts, *(scan.artifacts if scan else [])]

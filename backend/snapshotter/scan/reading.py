@@ -124,6 +124,7 @@ class _Reading:
                 total += size
                 if total > self._settings.max_total_bytes:
                     file.skip_reason, file.before = over, None
+                    self._forget(file.path)
                 else:
                     kept.add(file.unit[0])
         if not self.left_out:
@@ -133,6 +134,12 @@ class _Reading:
         self.found.staged = {name: unit for name, unit in self.found.staged.items() if unit[0] in kept}
         self.left_out &= kept
         return bool(self.left_out)
+
+    def _forget(self, path: str) -> None:
+        """What no scanner looks at is not quoted either: it may hold secrets."""
+        self.found.texts.pop(path, None)
+        if self.found.readme and self.found.readme[0] == path:
+            self.found.readme = None
 
     def _judge_one(self, file: File) -> int:
         """The bytes that a file costs; its kind or reason may change."""

@@ -6,6 +6,7 @@ stands near a finding is therefore not quoted; if nobody looked for secrets, not
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,6 +16,10 @@ from snapshotter.scan.secrets import Finding
 
 REDACTED: Final = "[redacted: a leaked secret is near]"
 _ABOVE: Final = 20  # lines that a declaration's comment may begin above it
+# What may be a secret by its looks: a long word, a shorter one with a digit, a UUID. Names of things seldom are.
+_SECRET_LIKE: Final = re.compile(
+    r"[A-Za-z0-9]{20}|(?=[A-Za-z]{0,15}[0-9])[A-Za-z0-9]{16}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+)
 _BELOW: Final = 60  # lines of a declaration that its signature of at most 240 characters may quote
 
 
@@ -49,3 +54,8 @@ class Redaction:
     def touches(self, blob: str) -> bool:
         """Whether any text of a blob may hold a secret."""
         return self._blind or blob in self._lines
+
+
+def named(text: str) -> str:
+    """A name, a version or a purl that stands near a secret: itself, unless it looks as if it held that secret."""
+    return REDACTED if _SECRET_LIKE.search(text) else text

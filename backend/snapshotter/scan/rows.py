@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from snapshotter.scan.classify import vendored
+from snapshotter.scan.dependencies import Dependency
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.reading import Found
-from snapshotter.scan.redaction import REDACTED, Redaction
+from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.selection import File, Selection, Unit
 from snapshotter.scan.symbols import Analysis
@@ -90,13 +91,13 @@ def _parse_error(file: File, found: Found, errors: Mapping[Unit, str], hidden: R
 def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
     """The rows of `symbols` of one analysed unit, for each of its paths."""
     blob = unit[0]
-    found = [
-        (
-            item.kind, item.name, item.qualified_name, item.line, item.end_line,
-            *((REDACTED, "") if hidden.near(blob, item.line, item.end_line) else (item.signature, item.doc)),
-        )
-        for item in analysis.symbols
-    ]  # fmt: skip
+    found = []
+    for item in analysis.symbols:
+        if hidden.near(blob, item.line, item.end_line):
+            names, quoted = (named(item.name), named(item.qualified_name)), (REDACTED, "")
+        else:
+            names, quoted = (item.name, item.qualified_name), (item.signature, item.doc)
+        found.append((item.kind, *names, item.line, item.end_line, *quoted))
     for path in paths.get(unit, ()):
         for row in found:
             yield (path, blob, language, *row)
@@ -122,8 +123,15 @@ def dependencies(selection: Selection, found: Found, hidden: Redaction) -> Itera
         if file.is_read:
             secret = hidden.touches(file.unit[0])
             for item in found.dependencies.get(file.path, ()):
-                told = item._replace(requirement=REDACTED) if secret and item.requirement else item
-                yield (file.path, file.unit[0], *told)
+                yield (file.path, file.unit[0], *(_redacted(item) if secret else item))
+
+
+def _redacted(item: Dependency) -> Dependency:
+    """A dependency of a manifest that holds a secret somewhere."""
+    return item._replace(
+        name=named(item.name), version=item.version and named(item.version), purl=named(item.purl),
+        scope=named(item.scope), requirement=item.requirement and REDACTED,
+    )  # fmt: skip
 
 
 def secrets(findings: list[Finding], paths: Paths) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from snapshotter.cancel import Cancel
 from snapshotter.manifest import Gap, Licence, ScanSettings
@@ -103,7 +103,7 @@ class Scanner:
         known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(found.licences.items())]
         told = replace(
             about, gaps=[*about.gaps, *gaps], licences=[(one.path, one.spdx) for one in known],
-            readme=None if hidden.blind else found.readme, texts={} if hidden.blind else found.texts,
+            **({} if hidden.blind else self._quotable(found)),
         )  # fmt: skip
         tables = self._tables.connection
         seen = overview(told, tables)
@@ -115,6 +115,18 @@ class Scanner:
             files[name].write_bytes(page)
         self._cancel.check()
         return Made(files, self._tables.counts(), known, gaps)
+
+    def _quotable(self, found: Found) -> dict[str, Any]:
+        """The README and the texts that hold no secret, by all that this scan and those before it found."""
+        leaky = {
+            path
+            for (path,) in self._tables.connection.execute("SELECT DISTINCT path FROM secrets").fetchall()
+        }
+        readme = found.readme if found.readme and found.readme[0] not in leaky else None
+        return {
+            "readme": readme,
+            "texts": {path: text for path, text in found.texts.items() if path not in leaky},
+        }
 
     def _fill(self, chosen: Selection, found: Found) -> Redaction:
         """Run the scanners and put every row into the tables; returns what must not be quoted."""

@@ -1,0 +1,88 @@
+"""A repository of every language and every kind of manifest, through the whole way: origin, snapshot, stored tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from snapshotter.manifest import Sealed
+from tests.e2e.repo import Lab, Origin
+from tests.e2e.scans import options, rows
+from tests.scan import golden
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(tmp_path_factory.mktemp("golden") / "store")
+
+
+@pytest.fixture(scope="module")
+def taken(lab: Lab) -> Sealed:
+    origin = Origin(lab.root.parent / "x.git")
+    sources = {name.removesuffix(".fixture"): golden.FIXTURES / "symbols" / name for name in golden.LANGUAGES}
+    files = {f"src/{name}": path for name, path in sources.items()}
+    files |= {f"manifests/{name}": path for name, path in golden.manifests().items()}
+    origin.commit(files={name: path.read_bytes() for name, path in files.items()})
+    return lab.take(origin, options())
+
+
+def test_every_language_is_told_as_the_analyzers_have_it(lab: Lab, taken: Sealed) -> None:
+    found = rows(lab, taken, "SELECT path, language FROM files WHERE path LIKE 'src/%'")
+    wanted = {f"src/{name.removesuffix('.fixture')}": language for name, language in golden.LANGUAGES.items()}
+    assert dict(found) == wanted | {"src/bash.sh": "Shell"}  # by its name; BASH is what says so itself
+
+
+@pytest.mark.parametrize("name", golden.LANGUAGES)
+def test_symbols_and_imports_in_the_store_are_the_golden_ones(lab: Lab, taken: Sealed, name: str) -> None:
+    path = f"src/{name.removesuffix('.fixture')}"
+    error = rows(lab, taken, f"SELECT parse_error FROM files WHERE path = '{path}'")[0][0]
+    lines = [
+        f"{line}-{end} {kind} {own} = {qualified} | {signature} | {doc}"
+        for line, end, kind, own, qualified, signature, doc in rows(
+            lab, taken,
+            "SELECT line, end_line, kind, name, qualified_name, signature, doc FROM symbols"
+            f" WHERE path = '{path}'",
+        )
+    ]  # fmt: skip
+    lines += [
+        f"{line} import {module} {names}"
+        for line, module, names in rows(lab, taken, f"SELECT line, module, names FROM imports WHERE path = '{path}'")
+    ]
+    first, *wanted = golden.stored("symbols")[name].splitlines()
+    assert first == f"{name}: {error or 'parsed'}"
+    assert sorted(line.rstrip() for line in lines) == sorted(wanted)
+
+
+@pytest.mark.parametrize("name", golden.manifests())
+def test_dependencies_in_the_store_are_the_golden_ones(lab: Lab, taken: Sealed, name: str) -> None:
+    found = rows(
+        lab, taken,
+        "SELECT ecosystem, name, version, requirement, scope, direct, purl FROM dependencies"
+        f" WHERE path = 'manifests/{name}'",
+    )  # fmt: skip
+    lines = [" | ".join("-" if value is None else str(value) for value in row) for row in found]
+    assert sorted(lines) == sorted(golden.stored("dependencies")[name].splitlines()[1:])
+
+
+def test_nothing_is_missing_and_nothing_left_over(lab: Lab, taken: Sealed) -> None:
+    assert taken.manifest.scan is not None
+    assert taken.manifest.scan.gaps == []
+    assert {path for (path,) in rows(lab, taken, "SELECT DISTINCT path FROM symbols")} == {
+        f"src/{name.removesuffix('.fixture')}" for name in golden.LANGUAGES
+    }
+    assert {path for (path,) in rows(lab, taken, "SELECT DISTINCT path FROM dependencies")} == {
+        f"manifests/{name}" for name in golden.manifests()
+    }
+
+
+def test_the_report_and_the_digest_name_what_is_there(lab: Lab, taken: Sealed) -> None:
+    assert taken.manifest.scan is not None
+    texts = {
+        artifact.name: lab.store.get(artifact.key).decode() for artifact in taken.manifest.scan.artifacts
+        if not artifact.name.endswith(".parquet")
+    }  # fmt: skip
+    assert sorted(texts) == ["digest.md", "report.html"]
+    for language in ("Python", "Kotlin", "Rust"):
+        assert language in texts["digest.md"]
+        assert language in texts["report.html"]
