@@ -93,7 +93,7 @@ class Blobs:
         """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
         trees: dict[str, bytes] = {}
         root, size, missing = "", 0, "the commit"
-        for found in self._objects(fetched, max(self._max_file, _TREE)):
+        for found in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
             if found.type in ("commit", "tree") and not found.whole:
                 raise _incomplete(f"a {found.type} of it exceeds the limit", "pack-too-large")
             if found.oid == self._commit and found.type == "commit":
@@ -113,7 +113,9 @@ class Blobs:
         except KeyError as error:
             raise _incomplete(f"the origin did not send {error.args[0] or missing}") from None
 
-    def _objects(self, fetched: _Fetched, max_object: int) -> Iterator[PackObject]:
+    def _objects(
+        self, fetched: _Fetched, max_object: int, *, pass_blobs: bool = False
+    ) -> Iterator[PackObject]:
         total = self._max_total + _TREES
         return Pack(
             fetched.read,
@@ -122,7 +124,7 @@ class Blobs:
             self._fmt,
             max_bytes=total,
             max_object=max_object,
-        ).objects()
+        ).objects(pass_blobs=pass_blobs)
 
     def _everything(self) -> _Fetched:
         """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter import snapshot
+from snapshotter import laterscans, snapshot
 from snapshotter.credentials import GitCredentials
 from snapshotter.errors import Unavailable, UsageError
-from snapshotter.laterscans import scan_of
 from snapshotter.layout import SCAN
 from snapshotter.manifest import Sealed
 from snapshotter.rescan import Rescanned, rescan
@@ -88,8 +87,8 @@ def test_an_older_snapshot_is_scanned_as_it_was(lab: Lab, origin: Origin) -> Non
     second = lab.take(origin, NO_SCAN)
     done = scanned(lab, first)
     assert rows(lab, done.scan, "SELECT path FROM files ORDER BY 1") == [("app.py",), ("util.py",)]
-    assert scan_of(lab.catalog, first.manifest) == done.scan
-    assert scan_of(lab.catalog, second.manifest) is None
+    assert laterscans.scan_of(lab.catalog, first.manifest) == done.scan
+    assert laterscans.scan_of(lab.catalog, second.manifest) is None
 
 
 def test_another_ref_may_be_named(lab: Lab, origin: Origin) -> None:
