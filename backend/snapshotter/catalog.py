@@ -130,6 +130,10 @@ class Catalog:
     def ledger(self, manifest: Manifest) -> RefsLedger:
         """The refs ledger of a snapshot. Raises Unavailable if it is not the one recorded (code `damaged`)."""
         refs = manifest.refs
+        if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
+            raise damaged(
+                manifest.key.key(layout.MANIFEST), f"it says that its refs are in no run: {refs.artifact[:200]!r}"
+            )
         self._present(refs.artifact)
         ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024))
         if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:

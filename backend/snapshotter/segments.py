@@ -19,7 +19,7 @@ from typing import TypeVar
 from snapshotter.bundle import PackCheck
 from snapshotter.cancel import Cancel
 from snapshotter.errors import Unavailable, UsageError
-from snapshotter.layout import RunKey, segment_name
+from snapshotter.layout import MANIFEST, RunKey, segment_name
 from snapshotter.manifest import Artifact, Manifest
 from snapshotter.store import Store
 
@@ -145,13 +145,15 @@ def check_size(segment_bytes: int) -> None:
 class SegmentReader:
     """The bytes of one stored bundle in order, each segment checked against its manifest before use.
 
-    Segments of at most `ahead` are in memory at a time, besides the one in use.
+    Raises Unavailable (code `damaged`) where the manifest lists none. Segments of at most `ahead` are in memory at a time, besides the one in use.
     """
 
     def __init__(
         self, store: Store, manifest: Manifest, *, ahead: int = 2, cancel: Cancel | None = None
     ) -> None:
         assert manifest.history is not None  # noqa: S101 - callers pass runs of a chain
+        if not manifest.history.segments:
+            raise damaged(manifest.key.key(MANIFEST), "its history has no segments")
         self._store = store
         self._segments: Sequence[Artifact] = [_segment(manifest, name) for name in manifest.history.segments]
         self._ahead = ahead

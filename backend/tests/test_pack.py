@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from snapshotter.delta import apply_delta
 from snapshotter.errors import Unavailable
-from snapshotter.pack import PackObject, read_pack
+from snapshotter.pack import Pack, PackObject, read_pack
 from tests.origins import Repo, git_bytes
 
 LIMIT = 8 * 1024 * 1024
@@ -45,6 +45,10 @@ def test_packs_of_git_read_as_git_reads_them(tmp_path: Path, fmt: str, delta: st
     found = read(pack, fmt)
     listed = repo.git("cat-file", "--batch-all-objects", "--batch-check").splitlines()
     assert sorted(f"{item.oid} {item.type} {len(item.data)}" for item in found) == sorted(listed)
+    reading = Pack(lambda at, size: pack[at : at + size], len(pack), len(found), fmt, max_bytes=LIMIT)
+    passed = list(reading.objects(pass_blobs=True))
+    assert [item for item in passed if item.type != "blob"] == [item for item in found if item.type != "blob"]
+    assert [item.type for item in passed] == [item.type for item in found]
     kinds = {(pack_kind >> 4) & 7 for pack_kind in _first_bytes(repo, pack)}
     if delta == "--delta-base-offset":
         assert OFS in kinds

@@ -1,7 +1,9 @@
 """The probes of single objects: put, get, list, overwrite, tag, ACL, multipart, copy, by HTTP, by anybody.
 
 Every write but the one that tries to overwrite is create-only, so that a bucket with `EnforceWriteOnce`
-answers by the rule that the row is about.
+answers by the rule that the row is about. The rows `…beside…` are about where the snapshots are, beside the folder
+of the tests: a policy could be right in that folder alone. There is no delete, so their writes have a digest that
+is wrong, and S3 stores none of them.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ ALLOWED, DENIED = Expected.ALLOWED, Expected.DENIED
 NEW = {"IfNoneMatch": "*"}
 SEALED = {"ServerSideEncryption": "AES256"}
 WITH = f"{HEADER}: AES256"
+WRONG_DIGEST = {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
+BESIDE = "beside the test folder, with a wrong digest"
 ACLS_OFF = frozenset({"AccessControlListNotSupported"})
 
 POLICY = f"put the bucket policy of infra/storage.yaml back {see(runbook.PUT_DENIED)}"
@@ -47,6 +51,7 @@ NO_DELETE = "nobody deletes"
 ONLY_TLS = "everything is encrypted on its way"
 NO_ACL = "ACLs are off"
 NO_PUBLIC = "nothing is public"
+EVERYWHERE = "what holds in the test folder holds under the whole prefix"
 
 PUTS = (
     Probe(
@@ -91,6 +96,19 @@ PUTS = (
         "a key is compared as it is written: .. leads nowhere", USE, NARROW, {**NEW, **SEALED},
         harm=Harm.ELSEWHERE,
     ),
+    Probe(
+        "put-beside", "put", "PutObject", "{prefix}policy-test-{random}", f"{WITH}, {BESIDE}",
+        Expected.DIGEST, EVERYWHERE, USE, GRANT, {**NEW, **SEALED, **WRONG_DIGEST}, harm=Harm.CHANGE,
+    ),
+    Probe(
+        "put-beside-no-header", "put", "PutObject", "{prefix}policy-test-{random}", f"no {HEADER}, {BESIDE}",
+        DENIED, EVERYWHERE, NO_HEADER, POLICY, {**NEW, **WRONG_DIGEST}, harm=Harm.CHANGE,
+    ),
+    Probe(
+        "put-beside-kms", "put", "PutObject", "{prefix}policy-test-{random}", f"{HEADER}: aws:kms, {BESIDE}",
+        DENIED, EVERYWHERE, WRONG_HEADER, POLICY,
+        {**NEW, **WRONG_DIGEST, "ServerSideEncryption": "aws:kms"}, harm=Harm.CHANGE,
+    ),
 )  # fmt: skip
 
 READS = (
@@ -119,6 +137,10 @@ READS = (
     Probe(
         "list-under", "list", "ListObjectsV2", "{run}", "a folder under the prefix", ALLOWED,
         "folders under the prefix can be listed", LIST, GRANT_LIST,
+    ),
+    Probe(
+        "list-beside", "list", "ListObjectsV2", "{prefix}policy-test-{random}/",
+        "a folder beside the test folder", ALLOWED, EVERYWHERE, LIST, GRANT_LIST,
     ),
     Probe("list-none", "list", "ListObjectsV2", None, "no prefix", DENIED, LIST_PREFIX, LIST, NARROW),
     Probe("list-empty", "list", "ListObjectsV2", "", "an empty prefix", DENIED, LIST_PREFIX, LIST, NARROW),
@@ -224,6 +246,10 @@ WAYS = (
         "http-link", "http", "GetObject", "{object}", "a presigned URL by plain HTTP", DENIED, ONLY_TLS, TLS,
         TLS_POLICY,
         actor=Actor.LINK, plain=True,
+    ),
+    Probe(
+        "http-beside", "http", "PutObject", "{prefix}policy-test-{random}", f"plain HTTP, {WITH}, {BESIDE}",
+        DENIED, EVERYWHERE, TLS, TLS_POLICY, {**NEW, **SEALED, **WRONG_DIGEST}, plain=True, harm=Harm.CHANGE,
     ),
     Probe(
         "multipart-create", "multipart", "CreateMultipartUpload", "{run}multipart-create", WITH, ALLOWED,

@@ -147,6 +147,11 @@ def _meaning(write: Write, answer: Answer) -> str:
         )
     if answer.code == "PreconditionFailed":
         return "a random key is taken: something else writes here, or an earlier write was stored"
+    if not write.must_succeed:
+        return (
+            "the bucket policy let it pass, and S3 refused it later for another reason: put the bucket policy of "
+            "infra/storage.yaml back"
+        )
     return (
         "refused for another reason than the bucket policy: not the bucket that it should be, or the request "
         "was altered on its way"

@@ -34,6 +34,7 @@ class Expected(StrEnum):
     ALLOWED = "allowed"
     DENIED = "denied"
     CONFLICT = "refused as taken"  # 412: create-only
+    DIGEST = "refused for its digest"  # by the rules it passed; nothing is stored
     REPORTED = "allowed, or denied by DenyOverwrite"  # both are lawful; which one it is, is the news
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from snapshotter import runbook
+from snapshotter.access.configuration import GROUP
 from snapshotter.denial import PRODUCTION, SCOPE, Refused, diagnose
 from snapshotter.endpoint import check_bucket
 from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
@@ -127,7 +128,7 @@ def error_of(proof: Proof) -> SnapshotterError | None:
     failed, total = proof.count(Status.FAILED), len(proof.results)
     if failed:
         hint = "see the fix of each row; docs/operations.md says how to check"
-        if proof.owner:
+        if proof.owner and any(row.status is Status.FAILED and row.group != GROUP for row in proof.results):
             hint = (
                 "an owner or administrator may do what these rules deny to others: prove them as the task role "
                 "or an operator, and the settings with --only configuration"
@@ -146,8 +147,10 @@ def error_of(proof: Proof) -> SnapshotterError | None:
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:
         open_ = total - proof.count(Status.PASSED) - proof.count(Status.NOT_JUDGED)
+        hint = "this is no proof: see the rows, and run again"
+        if not proof.owner and {row.group for row in proof.results} == {GROUP}:
+            hint = "only the bucket's owner may read its settings: run it with those credentials"
         return Unavailable(
-            f"{open_ or total} of {total} rules could not be checked", code="unchecked",
-            hint="this is no proof: see the rows, and run again",
-        )  # fmt: skip
+            f"{open_ or total} of {total} rules could not be checked", code="unchecked", hint=hint
+        )
     return None

@@ -14,7 +14,7 @@ from snapshotter.access.proof import Proof, Result, Status, Target
 from snapshotter.access.run import Run
 from snapshotter.access.wire import Connection, Wire
 from snapshotter.endpoint import check_bucket
-from snapshotter.errors import UsageError
+from snapshotter.errors import SnapshotterError, UsageError
 
 
 def select(only: Sequence[str], skip: Sequence[str] = ()) -> tuple[tuple[Probe, ...], frozenset[str]]:
@@ -47,7 +47,8 @@ def prove(
     skip: Sequence[str] = (),
     check: Callable[[], None] = lambda: None,
 ) -> Proof:
-    """Send the probes and judge the answers; `check` is called before each and may raise to stop.
+    """Send the probes and judge the answers; `check` is called before each and may raise to stop, and what
+    was left behind until then is in the error's details.
 
     Raises UsageError for a prefix or a pattern that cannot be meant, and Unavailable if nothing can be
     asked at all: no credentials, no network, no such bucket.
@@ -64,6 +65,11 @@ def prove(
         if run.owner or only:
             found = configuration.read(wire.send, target.bucket, target.prefix, settings)
             results += [_setting(each) for each in found]
+    except SnapshotterError as stopped:
+        stopped.details += tuple(
+            f"left behind: {each.key}; remove it: {each.remove}" for each in run.leftovers
+        )
+        raise
     finally:
         run.clean_up()
     return Proof(

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any
 
 from snapshotter.access.answer import Answer, Kind, unavailable
@@ -86,8 +87,8 @@ class Run:
             answer = self._send("AbortMultipartUpload", key, {"UploadId": upload})
             if answer.kind is not Kind.ALLOWED and answer.code != "NoSuchUpload":
                 command = (
-                    f"aws s3api abort-multipart-upload --bucket {self.target.bucket} --key {key} "
-                    f"--upload-id {upload}"
+                    f"aws s3api abort-multipart-upload --bucket {self.target.bucket} --key {quote(key)} "
+                    f"--upload-id {quote(upload)}"
                 )
                 self.leftovers.append(Leftover(self.target.bucket, key, command))
 
@@ -128,8 +129,10 @@ class Run:
         if probe.operation == "CreateMultipartUpload":
             self._uploads.append((key, answer.response["UploadId"]))
         if probe.operation == "PutObject" and not key.startswith(self.folder):
+            version = answer.response.get("VersionId")  # without it, a delete would only hide the object
             command = (
-                f"aws s3api delete-object --bucket {self.target.bucket} --key '{key}'  # as an administrator"
+                f"aws s3api delete-object --bucket {self.target.bucket} --key {quote(key)}"
+                f"{f' --version-id {quote(version)}' if version else ''}  # as an administrator"
             )
             self.leftovers.append(Leftover(self.target.bucket, key, command))
 
@@ -188,6 +191,12 @@ def judge(probe: Probe, answer: Answer) -> tuple[Status, str]:
         return (Status.PASSED if allowed else Status.FAILED), ("" if allowed else answer.message[:300])
     if wanted is Expected.CONFLICT:
         return (Status.PASSED if answer.code == "PreconditionFailed" else Status.FAILED), ""
+    if wanted is Expected.DIGEST:
+        return (Status.PASSED if answer.code == "BadDigest" else Status.FAILED), (
+            "the server does not compare the digest: do not store snapshots in it"
+            if allowed
+            else answer.message[:300]
+        )
     if wanted is Expected.REPORTED:
         return (Status.PASSED if allowed or denied else Status.FAILED), ""
     if (

@@ -36,7 +36,7 @@ _NO_MULTIPART = "it judges the missing header of an upload that has it, and refu
 RGW = Server(
     "Ceph RADOS Gateway",
     {
-        **dict.fromkeys(("http-get", "http-put", "http-list", "http-link"), _NO_TLS_KEY),
+        **dict.fromkeys(("http-get", "http-put", "http-list", "http-link", "http-beside"), _NO_TLS_KEY),
         **dict.fromkeys(
             (
                 "get-inside",

@@ -49,7 +49,7 @@ def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Conn
 class Wire:
     """Clients for one proof.
 
-    Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP.
+    Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP, or `plain_endpoint` is not.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -63,6 +63,14 @@ class Wire:
             raise UsageError(
                 f"the S3 endpoint is plain HTTP: {redact(self.endpoint)}",
                 hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
+            )
+        plain = connection.plain_endpoint
+        if plain is not None and not re.match(
+            r"http://[^/]", plain
+        ):  # by https, these rows would prove nothing
+            raise UsageError(
+                f"{redact(plain) or 'an empty text'} is no plain HTTP endpoint",
+                hint="give one like http://host:port",
             )
 
     @property

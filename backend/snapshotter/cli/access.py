@@ -59,7 +59,7 @@ def prove(
 ) -> None:
     """Prove, by trying it, what the bucket allows and refuses to whoever the credentials are.
 
-    Some sixty requests, each with the answer that the rules promise. No request can do harm if it is
+    Some seventy requests, each with the answer that the rules promise. No request can do harm if it is
     allowed. It writes a few hundred bytes under policy-tests/ of the prefix, which expire after a day.
     With the owner's credentials it also checks the bucket's settings (--only configuration: nothing else).
 

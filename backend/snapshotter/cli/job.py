@@ -144,7 +144,7 @@ def document(session: Session, stdin: str | None, file: Path | None) -> bytes:
 
 def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
     from snapshotter import plan
-    from snapshotter.cli.scan import gate
+    from snapshotter.gate import secret_gate
     from snapshotter.job import shown, take_each, verdict
 
     made = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
@@ -154,7 +154,7 @@ def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
     report.stage = "taking snapshots"
     results = take_each(
         report.origins, store, made, observer=session.observer, cancel=session.cancel,
-        gate=(lambda sealed: gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None,
+        gate=(lambda sealed: secret_gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None,
     )  # fmt: skip
     for text in report.origins:
         report.log.context = {"origin": shown(text)}

@@ -9,7 +9,6 @@ import typer
 
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import Finding, SnapshotterError, Unavailable
 from snapshotter.manifest import Scan
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def scan(
 
 def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> Outcome:
     """Make the scan that was asked for, unless the snapshot has one."""
-    from snapshotter import plan
+    from snapshotter import gate, plan
     from snapshotter.catalog import Catalog
     from snapshotter.rescan import rescan
 
@@ -59,7 +58,7 @@ def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> 
         catalog, catalog.resolve(name), plan.scan_options(session.settings, ref), connect,
         observer=session.observer, cancel=session.cancel,
     )  # fmt: skip
-    return Outcome(document(done), describe(done), gate(done.scan) if secret_gate else None)
+    return Outcome(document(done), describe(done), gate.secret_gate(done.scan) if secret_gate else None)
 
 
 def document(done: Rescanned) -> dict[str, Any]:
@@ -85,28 +84,3 @@ def lines(made: Scan) -> list[str]:
     return told + [
         f"  gap: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})" for gap in made.gaps
     ]
-
-
-def gate(made: Scan | None) -> SnapshotterError | None:
-    """What a secret gate ends with: a finding where secrets were found; "could not" where nobody can tell,
-    because there is no scan or its search for secrets failed; None where none was found."""
-    from snapshotter.scan.means import FAILED, SECRETS
-
-    if made is None:
-        return _unjudged("there is no scan", "its gaps say why there is none")
-    if made.tables.get("secrets"):
-        return Finding(
-            f"the secret gate tripped: {made.tables['secrets']:,} leaked secrets in {made.ref}",
-            code="secret-gate",
-            hint='the snapshot stands; `snapshotter query "SELECT path, line, rule FROM secrets"` lists them',
-        )
-    failed = [
-        said for gap in made.gaps if gap.kind == FAILED for said in gap.sample if said.startswith(SECRETS)
-    ]
-    return _unjudged(failed[0], "take it again, and that will be looked for anew") if failed else None
-
-
-def _unjudged(why: str, hint: str) -> Unavailable:
-    return Unavailable(
-        f"the secret gate cannot be judged: {why}", code="secret-gate", hint=f"the snapshot stands; {hint}"
-    )

@@ -8,7 +8,6 @@ import msgspec
 import typer
 
 from snapshotter.cli import options as flag
-from snapshotter.cli.scan import gate
 from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.errors import UsageError
@@ -104,6 +103,7 @@ def snapshot(
 def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcome:
     """Take the snapshot that was asked for."""
     from snapshotter import plan
+    from snapshotter.gate import secret_gate
     from snapshotter.origin import parse
     from snapshotter.snapshot import take
 
@@ -117,7 +117,7 @@ def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcom
         )
     finally:
         transport.close()
-    tripped = gate(sealed.manifest.scan) if asked.secret_gate else None
+    tripped = secret_gate(sealed.manifest.scan) if asked.secret_gate else None
     return Outcome(document(sealed), describe(sealed.manifest, store.place.uri), tripped)
 
 

@@ -53,6 +53,7 @@ class Mutant:
 
 _BUCKET = "arn:aws:s3:::{bucket}"
 _INSIDE = f"{_BUCKET}/repo-scans/snapshotter/*"
+_TESTS = f"{_BUCKET}/repo-scans/snapshotter/policy-tests/*"
 _SSE = "s3:x-amz-server-side-encryption"
 _HTTP = ("http-get", "http-put", "http-list", "http-link")
 _USE = [
@@ -214,6 +215,16 @@ DENIES = (
     _denied(
         "missing-header-of-reads", "DenyMissingEncryptionHeader", "Action", "s3:GetObject", "put-no-header"
     ),
+    # A rule that holds in the folder of the tests, and not where the snapshots are.
+    _denied("tls-deny-of-tests-only", "DenyInsecureTransport", "Resource", [_BUCKET, _TESTS], "http-beside"),
+    _denied("wrong-header-of-tests-only", "DenyWrongEncryptionHeader", "Resource", _TESTS, "put-beside-kms"),
+    _denied(
+        "missing-header-of-tests-only",
+        "DenyMissingEncryptionHeader",
+        "Resource",
+        _TESTS,
+        "put-beside-no-header",
+    ),
     _public("public-read", "*", "s3:GetObject", f"{_BUCKET}/*", "anonymous-get"),
     _public("public-list", "*", "s3:ListBucket", _BUCKET, "anonymous-list"),
     _public("public-write", "*", "s3:PutObject", f"{_BUCKET}/*", "anonymous-put"),
@@ -269,6 +280,13 @@ SCOPES = (
         "Condition",
         {"StringEquals": {"s3:prefix": "repo-scans/snapshotter/"}},
         "list-under",
+    ),
+    _used(
+        "list-tests-only",
+        "ListUnderPrefix",
+        "Condition",
+        {"StringLike": {"s3:prefix": ["repo-scans/snapshotter/", "repo-scans/snapshotter/policy-tests/*"]}},
+        "list-beside",
     ),
     _used(
         "list-all-but-one",
@@ -339,6 +357,7 @@ SCOPES = (
         f"{_BUCKET}/repo-scans/snapshotter/policy-tests",
         "put-aes256",
     ),
+    _used("use-tests-only", "ReadAndWriteUnderPrefix", "Resource", _TESTS, "put-beside"),
     _used("use-no-get", "ReadAndWriteUnderPrefix", "Action", _without("s3:GetObject"), "get-inside"),
     _used(
         "use-no-put", "ReadAndWriteUnderPrefix", "Action", _without("s3:PutObject"), "put-aes256", "overwrite"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -83,6 +84,36 @@ def test_create_only_must_be_refused_as_taken_and_overwriting_is_reported() -> N
     assert [judge(ROWS["overwrite"], each)[0] for each in (ALLOWED, DENIED, conflict)] == [
         Status.PASSED, Status.PASSED, Status.FAILED,
     ]  # fmt: skip
+
+
+def test_what_a_wrong_digest_alone_keeps_out_got_past_the_rules() -> None:
+    digest = from_error("BadDigest", 400, "")
+    assert [judge(ROWS["put-beside"], each)[0] for each in (digest, DENIED, ALLOWED)] == [
+        Status.PASSED, Status.FAILED, Status.FAILED,
+    ]  # fmt: skip
+    for row in ("put-beside-no-header", "put-beside-kms", "http-beside"):
+        assert [judge(ROWS[row], each)[0] for each in (digest, DENIED)] == [Status.FAILED, Status.PASSED]
+
+
+class Open:
+    """The wire to a bucket that takes every object."""
+
+    is_aws = True
+
+    def send(self, operation: str, *_: object, **__: object) -> Answer:
+        return Answer(Kind.ALLOWED, response={"VersionId": "v 1"}) if operation == "PutObject" else DENIED
+
+    def identity(self) -> Answer:
+        return DENIED
+
+
+def test_the_command_that_removes_a_leftover_can_be_pasted_whatever_the_prefix() -> None:
+    run = Run(Open(), Target("b", "it's $(here)/"))  # type: ignore[arg-type]
+    run.result(ROWS["put-look-alike"])
+    (left,) = run.leftovers
+    assert left.key.startswith("it's $(here)2/")
+    words = shlex.split(left.remove, comments=True)
+    assert words[5:] == ["--key", left.key, "--version-id", "v 1"]
 
 
 class WriteOnce:

@@ -22,9 +22,13 @@ from tests.servers import USER, Server, client, ministack, rgw
 START = {"rgw": rgw, "ministack": ministack}
 ID = {mutant.id: mutant for mutant in MUTANTS}
 QUICK = {
-    "rgw": ("no-missing-header-deny", "public-read", "use-without-slash", "grant-DeleteObject"),
+    "rgw": (
+        "no-missing-header-deny", "public-read", "use-without-slash", "grant-DeleteObject", "use-tests-only",
+        "missing-header-of-tests-only",
+    ),
     "ministack": (
         "no-tls-deny", "no-wrong-header-deny", "list-unconditioned", "use-no-put", "grant-PutBucketPolicy",
+        "tls-deny-of-tests-only", "wrong-header-of-tests-only", "list-tests-only",
     ),
 }  # fmt: skip
 # RADOS Gateway refuses a policy that names an action which it does not know.

@@ -13,6 +13,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from snapshotter import layout, snapshot
 from snapshotter.errors import Finding, SnapshotterError
@@ -249,6 +250,34 @@ def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_pa
     code, document, _ = run(copy, "verify", copy.repo, "--quick")
     assert code == 1
     assert "verified before" in " ".join(document["snapshots"][-1]["problems"])
+
+
+@pytest.mark.parametrize("key", ["../../../../etc/passwd", "..", "", "a\0b", "x/" * 3000, "/etc/passwd"])
+def test_a_forged_manifest_whose_refs_are_nowhere_is_a_finding(
+    stored: Stored, tmp_path: Path, key: str
+) -> None:
+    """A store may refuse to look such a key up: that is no trouble of the store."""
+    copy = stored.copy(tmp_path / "store")
+    manifest = copy.taken[2].manifest
+    forge(copy, 2, refs=structs.replace(manifest.refs, artifact=key))
+    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    assert (code, document["snapshots"][0]["ok"]) == (1, False)
+
+
+def test_a_forged_manifest_without_segments_is_a_finding(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    manifest = copy.taken[2].manifest
+    assert manifest.history is not None
+    forge(copy, 2, history=structs.replace(manifest.history, segments=[]))
+    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    assert code == 1
+    assert "no segments" in " ".join(document["snapshots"][0]["problems"])
+
+
+def forge(stored: Stored, which: int, **changes: Any) -> None:
+    """Edit a snapshot's manifest, and seal it anew."""
+    forged = seal(structs.replace(stored.taken[which].manifest, **changes))
+    stored.lab.file(forged.manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
 
 
 @pytest.mark.parametrize("harm", ["flip the middle", "truncate", "remove"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from snapshotter.cli.scan import gate
 from snapshotter.errors import Finding, Unavailable
+from snapshotter.gate import secret_gate
 from snapshotter.scan import runner
 from snapshotter.scan.means import FAILED
 from tests.e2e.cli import Done, cli
@@ -28,6 +28,7 @@ FAULTS = {
     """"Blank":1,"Complexity":1,"Minified":false,"Generated":false}]}]'""",
     "leaves a child": "sleep 600 & exit 3",
 }
+ENDLESS = ("hangs", "leaves a child")
 FILES: dict[str | bytes, bytes] = {
     "app.py": b"def f():\n    return 1\n", "requirements.txt": b"flask==1.0\n",
     "token.py": in_source(VALUES["github-pat"]),
@@ -72,10 +73,10 @@ def test_a_scanner_that_fails_is_a_gap(
         pytest.skip("an empty answer is not JSON, as for garbage")
     faulty(monkeypatch, tmp_path, scanner, FAULTS[fault])
     lab = Lab(tmp_path / "store")
-    taken = lab.take(origin, options(scan_options(scanner_seconds=2.0 if fault == "hangs" else 30.0)))
+    taken = lab.take(origin, options(scan_options(scanner_seconds=4.0 if fault in ENDLESS else 60.0)))
     scan = scan_of(taken)
     assert [gap.kind for gap in scan.gaps] == [FAILED]
-    assert scan.gaps[0].sample[0].startswith(f"{scanner} ")
+    assert any(said.startswith(f"{scanner} ") for said in scan.gaps[0].sample)
     assert rows(lab, taken, "SELECT path FROM files ORDER BY 1") == [(name,) for name in sorted(map(str, FILES))]
     assert rows(lab, taken, "SELECT name, version FROM dependencies") == [("flask", "1.0")]
     lab.assert_whole(taken)
@@ -86,7 +87,7 @@ def test_a_gate_does_not_pass_where_nobody_looked(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanner: str, code: int
 ) -> None:
     faulty(monkeypatch, tmp_path, scanner, "exit 3")
-    verdict = gate(scan_of(Lab(tmp_path / "store").take(origin, options())))
+    verdict = secret_gate(scan_of(Lab(tmp_path / "store").take(origin, options())))
     assert verdict is not None
     assert verdict.exit_code == code
     assert ("cannot be judged: kingfisher exited with status 3" in verdict.message) == (scanner == "kingfisher")
@@ -95,11 +96,11 @@ def test_a_gate_does_not_pass_where_nobody_looked(
 def test_a_gate_passes_where_all_was_searched_and_nothing_found(tmp_path: Path) -> None:
     clean = Origin(tmp_path / "clean.git")
     clean.commit(files={"a.py": b"x = 1\n"})
-    assert gate(scan_of(Lab(tmp_path / "store").take(clean, options()))) is None
+    assert secret_gate(scan_of(Lab(tmp_path / "store").take(clean, options()))) is None
 
 
 def test_a_gate_without_a_scan_is_no_finding_and_does_not_pass() -> None:
-    verdict = gate(None)
+    verdict = secret_gate(None)
     assert isinstance(verdict, Unavailable)
     assert not isinstance(verdict, Finding)
 
