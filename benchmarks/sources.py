@@ -216,8 +216,7 @@ def _source(rng: random.Random, suffix: str, size: int, modules: list[str]) -> s
     syntax, pieces, made = SYNTAX[suffix], ["<?php\n"] if suffix == "php" else [], 0
     if suffix == "go":
         pieces.append(f"package {rng.choice(NOUNS)}\n\n")
-    for _ in range(rng.randint(2, 9)):
-        pieces.append(_fill(rng, syntax.load, "", rng.choice(modules)))
+    pieces += [_fill(rng, syntax.load, "", rng.choice(modules)) for _ in range(rng.randint(2, 9))]
     if rng.random() < 0.004:
         token = "".join(rng.choices("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=36))
         pieces.append(f"{syntax.comment} token: ghp_{token}\n")

@@ -46,6 +46,14 @@ class Run:
         return layout.MANIFEST in self.files
 
     @property
+    def has_history(self) -> bool:
+        """Whether manifest, refs and bundle are there, by the listing alone: a last segment's loss does not show."""
+        segments = {name for name in self.files if name.startswith(layout.HISTORY)}
+        counted = {layout.segment_name(index, only=False) for index in range(len(segments))}
+        whole = segments in ({layout.segment_name(0, only=True)}, counted)
+        return self.is_snapshot and layout.REFS in self.files and bool(segments) and whole
+
+    @property
     def receipts(self) -> list[str]:
         """The names of its receipts, oldest first."""
         return sorted(filter(receipts.is_name, self.files))
@@ -132,7 +140,8 @@ class Catalog:
         refs = manifest.refs
         if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
             raise damaged(
-                manifest.key.key(layout.MANIFEST), f"it says that its refs are in no run: {refs.artifact[:200]!r}"
+                manifest.key.key(layout.MANIFEST),
+                f"it says that its refs are in no run: {refs.artifact[:200]!r}",
             )
         self._present(refs.artifact)
         ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024))
@@ -155,10 +164,11 @@ class Catalog:
         found: list[RefChanges | None] = []
         at = new
         while at.run_id != old.run_id:
-            if at.parent is None or at.parent.run_id < old.run_id or at.repo != old.repo:
+            run_id = RunId.parse(at.parent.run_id) if at.parent else None
+            if run_id is None or run_id.text < old.run_id or at.repo != old.repo:
                 return [None]
             found.append(at.ref_changes)
-            at = self.manifest(RunKey(at.repo, RunId(at.parent.run_id))).manifest
+            at = self.manifest(RunKey(at.repo, run_id)).manifest
         return found[::-1]
 
     def folder(self, key: RunKey) -> Run:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from snapshotter import endpoint, git, identity, runbook
-from snapshotter.denial import is_execution_role, role_of
+from snapshotter.denial import StoreDenied, is_execution_role, role_of
 from snapshotter.errors import Finding, SnapshotterError
 from snapshotter.unexpected import as_error
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
 OLDEST_GIT = (2, 34)
+_REFUSALS = (runbook.PUT_DENIED, runbook.LIST_DENIED, runbook.MISSING_KEY)
 _SKEW_WARN, _SKEW_FAIL = 60, 15 * 60  # seconds; S3 refuses beyond a quarter of an hour
 
 
@@ -50,8 +51,10 @@ def guarded(name: str, heading: str, look: Callable[[], tuple[State, str]]) -> C
 
 
 def failed(name: str, error: SnapshotterError, heading: str) -> Check:
-    """A failed check, with the heading that its hint names, else the check's own."""
-    named = next((known for known in runbook.HEADINGS if f"'{known}'" in error.hint), heading)
+    """A failed check, with the heading that its hint names, else the check's own; for a store that fails without
+    a refusal by the bucket, that is where it is."""
+    own = runbook.REGION if heading in _REFUSALS and not isinstance(error, StoreDenied) else heading
+    named = next((known for known in runbook.HEADINGS if f"'{known}'" in error.hint), own)
     says = "; ".join((error.message, *error.details))
     return Check(name, "failed", says, error.hint, named, error)
 

@@ -10,9 +10,20 @@ from datetime import timedelta
 from pathlib import Path
 
 from snapshotter.errors import UsageError
+from snapshotter.text import printable
 
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _A_SLIP = 0.95  # how like another a name is that has one letter wrong
+# They name programs, or files that name programs (botocore's credential_process).
+_RUN_PROGRAMS = frozenset(
+    {
+        "SNAPSHOTTER_GIT_TOKEN_COMMAND",
+        "SNAPSHOTTER_SSH_COMMAND",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_DATA_PATH",
+    }
+)
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -162,7 +173,8 @@ def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Set
 def dotenv(folder: Path | None = None) -> dict[str, str]:
     """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken.
 
-    Raises UsageError for a file that cannot be read.
+    Raises UsageError for a file that cannot be read, and for one that would have a program run: who works in
+    a checkout has the `.env` of whoever wrote the repository.
     """
     path = (folder or Path.cwd()) / ".env"
     if not path.is_file():
@@ -176,7 +188,14 @@ def dotenv(folder: Path | None = None) -> dict[str, str]:
             f"{path} cannot be read ({type(error).__name__})",
             hint="it must be UTF-8 text, and readable by this user",
         ) from error
-    return {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
+    taken = {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
+    if programs := sorted(_RUN_PROGRAMS & taken.keys()):
+        raise UsageError(
+            f"{printable(str(path))} would have a program run: {', '.join(programs)}",
+            hint="a .env may be a stranger's, who wrote the repository around it; if it is yours, set this in the "
+            "environment instead",
+        )
+    return taken
 
 
 def parse_size(text: str) -> int:

@@ -75,7 +75,13 @@ class Evidence:
         manifest = sealed.manifest
         oldest = manifest.chain_keys[0] if manifest.chain else manifest.key
         while manifest.parent is not None:
-            key = RunKey(self._repo, layout.RunId(manifest.parent.run_id))
+            run_id = layout.RunId.parse(manifest.parent.run_id)
+            if run_id is None:  # such a key is nothing to ask a store for
+                problem = f"{manifest.key.key(layout.MANIFEST)}: its parent is no run: {manifest.parent.run_id[:200]!r}"
+                self.note(manifest.key, problem)
+                problems.append(problem)
+                break
+            key = RunKey(self._repo, run_id)
             if manifest.key <= oldest:
                 before = self.manifest(key) if key in self._chosen else ""
                 if isinstance(before, Sealed) and before.sha256 != manifest.parent.manifest_sha256:
@@ -161,6 +167,10 @@ class Evidence:
                     f"{run.key.key(layout.MANIFEST)}: is not the manifest that was verified before (receipt {name})"
                 ]
         return []
+
+    def receipts(self, key: RunKey) -> list[str]:
+        """The names of a run's receipts, oldest first. Raises Unavailable if the store is in trouble."""
+        return self._listed(key).receipts
 
     def _listed(self, key: RunKey) -> Run:
         if key not in self._folders:

@@ -29,6 +29,7 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCP = re.compile(
     r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
 )
+_SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # no host that ssh reaches is called so
 _HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
 _HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _PLAIN = re.compile(r"^[a-z0-9._-]+\Z")
@@ -124,8 +125,7 @@ def parse(text: str) -> Origin:
             f"an origin of {len(text)} characters" if text else "the origin is empty",
             hint="give a URL (https, ssh, git), user@host:path, or a local path",
         )
-    # All before the last @: a URL that does not parse does not tell where its secret ends.
-    shown = printable(re.sub(r"(?<=://).*@", "", text, flags=re.DOTALL))[:200]
+    shown = printable(_shown(text))[:200]
     if text.startswith("-"):
         raise UsageError(f"an origin may not begin with '-': {shown}", hint="write ./-name for a local path")
     if _CONTROL.search(text) or not _is_utf8(text):
@@ -134,6 +134,8 @@ def parse(text: str) -> Origin:
         raise UsageError(
             f"remote helpers are not allowed: {shown}", hint="use https, ssh, git or a local path"
         )
+    if _SLIP.match(text):
+        raise UsageError(f"not a URL: {shown}", hint="after the scheme go a colon and two slashes")
     if match := _SCHEME.match(text):
         return _parse_url(text, match.group(1).lower(), shown)
     if (match := _SCP.match(text)) and "/" not in text[: match.start("path") - 1]:
@@ -189,6 +191,17 @@ def repo_name(canonical: str) -> str:
     stem = stem.lstrip("-._") or "origin"  # an IPv6 address begins with ":": no name begins as an option
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{stem[: MAX_REPO - 9]}-{digest}"
+
+
+def _shown(text: str) -> str:
+    """A refused origin without what may be a secret: all before the last @, as a text that does not parse does not
+    tell where its secret ends, and a query, in which hosts take tokens."""
+    scheme = re.search(r"://", text) or _SLIP.match(text)
+    if scheme is None:
+        return text
+    before, _, rest = text[scheme.end() :].rpartition("@")
+    rest = "…" if re.search(r"[?#]", before) else re.sub(r"(?<=[?#]).*", "…", rest, flags=re.DOTALL)
+    return text[: scheme.end()] + rest
 
 
 def _is_utf8(text: str) -> bool:

@@ -91,12 +91,16 @@ def _read(
 
 
 def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
-    """What a receipt says against the chain, or ''. Runs beyond the first listing are listed from the base on."""
+    """What a listing tells against the chain, or '': a run that is gone, or what a receipt says. Runs beyond the
+    first listing are listed from the base on."""
     wanted = {manifest.key, *manifest.chain_keys}
     known = {run.key: run for run in seen}
     if not wanted <= known.keys():
         base = min(wanted)
         known |= {run.key: run for run in catalog.runs(base.repo, since=base.run_id.started_at)}
+    for key in manifest.chain_keys:
+        if key not in known or not known[key].has_history:
+            return f"the chain lacks the history of {key.run_id}"
     runs = [known[key] for key in sorted(wanted & known.keys())]
     failed = next((run for run in runs if run.verified is False), None)
     return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else ""

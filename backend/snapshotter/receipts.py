@@ -7,7 +7,8 @@ reading the receipts of a chain would cost an unchanged run a request for each.
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import MAXYEAR, UTC, datetime, timedelta
 
 import msgspec
 
@@ -73,12 +74,21 @@ def read(store: Store, key: RunKey, name: str) -> Receipt:
     return receipt
 
 
-def write(store: Store, receipt: Receipt) -> str:
-    """Store a receipt beside its run; its key."""
-    key = receipt.run.key(new_name(receipt.verified_at, ok=receipt.ok))
+def write(store: Store, receipt: Receipt, earlier: Sequence[str] = ()) -> str:
+    """Store a receipt beside its run, under a name after the `earlier` ones there (oldest first); its key."""
+    key = receipt.run.key(new_name(_after(earlier, receipt.verified_at), ok=receipt.ok))
     tags = {"kind": "receipt", "repo": receipt.repo}
     store.put_new(key, canonical(receipt), content_type="application/json", tags=tags)
     return key
+
+
+def _after(earlier: Sequence[str], now: datetime) -> datetime:
+    """`now`, or the second after the newest receipt's, if a clock was ahead: the newest verification counts."""
+    newest = earlier[-1].removeprefix(RECEIPTS).removesuffix(".json") if earlier else ""
+    last = RunId.parse(newest)  # it has the same form
+    if last is None or last.started_at <= now:
+        return now
+    return last.started_at + timedelta(seconds=1) if last.started_at.year < MAXYEAR else last.started_at
 
 
 def _unreadable(key: str, what: str) -> Unavailable:

@@ -33,6 +33,7 @@ class Verdict:
     fsck: list[str] | None = None
     seconds: float = 0.0
     receipt: str = ""
+    unrecorded: SnapshotterError | None = None  # why there is no receipt
     unchecked: str = ""  # why it could not be checked: of a newer schema, or resting on one that is
     damaged_runs: list[RunKey] = field(default_factory=list)
 

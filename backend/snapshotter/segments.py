@@ -145,7 +145,8 @@ def check_size(segment_bytes: int) -> None:
 class SegmentReader:
     """The bytes of one stored bundle in order, each segment checked against its manifest before use.
 
-    Raises Unavailable (code `damaged`) where the manifest lists none. Segments of at most `ahead` are in memory at a time, besides the one in use.
+    Segments of at most `ahead` are in memory at a time, besides the one in use. Raises Unavailable (code
+    `damaged`) where the manifest lists none.
     """
 
     def __init__(

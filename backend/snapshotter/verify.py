@@ -15,9 +15,9 @@ from pathlib import Path
 from snapshotter import __version__, git, receipts
 from snapshotter.cancel import Cancel
 from snapshotter.catalog import Catalog, Run
-from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.evidence import Evidence
-from snapshotter.layout import RunKey
+from snapshotter.layout import RunKey, parse_key
 from snapshotter.manifest import Sealed
 from snapshotter.observer import Observer
 from snapshotter.receipts import Receipt
@@ -42,7 +42,8 @@ def verify(
     """Verify snapshots of one repo and write a receipt beside each, and beside each run found damaged.
 
     Returns a verdict for each chosen snapshot, oldest first. A chain that several share is replayed
-    once. Raises Unavailable or AccessDenied when it could not check; then no receipt says anything.
+    once. A receipt that cannot be written costs no verdict: each without one says why. Raises Unavailable or
+    AccessDenied when it could not check; then no receipt says anything.
     """
     return _Verification(catalog, repo, chosen, options, observer or Observer(), cancel or Cancel()).run()
 
@@ -60,7 +61,8 @@ def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[Run
             if run.key in suspects:
                 found.append(run.key)
             continue
-        rests_on = {manifest.run_id, *manifest.chain, manifest.refs.artifact.split("/")[-2]}
+        refs = parse_key(manifest.refs.artifact)
+        rests_on = {manifest.run_id, *manifest.chain, *([str(refs[0].run_id)] if refs else [])}
         if bad & rests_on:
             found.append(run.key)
     return found
@@ -156,7 +158,14 @@ class _Verification:
             if key not in covered and problems
         ]
         for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
-            verdict.receipt = receipts.write(self._catalog.store, self._receipt(verdict, version))
+            receipt, earlier = self._receipt(verdict, version), self._evidence.receipts(verdict.run)
+            try:
+                verdict.receipt = receipts.write(self._catalog.store, receipt, earlier)
+            except (AccessDenied, Unavailable) as error:
+                # A store that may only be read, a full disk: what was found stands.
+                for one in verdicts:
+                    one.unrecorded = None if one.receipt else error
+                return
 
     def _receipt(self, verdict: Verdict, version: str | None) -> Receipt:
         return Receipt(

@@ -29,7 +29,8 @@ ORIGINS: dict[str, tuple[bool, Mapping[str, str]]] = {
     "all granted": (False, {}),
     "no filters": (False, {FILTER: "false"}),
     "v0": (True, {}),
-    "v0, nothing by id": (True, {BY_ID: "false", FILTER: "false"}),
+    "v0, filters alone": (True, {BY_ID: "false"}),
+    "v0, nothing": (True, {BY_ID: "false", FILTER: "false"}),
 }
 
 
@@ -49,6 +50,12 @@ def blobs_of(
         transport, "sha1" if len(commit) == 40 else "sha256", commit, max_file=max_file, max_total=max_total,
         max_paths=1000, temp=None, cancel=cancel or Cancel(),
     )  # fmt: skip
+
+
+def refused(blobs: Blobs, why: str, *, with_blobs: bool) -> None:
+    with pytest.raises(Unavailable, match=why) as caught:
+        blobs.listing(with_blobs=with_blobs)
+    assert caught.value.hint
 
 
 @pytest.fixture
@@ -134,16 +141,14 @@ def test_a_tree_over_its_limit_is_an_error_and_no_empty_folder(
     monkeypatch.setattr("snapshotter.blobs._TREE", 1000)
     commit = repo.commit(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_file=100) as blobs:
-        with pytest.raises(Unavailable, match="a tree of it exceeds the limit"):
-            blobs.listing(with_blobs=True)
+        refused(blobs, "a tree of it exceeds the limit", with_blobs=True)
 
 
 def test_trees_over_the_limit_of_all_are_an_error(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snapshotter.blobs._TREES", 5000)
     commit = repo.commit(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=10_000) as blobs:
-        with pytest.raises(Unavailable, match="its trees exceed the limit"):
-            blobs.listing(with_blobs=False)
+        refused(blobs, "its trees exceed the limit", with_blobs=False)
 
 
 def test_a_pack_over_the_limit_ends_the_fetch(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,9 +156,7 @@ def test_a_pack_over_the_limit_ends_the_fetch(repo: Repo, monkeypatch: pytest.Mo
     noise = {f"n{n}": hashlib.sha256(b"%d" % n).digest() * 20 for n in range(100)}
     commit = repo.commit(ref="refs/heads/main", **noise)
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=1000) as blobs:
-        with pytest.raises(Unavailable, match="larger than the limit") as caught:
-            blobs.listing(with_blobs=True)
-    assert caught.value.hint
+        refused(blobs, "larger than the limit", with_blobs=True)
 
 
 @pytest.mark.parametrize("with_blobs", [True, False])
@@ -162,8 +165,7 @@ def test_a_ref_that_names_no_commit_is_an_error(repo: Repo, with_blobs: bool) ->
     for oid in (repo.blob(b"a blob of its own"), repo.tree(x=b"a tree of its own")):
         repo.git("update-ref", "refs/tags/odd", oid)
         with transport_of(str(repo.path)) as transport, blobs_of(transport, oid) as blobs:
-            with pytest.raises(Unavailable, match="did not send the commit"):
-                blobs.listing(with_blobs=with_blobs)
+            refused(blobs, "did not send the commit", with_blobs=with_blobs)
 
 
 def test_a_blob_that_the_origin_does_not_send_is_left_out(repo: Repo) -> None:
@@ -196,12 +198,11 @@ def test_no_file_is_left_and_none_has_a_name(
     monkeypatch.setattr("snapshotter.blobs._IN_MEMORY", 10)
     commit, temp = repo.commit(ref="refs/heads/main", **FILES), tmp_path / "temp"
     temp.mkdir()
-    with transport_of(str(repo.path)) as transport:
-        with Blobs(
-            transport, "sha1", commit, max_file=1000, max_total=MIB, max_paths=9, temp=str(temp), cancel=Cancel()
-        ) as blobs:  # fmt: skip
-            assert len(blobs.listing(with_blobs=True).entries) == 3
-            assert list(temp.iterdir()) == []
+    with transport_of(str(repo.path)) as transport, Blobs(
+        transport, "sha1", commit, max_file=1000, max_total=MIB, max_paths=9, temp=str(temp), cancel=Cancel()
+    ) as blobs:  # fmt: skip
+        assert len(blobs.listing(with_blobs=True).entries) == 3
+        assert list(temp.iterdir()) == []
 
 
 class Sent:
@@ -295,8 +296,7 @@ def test_a_tree_that_is_missing_is_named() -> None:
     commit = b"tree %b\n" % oid_of("tree", tree).encode()
     sent = Sent(sealed(plain(1, commit), plain(2, tree)))
     with blobs_of(sent, oid_of("commit", commit)) as blobs:  # type: ignore[arg-type]
-        with pytest.raises(Unavailable, match="did not send " + "11" * 20):
-            blobs.listing(with_blobs=True)
+        refused(blobs, "did not send " + "11" * 20, with_blobs=True)
 
 
 def test_a_huge_blob_is_hashed_and_never_held_not_even_as_the_base_of_a_small_one() -> None:

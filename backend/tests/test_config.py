@@ -85,6 +85,20 @@ def test_the_environment_goes_over_the_file_over_the_defaults(tmp_path: Path) ->
     assert load({}, tmp_path / "nowhere")["SNAPSHOTTER_STORE"] == "./snapshots"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["SNAPSHOTTER_GIT_TOKEN_COMMAND", "SNAPSHOTTER_SSH_COMMAND", "AWS_CONFIG_FILE",
+     "AWS_SHARED_CREDENTIALS_FILE", "AWS_DATA_PATH"],
+)  # fmt: skip
+def test_a_file_that_came_with_a_repository_runs_no_program(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"SNAPSHOTTER_UPLOADS=3\n{name}='touch /tmp/x'\n")
+    with pytest.raises(UsageError, match=name) as raised:
+        load({}, tmp_path)
+    assert "environment" in raised.value.hint
+    (tmp_path / ".env").write_text(f"SNAPSHOTTER_UPLOADS=3\n{name}=\n")
+    assert load({name: "echo x"}, tmp_path).number("SNAPSHOTTER_UPLOADS") == 3
+
+
 def test_a_setting_that_is_not_in_the_table_is_a_defect() -> None:
     settings = Settings({"SNAPSHOTTER_TYPO": "x", "OTHER": "y"})
     for name in ("SNAPSHOTTER_TYPO", "OTHER", "SNAPSHOTTER_GIT_TOKEN_NO_HOST"):

@@ -59,6 +59,16 @@ def test_every_s3_command_of_the_page_is_run_below() -> None:
             assert not re.search(r"\baws s3(api)? ", text), f"not run by this test: {text}"
 
 
+@pytest.mark.parametrize("page", [PAGE, AWS_GUIDE], ids=["operations", "aws"])
+def test_every_name_that_a_command_takes_was_set_before(page: str) -> None:
+    """An unset one is an empty text in a shell, and an empty parameter of a template is a choice."""
+    known = {"RANDOM", "PWD", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+    for language, text in BLOCK.findall(page):
+        for line in text.splitlines() if language in ("sh", "bash") else ():
+            assert set(re.findall(r"\$\{?([A-Z][A-Z_0-9]*)", line)) <= known, line
+            known |= set(re.findall(r"(?:^|\s)([A-Z][A-Z_0-9]*)=", line))
+
+
 def test_the_job_in_the_page_is_one() -> None:
     (document,) = [text for language, text in BLOCK.findall(PAGE) if language == "json"]
     assert job.read(document.encode()).all_origins

@@ -19,7 +19,8 @@ import pytest
 
 from githost import GitHost
 from snapshotter import checks, doctor, endpoint, runbook
-from snapshotter.denial import TASK_ROLE
+from snapshotter.denial import TASK_ROLE, Refused, explain
+from snapshotter.errors import SnapshotterError, Unavailable, UsageError
 from tests.e2e.repo import Origin, cli_env, command
 from tests.httpservers import Scripted, reply
 from tests.infra.template import access_policy, bucket_policy
@@ -260,6 +261,19 @@ def test_a_wrong_bucket_and_a_dead_endpoint_and_plain_http(server: Server) -> No
     told = Told(env=env | {"AWS_ENDPOINT_URL": server.http_url})
     assert told.checks["endpoint"]["runbook"] == runbook.link(runbook.PLAIN_HTTP)
     assert told.code == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "heading"),
+    [
+        (UsageError("the S3 endpoint is plain HTTP"), runbook.REGION),
+        (Unavailable("the disk is full"), runbook.REGION),
+        (Unavailable("no such bucket: b", hint=f"ask {runbook.see(runbook.CLOCK)}"), runbook.CLOCK),
+        (explain(Refused("PutObject", "b", "elsewhere", encryption="AES256")), runbook.PUT_DENIED),
+    ],
+)
+def test_only_a_refusal_leads_to_the_page_about_refusals(error: SnapshotterError, heading: str) -> None:
+    assert checks.failed("write", error, runbook.PUT_DENIED).heading == heading
 
 
 def test_an_origin_that_is_not_there_does_not_hide_the_rest(server: Server, tmp_path: Path) -> None:

@@ -257,6 +257,21 @@ def test_a_credential_is_not_shown_in_a_refusal_either(around: str, wrong: str) 
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"https://h.test/a?private_token={SECRET}", f"https://h.test/a#{SECRET}", f"https://h.test/a?x=@{SECRET}",
+        f"https:/u:{SECRET}@h.test/a", f"https:u:{SECRET}@h.test/a", f"HTTP:/{SECRET}@h.test/a",
+        f"https:/u:{SECRET}@@h.test:99999/a", f"https://u:{SECRET}?x@h.test/a", f"file:/u:{SECRET}@h.test/a",
+    ],
+)  # fmt: skip
+def test_a_slip_in_a_url_neither_shows_its_secret_nor_makes_it_a_path(text: str) -> None:
+    """`https:/u:secret@host/x` is no ssh origin on a host called https, whose path would go into a repo's name."""
+    with pytest.raises(UsageError) as raised:
+        parse(text)
+    assert SECRET not in raised.value.message + raised.value.hint
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         (f"fatal: https://u:{SECRET}@h.test/a: no", "fatal: https://h.test/a: no"),

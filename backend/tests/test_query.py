@@ -410,6 +410,10 @@ ESCAPES = [
     "SELECT * FROM duckdb_settings()",
     "SELECT * FROM information_schema.tables",
     "SELECT * FROM _scans_files",
+    "WITH a AS (WITH _scans_files AS (SELECT 1) FROM _scans_files) FROM _scans_files",
+    "WITH a AS (WITH pg_settings AS (SELECT 1) FROM pg_settings) FROM pg_settings",
+    "WITH a AS (WITH Duckdb_Databases AS (SELECT 1) FROM duckdb_databases) FROM DUCKDB_DATABASES",
+    'WITH a AS (WITH "{secret}" AS (SELECT 1) FROM "{secret}") FROM \'{secret}\'',
     "SELECT 1; COPY (SELECT 1) TO '{folder}/out.csv'",
     "SELECT 1) TO '{folder}/out.csv'; --",
     "PREPARE p AS SELECT 1",
@@ -492,6 +496,8 @@ def test_sql_that_cannot_be_run_is_told_with_views_and_columns(lake: Lake) -> No
     assert "qualified_name" in error.hint
     assert "dependencies" in refused("SELECT * FROM nothing", lake.store).hint
     assert refused("SELEC 1", lake.store).code == "sql"
+    assert "name its values" in refused("PIVOT files ON language USING sum(code)", lake.store).message
+    assert "holds 2 statements" in refused("SELECT 1; SELECT 2", lake.store).message
     assert refused("SELECT 'x'::INTEGER", lake.store).exit_code == 2
 
 
@@ -625,15 +631,16 @@ def told(lake: Lake) -> Iterator[Callable[[str], Sequence[tuple[str | None, ...]
         "dependencies": [dependency(LOG4J, "2.9.0")],
     })  # fmt: skip
     lake.made.add("h__a", new, {
-        "files": [file_row("new.go", 300, language="Go"), file_row("a.py", 51), file_row("same.py", 60),
-                  file_row("vendor/v.py", 7, vendored=True)],
+        "files": [file_row("new.go", 300, language="Go"), file_row("u/u.go", 1, language="Go"), file_row("a.py", 51),
+                  file_row("same.py", 60), file_row("vendor/v.py", 7, vendored=True)],
         "dependencies": [
             dependency(LOG4J, "2.9.1"), dependency("other:log4j-core", "1.0"),
             dependency("actions/checkout", None, requirement="v4", ecosystem="github"),
             dependency("actions/cache", "c" * 40, requirement="c" * 40, ecosystem="github"),
         ],
         "secrets": [secret | {"path": "later.env"}],
-        "imports": [{"path": "a.py", "language": "Python", "module": "same", "resolved_path": "same.py"}],
+        "imports": [{"path": "a.py", "language": "Python", "module": "same", "resolved_path": "same.py"},
+                    {"path": "new.go", "language": "Go", "module": "example.com/m/u", "resolved_path": "u"}],
         "symbols": [{"path": "a.py", "name": "parse_url", "kind": "function", "line": 4, "signature": "parse_url(x)"}],
     }, ref_changes=rewrite)  # fmt: skip
     lake.made.add("h__b", old + DAY, {"secrets": [secret], "dependencies": [dependency(LOG4J, "2.17.0")]})
@@ -654,14 +661,14 @@ ANSWERS: dict[str, Sequence[tuple[str | None, ...]]] = {
     "Where did each secret first appear": [("f1", "2026-10-21 00:00:00", "h__b", ".env", "3", "aws")],
     "What changed between two dates": [
         ("h__a", "a.py", "changed"), ("h__a", "gone.py", "removed"), ("h__a", "new.go", "added"),
-        ("h__a", "vendor/v.py", "added"),
+        ("h__a", "u/u.go", "added"), ("h__a", "vendor/v.py", "added"),
     ],
     "Which files are the largest": [
         ("h__a", "new.go", "3000", "Go"), ("h__a", "same.py", "600", "Python"), ("h__a", "a.py", "510", "Python"),
-        ("h__a", "vendor/v.py", "70", "Python"),
+        ("h__a", "vendor/v.py", "70", "Python"), ("h__a", "u/u.go", "10", "Go"),
     ],
-    "Where did the languages shift most": [("h__a", "Go", "0", "300"), ("h__a", "Python", "115", "118")],
-    "Which files does nobody import": [("h__a", "a.py", "51")],
+    "Where did the languages shift most": [("h__a", "Go", "0", "301"), ("h__a", "Python", "115", "118")],
+    "Which files does nobody import": [("h__a", "new.go", "300"), ("h__a", "a.py", "51")],
     "Which branches were rewritten": [("2026-11-20 00:00:00", "h__a", "refs/heads/main", "1" * 40, "2" * 40)],
     "Which GitHub Actions": [("actions/checkout", "v4", "1")],
     "Where is a function or class": [("h__a", "a.py", "4", "function", "parse_url(x)")],

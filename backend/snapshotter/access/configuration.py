@@ -111,6 +111,18 @@ def _expiry(folder: str) -> Callable[[Mapping[str, Any], str], str]:
     return says
 
 
+def _snapshots_stay(answer: Mapping[str, Any], prefix: str) -> str:
+    """Only a rule of the whole prefix (SnapshotExpiryDays) may expire snapshots; one narrowed by tags may, too."""
+    folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
+    for rule in _rules(answer):
+        scope = _scope(rule)
+        if scope in (None, prefix) or not {"Days", "Date"} & set(rule.get("Expiration", {})):
+            continue
+        if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
+            return f"the rule {rule.get('ID', 'without an id')} expires {scope or 'the whole bucket'}"
+    return ""
+
+
 def _rules(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [rule for rule in answer.get("Rules", ()) if rule.get("Status") == "Enabled"]
 
@@ -221,6 +233,11 @@ SETTINGS = (
     Setting(
         "config-expire-diagnostics", "GetBucketLifecycleConfiguration", "_diagnostics/ after 1 day",
         "what the doctor writes goes by itself", _expiry("_diagnostics/"), "NoSuchLifecycleConfiguration",
+    ),
+    Setting(
+        "config-snapshots-stay", "GetBucketLifecycleConfiguration",
+        "no expiry of snapshots but the prefix's own", "snapshots are kept, or all expire at one age",
+        _snapshots_stay, "NoSuchLifecycleConfiguration", True,
     ),
     *(
         Setting(f"config-policy-{name}", "GetBucketPolicy", f"{sid} as in the template",

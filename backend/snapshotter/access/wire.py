@@ -143,22 +143,24 @@ class Wire:
 
     def _follow(self, operation: str, params: Mapping[str, Any]) -> Answer:
         """Follow a presigned link as anybody could who saw it: without credentials."""
-        import urllib3
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import BotoCoreError
+        from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
 
         url = self._plain.generate_presigned_url(
             _method(operation), Params=dict(params), ExpiresIn=_LINK_SECONDS
         )
+        http = URLLib3Session(proxies=get_environ_proxies(url), timeout=10)
         try:
-            reply = urllib3.PoolManager(ca_certs=self._connection.ca_bundle).request(
-                "GET", url, retries=False, timeout=urllib3.Timeout(connect=5, read=30), redirect=False
-            )
-        except urllib3.exceptions.HTTPError as error:
+            reply = http.send(AWSRequest("GET", url).prepare())
+        except (BotoCoreError, OSError) as error:
             return Answer(
                 Kind.UNCHECKED, type(error).__name__
             )  # its text may hold the link, and so the token
-        if reply.status < 300:
-            return Answer(Kind.ALLOWED, "", reply.status)
-        return from_error(error_code(reply.data.decode("utf-8", "replace")), reply.status, "")
+        if reply.status_code < 300:
+            return Answer(Kind.ALLOWED, "", reply.status_code)
+        return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")
 
 
 class _Send:

@@ -69,7 +69,8 @@ def _get(session: Session, name: str, artifact: str, output: Path | None) -> Out
         if record is None:
             own = [*sealed.manifest.artifacts, *(scan.artifacts if scan else [])]
             names = ", ".join(dict.fromkeys([*(a.name for a in own), layout.REFS, layout.MANIFEST]))
-            raise UsageError(f"{found.key.folder} has no artifact {artifact}", hint=f"it has {names}")
+            more = "" if scan else f"; `snapshotter scan {name}` makes its scan, report.html and digest.md"
+            raise UsageError(f"{found.key.folder} has no artifact {artifact}", hint=f"it has {names}{more}")
         data = catalog.artifact(record)
     return _deliver(data, artifact, output, session)
 

@@ -11,7 +11,7 @@ import typer
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session
 from snapshotter.cli.session import run as run_verb
-from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
+from snapshotter.errors import Finding, Unavailable, UsageError
 from snapshotter.text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -191,7 +191,9 @@ def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outco
     lines += ["", "affected snapshots:", *(f"  {name}" for name in hit)] if hit else []
     bad = [verdict for verdict in verdicts if verdict.problems]
     unchecked = [verdict for verdict in verdicts if verdict.unchecked]
-    error: SnapshotterError | None = None
+    error = next((verdict.unrecorded for verdict in verdicts if verdict.unrecorded), None)
+    if error:
+        lines += ["", f"without a receipt, so the next snapshot will not know: {error.message}"]
     if unchecked:
         error = Unavailable(
             f"{len(unchecked)} of {plural(len(verdicts), 'snapshot')} could not be checked: a newer release wrote them",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
@@ -13,6 +13,10 @@ from snapshotter.manifest import Scan
 
 if TYPE_CHECKING:
     from snapshotter.rescan import Rescanned
+
+_ROWS: Final = {
+    "files": "file", "symbols": "symbol", "imports": "import", "dependencies": "dependency", "secrets": "secret",
+}  # fmt: skip
 
 
 def scan(
@@ -77,8 +81,8 @@ def describe(done: Rescanned) -> list[str]:
 
 def lines(made: Scan) -> list[str]:
     """A scan in lines for people: rows, licences, gaps."""
-    names = ("files", "symbols", "imports", "dependencies", "secrets")
-    rows = ", ".join(f"{made.tables.get(name, 0):,} {name}" for name in names)
+    counts = [(made.tables.get(many, 0), one, many) for many, one in _ROWS.items()]
+    rows = ", ".join(f"{count:,} {one if count == 1 else many}" for count, one, many in counts)
     known = sorted({spdx for licence in made.licences for spdx in licence.spdx})
     told = [f"  scan of {made.ref}: {rows}" + (f"; {', '.join(known)}" if known else "")]
     return told + [

@@ -74,9 +74,10 @@ ORDER BY abs(lines_after - lines_before) DESC, repo, language LIMIT 20""",
     Example(
         "Which files does nobody import, where imports can be told?",
         """\
-SELECT repo, path, code FROM files
+SELECT repo, path, code FROM (SELECT *, regexp_replace(path, '/?[^/]*$', '') AS folder FROM files)
 SEMI JOIN (SELECT repo, language FROM imports WHERE resolved_path IS NOT NULL) AS told USING (repo, language)
 ANTI JOIN (SELECT repo, resolved_path AS path FROM imports) AS imported USING (repo, path)
+ANTI JOIN (SELECT repo, resolved_path AS folder FROM imports) AS package USING (repo, folder)  -- Go imports folders
 WHERE NOT coalesce(vendored, false) AND NOT coalesce(generated, false)
 ORDER BY code DESC, repo, path""",
     ),

@@ -100,7 +100,7 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
         "module": "as written",
         "names": "the names that are imported",
         "line": "from 1",
-        "resolved_path": "the file inside the repository that it means, or null",
+        "resolved_path": "the file inside the repository that it means (for Go the folder), or null",
     },
     "dependencies": {
         "path": "the manifest or lock file",

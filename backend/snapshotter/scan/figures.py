@@ -39,8 +39,8 @@ class Unread(NamedTuple):
 
 
 class Package(NamedTuple):
-    """One package over all manifests: its exact versions, what was asked for, when it is needed, the manifest
-    nearest to the root that names it, and how many do."""
+    """One package over all manifests: its exact versions; what the manifest nearest to the root that names it asks for
+    and when it says it is needed; that manifest's path, and how many name it."""
 
     ecosystem: str
     name: str
@@ -70,6 +70,7 @@ _PARTLY: Final = """
     WHERE parse_error IS NOT NULL GROUP BY parse_error ORDER BY n DESC, parse_error LIMIT $1"""
 
 # A package's versions are those of the folder nearest to the root that names it: a manifest and its lock files.
+# What was asked for, and when it is needed, is what the one file says that is named with it: its folder's manifest.
 _PACKAGES: Final = """
     WITH rows AS (
         FROM dependencies SELECT *, regexp_replace(path, '[^/]*$', '') AS folder,
@@ -78,13 +79,16 @@ _PACKAGES: Final = """
         SELECT ecosystem, name, min((depth, folder))[2] AS folder, count(DISTINCT path) AS paths,
             coalesce(bool_or(direct), false) AS asked_for
         FROM rows GROUP BY ecosystem, name),
+    nearest AS (
+        FROM rows JOIN near USING (ecosystem, name, folder)
+        SELECT *, min((version IS NOT NULL, path)) OVER (PARTITION BY ecosystem, name)[2] AS named_in),
     packages AS (
-        SELECT ecosystem, name, asked_for, depth, paths,
+        SELECT ecosystem, name, asked_for, depth, paths, named_in AS path,
             string_agg(DISTINCT version, ', ' ORDER BY version) AS versions,
-            string_agg(DISTINCT requirement, ', ' ORDER BY requirement) FILTER (requirement <> '') AS requirements,
-            string_agg(DISTINCT scope, ', ' ORDER BY scope) AS scopes,
-            min((version IS NOT NULL, path))[2] AS path
-        FROM rows JOIN near USING (ecosystem, name, folder) GROUP BY ecosystem, name, asked_for, depth, paths)
+            string_agg(DISTINCT requirement, ', ' ORDER BY requirement)
+                FILTER (requirement <> '' AND path = named_in) AS requirements,
+            string_agg(DISTINCT scope, ', ' ORDER BY scope) FILTER (path = named_in) AS scopes
+        FROM nearest GROUP BY ecosystem, name, asked_for, depth, paths, named_in)
     SELECT count(*) OVER (), ecosystem, name, versions, requirements, scopes, path, paths FROM packages
     WHERE asked_for = $1
     ORDER BY depth, path, ecosystem, contains(scopes, 'runtime') DESC, scopes, name LIMIT $2"""

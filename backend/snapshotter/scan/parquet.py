@@ -110,7 +110,7 @@ class Tables:
         """
         with _room():
             columns = {"now": "VARCHAR", "before": "VARCHAR"}
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE pairs (now VARCHAR, before VARCHAR)")
+            self.connection.execute("CREATE OR REPLACE TABLE pairs (now VARCHAR, before VARCHAR)")
             insert(self.connection, "pairs", columns, pairs, self._path("rows.json"))
             for table in OF_A_BLOB:
                 self.connection.execute(
@@ -118,12 +118,16 @@ class Tables:
                     f" FROM before_{table} AS before JOIN pairs ON before.path = pairs.before"
                 )
 
-    def resolve(self, find: Find) -> None:
-        """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import."""
+    def resolve(self, find: Find, *, carried: bool = True) -> None:
+        """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import.
+
+        Without `carried`, the rows that the last `carry` took over keep theirs: in a tree of the same paths they mean
+        the same.
+        """
         with _room():
             self.connection.execute("CREATE OR REPLACE TEMP TABLE found (id BIGINT[], resolved VARCHAR)")
             columns = {"id": "BIGINT[]", "resolved": "VARCHAR"}
-            insert(self.connection, "found", columns, self._answers(find), self._path("rows.json"))
+            insert(self.connection, "found", columns, self._answers(find, carried), self._path("rows.json"))
             self.connection.execute(
                 "UPDATE imports SET resolved_path = resolved FROM (SELECT unnest(id) AS id, resolved FROM found)"
                 " AS found WHERE imports.rowid = found.id AND resolved_path IS DISTINCT FROM resolved"
@@ -190,10 +194,11 @@ class Tables:
             raise _damaged(table, "it declares too many rows")
         self.connection.execute(f"INSERT INTO before_{table} BY NAME FROM read_parquet(?)", [path])
 
-    def _answers(self, find: Find) -> Iterator[tuple[list[int], str | None]]:
+    def _answers(self, find: Find, carried: bool) -> Iterator[tuple[list[int], str | None]]:
         """For each distinct import its rows and what it means. Reads by a cursor of its own."""
+        which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
         cursor = self.connection.cursor().execute(
-            "SELECT list(rowid), path, language, module, names, min(line) FROM imports"
+            f"SELECT list(rowid), path, language, module, names, min(line) FROM imports {which}"  # noqa: S608
             " GROUP BY path, language, module, names"
         )
         while rows := cursor.fetchmany(_FETCH):

@@ -24,9 +24,12 @@ _FILES: Final = 80  # best ranked files whose symbols are looked at, whether or 
 _PER_FILE: Final = 400  # symbols of one file that are looked at
 
 _TEST_FOLDERS: Final = frozenset(
-    "test tests spec specs __tests__ testdata testing fixtures example examples benchmark benchmarks".split()
+    "t test tests spec specs __tests__ testdata testing fixtures example examples benchmark benchmarks".split()
 )
 _TEST_ENDS: Final = ("_test", ".test", "-test", "_spec", ".spec", "-spec", "Test", "Tests")
+_GUARD: Final = re.compile(
+    r"_(?:H|HH|HPP|HXX|INCLUDED)_*\Z", re.I
+)  # how the macro ends that guards a C header
 _SEPARATOR: Final = re.compile(r"::|[.\\/]")
 
 # Lists go in and out of SQL as one text: DuckDB's client spends 0.1 ms on each element of a list.
@@ -202,7 +205,8 @@ def _best(
 def _offered(
     rows: list[tuple[str, int, int, str, str, str, str, str]],
 ) -> list[tuple[str, int, int, str, str, str, str, str]]:
-    """The rows that other files can import: no members, nothing within another symbol, each name once a file."""
+    """The rows that other files can import: no members, no guards, nothing within another symbol, each name once a
+    file."""
     around = {(row[0], row[5]) for row in rows}
     seen: set[tuple[str, str]] = set()
     offered = []
@@ -210,6 +214,8 @@ def _offered(
         path, kind, name, qualified = row[0], row[3], row[4], row[5]
         outer = qualified.removesuffix(name).rstrip(".:\\/")
         if kind in _MEMBERS or (path, outer) in around or (path, name) in seen:
+            continue
+        if kind == "macro" and _GUARD.search(name):
             continue
         seen.add((path, name))
         offered.append(row)

@@ -4,6 +4,7 @@ is staged for the scanners."""
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from snapshotter.scan.staging import Staging
 Read = Callable[[Set[str]], Iterator[PackObject]]
 """The blobs of these ids, in any order, each once; one that the origin does not send is left out."""
 
-_GO_MOD: Final = "go.mod"
+GO_MOD: Final = "go.mod"
 _LFS: Final = re.compile(
     rb"version https://git-lfs[^\n]{1,100}\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n"
 )
@@ -45,6 +46,7 @@ class Found:
     go_modules: dict[str, str] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
+    late: bool = False  # manifests were not read for want of time
 
 
 def read_blobs(selection: Selection, read: Read, settings: ScanSettings, staging: Staging) -> Found:
@@ -72,6 +74,7 @@ class _Reading:
             file.path for file in self._files if file.kind in ("file", "lfs") and not file.skip_reason
         )
         self._staged_bytes = 0
+        self._seconds = 0.0
         self.left_out: set[str] = set()  # blobs that did not fit while they came, and have to come again
         for file in self._files:
             if file.is_read:
@@ -165,17 +168,14 @@ class _Reading:
             path == self._readme
             or licences.is_licence(path)
             or facts.wanted(path)
-            or path.rpartition("/")[2] == _GO_MOD
+            or path.rpartition("/")[2] == GO_MOD
         )
 
     def _understand(self, path: str, data: bytes) -> None:
         found = self.found
         if path in self._manifests:
-            try:
-                found.dependencies[path] = dependencies.parse(path, data)
-            except ManifestError as error:
-                found.manifest_errors[path] = str(error)
-        if path.rpartition("/")[2] == _GO_MOD and (module := dependencies.module_path(data)):
+            self._parse(path, data)
+        if path.rpartition("/")[2] == GO_MOD and (module := dependencies.module_path(data)):
             found.go_modules[path.rpartition("/")[0]] = module
         if licences.is_licence(path):
             found.licences[path] = licences.identify(data)
@@ -183,3 +183,16 @@ class _Reading:
             found.texts[path] = data[: facts.MAX_TEXT]
         if path == self._readme:
             found.readme = (path, data[: facts.MAX_TEXT].decode("utf-8", "backslashreplace"))
+
+    def _parse(self, path: str, data: bytes) -> None:
+        """One manifest, while all of them together take no longer than a scanner may."""
+        if self._seconds > self._settings.scanner_seconds:
+            self.found.late = True
+            self.found.manifest_errors[path] = "not analysed: out of time"
+            return
+        started = time.monotonic()
+        try:
+            self.found.dependencies[path] = dependencies.parse(path, data)
+        except ManifestError as error:
+            self.found.manifest_errors[path] = str(error)
+        self._seconds += time.monotonic() - started

@@ -8,7 +8,14 @@ from typing import Final
 _READ: Final = 16 * 1024  # characters looked at
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 _IMAGE: Final = re.compile(r"\[?!\[[^\]\n]*\](?:\([^)\n]*\)|\[[^\]\n]*\])(?:\](?:\([^)\n]*\)|\[[^\]\n]*\]))?")
-_ELEMENT: Final = re.compile(r"</?[A-Za-z][^<>\n]{0,1000}>?")
+# HTML that READMEs are laid out with. Other words in angle brackets, such as `<path>`, are what the text says.
+_ELEMENT: Final = re.compile(
+    r"</?(?:a|abbr|b|big|blockquote|br|center|code|details|div|em|figure|figcaption|font|h[1-6]|hr|i|iframe|img|kbd|"
+    r"li|link|meta|nobr|ol|p|picture|pre|samp|script|section|small|source|span|strong|style|sub|summary|sup|svg|table|"
+    r"tbody|td|tfoot|th|thead|tr|tt|u|ul|var|video)(?![\w-])[^<>\n]{0,1000}>?",
+    re.I,
+)
+_STRONG: Final = re.compile(r"\*\*(?=[^\s*])([^*\n]{1,500})(?<=[^\s*])\*\*")
 _LINK: Final = re.compile(r"\[([^\[\]\n]+)\](?:\([^()\n]*\)|\[[^\[\]\n]*\])")
 _BARE: Final = re.compile(r"<?\b(?:https?|ftp|mailto):\S*", re.I)
 _DIRECTIVE: Final = re.compile(r"\s*(?:\.\. |:[\w-]+:(?:\s|$)|\[[^\]]+\]:\s|\|[\w-]+\|)")
@@ -40,5 +47,5 @@ def _plain(raw: str) -> str:
     if _DIRECTIVE.match(raw) or _RULE.fullmatch(raw):
         return ""
     line = _ELEMENT.sub("", _IMAGE.sub("", raw))
-    line = " ".join(_BARE.sub("", _LINK.sub(r"\1", line)).split())
+    line = " ".join(_STRONG.sub(r"\1", _BARE.sub("", _LINK.sub(r"\1", line))).split())
     return line if _WORD.search(line) else ""

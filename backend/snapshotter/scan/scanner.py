@@ -24,7 +24,7 @@ from snapshotter.scan.lines import Lines
 from snapshotter.scan.means import DIGEST, FAILED, REPORT, Means
 from snapshotter.scan.overview import overview
 from snapshotter.scan.parquet import Tables
-from snapshotter.scan.reading import Found, Read, read_blobs
+from snapshotter.scan.reading import GO_MOD, Found, Read, read_blobs
 from snapshotter.scan.redaction import Redaction
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Finding
@@ -94,6 +94,8 @@ class Scanner:
         earlier = self._tables.before_files()
         chosen = select(listing, earlier, self._settings)
         found = read_blobs(chosen, read, self._settings, self._staging)
+        if found.late:
+            self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
         hidden = self._fill(chosen, found)
         gaps = self._gaps(listing, chosen)
         self._observer.stage("writing the scan's tables, report and digest")
@@ -134,6 +136,7 @@ class Scanner:
         self._observer.stage("scanning files, symbols and secrets")
         with ThreadPoolExecutor(1, thread_name_prefix="secrets") as pool:
             searching = pool.submit(self._secrets, found)
+            self._carry(chosen)  # while the scanners start
             counted = self._lines(found)
             errors = self._symbols(found, counted, paths, searching)
             findings = searching.result()
@@ -141,17 +144,26 @@ class Scanner:
         self._tables.add("files", rows.files(chosen, found, counted, errors, hidden))
         self._tables.add("dependencies", rows.dependencies(chosen, found, hidden))
         self._tables.add("secrets", rows.secrets(findings or [], paths))
-        carried = [
+        self._resolve(chosen, found)
+        return hidden
+
+    def _carry(self, chosen: Selection) -> None:
+        self._tables.carry(
             (file.path, file.before["path"])
             for file in chosen.files
             if file.before is not None and file.skip_reason is None
-        ]
-        self._tables.carry(carried)
-        if any(file.is_read for file in chosen.files) or self._tables.paths_changed():
-            # Of all imports: any new path may be what an old one means.
+        )
+
+    def _resolve(self, chosen: Selection, found: Found) -> None:
+        """Tell what imports mean. Of all of them where the tree's paths or modules are others: a new path may be
+        what an old import means."""
+        read = [file.path for file in chosen.files if file.is_read]
+        moved = any(file.before is not None and file.before["path"] != file.path for file in chosen.files)
+        module = any(path.rpartition("/")[2] == GO_MOD for path in read)
+        anew = moved or module or self._tables.paths_changed()
+        if anew or read:
             tree = Tree((file.path for file in chosen.files if file.kind != "submodule"), found.go_modules)
-            self._tables.resolve(tree.resolve)
-        return hidden
+            self._tables.resolve(tree.resolve, carried=anew)
 
     def _lines(self, found: Found) -> dict[Unit, Lines]:
         if not found.staged:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from snapshotter.errors import Unavailable
 
 MAX_PATH: Final = 16 * 1024  # bytes
-MAX_PATHS: Final = 64 * 1024 * 1024  # bytes of all paths: the limit of files, at 300 bytes a path
+MAX_PATHS: Final = 32 * 1024 * 1024  # bytes of all paths, folders too; 100,000 paths seldom have 8 MiB
 _SUBMODULE: Final = 0o160000
 _FOLDERS_A_FILE: Final = 4  # folders are walked up to so many times the limit of files
 

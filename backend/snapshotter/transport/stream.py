@@ -97,6 +97,9 @@ class LocalDialer:
         allow = ["-c", "uploadpack.allowFilter=true", "-c", "uploadpack.allowAnySHA1InWant=true"]
         env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         env |= {"GIT_PROTOCOL": "version=2", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+        env["GIT_GRAFT_FILE"] = (
+            os.devnull
+        )  # a grafted history lacks what a restore needs, as a shallow one does
         return ProcessChannel(["git", *allow, "upload-pack", self._path], env, limits)
 
 

@@ -105,7 +105,7 @@ class UploadPack:
         if self._server is None or stale:
             reader = self._wire.open()
             self._listed = self._fetched = False
-            self._server = _advertisement(reader, self._limits, self._cancel)
+            self._server = _advertisement(reader, self._wire.stateless, self._limits, self._cancel)
         return self._server
 
     def _failed(self, error: SnapshotterError) -> SnapshotterError:
@@ -116,9 +116,12 @@ class UploadPack:
         return self._wire.explain(error)
 
 
-def _advertisement(reader: PktReader, limits: WireLimits, cancel: Cancel) -> v2.Server | v0.Server:
+def _advertisement(
+    reader: PktReader, over_http: bool, limits: WireLimits, cancel: Cancel
+) -> v2.Server | v0.Server:
     first = reader.line()
-    if isinstance(first, bytes) and first.startswith(b"# service="):  # smart HTTP's preface
+    prefaced = isinstance(first, bytes) and first.startswith(b"# service=")  # as smart HTTP does
+    if prefaced:
         if reader.line() is not Mark.FLUSH:
             raise broken("its preface does not end")
         first = reader.line()
@@ -132,6 +135,8 @@ def _advertisement(reader: PktReader, limits: WireLimits, cancel: Cancel) -> v2.
         check_error(first)
     if first == b"version 2":
         return v2.parse_capabilities(reader)
+    if over_http and not prefaced:  # a bare flush would pass for a repository without refs
+        raise broken("its first line is not git's (gitprotocol-http)")
     if first == b"version 1":
         first = reader.line()
     return v0.read_server(first, reader, limits, cancel)

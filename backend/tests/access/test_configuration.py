@@ -79,6 +79,17 @@ def rules(keep: Callable[[dict[str, Any]], bool]) -> Callable[[Any], None]:
     return apply
 
 
+def expired(prefix: str) -> Callable[[Any], None]:
+    """One rule more, which expires what begins so after a day."""
+
+    def apply(s3: Any) -> None:
+        more = {"Id": "More", "Status": "Enabled", "Prefix": prefix, "ExpirationInDays": 1}
+        found = [*template()["LifecycleConfiguration"]["Rules"], more]
+        s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=lifecycle(found))
+
+    return apply
+
+
 def half_open(s3: Any) -> None:
     blocks: Mapping[str, bool] = {**template()["PublicAccessBlockConfiguration"], "BlockPublicPolicy": False}
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=blocks)
@@ -119,6 +130,9 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "no-abort": (rules(lambda rule: "Abort" not in rule["Id"]), {"config-abort-multipart"}),
     "tests-stay": (rules(lambda rule: rule["Id"] != "ExpirePolicyTests"), {"config-expire-tests"}),
     "diagnostics-stay": (rules(lambda rule: rule["Id"] != "ExpireDiagnostics"), {"config-expire-diagnostics"}),
+    "everything-expires": (expired(""), {"config-snapshots-stay"}),
+    "the-folder-above-expires": (expired("repo-scans/"), {"config-snapshots-stay"}),
+    "one-repository-expires": (expired(f"{SCOPE}github.com__"), {"config-snapshots-stay"}),
     "no-policy": (
         lambda s3: s3.delete_bucket_policy(Bucket=BUCKET),
         {"config-policy-tls", "config-policy-wrong-header", "config-policy-missing-header"},
@@ -169,6 +183,9 @@ def test_the_templates_settings_pass(server: Server) -> None:
     assert failed(server) == set()
     policy(lambda _: None, OVERWRITE)(client(server, server.owner))
     assert failed(server) == set(), "with EnforceWriteOnce, too"
+    for prefix in (SCOPE, f"{SCOPE}policy-tests/old/", "elsewhere/"):
+        expired(prefix)(client(server, server.owner))
+        assert failed(server) == set(), f"SnapshotExpiryDays, or no snapshots there: {prefix}"
 
 
 @pytest.mark.parametrize("name", MUTANTS)

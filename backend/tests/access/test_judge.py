@@ -14,7 +14,7 @@ from botocore.exceptions import ConnectTimeoutError
 from snapshotter import runbook
 from snapshotter.access.answer import Answer, Kind, ask, from_error, unavailable
 from snapshotter.access.bucket import PROBES
-from snapshotter.access.probe import Expected, Probe
+from snapshotter.access.probe import Actor, Expected, Probe
 from snapshotter.access.proof import Proof, Status, Target, error_of
 from snapshotter.access.run import Run, _result, judge
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
@@ -91,6 +91,7 @@ def test_what_a_wrong_digest_alone_keeps_out_got_past_the_rules() -> None:
     assert [judge(ROWS["put-beside"], each)[0] for each in (digest, DENIED, ALLOWED)] == [
         Status.PASSED, Status.FAILED, Status.FAILED,
     ]  # fmt: skip
+    assert judge(ROWS["put-beside"], from_error("BadDigest", 400, "words"))[1] == "", "a pass needs no note"
     for row in ("put-beside-no-header", "put-beside-kms", "http-beside"):
         assert [judge(ROWS[row], each)[0] for each in (digest, DENIED)] == [Status.FAILED, Status.PASSED]
 
@@ -170,6 +171,18 @@ def test_plain_http_is_asked_by_plain_http_whatever_the_settings_name(
     wire = Wire(Connection(SESSION))
     assert wire.is_aws
     assert wire._plain.meta.endpoint_url == "http://s3.eu-west-1.amazonaws.com"
+
+
+def test_a_presigned_link_goes_by_the_proxy_as_every_request_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(_: object) -> list[bytes]:
+        return [reply(403, {"Content-Type": "application/xml"}, b"<Error><Code>AccessDenied</Code></Error>")]
+
+    with Scripted(answer) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        wire = Wire(Connection(SESSION, "https://s3.invalid", "http://s3.invalid"))
+        for actor in (Actor.SELF, Actor.LINK):
+            found = wire.send("GetObject", {"Bucket": "bucket", "Key": "key"}, actor, plain=True)
+            assert (found.kind, found.code) == (Kind.DENIED, "AccessDenied"), actor
 
 
 def test_credentials_that_are_renewed_too_late_are_no_answer() -> None:

@@ -171,6 +171,23 @@ def test_depth_1_brings_one_commit_with_its_files(way: Way, rich: Repo) -> None:
     assert pack_objects(pack_of(way.connect(rich), FetchRequest([tip], depth=1))) == 4
 
 
+@pytest.mark.parametrize(("left_out", "count"), [("blob:none", 2), ("blob:limit=100", 3)])
+def test_depth_1_goes_with_a_filter(way: Way, rich: Repo, left_out: str, count: int) -> None:
+    """Two commits, their trees, and of the newest tree only the blob below the limit: `f` has 1,000 bytes, `g` one."""
+    tip = rich.git("rev-parse", "refs/heads/main")
+    transport = way.connect(rich)
+    pack = pack_of(transport, FetchRequest([tip], thin=False, filter=left_out, depth=1))
+    assert pack_objects(pack) == count
+
+
+def test_blobs_come_by_their_ids_and_alone(way: Way, rich: Repo) -> None:
+    ids = [rich.git("rev-parse", f"refs/heads/main:{name}") for name in ("f", "g")]
+    transport = way.connect(rich)
+    transport.ls_refs()
+    assert pack_objects(pack_of(transport, FetchRequest(sorted(ids), thin=False))) == 2
+    assert pack_objects(pack_of(transport, FetchRequest(ids[:1], thin=False))) == 1
+
+
 def test_a_transport_serves_many_requests(way: Way, rich: Repo) -> None:
     transport = way.connect(rich)
     ledger = transport.ls_refs()

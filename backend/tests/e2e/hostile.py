@@ -48,7 +48,9 @@ def commit(origin: Origin, root: str, ref: str = "refs/heads/main") -> str:
 def nested(origin: Origin, levels: int, inside: str, name: bytes = b"d", copies: int = 1) -> str:
     """Folders in folders, each level holding the next `copies` times."""
     for _ in range(levels):
-        inside = tree(origin, [(TREE, name + (b"%d" % n if copies > 1 else b""), inside) for n in range(copies)])
+        inside = tree(
+            origin, [(TREE, name + (b"%d" % n if copies > 1 else b""), inside) for n in range(copies)]
+        )
     return inside
 
 
@@ -89,14 +91,18 @@ BOMBS: dict[str, bytes] = {
     "line.js": b"a=1;" * 500_000,
 }
 POINTERS = {
-    "absurd.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 999999999999999999\n" % (b"a" * 64),
-    "more.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 99999999999999999999\n" % (b"a" * 64),
+    "absurd.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 999999999999999999\n"
+    % (b"a" * 64),
+    "more.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize 99999999999999999999\n"
+    % (b"a" * 64),
 }
 NAMES: dict[bytes, str] = {  # the name in the tree, and the path that its row has
     b"new\nline.py": "new\nline.py", ESCAPE.encode() + b".py": f"{ESCAPE}.py", b"..": "..", b"a/b.py": "a/b.py",
     b"/etc/shadow": "/etc/shadow", b"../../up.py": "../../up.py", b"x" * 4000 + b".py": "x" * 4000 + ".py",
-    b"\xff\xfe.py": "\\xff\\xfe.py", SCRIPT.encode() + b".py": f"{SCRIPT}.py", IMAGE.encode(): IMAGE, b"-rf": "-rf", b" ": " ",
-    b"": "", b".": ".", b"con.py": "con.py", "\u202egpj.py".encode(): "\u202egpj.py", b"'; DROP TABLE files; --": "'; DROP TABLE files; --",
+    b"\xff\xfe.py": "\\xff\\xfe.py", SCRIPT.encode() + b".py": f"{SCRIPT}.py", IMAGE.encode(): IMAGE,
+    b"-rf": "-rf", b" ": " ",
+    b".": ".", b"con.py": "con.py", "\u202egpj.py".encode(): "\u202egpj.py",
+    b"'; DROP TABLE files; --": "'; DROP TABLE files; --",
     b"\\x41.py": "\\x41.py", b"%00.py": "%00.py",
 }  # fmt: skip
 
@@ -111,7 +117,8 @@ def horrors(path: Path) -> Origin:
         (LINK, b"up.py", origin.blob(b"../../../..")), (LINK, b"self", origin.blob(b"self")),
         (FILE, b"dup.py", source), (FILE, b"dup.py", origin.blob(b"x = 2\n")), (LINK, b"dup.py", source),
         (TREE, b".git", tree(origin, [(FILE, b"config", origin.blob(b"[core]\n\tfsmonitor = touch pwned\n"))])),
-        (0o100664, b"group.py", source), (0o020666, b"device", source), (0o140000, b"socket", source), (0o1, b"odd", source),
+        (0o100664, b"group.py", source), (0o020666, b"device", source),
+        (0o140000, b"socket", source), (0o1, b"odd", source),
         (SUB, b"module", "12" * 20), (SUB, b"-module", "13" * 20),
         (TREE, b"deep", nested(origin, 2000, tree(origin, [(FILE, b"f.py", source)]))),
         (TREE, b"long", nested(origin, 5, tree(origin, [(FILE, b"f.py", source)]), name=b"y" * 4000)),

@@ -19,7 +19,8 @@ import pytest
 
 from githost import GitHost
 from snapshotter import __version__, snapshot
-from snapshotter.manifest import Sealed
+from snapshotter.cli.scan import lines
+from snapshotter.manifest import Scan, ScanSettings, Sealed
 from tests.e2e.cli import Done, cli
 from tests.e2e.repo import START, Lab, Origin, cli_env, command, git, state_of
 
@@ -62,6 +63,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     taken.append(lab.take(origin, advance=timedelta(days=1)))
     assert [sealed.manifest.kind for sealed in taken] == ["base", "increment", "unchanged"]
     return World(origin, lab, taken)
+
+
+def test_a_scan_that_found_one_of_each_says_so() -> None:
+    settings = ScanSettings(max_file_bytes=1, max_total_bytes=1, max_files=1, scanner_seconds=1, exclude=[])
+    counts = dict.fromkeys(("files", "symbols", "imports", "dependencies", "secrets"), 1)
+    made = Scan(
+        run_id="r", ref="main", commit="c", tree="t", tables=counts, artifacts=[], scanners={}, settings=settings,
+        licences=[], gaps=[],
+    )  # fmt: skip
+    assert lines(made) == ["  scan of main: 1 file, 1 symbol, 1 import, 1 dependency, 1 secret"]
 
 
 def test_version() -> None:
@@ -143,6 +154,7 @@ def test_snapshot_flags_and_settings(tmp_path: Path) -> None:
         (["show", "REPO@20200101T000000Z-00000000"], 4, "no snapshot"),
         (["show", "REPO@2020-01-01"], 4, "no snapshot"),
         (["get", "REPO", "nothing.txt"], 2, "has no artifact"),
+        (["get", "REPO", "report.html"], 2, "`snapshotter scan "),
         (["get", "REPO", "refs.txt", "--json"], 2, "-o"),
         (["restore", "REPO"], 2, "DEST"),
         (["restore", "REPO", "x", "--bare", "--mirror"], 2, "exclude"),

@@ -252,6 +252,27 @@ def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_pa
     assert "verified before" in " ".join(document["snapshots"][-1]["problems"])
 
 
+@pytest.mark.parametrize(
+    ("which", "name"),
+    [
+        (0, "manifest.json"), (0, "history.bundle.0001"), (1, "history.bundle"), (2, "refs.txt"), (0, "*"),
+        (1, "*"), (0, "history.bundle*"),
+    ],
+)  # fmt: skip
+def test_a_chain_that_lost_an_object_is_not_built_on_though_nobody_verified_it(
+    stored: Stored, tmp_path: Path, which: int, name: str
+) -> None:
+    """An expiry that forgot the chain, or a copy that lacks a folder, must not make snapshots that do not restore."""
+    copy = stored.copy(tmp_path / "store")
+    for lost in copy.lab.file(copy.taken[which].manifest.key.folder).glob(name):
+        lost.unlink()
+    following = copy.lab.take(copy.origin, SMALL)
+    assert following.manifest.kind == "base"
+    assert copy.taken[which].manifest.run_id in following.manifest.reason
+    assert copy.lab.restored(following, tmp_path / "r.git") == copy.origin.state
+    assert copy.lab.take(copy.origin, SMALL).manifest.kind == "unchanged"
+
+
 @pytest.mark.parametrize("key", ["../../../../etc/passwd", "..", "", "a\0b", "x/" * 3000, "/etc/passwd"])
 def test_a_forged_manifest_whose_refs_are_nowhere_is_a_finding(
     stored: Stored, tmp_path: Path, key: str
@@ -272,6 +293,21 @@ def test_a_forged_manifest_without_segments_is_a_finding(stored: Stored, tmp_pat
     code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
     assert code == 1
     assert "no segments" in " ".join(document["snapshots"][0]["problems"])
+
+
+def test_a_forged_manifest_whose_parent_is_no_run_is_a_finding(stored: Stored, tmp_path: Path) -> None:
+    copy = stored.copy(tmp_path / "store")
+    manifest = copy.taken[2].manifest
+    assert manifest.parent is not None
+    forge(copy, 2, parent=structs.replace(manifest.parent, run_id="../../x"))
+    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    assert code == 1
+    assert "its parent is no run" in " ".join(document["snapshots"][0]["problems"])
+    newest = copy.taken[3].manifest
+    code, document, _ = run(
+        copy, "diff", f"{copy.repo}@{copy.taken[0].manifest.run_id}", f"{copy.repo}@{newest.run_id}"
+    )
+    assert (code, document["unknown"]["count"]) == (0, 1)
 
 
 def forge(stored: Stored, which: int, **changes: Any) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from snapshotter import layout, receipts
-from snapshotter.errors import Unavailable
-from snapshotter.store import Entry
+from snapshotter.cli import restore as cli
+from snapshotter.errors import AccessDenied, Unavailable
+from snapshotter.manifest import canonical
+from snapshotter.store import Entry, Store
 from snapshotter.verify import Options
 from tests.e2e.repo import Lab, Origin
 from tests.faults import FaultyStore
@@ -50,6 +52,45 @@ def test_names_sort_by_time_say_the_verdict_and_differ() -> None:
     assert (receipts.says_ok(early), receipts.says_ok(late)) == (False, True)
     assert receipts.new_name(NOON, ok=True) != receipts.new_name(NOON, ok=True)
     assert all(receipts.is_name(name) for name in (early, late))
+
+
+@pytest.mark.parametrize(
+    "ahead", [datetime(2090, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)]
+)
+def test_a_receipt_by_a_clock_that_was_ahead_does_not_outlive_what_is_found_later(
+    lab: Lab, origin: Origin, ahead: datetime
+) -> None:
+    taken = lab.take(origin)
+    lab.file(taken.manifest.key.key(receipts.new_name(ahead, ok=True))).parent.mkdir()
+    (verdict,) = lab.verify(taken)
+    good = receipts.read(lab.store, verdict.run, verdict.receipt.removeprefix(verdict.run.key("")))
+    lab.file(taken.manifest.key.key(receipts.new_name(ahead, ok=True))).write_bytes(canonical(good))
+    lab.file(taken.manifest.artifacts[0].key).write_bytes(b"x")
+    lab.verify(taken)
+    assert lab.catalog.folder(taken.manifest.key).verified is False
+    assert lab.take(origin).manifest.kind == "base"
+
+
+@pytest.mark.parametrize(("harmed", "code"), [(False, 5), (True, 1)])
+def test_a_receipt_that_cannot_be_written_costs_no_verdict(
+    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch, harmed: bool, code: int
+) -> None:
+    """A mounted backup, an auditor who may only read, a full disk: what is wrong is still told."""
+    taken = [lab.take(origin), lab.take(origin)]
+    if harmed:
+        lab.file(taken[0].manifest.artifacts[0].key).write_bytes(b"x")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AccessDenied("this user may not write")
+
+    monkeypatch.setattr(Store, "put_new", refuse)
+    verdicts = lab.verify(taken[0])
+    assert [verdict.ok for verdict in verdicts] == [not harmed] * 2
+    outcome = cli._outcome(lab.catalog, verdicts, quick=False)
+    assert outcome.error is not None
+    assert outcome.error.exit_code == code
+    assert sum("may not write" in line for line in outcome.lines) == 1
+    assert len(outcome.document["affected"]) == 2 * harmed
 
 
 def test_of_two_receipts_of_one_second_the_failed_one_counts(lab: Lab, origin: Origin) -> None:

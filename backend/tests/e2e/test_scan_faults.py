@@ -24,8 +24,8 @@ FAULTS = {
     "says nothing": "exit 0",
     "writes garbage": "echo '{]'; exit 0",
     "writes without end": "yes",
-    "answers for others": """echo '[{"Files":[{"Location":"/etc/passwd","Language":"x","Lines":1,"Code":1,"Comment":1,"""
-    """"Blank":1,"Complexity":1,"Minified":false,"Generated":false}]}]'""",
+    "answers for others": """echo '[{"Files":[{"Location":"/etc/passwd","Language":"x","Lines":1,"Code":1,"""
+    """"Comment":1,"Blank":1,"Complexity":1,"Minified":false,"Generated":false}]}]'""",
     "leaves a child": "sleep 600 & exit 3",
 }
 ENDLESS = ("hangs", "leaves a child")
@@ -77,7 +77,9 @@ def test_a_scanner_that_fails_is_a_gap(
     scan = scan_of(taken)
     assert [gap.kind for gap in scan.gaps] == [FAILED]
     assert any(said.startswith(f"{scanner} ") for said in scan.gaps[0].sample)
-    assert rows(lab, taken, "SELECT path FROM files ORDER BY 1") == [(name,) for name in sorted(map(str, FILES))]
+    assert rows(lab, taken, "SELECT path FROM files ORDER BY 1") == [
+        (name,) for name in sorted(map(str, FILES))
+    ]
     assert rows(lab, taken, "SELECT name, version FROM dependencies") == [("flask", "1.0")]
     lab.assert_whole(taken)
 
@@ -90,7 +92,9 @@ def test_a_gate_does_not_pass_where_nobody_looked(
     verdict = secret_gate(scan_of(Lab(tmp_path / "store").take(origin, options())))
     assert verdict is not None
     assert verdict.exit_code == code
-    assert ("cannot be judged: kingfisher exited with status 3" in verdict.message) == (scanner == "kingfisher")
+    assert ("cannot be judged: kingfisher exited with status 3" in verdict.message) == (
+        scanner == "kingfisher"
+    )
 
 
 def test_a_gate_passes_where_all_was_searched_and_nothing_found(tmp_path: Path) -> None:

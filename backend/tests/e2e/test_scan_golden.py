@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from snapshotter.manifest import Sealed
@@ -47,7 +45,9 @@ def test_symbols_and_imports_in_the_store_are_the_golden_ones(lab: Lab, taken: S
     ]  # fmt: skip
     lines += [
         f"{line} import {module} {names}"
-        for line, module, names in rows(lab, taken, f"SELECT line, module, names FROM imports WHERE path = '{path}'")
+        for line, module, names in rows(
+            lab, taken, f"SELECT line, module, names FROM imports WHERE path = '{path}'"
+        )
     ]
     first, *wanted = golden.stored("symbols")[name].splitlines()
     assert first == f"{name}: {error or 'parsed'}"

@@ -68,7 +68,7 @@ def test_a_scan_that_builds_on_others_equals_a_full_one(tmp_path: Path) -> None:
     play(tmp_path, 1, 4)
 
 
-@pytest.mark.parametrize(("seed", "steps", "object_format"), [(2, 16, "sha1"), (3, 10, "sha256")])
+@pytest.mark.parametrize(("seed", "steps", "object_format"), [(2, 12, "sha1"), (3, 6, "sha256")])
 def test_so_it_does_over_many_steps_with_scanners_that_start_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int, object_format: str
 ) -> None:
@@ -91,6 +91,19 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
         GO | {b"go.mod": MODULE, b"other/go.mod": b"module example.com/o\n"},
         {b"other/go.mod": (FILE, MODULE), b"go.mod": (FILE, b"module example.com/o\n")},
     ),
+    "two files change places, and mean others by the same words": (
+        {
+            b"a/m.py": b"from . import util\n",
+            b"b/m.py": b"x = 1\n",
+            b"a/util.py": b"u = 1\n",
+            b"b/util.py": b"u = 2\n",
+        },
+        {b"a/m.py": (FILE, b"x = 1\n"), b"b/m.py": (FILE, b"from . import util\n")},
+    ),
+    "a pointer stands beyond the limit of all bytes": (
+        {b"a.txt": b"a\n", b"z.bin": POINTER},
+        {b"b%d.txt" % n: (FILE, b"%d\n" % n * 1400) for n in range(MAX_TOTAL // 2800 + 1)},
+    ),
     "the licence is in LFS, and stays there": (
         {b"LICENSE": POINTER, b"README.md": POINTER, b"README.rst": b"Title\n", b"package.json": POINTER},
         {b"new.py": (FILE, b"x = 1\n")},
@@ -112,7 +125,7 @@ def test_what_follows_from_the_whole_tree_is_told_anew(
     quickly(monkeypatch)
     before, after = QUIET[change]
     trees = Trees(Origin(tmp_path / "x.git"), 0)
-    taking = options(scan_options(max_file_bytes=MAX_FILE, max_files=MAX_FILES))
+    taking = options(scan_options(max_file_bytes=MAX_FILE, max_files=MAX_FILES, max_total_bytes=MAX_TOTAL))
     lab, anew = Lab(tmp_path / "store"), Lab(tmp_path / "anew")
     trees.files = {path: (FILE, content) for path, content in before.items()} | {b"a-link": (LINK, b"app.py")}
     trees.commit()

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,11 @@ def take(origin: Origin, folder: Path, **env: str) -> Taken:
     """`snapshotter snapshot` in a process of its own; the peak is that of it and of its children."""
     temp = folder / "temp"
     temp.mkdir(parents=True)
-    env = {"SNAPSHOTTER_RULE_CACHE": str(rule_cache()), "SNAPSHOTTER_TEMP": str(temp), "TMPDIR": str(temp)} | env
+    env = {
+        "SNAPSHOTTER_RULE_CACHE": str(rule_cache()),
+        "SNAPSHOTTER_TEMP": str(temp),
+        "TMPDIR": str(temp),
+    } | env
     argv = command("snapshot", origin.path, "--store", folder / "store", "--scan", "--json")
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(argv, env=cli_env(**env), stdout=out, stderr=err)
@@ -96,11 +101,15 @@ def test_what_could_not_be_listed_is_a_gap(horrors: Taken) -> None:
     assert gaps["submodules"] == 2
     assert gaps["lfs"] == 1
     assert horrors.rows("SELECT count(*) FROM files WHERE path = 'dup.py'") == [(1,)]
-    assert horrors.rows("SELECT count(*) FROM files WHERE path LIKE 'deep/%'") == [(1,)]
+    assert horrors.rows("SELECT count(*) FROM files WHERE path LIKE 'deep/d/%'") == [(1,)]
 
 
 def test_modes_that_are_none_are_skipped_and_said(horrors: Taken) -> None:
-    found = dict(horrors.rows("SELECT path, skip_reason FROM files WHERE path IN ('device', 'socket', 'odd', 'group.py')"))
+    found = dict(
+        horrors.rows(
+            "SELECT path, skip_reason FROM files WHERE path IN ('device', 'socket', 'odd', 'group.py')"
+        )
+    )
     assert found == {
         "device": "of no known mode (20666)", "socket": "of no known mode (140000)",
         "odd": "of no known mode (1)", "group.py": None,
@@ -108,7 +117,9 @@ def test_modes_that_are_none_are_skipped_and_said(horrors: Taken) -> None:
 
 
 def test_pointers_of_absurd_size_are_what_they_say_or_files(horrors: Taken) -> None:
-    found = horrors.rows("SELECT path, kind, lfs_bytes FROM files WHERE path IN ('absurd.bin', 'more.bin') ORDER BY 1")
+    found = horrors.rows(
+        "SELECT path, kind, lfs_bytes FROM files WHERE path IN ('absurd.bin', 'more.bin') ORDER BY 1"
+    )
     assert found == [("absurd.bin", "lfs", 999_999_999_999_999_999), ("more.bin", "file", None)]
 
 
@@ -130,15 +141,20 @@ def test_every_bomb_is_told_and_costs_nothing_else(horrors: Taken) -> None:
     assert horrors.rows("SELECT name FROM symbols WHERE path = 'con.py'") == [("f",)]
 
 
-_MANIFESTS = {path.rpartition("/")[2] for path in BOMBS} - {"parens.py", "braces.js", "angles.cpp", "wide.py", "line.js"}
+_MANIFESTS = {path.rpartition("/")[2] for path in BOMBS} - {
+    "parens.py",
+    "braces.js",
+    "angles.cpp",
+    "wide.py",
+    "line.js",
+}
 
 
 def test_nothing_that_people_see_holds_markup_or_control_characters(horrors: Taken) -> None:
     scan = scan_of(horrors.sealed)
     report, text = (horrors.lab.store.get(_key(scan, name)).decode() for name in ("report.html", "digest.md"))
-    for markup in ("<script", "<img", "<svg onload", "javascript:"):
-        allowed = report.count(markup) if markup == "<script" and "<script>alert" not in report else 0
-        assert report.count(markup) <= allowed, markup
+    for markup in ("<script>alert", "<img", "<svg onload", '="javascript:', "onerror=alert(1)>"):
+        assert markup not in report
     assert "&lt;script&gt;alert" in report
     for said in (report, text, horrors.done.err):
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", said)
@@ -165,14 +181,20 @@ def test_texts_with_markup_are_in_the_tables_as_they_are(horrors: Taken) -> None
     assert docs == {f"{hostile.SCRIPT} {hostile.IMAGE}"}
 
 
-@pytest.mark.parametrize("allowed", [True, False], ids=["filtered", "unfiltered"])
-def test_two_gibibytes_of_zeros_are_a_row_with_a_reason(tmp_path: Path, allowed: bool) -> None:
-    origin = Origin(tmp_path / "x.git")
-    origin.git("config", "uploadpack.allowFilter", str(allowed).lower())
-    zeros = hostile.sparse(origin, 2048 * MIB)
-    small = origin.blob(b"x = 1\n")
+@pytest.fixture(scope="module")
+def sparse(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    origin = Origin(tmp_path_factory.mktemp("sparse") / "x.git")
+    zeros, small = hostile.sparse(origin, 2048 * MIB), origin.blob(b"x = 1\n")
     hostile.commit(origin, hostile.tree(origin, [(FILE, b"a.py", small), (FILE, b"zeros", zeros)]))
-    taken = take(origin, tmp_path / "lab")
+    return origin
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["filtered", "unfiltered"])
+def test_two_gibibytes_of_zeros_are_a_row_with_a_reason(
+    sparse: Origin, tmp_path: Path, allowed: bool
+) -> None:
+    sparse.git("config", "uploadpack.allowFilter", str(allowed).lower())
+    taken = take(sparse, tmp_path / "lab")
     assert taken.rows("SELECT path, bytes, skip_reason FROM files ORDER BY path") == [
         ("a.py", 6, None),
         ("zeros", None, "larger than 4,194,304 bytes, or not sent by the origin"),
@@ -193,24 +215,28 @@ def test_a_million_files_are_listed_up_to_the_limit(tmp_path: Path) -> None:
     taken.lab.assert_whole(taken.sealed)
 
 
-def bombs(origin: Origin) -> dict[str, str]:
-    source = origin.blob(b"x = 1\n")
-    leaf = hostile.tree(origin, [(FILE, b"f.py", source)])
-    wide = hostile.tree(origin, [(FILE, b"%d.py" % n, source) for n in range(20_000)])
-    same = hostile.tree(origin, [(FILE, b"f.py", source)] * 20_000)
-    return {
-        "doubling": hostile.nested(origin, 60, leaf, copies=2),
-        "doubling, empty": hostile.nested(origin, 60, hostile.tree(origin, []), copies=2),
-        "long folders": hostile.nested(origin, 4, wide, name=b"x" * 4000),
-        "many of one name": hostile.tree(origin, [(TREE, b"d", same)] * 100),
-        "very deep": hostile.nested(origin, 20_000, leaf),
-    }
+Make = Callable[[Origin, str], str]
+BOMBED: dict[str, Make] = {
+    "doubling": lambda origin, blob: hostile.nested(origin, 60, leaf(origin, blob), copies=2),
+    "doubling, empty": lambda origin, _: hostile.nested(origin, 60, hostile.tree(origin, []), copies=2),
+    "long folders": lambda origin, blob: hostile.nested(
+        origin, 4, hostile.tree(origin, [(FILE, b"%d.py" % n, blob) for n in range(20_000)]), name=b"x" * 4000
+    ),
+    "many of one name": lambda origin, blob: hostile.tree(
+        origin, [(TREE, b"d", hostile.tree(origin, [(FILE, b"f.py", blob)] * 20_000))] * 100
+    ),
+    "very deep": lambda origin, blob: hostile.nested(origin, 9000, leaf(origin, blob)),
+}
 
 
-@pytest.mark.parametrize("bomb", ["doubling", "doubling, empty", "long folders", "many of one name", "very deep"])
+def leaf(origin: Origin, blob: str) -> str:
+    return hostile.tree(origin, [(FILE, b"f.py", blob)])
+
+
+@pytest.mark.parametrize("bomb", BOMBED)
 def test_a_bomb_of_trees_ends_at_the_limits(tmp_path: Path, bomb: str) -> None:
     origin = Origin(tmp_path / "x.git")
-    hostile.commit(origin, bombs(origin)[bomb])
+    hostile.commit(origin, BOMBED[bomb](origin, origin.blob(b"x = 1\n")))
     taken = take(origin, tmp_path / "lab", SNAPSHOTTER_SCAN_MAX_FILES="5000")
     assert taken.peak < 600 * MIB, taken.peak // MIB
     gaps = taken.gaps()
@@ -226,7 +252,9 @@ def test_a_malformed_tree_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("snapshotter.scan.tree._parse", lambda *_: (_ for _ in ()).throw(hostile_error()))
     taken = lab.take(origin, options())
     assert taken.manifest.scan is None
-    assert [(gap.kind, gap.sample) for gap in taken.manifest.gaps] == [("scan", ["the tree cannot be read: bad"])]
+    assert [(gap.kind, gap.sample) for gap in taken.manifest.gaps] == [
+        ("scan", ["the tree cannot be read: bad"])
+    ]
     lab.assert_whole(taken)
 
 

@@ -41,7 +41,8 @@ QUOTED: dict[str | bytes, str] = {
     "go.mod": f"module example.com/{PAT}\n\nrequire example.com/{PAT}/x v1.2.3\n",
     "constants.py": f'"""{PAT}"""\n\nTOKEN = "{PAT}"\n\n\ndef f(token="{NPM}"):\n    """Uses {GITLAB}."""\n',
     "name.py": f"# {PAT}\nclass {PAT}:\n    def {PAT}(self): ...\n",
-    "constants.ts": f'import x from "https://user:{PAT}@example.com/x.js";\n/** {NPM} */\nexport const token = "{NPM}";\n',
+    "constants.ts": f'import x from "https://user:{PAT}@example.com/x.js";\n/** {NPM} */\n'
+    f'export const token = "{NPM}";\n',
     "constants.go": f'package p\n\nimport "example.com/{PAT}/x"\n\n// Token is {GRID}.\nconst Token = "{GRID}"\n',
     "constants.rs": f'/// {GRID}\npub const TOKEN: &str = "{GRID}";\nuse x::{PAT};\n',
     "Constants.java": f'class C {{\n  /** {NPM} */\n  static final String T = "{NPM}";\n}}\n',
@@ -51,7 +52,7 @@ QUOTED: dict[str | bytes, str] = {
 
 @pytest.fixture(scope="module")
 def leaky(tmp_path_factory: pytest.TempPathFactory) -> Origin:
-    """A repository full of secrets: each kind once on line 2 of a file of its own, one twice, and where text is quoted."""
+    """Each kind of secret on line 2 of a file of its own, one of them twice, and some where text is quoted."""
     origin = Origin(tmp_path_factory.mktemp("leaky") / "leaky.git")
     files: dict[str | bytes, bytes] = {f"kinds/{kind}.py": in_source(value) for kind, value in VALUES.items()}
     files["kinds/aws.txt"] = f"aws_access_key_id = {AWS[0]}\naws_secret_access_key = {AWS[1]}\n".encode()
@@ -88,7 +89,7 @@ def assert_clean(where: str, data: bytes) -> None:
 
 
 def assert_store_is_clean(root: Path) -> None:
-    """No object holds a value but the history, which is the repository itself; Parquet is looked at column by column."""
+    """No object holds a value but the history, which is the repository itself. Parquet is read row by row."""
     seen = 0
     for path in root.rglob("*"):
         if not path.is_file() or path.name.startswith("history.bundle"):

@@ -225,6 +225,16 @@ def test_an_empty_repository(lab: Lab, tmp_path: Path) -> None:
     lab.assert_whole(first)
 
 
+def test_a_local_origins_grafts_do_not_cut_its_history(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    """git's upload-pack would send what the grafts leave of it, which is no whole repository."""
+    origin.commit()
+    (origin.path / "info").mkdir(exist_ok=True)
+    (origin.path / "info" / "grafts").write_text(f"{origin.oid('main')}\n")
+    taken = lab.take(origin)
+    (origin.path / "info" / "grafts").unlink()
+    check(lab, origin, taken, tmp_path)
+
+
 def test_a_shallow_origin_is_refused(lab: Lab, origin: Origin, tmp_path: Path) -> None:
     origin.commit()
     git(

@@ -84,15 +84,18 @@ class Trees:
         n, one, two = self.number, self.random.randrange(6), self.random.choice(("util", "lib", "pkg", "m1"))
         extension = path.rpartition(b".")[2]
         known = {
-            b"py": f'"""Doc {n}."""\nimport {two}, pkg.m{one}\nfrom .{two} import f{one}\n\ndef f{n}(x):\n    return x\n',
+            b"py": f'"""Doc {n}."""\nimport {two}, pkg.m{one}\nfrom .{two} import f{one}\n\ndef f{n}(x):\n'
+            "    return x\n",
             b"go": f'package p\n\nimport "example.com/m{one}/pkg"\n\n// F{n} does.\nfunc F{n}() {{}}\n',
             b"rs": f"use crate::{two}::f{one};\n/// Doc.\npub fn f{n}() {{}}\n",
             b"java": f"package p;\nimport p.{two.title()};\nclass C{n} {{ int f() {{ return {n}; }} }}\n",
             b"h": f'#include "{two}.h"\nint f{n}(void);\n',
         }
         script = f'import {{ f{one} }} from "./{two}";\nexport function f{n}(a) {{ return a; }}\n'
-        return known.get(extension.decode("latin-1").encode(), f"{script}// {n}\n" if extension in (b"js", b"ts", b"tsx")
-                         else f"text {n}\n" * self.random.randrange(1, 9)).encode()  # fmt: skip
+        if extension in known:
+            return known[extension].encode()
+        is_script = extension in (b"js", b"ts", b"tsx")
+        return (f"{script}// {n}\n" if is_script else f"text {n}\n" * self.random.randrange(1, 9)).encode()
 
     def pick(self, *modes: bytes) -> bytes | None:
         found = sorted(path for path, (mode, _) in self.files.items() if mode in (modes or (FILE, RUN)))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from snapshotter.config import DEFAULTS, SETTINGS
+from snapshotter.job import VARIABLE, read
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
 REQUIRED: dict[str, str | int] = {
@@ -79,6 +80,7 @@ def test_the_service_makes_these_things_and_nothing_else() -> None:
         "ScheduleGroup": "AWS::Scheduler::ScheduleGroup",
         "SchedulerRole": "AWS::IAM::Role",
         "Schedule": "AWS::Scheduler::Schedule",
+        "ProofSchedule": "AWS::Scheduler::Schedule",
         "FailedTasks": "AWS::Events::Rule",
         "FailedTasksLogGroup": "AWS::Logs::LogGroup",
         "FailedTasksLogPolicy": "AWS::Logs::ResourcePolicy",
@@ -375,6 +377,27 @@ def test_the_schedule_runs_one_task_a_day() -> None:
             "RetryPolicy": {"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": 3600},
         },
     }
+
+
+def test_the_proof_runs_once_a_month_as_the_same_task_with_another_job() -> None:
+    snapshots, proof = properties("Schedule"), properties("ProofSchedule")
+    assert proof["Name"] == "fruitful-repo-snapshotter-proof"
+    assert proof["ScheduleExpression"] == "cron(47 4 1 * ? *)"
+    overrides = json.loads(proof["Target"].pop("Input"))
+    others = {"Name", "ScheduleExpression"}
+    assert {name: proof[name] for name in proof.keys() - others} == {
+        name: snapshots[name] for name in snapshots.keys() - others
+    }
+    assert properties("ProofSchedule", ScheduleState="DISABLED")["State"] == "DISABLED"
+
+    ((changed,),) = overrides.values()
+    assert overrides.keys() == {"containerOverrides"}
+    assert changed.keys() == {"name", "environment"}
+    assert changed["name"] == container()["Name"]
+    ((variable),) = changed["environment"]
+    assert variable["name"] == VARIABLE
+    document = read(variable["value"].encode())
+    assert (document.verb, document.skip) == ("prove", ["http"]), "only port 443 is open"
 
 
 def test_the_scheduler_may_run_this_task_in_this_cluster_and_pass_the_two_roles_to_ecs() -> None:

@@ -234,6 +234,36 @@ def test_a_readme_or_manifest_with_a_secret_is_not_quoted() -> None:
     assert "hunter2" not in text_of(told, held)
 
 
+def test_texts_that_were_kept_back_are_told_from_texts_that_do_not_exist() -> None:
+    files = [{"path": path} for path in ("README.md", "Dockerfile", "x.py")]
+    leaks = [{"path": path, "fingerprint": "f"} for path in ("README.md", "Dockerfile")]
+    text = text_of(facts(), tables(files=files, secrets=leaks))
+    assert "\n`README.md` is not quoted: it has secret findings.\n" in text
+    assert "\n- `Dockerfile` was not asked: it has secret findings.\n" in text
+    text = text_of(facts(), tables(files=files))
+    assert "\n`README.md` is not quoted: it was not read, or not searched for secrets.\n" in text
+    assert "\n- `Dockerfile` was not asked: it was not read, or not searched for secrets.\n" in text
+    text = text_of(facts(), tables(files=[{"path": "x.py"}]))
+    assert "No README." in text and "None that paths, names or manifests tell." in text
+
+
+def test_a_package_is_told_by_the_manifest_that_is_named() -> None:
+    needs = [
+        {"path": "pyproject.toml", "name": "pytest", "requirement": ">=8", "scope": "test"},
+        {"path": "requirements-dev.txt", "name": "pytest", "requirement": ">7", "scope": "runtime"},
+        {"path": "uv.lock", "name": "pytest", "version": "8.4.0", "scope": "lock"},
+        {"path": "pyproject.toml", "name": "ruff", "requirement": "==0.5.0", "version": "0.5.0"},
+    ]
+    text = text_of(facts(), tables(dependencies=needs))
+    assert "- `pyproject.toml` pypi `test`: `pytest >=8 (8.4.0)`\n" in text
+    assert "- `pyproject.toml` pypi `runtime`: `ruff ==0.5.0`\n" in text
+
+
+def test_the_name_of_a_language_that_is_cut_ends_in_an_ellipsis() -> None:
+    text = text_of(facts(), tables(files=[{"path": "x.xsl", "language": "Extensible " * 5}]))
+    assert f"- {('Extensible ' * 5)[:39]}…: 8 lines of code" in text
+
+
 @pytest.mark.parametrize("path", ["pyproject.toml", "setup.cfg", "package.json", "Cargo.toml", "Dockerfile"])
 @pytest.mark.parametrize(
     "blob",
@@ -269,7 +299,15 @@ def test_entry_points_of_every_sort() -> None:
             {"path": "x.py"},
         ],
         symbols=[
-            {"path": "cmd/a/main.go", "name": "main", "language": "Go", "signature": "func main()", "line": 9}
+            {
+                "path": "cmd/a/main.go",
+                "name": "main",
+                "qualified_name": "main.main",  # Go's names begin with their package
+                "language": "Go",
+                "signature": "func main()",
+                "line": 9,
+            },
+            {"path": "lib/main.go", "name": "main", "qualified_name": "lib.main", "language": "Go"},
         ],
     )
     text = text_of(told, held).partition("## Entry points\n\n")[2].partition("\n\n")[0]

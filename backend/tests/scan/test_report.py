@@ -201,6 +201,20 @@ def test_changes_since_the_parent() -> None:
     assert "def f(x)" in text and "−6 lines" in text
 
 
+def test_a_finding_that_stays_is_no_change_and_not_none() -> None:
+    leak = {"path": "k.py", "fingerprint": "f" * 64}
+    told = facts(compared="20261123T000000Z-00000000", parent="20261123T000000Z-00000000", keyed=True)
+    text = page(told, tables({"secrets": [leak]}, files=[{"path": "new.py"}], secrets=[leak])).text
+    assert "Secrets: no change." in text and "Secrets: none." not in text
+
+
+def test_a_readme_is_shown_without_its_marks() -> None:
+    told = facts(readme=("README.md", "# Shop\n\n**Shop** runs `sell` & ``<path>``. " + "Long. " * 60))
+    html = report.render(told, tables()).decode()
+    assert "Shop runs <code>sell</code> &amp; <code>&lt;path&gt;</code>. Long." in html
+    assert html.count("Long.") == 60
+
+
 def test_of_a_secret_only_the_start_of_a_fingerprint_is_shown() -> None:
     mark = "0123456789abcdef" * 4
     text = page(facts(keyed=True), tables(secrets=[{"path": "a.py", "fingerprint": mark}])).text

@@ -77,6 +77,13 @@ def test_tests_and_generated_files_are_left_out_unless_there_is_nothing_else() -
     assert [one.name for one in more.symbols] == ["f"]
 
 
+def test_the_macro_that_guards_a_header_is_no_symbol_to_tell_of() -> None:
+    names = ["SHOP_H", "_SHOP_HPP_", "shop_included", "SHOP_HASH", "SHOP_HEIGHT"]
+    symbols = [{"path": "shop.h", "name": name, "kind": "macro", "language": "C Header"} for name in names]
+    found = rank(tables(files=[{"path": "shop.h", "language": "C Header"}], symbols=symbols), 9)
+    assert sorted(one.name for one in found.symbols) == ["SHOP_HASH", "SHOP_HEIGHT"]
+
+
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
@@ -86,6 +93,7 @@ def test_tests_and_generated_files_are_left_out_unless_there_is_nothing_else() -
         ("x.spec.ts", True),
         ("FooTest.java", True),
         ("conftest.py", True),
+        ("t/lib-httpd.sh", True),
         ("src/latest.py", False),
         ("contest.py", False),
         ("attest/a.py", False),
@@ -315,6 +323,9 @@ def test_a_readme_leads_with_what_it_says() -> None:
         or len(lead("word " * 100, 100)[0]) <= 100
     )
     assert lead("", 100) == []
+    assert lead("Run `git help <command>` for **all** of it, 2 ** 3.<br/>", 500) == [
+        "Run `git help <command>` for all of it, 2 ** 3."
+    ]
     assert sum(map(len, lead("[![" * 50_000 + "<" * 50_000, 100))) <= 100
 
 

@@ -280,6 +280,18 @@ def test_resolving_asks_once_for_each_import_and_sets_every_row(tmp_path: Path) 
         ]  # fmt: skip
 
 
+def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
+    old = [("a", "b", "Python", "m", [], 1, "was"), ("gone", "b", "Python", "m", [], 1, "was")]
+    parent = write(tmp_path, {"imports": old})
+    for carried, expected in ((False, ["was", "is"]), (True, ["is", "is"])):
+        with Tables(temp=tmp_path) as tables:
+            tables.load_before(parent)
+            tables.carry([("a", "a")])
+            tables.add("imports", [("c", "b", "Python", "m", [], 1, None)])
+            tables.resolve(lambda *_: "is", carried=carried)
+            assert [row[6] for row in sorted(select(tables, "imports"))] == expected
+
+
 def test_resolving_many_imports_answers_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_FETCH", 7)
     monkeypatch.setattr(loading, "_MAX_FILE", 100)

@@ -7,6 +7,7 @@ huge integers, and plain size.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -21,6 +22,11 @@ from snapshotter.scan.dependencies.model import ManifestError
 MAX_BYTES: Final = 16 * 1024 * 1024  # the largest lock files of real projects are half of it
 MAX_DEPTH: Final = 100
 _MAX_ALIASES: Final = 1_000
+# A key of very many parts, each bare or quoted: reading one takes time that grows with the square of them.
+_LONG_KEY: Final = re.compile(
+    r"""(?<![\w-])(?:(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{MAX_DEPTH}}}"
+)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -34,6 +40,8 @@ def text(blob: bytes) -> str:
 def toml(blob: bytes) -> dict[str, Any]:
     """A TOML document."""
     source = text(blob)
+    if _LONG_KEY.search(source):
+        raise ManifestError(f"not TOML: a key of over {MAX_DEPTH} parts")
     try:
         return tomllib.loads(source)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

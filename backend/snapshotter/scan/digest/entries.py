@@ -22,7 +22,8 @@ _MAINS: Final = """
     SELECT path, line, language, signature FROM symbols
     WHERE name IN ('main', 'Main') AND kind IN ('function', 'method')
       AND (language IN ('Go', 'Rust', 'C', 'C++', 'Kotlin', 'Swift', 'Scala', 'Java', 'C#'))
-      AND (qualified_name = name OR language IN ('Java', 'C#', 'Scala', 'Kotlin'))
+      AND (qualified_name = CASE language WHEN 'Go' THEN 'main.main' ELSE name END
+        OR language IN ('Java', 'C#', 'Scala', 'Kotlin'))
     ORDER BY path, line LIMIT $1"""
 _PATHS: Final = """
     SELECT path, regexp_matches(path, '(^|/)__main__\\.py$') AS module FROM files

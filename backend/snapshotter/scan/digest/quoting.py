@@ -12,7 +12,7 @@ BAR: Final = (
 )
 
 _FENCE: Final = re.compile("`{3,}|~{3,}")
-_WORD: Final = re.compile(r"[^\w .+#/()&,:-]")
+_WORD: Final = re.compile(r"[^\w .+#/()&,:…-]")
 
 
 def quoted(text: str | None, limit: int = 160) -> str:

@@ -12,7 +12,7 @@ from snapshotter.scan.digest.budget import Line, Part, chunks
 from snapshotter.scan.digest.changes import changes
 from snapshotter.scan.digest.entries import entries
 from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
-from snapshotter.scan.facts import Facts
+from snapshotter.scan.facts import Facts, readme_path, wanted
 from snapshotter.scan.folders import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import is_test
@@ -22,6 +22,7 @@ from snapshotter.text import human_bytes
 _FOLDERS: Final = 40
 _ON_A_LINE: Final = 8  # packages
 _NAMES: Final = 24  # of files at the root
+_READMES: Final = "SELECT path FROM files WHERE kind <> 'submodule' AND path ILIKE '%readme%'"
 
 
 def head(facts: Facts, whole: figures.Totals) -> str:
@@ -52,7 +53,7 @@ def head(facts: Facts, whole: figures.Totals) -> str:
 def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Part]:
     """The sections, in order."""
     return [
-        _what(facts, seen),
+        _what(facts, tables, seen),
         _layout(seen),
         _languages(seen),
         _entries(facts, tables, seen),
@@ -63,14 +64,23 @@ def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Par
     ]
 
 
-def _what(facts: Facts, seen: Overview) -> Part:
+def _what(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> Part:
     if not facts.readme:
-        return Part("What it is", [Line("No README at the top level.", 0)], 1)
+        held = readme_path(path for (path,) in tables.execute(_READMES).fetchall())
+        none = f"{place(held)} is not quoted: {_unquoted(held, seen)}." if held else "No README."
+        return Part("What it is", [Line(none, 0)], 1)
     path, source = facts.readme
     if path in seen.leaking:
-        return Part("What it is", [Line(f"{place(path)} is not quoted: it has secret findings.", 0)], 1)
+        return Part("What it is", [Line(f"{place(path)} is not quoted: {_unquoted(path, seen)}.", 0)], 1)
     lines = [Line(f"The first lines of {place(path)}:", 0), Line("", 0)]
     return Part("What it is", [*lines, *(Line(line, 0) for line in block(lead(source, 2_500)))], 12)
+
+
+def _unquoted(path: str, seen: Overview) -> str:
+    """Why a text of the tree is not among the facts."""
+    return (
+        "it has secret findings" if path in seen.leaking else "it was not read, or not searched for secrets"
+    )
 
 
 def _layout(seen: Overview) -> Part:
@@ -114,6 +124,8 @@ def _entries(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> Part:
         )
         for one in entries(tables, facts.texts)
     ]
+    unasked = sorted(path for path, _, _ in seen.tree if wanted(path) and path not in facts.texts)
+    lines += [Line(f"- {place(path)} was not asked: {_unquoted(path, seen)}.") for path in unasked]
     return Part("Entry points", lines or [Line("None that paths, names or manifests tell.", 0)], 10)
 
 
@@ -149,14 +161,10 @@ def _dependencies(seen: Overview) -> Part:
 
 
 def _package(one: figures.Package) -> str:
-    exact = (
-        f" ({one.versions})"
-        if one.versions and one.requirements
-        else f" {one.versions}"
-        if one.versions
-        else ""
-    )
-    return quoted(f"{one.name}{f' {one.requirements}' if one.requirements else ''}{exact}", 100)
+    said = [one.name, *([one.requirements] if one.requirements else [])]
+    if one.versions and (one.requirements or "").lstrip("= ") != one.versions:
+        said.append(f"({one.versions})" if one.requirements else one.versions)
+    return quoted(" ".join(said), 100)
 
 
 def _unread(facts: Facts, seen: Overview) -> Part:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import takewhile
+from typing import Final
 
 from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
@@ -12,6 +14,8 @@ from snapshotter.scan.readme import lead
 from snapshotter.scan.report import parts
 from snapshotter.scan.report.html import Child, Html, element, text
 from snapshotter.text import human_bytes
+
+_CODE: Final = re.compile(r"`+([^`]+)`+")
 
 
 def section(facts: Facts, seen: Overview) -> parts.Section:
@@ -35,11 +39,17 @@ def _readme(facts: Facts, seen: Overview) -> Html | None:
     body = " ".join(takewhile(lambda line: not line.startswith("#"), lines))
     said = [
         element("p", element("strong", text(heading))) if heading else None,
-        element("p", text(body, 600)) if body else None,
+        element("p", _prose(body)) if body else None,
     ]
     if not heading and not body:
         return None
     return element("figure", element("blockquote", said), element("figcaption", "From ", parts.path(path)))
+
+
+def _prose(body: str) -> list[Child]:
+    """Text whose parts between backticks are code."""
+    pieces = [text(piece, 600) for piece in _CODE.split(body)]
+    return [element("code", piece) if at % 2 else piece for at, piece in enumerate(pieces)]
 
 
 def _identity(facts: Facts) -> Html:

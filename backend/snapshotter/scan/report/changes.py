@@ -73,7 +73,13 @@ def _table(
     columns = [parts.Column(what), parts.Column("Change", "num")]
     total = sum(found.count for found in changes.values())
     return parts.table(
-        f"{caption}: {said}" if said else caption, columns, rows, total=total, first=7, source=source
+        f"{caption}: {said}" if said else caption,
+        columns,
+        rows,
+        total=total,
+        first=7,
+        source=source,
+        none="no change",
     )
 
 

@@ -43,11 +43,12 @@ def table(
     total: int | None = None,
     first: int = FIRST,
     source: str = "",
+    none: str = "none",
 ) -> Html:
-    """A table with its caption. Rows after `first` unfold; of `total`, those not given are counted as left out,
-    with the artifact `source` that holds them. The first cell of a row names the row."""
+    """A table with its caption, or `none` for one without rows. Rows after `first` unfold; of `total`, those not given
+    are counted as left out, with the artifact `source` that holds them. The first cell of a row names the row."""
     if not rows:
-        return element("p", f"{caption}: none.", class_="none")
+        return element("p", f"{caption}: {none}.", class_="none")
     body = [_table(element("caption", caption), columns, rows[:first])]
     if folded := rows[first:]:
         summary = element("summary", f"{plain.count(len(folded))} more")

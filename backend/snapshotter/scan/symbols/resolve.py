@@ -36,6 +36,8 @@ class Tree:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.files:
             self._by_name[posixpath.basename(path)].append(path)
+        stems = (posixpath.splitext(name)[0] for name in self._by_name if name.endswith((".py", ".pyi")))
+        self.python_names = {*stems, *(name for folder in self.folders for name in folder.split("/"))}
 
     def resolve(self, path: str, language: str, item: Import) -> str | None:
         """The file that `item`, written in the file at `path`, means; for Go the package's folder."""
@@ -54,6 +56,10 @@ class Tree:
             if path == suffix or path.endswith("/" + suffix)
         ]
         return found[0] if len(found) == 1 else None
+
+    def has_name(self, path: str) -> bool:
+        """Whether any file has this path's last segment: without one, no folder is worth a look."""
+        return posixpath.basename(posixpath.normpath(path)) in self._by_name
 
     def upwards(self, path: str) -> Iterable[str]:
         """The folders from a file's own up to the root, "" last."""
@@ -80,6 +86,11 @@ def _join(folder: str, *parts: str) -> str:
     return posixpath.normpath(posixpath.join(folder, *parts))
 
 
+def _below(*parts: str) -> str:
+    """A path of plain segments, of which some may be empty; far faster than posixpath's join."""
+    return "/".join([part for part in parts if part])
+
+
 def _python(tree: Tree, path: str, item: Import) -> str | None:
     dots = len(item.module) - len(item.module.lstrip("."))
     parts = [part for part in item.module[dots:].split(".") if part]
@@ -88,22 +99,24 @@ def _python(tree: Tree, path: str, item: Import) -> str | None:
         for _ in range(min(dots - 1, _MAX_UP)):
             folder = posixpath.dirname(folder)
         return _python_module(tree, folder, parts, item.names)
+    if parts and parts[0] not in tree.python_names:
+        return None  # from outside, as most are
     for folder in tree.upwards(path):
-        if posixpath.join(folder, "__init__.py") in tree.files:
+        if _below(folder, "__init__.py") in tree.files:
             continue  # inside a package, an absolute import does not look here
         for root in _SOURCE_ROOTS:
-            if found := _python_module(tree, posixpath.join(folder, root), parts, item.names):
+            if found := _python_module(tree, _below(folder, root), parts, item.names):
                 return found
     return None
 
 
 def _python_module(tree: Tree, folder: str, parts: list[str], names: tuple[str, ...]) -> str | None:
     """A module below a folder; a package from which a submodule is taken means that submodule."""
-    base = posixpath.join(folder, *parts)
+    base = _below(folder, *parts)
     submodules = (f"{base}/{name}.py" if base else f"{name}.py" for name in names)
     if base in tree.folders and (found := tree.first(submodules)):
         return found
-    return tree.first((f"{base}.py" if parts else None, posixpath.join(base, "__init__.py"), f"{base}.pyi"))
+    return tree.first((f"{base}.py" if parts else None, _below(base, "__init__.py"), f"{base}.pyi"))
 
 
 def _script(tree: Tree, path: str, item: Import) -> str | None:
@@ -155,6 +168,8 @@ def _rust(tree: Tree, path: str, item: Import) -> str | None:
 def _include(tree: Tree, path: str, item: Import) -> str | None:
     system = item.module.startswith("<")
     name = item.module.strip("<>")
+    if not tree.has_name(name):
+        return None
     if not system and (beside := _join(posixpath.dirname(path), name)) in tree.files:
         return beside
     roots = ("include",) if system else _SOURCE_ROOTS
@@ -177,6 +192,8 @@ def _jvm(tree: Tree, _path: str, item: Import) -> str | None:
 
 def _ruby(tree: Tree, path: str, item: Import) -> str | None:
     name = item.module.removesuffix(".rb") + ".rb"
+    if not tree.has_name(name):
+        return None
     near = (_join(posixpath.dirname(path), name),)
     roots = (_join(up, root, name) for up in tree.upwards(path) for root in _SOURCE_ROOTS)
     return tree.first((*near, *roots))
