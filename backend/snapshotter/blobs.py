@@ -25,6 +25,7 @@ _IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a 
 _TREES: Final = (
     128 * 1024 * 1024
 )  # bytes of all trees of a commit, which are held at once: some 3 million paths
+_INFLATED: Final = 4  # times the limit of all blobs: what a pack may hold before nothing of it is scanned
 _TREE: Final = 64 * 1024 * 1024  # bytes of one of them
 
 
@@ -116,7 +117,8 @@ class Blobs:
     def _objects(
         self, fetched: _Fetched, max_object: int, *, pass_blobs: bool = False
     ) -> Iterator[PackObject]:
-        total = self._max_total + _TREES
+        # Objects are held one at a time, so this bounds time: more than is scanned may be read, to tell it apart.
+        total = _INFLATED * self._max_total + _TREES
         return Pack(
             fetched.read,
             fetched.size,

@@ -77,7 +77,7 @@ def _parse(uri: str) -> tuple[str, str]:
     prefix = path.strip("/")
     if not _BUCKET.fullmatch(bucket):
         raise UsageError(
-            f"no bucket can be called {printable(redact(bucket)) or 'nothing'}: {printable(redact(uri))}",
+            f"no bucket can be called that: {printable(redact(uri))}",
             hint="give s3://bucket/prefix/; a bucket's name has 3 to 63 of a-z, 0-9, - and .",
         )
     # The keys below are joined to the prefix as they are: one that a URL would change is refused.

@@ -159,6 +159,25 @@ def test_a_pack_over_the_limit_ends_the_fetch(repo: Repo, monkeypatch: pytest.Mo
         refused(blobs, "larger than the limit", with_blobs=True)
 
 
+def test_more_blobs_than_are_scanned_are_no_error_up_to_a_multiple(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told apart by their sizes, and skipped with a reason; what inflates further ends the scan."""
+    monkeypatch.setattr("snapshotter.blobs._TREES", 10_000)
+    some = {f"n{n}": b"%d" % n * 400 for n in range(10, 50)}
+    many = {f"n{n}": b"%d" % n * 450 for n in range(10, 99)}
+    for files, limit, fits in ((some, 10_000, True), (many, 10_000, False)):
+        commit = repo.commit(ref="refs/heads/main", **files)
+        with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=limit) as blobs:
+            blobs.listing(with_blobs=True)
+            wanted = {repo.blob(content) for content in files.values()}
+            if fits:
+                assert len(list(blobs.read(wanted))) == len(files)
+            else:
+                with pytest.raises(Unavailable, match="limit"):
+                    list(blobs.read(wanted))
+
+
 @pytest.mark.parametrize("with_blobs", [True, False])
 def test_a_ref_that_names_no_commit_is_an_error(repo: Repo, with_blobs: bool) -> None:
     repo.commit(ref="refs/heads/main", f=b"f")

@@ -24,6 +24,12 @@ def test_every_verb_is_in_the_readme_and_teaches_by_example(verb: str) -> None:
     assert "Example" in (COMMANDS[verb].help or ""), f"`snapshotter {verb} --help` has no example"
 
 
+@pytest.mark.parametrize("verb", ["get", "query", "scan"])
+def test_no_line_of_the_help_is_broken_by_a_terminal_of_80_columns(verb: str) -> None:
+    _, *lines = (COMMANDS[verb].help or "").splitlines()  # the first is the list's too, and may be wrapped
+    assert [line for line in lines if len(line) > 78] == []
+
+
 def test_the_readme_names_no_verb_that_does_not_exist() -> None:
     assert set(re.findall(r"^\| `snapshotter (\w+)", README, re.M)) == set(COMMANDS)
 

@@ -189,6 +189,18 @@ def test_what_is_no_git_server(
     assert error.message.isprintable()
 
 
+def test_a_list_of_refs_that_goes_on_after_its_end_is_refused(connect: Callable[..., Transport]) -> None:
+    """A flipped bit in `0040` ends the list early: the refs below it would count as deleted. git refuses it too."""
+    lines = pkt(b"%040d refs/heads/a\n" % 1) + pkt(b"%040d refs/heads/feature\n" % 1) + b"0000"
+    assert b"0040" in lines
+    with Scripted(
+        v2_server(lambda _: [reply(200, {"Content-Type": RESULT}, lines.replace(b"0040", b"0000"))])
+    ) as server:
+        assert error_listing(connect, server.url()).code == "protocol"
+    with Scripted(v2_server(lambda _: [reply(200, {"Content-Type": RESULT}, lines)])) as server:
+        assert len(connect(server.url()).ls_refs()) == 2
+
+
 def test_dumb_http_is_named(connect: Callable[..., Transport]) -> None:
     with Scripted(lambda _: [reply(200, {"Content-Type": "text/plain"})]) as server:
         assert "dumb HTTP" in error_listing(connect, server.url()).message
@@ -211,6 +223,10 @@ def test_a_page_instead_of_a_pack(connect: Callable[..., Transport], kind: str) 
         pkt(b"# service=git-upload-pack\n") + pkt(b"no flush\n"),
         pkt(b"# service=git-upload-pack\n") + b"0000" + pkt(b"%040d refs/heads/a\0caps\n" % 1) + pkt(b"?\n"),
         pkt(b"# service=git-upload-pack\n") + b"0000" + pkt(b"%040d refs/heads/a\0caps\n" % 1),
+        b"0000",  # no word of git's, and so no repository without refs
+        b"0000" * 1000,
+        pkt(b"%040d refs/heads/a\0caps\n" % 1) + b"0000",
+        pkt(b"version 1\n") + b"0000",
     ],
 )
 def test_advertisements_that_break_the_protocol(connect: Callable[..., Transport], body: bytes) -> None:

@@ -66,20 +66,23 @@ def query(
 ) -> None:
     """Ask the newest snapshot of every repository, by SQL.
 
-    The views are snapshots, refs, files, symbols, imports, dependencies, secrets and ref_changes; each begins
-    with repo, run_id and taken_at. The SQL reads nothing else: no file, no network. Versions are compared by
-    version_key(version).
+    The views are snapshots, refs, files, symbols, imports, dependencies, secrets
+    and ref_changes; each begins with repo, run_id and taken_at. The SQL reads
+    nothing else: no file, no network. version_key(version) compares versions.
 
     \b
     Examples:
-      snapshotter query "SELECT language, sum(code) FROM files GROUP BY ALL ORDER BY 2 DESC"
-      snapshotter query "SELECT repo, version FROM dependencies WHERE name LIKE '%log4j-core'
-                         AND version_key(version) < version_key('2.17')" --json
-      snapshotter query "FROM ref_changes WHERE change = 'rewritten'" --history --repo 'github.com/psf/*'
-      snapshotter query "FROM symbols" --at 2026-11-01 --format parquet -o symbols.parquet
       snapshotter query --examples        snapshotter query --schema
+      snapshotter query "SELECT language, sum(code) FROM files GROUP BY ALL"
+      snapshotter query "SELECT repo, version FROM dependencies
+                         WHERE name LIKE '%log4j-core'
+                         AND version_key(version) < version_key('2.17')" --json
+      snapshotter query "FROM ref_changes WHERE change = 'rewritten'" --history
+      snapshotter query "FROM files" --repo 'github.com/psf/*' --at 2026-11-01
+      snapshotter query "FROM symbols" --format parquet -o symbols.parquet
 
-    Exit 0: the whole answer. 2: the SQL cannot be run. 3: the answer, but something damaged is left out of it.
+    Exit 0: the whole answer. 2: the SQL cannot be run. 3: the answer, but
+    something damaged is left out of it.
     """
     chosen = _format(form, output, json=json)
     if sum((examples, schema, sql is not None)) != 1:

@@ -37,8 +37,9 @@ def scan(
 ) -> None:
     """Scan a snapshot that was taken without one: its files, symbols, imports, dependencies and leaked secrets.
 
-    The scan is stored as a run of its own that refers to the snapshot, which stays as it is. The tree is
-    asked of the origin, without a clone; where the origin no longer has it, it is read from the snapshot.
+    The scan is stored as a run of its own that refers to the snapshot, which
+    stays as it is. The tree is asked of the origin, without a clone; where the
+    origin no longer has it, it is read from the snapshot.
 
     \b
     Examples:

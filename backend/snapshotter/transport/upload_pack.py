@@ -66,7 +66,12 @@ class UploadPack:
             if isinstance(server, v0.Server):
                 return server.ledger
             reader = self._wire.send(v2.ls_refs(server, AGENT), bulk=False)
-            return v2.read_refs(reader, self._limits, self._cancel)
+            ledger = v2.read_refs(reader, self._limits, self._cancel)
+            if (
+                self._wire.stateless and reader.line() is not Mark.END
+            ):  # one flipped bit makes an end of a line
+                raise broken("its list of refs goes on after its end")
+            return ledger
         except SnapshotterError as error:
             raise self._failed(error) from error.__cause__
 
