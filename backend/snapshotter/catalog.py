@@ -24,6 +24,7 @@ from snapshotter.text import printable
 
 RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
 AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot counts as from the future
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _PARALLEL = 16
 
 _REPO = re.compile(r"^[A-Za-z0-9._-]{1,120}$")
@@ -94,7 +95,7 @@ class Catalog:
 
     def newest_first(self, repo: str, now: datetime) -> Iterator[list[Run]]:
         """The snapshots of a repo, newest first, in batches: the last weeks by one list, then day by day."""
-        recent = now - RECENT
+        recent = max(now, _BEGINNING + RECENT) - RECENT
         first = self.store.list(repo, after=layout.day_prefix(repo, recent))
         yield [run for run in reversed(group(first)) if run.is_snapshot]
         for folder in self._days_before(repo, recent):

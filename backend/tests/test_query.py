@@ -489,6 +489,11 @@ def test_the_guard_knows_the_views_that_sql_reads(sql: str, named: set[str]) -> 
         assert guard.read(connection, sql).views == named
 
 
+@pytest.mark.parametrize("end", ["", ";", " ; \n", ";;", "; -- done;", " -- done;", ";/* ; */;"])
+def test_sql_may_end_as_it_does_in_a_shell(fenced: Lake, end: str) -> None:
+    assert fenced.ask("SELECT 'é;' AS x" + end) == [("é;",)]
+
+
 def test_sql_that_cannot_be_run_is_told_with_views_and_columns(lake: Lake) -> None:
     error = refused("SELECT nope FROM symbols", lake.store)
     assert "nope" in error.message

@@ -9,7 +9,9 @@ import typer
 
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
+from snapshotter.errors import UsageError
 from snapshotter.manifest import Scan
+from snapshotter.text import printable
 
 if TYPE_CHECKING:
     from snapshotter.rescan import Rescanned
@@ -63,6 +65,11 @@ def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> 
         catalog, catalog.resolve(name), plan.scan_options(session.settings, ref), connect,
         observer=session.observer, cancel=session.cancel,
     )  # fmt: skip
+    if ref and done.scan.ref not in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
+        raise UsageError(
+            f"{done.snapshot.repo}@{done.snapshot.run_id} has a scan already, and it is of {printable(done.scan.ref)}",
+            hint="a snapshot has one scan; `snapshotter snapshot ORIGIN --ref REF` takes one whose scan is of another",
+        )
     return Outcome(document(done), describe(done), gate.secret_gate(done.scan) if secret_gate else None)
 
 

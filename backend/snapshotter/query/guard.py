@@ -55,7 +55,7 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Select:
         kind = str(statement.type).rpartition(".")[2]
         raise refusal(f"only SELECT is run, and this is {kind}")
     tree = _tree(connection, statement.query)
-    return Select(statement.query, _views(tree))
+    return Select(_unended(statement.query), _views(tree))
 
 
 def refusal(why: str, views: frozenset[str] = frozenset()) -> UsageError:
@@ -72,6 +72,16 @@ def refusal(why: str, views: frozenset[str] = frozenset()) -> UsageError:
 def shortened(message: str) -> str:
     """DuckDB's message in one line, without the copy of the SQL that follows it."""
     return " ".join(message.partition("\nLINE ")[0].split())[:600]
+
+
+def _unended(sql: str) -> str:
+    """`sql` without the semicolons that end it: it is run within another SELECT."""
+    written = sql.encode()
+    for offset, _ in reversed(duckdb.tokenize(sql)):  # in bytes, comments left out
+        if written[offset : offset + 1] != b";":
+            break
+        written = written[:offset]
+    return written.decode()
 
 
 def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from snapshotter.scan.classify import vendored
@@ -14,6 +14,7 @@ from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.selection import File, Selection, Unit
 from snapshotter.scan.symbols import Analysis
+from snapshotter.scan.symbols.model import Import, Symbol
 
 _STATEMENT: Final = 20  # lines that an import may go on for
 
@@ -91,27 +92,31 @@ def _parse_error(file: File, found: Found, errors: Mapping[Unit, str], hidden: R
 def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
     """The rows of `symbols` of one analysed unit, for each of its paths."""
     blob = unit[0]
-    found = []
-    for item in analysis.symbols:
-        if hidden.near(blob, item.line, item.end_line):
-            names, quoted = (named(item.name), named(item.qualified_name)), (REDACTED, "")
-        else:
-            names, quoted = (item.name, item.qualified_name), (item.signature, item.doc)
-        found.append((item.kind, *names, item.line, item.end_line, *quoted))
+    found: Iterable[Symbol] = analysis.symbols
+    if hidden.touches(blob):
+        found = [_unquoted(item) if hidden.near(blob, item.line, item.end_line) else item for item in found]
     for path in paths.get(unit, ()):
         for row in found:
             yield (path, blob, language, *row)
 
 
+def _unquoted(item: Symbol) -> Symbol:
+    return item._replace(
+        name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=""
+    )
+
+
 def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
     """The rows of `imports` of one analysed unit, for each of its paths; not yet resolved."""
     blob = unit[0]
-    found = [
-        (REDACTED, [], item.line)
-        if hidden.near(blob, item.line, item.line + _STATEMENT, above=0)
-        else (item.module, list(item.names), item.line)
-        for item in analysis.imports
-    ]
+    found: Iterable[Import] = analysis.imports
+    if hidden.touches(blob):
+        found = [
+            Import(REDACTED, (), item.line)
+            if hidden.near(blob, item.line, item.line + _STATEMENT, above=0)
+            else item
+            for item in found
+        ]
     for path in paths.get(unit, ()):
         for row in found:
             yield (path, blob, language, *row, None)

@@ -7,7 +7,7 @@ it made lies in a private temporary folder until the caller has stored it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -228,33 +228,32 @@ class Scanner:
                 else:
                     yield job, self._staging.read(job.name), job.language
 
-        held: list[tuple[Job, Analysis]] = []
-        size = 0
-        with Workers(min(self._means.workers, len(jobs))) as workers, self._cancel.ending(workers.close):
-            for job, analysis in workers.analyze(feed()):
-                if analysis.error:
-                    errors[job.unit] = analysis.error
-                held.append((job, analysis))
-                size += len(analysis.symbols) + len(analysis.imports)
-                if size > _BATCH:
-                    self._add_analyses(held, paths, searching)
-                    size = 0
-        self._add_analyses(held, paths, searching)
+        adding: Future[None] | None = None
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,  # so that no worker waits for the tables
+            Workers(min(self._means.workers, len(jobs))) as workers, self._cancel.ending(workers.close),
+        ):  # fmt: skip
+            for batch in _batches(workers.analyze(feed())):
+                errors.update({job.unit: found.error for job, found in batch if found.error})
+                if adding is not None:
+                    adding.result()
+                adding = pool.submit(self._add_analyses, batch, paths, searching)
+            if adding is not None:
+                adding.result()
         if late:
             errors.update(dict.fromkeys(late, "not analysed: out of time"))
             self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
 
     def _add_analyses(
-        self, held: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]
+        self, batch: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]
     ) -> None:
         """Put analyses into the tables, once it is known where the secrets are that must not be quoted."""
         hidden = Redaction(searching.result())
         for table, make in (("symbols", rows.symbols), ("imports", rows.imports)):
             self._tables.add(
                 table,
-                (row for job, found in held for row in make(job.unit, job.language, found, paths, hidden)),
+                (row for job, found in batch for row in make(job.unit, job.language, found, paths, hidden)),
             )
-        held.clear()
 
     def _gaps(self, listing: Listing, chosen: Selection) -> list[Gap]:
         """What the scan knows that it lacks."""
@@ -269,6 +268,20 @@ class Scanner:
         if listing.cut:
             found.append(Gap(kind="tree-cut", count=1, sample=[f"more than {len(listing.entries):,} paths"]))
         return [gap for gap in found if gap.count]
+
+
+def _batches(analyses: Iterable[tuple[Job, Analysis]]) -> Iterator[list[tuple[Job, Analysis]]]:
+    """Lists of analyses with about _BATCH rows."""
+    held: list[tuple[Job, Analysis]] = []
+    size = 0
+    for job, found in analyses:
+        held.append((job, found))
+        size += len(found.symbols) + len(found.imports)
+        if size > _BATCH:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _gap(kind: str, names: list[str]) -> Gap:

@@ -66,12 +66,7 @@ class UploadPack:
             if isinstance(server, v0.Server):
                 return server.ledger
             reader = self._wire.send(v2.ls_refs(server, AGENT), bulk=False)
-            ledger = v2.read_refs(reader, self._limits, self._cancel)
-            if (
-                self._wire.stateless and reader.line() is not Mark.END
-            ):  # one flipped bit makes an end of a line
-                raise broken("its list of refs goes on after its end")
-            return ledger
+            return self._whole_list(reader)
         except SnapshotterError as error:
             raise self._failed(error) from error.__cause__
 
@@ -112,6 +107,13 @@ class UploadPack:
             self._listed = self._fetched = False
             self._server = _advertisement(reader, self._wire.stateless, self._limits, self._cancel)
         return self._server
+
+    def _whole_list(self, reader: PktReader) -> RefsLedger:
+        """The refs of an ls-refs answer, which must end where they do: one flipped bit can make a flush of a line."""
+        ledger = v2.read_refs(reader, self._limits, self._cancel)
+        if self._wire.stateless and reader.line() is not Mark.END:
+            raise broken("its list of refs goes on after its end")
+        return ledger
 
     def _failed(self, error: SnapshotterError) -> SnapshotterError:
         """After an error the conversation's state is unknown: the next call opens another."""

@@ -150,6 +150,7 @@ def test_snapshot_flags_and_settings(tmp_path: Path) -> None:
         (["snapshot", "ORIGIN", "--max-refs", "1"], 4, "more than 1 ref"),
         (["list", "nothing__here"], 4, "no snapshot"),
         (["list", "REPO", "--since", "yesterday"], 2, "not a time"),
+        (["show", "REPO@0001-01-01"], 4, "no snapshot"),  # weeks before which there is no calendar
         (["show", "nothing__here"], 4, "no snapshot"),
         (["show", "REPO@20200101T000000Z-00000000"], 4, "no snapshot"),
         (["show", "REPO@2020-01-01"], 4, "no snapshot"),

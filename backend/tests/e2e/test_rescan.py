@@ -228,6 +228,10 @@ def test_by_the_command_line_twice_and_over_a_folder_store(origin: Origin, tmp_p
     second = cli("scan", f"{taken['repo']}@{taken['run_id']}", "--store", store, **env)
     assert second.code == 0
     assert f"has a scan already, by run {first.json['run_id']}" in second.out
+    assert cli("scan", origin.path, "--ref", "main", "--store", store, **env).code == 0
+    other = cli("scan", origin.path, "--ref", "v1", "--secret-gate", "--store", store, **env)
+    assert (other.code, other.out) == (2, "")
+    assert "has a scan already, and it is of refs/heads/main" in other.err
     listed = cli("list", taken["repo"], "--store", store, "--json")
     assert first.json["run_id"] not in listed.out
     assert cli("verify", taken["repo"], "--store", store).code == 0

@@ -51,6 +51,15 @@ def test_a_header_with_classes_is_read_as_cplusplus() -> None:
     assert [one.qualified_name for one in found.symbols] == ["shop", "shop::Item", "shop::Item::x"]
 
 
+def test_php_takes_files_in_as_people_write_it() -> None:
+    blob = b"""<?php
+require "a.php"; require_once __DIR__ . "/b.php"; include(dirname(__FILE__) . '/c.php'); include_once ('d.php');
+include "$x.php"; require $y . "/e.php"; include $z;
+"""
+    found = [(item.module, item.line) for item in analyze(blob, "PHP").imports]
+    assert found == [("a.php", 2), ("/b.php", 2), ("/c.php", 2), ("d.php", 2), ("/e.php", 3)]
+
+
 def test_a_file_that_does_not_parse_is_recorded_with_what_could_be_read() -> None:
     found = analyze(b"def good():\n    pass\n\ndef bad(:\n", "Python")
     assert found.error == "does not parse cleanly"

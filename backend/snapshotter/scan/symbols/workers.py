@@ -22,6 +22,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+import msgspec
+
 import snapshotter
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.analysis import analyze
@@ -31,6 +33,9 @@ Key = TypeVar("Key")
 
 # A program of its own, not multiprocessing's spawn: that would run the caller's main module once more.
 _SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
+_READY: Final = b"ready"
+# Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
+_ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
 
@@ -104,7 +109,7 @@ class _Worker:
         """
         if not self._ready:
             try:
-                self._ready = bool(self.connection.recv())
+                self._ready = self.connection.recv_bytes() == _READY
             except (EOFError, OSError):
                 raise ScannerFailed("symbols", "does not start") from None
         try:
@@ -115,14 +120,15 @@ class _Worker:
     def receive(self) -> Analysis:
         """The answer to the blob that was sent; a dead worker is replaced."""
         try:
-            symbols, imports, error = self.connection.recv()
-        except (EOFError, OSError):
-            out_of_time = self._process.wait() == -signal.SIGXCPU
+            return _ANSWERS.decode(self.connection.recv_bytes())
+        except (EOFError, OSError, msgspec.DecodeError):
+            with suppress(subprocess.TimeoutExpired):  # it is dead, or says what is no answer
+                self._process.wait(1)
+            out_of_time = self._process.returncode == -signal.SIGXCPU
             self.kill()
             self._start()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
             return Analysis(error=f"the grammar {reason}")
-        return Analysis(symbols, imports, error)
 
     def kill(self) -> None:
         self._process.kill()
@@ -139,7 +145,7 @@ def serve() -> None:
     gc.disable()  # rows and nodes make no cycles, and collecting them would cost a tenth of the time
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):  # the parent is gone
-        connection.send(True)
+        connection.send_bytes(_READY)
         while True:
             blob, language = connection.recv()
             used = math.ceil(time.process_time())
@@ -148,4 +154,4 @@ def serve() -> None:
                 answer = analyze(blob, language)
             except MemoryError:
                 answer = Analysis(error="ran out of memory")
-            connection.send(tuple(answer))
+            connection.send_bytes(msgspec.msgpack.encode(answer))

@@ -13,9 +13,33 @@
 
 (namespace_use_declaration (namespace_use_clause) @import.path)
 (namespace_use_declaration body: (namespace_use_group)) @import.path
-(require_expression [(string (_) @module) (binary_expression right: (string (_) @module))]) @import
-(require_once_expression [(string (_) @module) (binary_expression right: (string (_) @module))]) @import
-(include_expression [(string (_) @module) (binary_expression right: (string (_) @module))]) @import
-(include_once_expression [(string (_) @module) (binary_expression right: (string (_) @module))]) @import
+(require_expression [
+  (string (_) @module) (encapsed_string . (string_content) @module .)
+  (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])
+  (parenthesized_expression [
+    (string (_) @module) (encapsed_string . (string_content) @module .)
+    (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])])
+]) @import
+(require_once_expression [
+  (string (_) @module) (encapsed_string . (string_content) @module .)
+  (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])
+  (parenthesized_expression [
+    (string (_) @module) (encapsed_string . (string_content) @module .)
+    (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])])
+]) @import
+(include_expression [
+  (string (_) @module) (encapsed_string . (string_content) @module .)
+  (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])
+  (parenthesized_expression [
+    (string (_) @module) (encapsed_string . (string_content) @module .)
+    (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])])
+]) @import
+(include_once_expression [
+  (string (_) @module) (encapsed_string . (string_content) @module .)
+  (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])
+  (parenthesized_expression [
+    (string (_) @module) (encapsed_string . (string_content) @module .)
+    (binary_expression right: [(string (_) @module) (encapsed_string . (string_content) @module .)])])
+]) @import
 
 (namespace_definition name: (namespace_name) @name !body) @nothing
