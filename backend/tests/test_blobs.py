@@ -20,6 +20,7 @@ from snapshotter.origin import parse
 from snapshotter.pack import Pack
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
+from tests.e2e.scans import RefusingIds
 from tests.origins import NoCredentials, Repo
 
 MIB = 1024 * 1024
@@ -110,6 +111,19 @@ def test_a_later_scan_costs_the_trees_and_its_own_blobs(repo: Repo) -> None:
             assert [item.data for item in blobs.read(wanted)] == [noise["n7"]]
     assert [request.filter for request in counting.requests] == ["blob:none", None]
     assert counting.bytes < 4000
+
+
+def test_where_nothing_is_sent_by_id_all_is_fetched_once(repo: Repo) -> None:
+    commit = repo.commit(ref="refs/heads/main", **FILES)
+    with transport_of(str(repo.path)) as transport:
+        counting = Counting(transport)
+        refusing = RefusingIds(counting)  # type: ignore[arg-type]
+        with blobs_of(refusing, commit) as blobs:  # type: ignore[arg-type]
+            blobs.listing(with_blobs=False)
+            assert [item.data for item in blobs.read({repo.blob(FILES["a"])})] == [FILES["a"]]
+            assert [item.data for item in blobs.read({repo.blob(FILES["b"])})] == [FILES["b"]]
+    assert refusing.refused == 1
+    assert [request.filter for request in counting.requests] == ["blob:none", "blob:limit=1001"]
 
 
 def test_a_blob_that_is_too_large_by_id_is_left_out_by_the_filter_instead(repo: Repo) -> None:

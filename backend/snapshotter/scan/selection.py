@@ -12,7 +12,7 @@ from snapshotter.manifest import ScanSettings
 from snapshotter.scan.dependencies import is_manifest
 from snapshotter.scan.staging import name_key
 from snapshotter.scan.tree import Entry, Listing
-from snapshotter.text import decode_name, raw_if_changed
+from snapshotter.text import decode_name, plural, raw_if_changed
 
 LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
 
@@ -75,12 +75,12 @@ def select(listing: Listing, before: Sequence[BeforeFile], settings: ScanSetting
         seen.add(path)
         kind = "submodule" if entry.is_submodule else "symlink" if entry.is_symlink else "file"
         file = File(entry, path, raw_if_changed(entry.path), kind, (entry.oid, name_key(path)))
-        if kind == "file":
+        if kind == "file" and (pattern := excluded(path)) is not None:
+            file.skip_reason = f"excluded by {pattern}"
+        elif kind == "file":
             count += 1
             if count > settings.max_files:
-                file.skip_reason = f"over the limit of {settings.max_files:,} files"
-            elif (pattern := excluded(path)) is not None:
-                file.skip_reason = f"excluded by {pattern}"
+                file.skip_reason = f"over the limit of {plural(settings.max_files, 'file')}"
             elif not entry.is_file:
                 file.skip_reason = f"of no known mode ({entry.mode:o})"
             else:

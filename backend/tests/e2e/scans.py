@@ -22,6 +22,7 @@ from snapshotter.scan.staging import Staged, Staging
 from snapshotter.scan.tables import COLUMNS
 from snapshotter.scanning import ScanOptions
 from snapshotter.store import Store
+from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
 from tests.e2e.repo import Lab
 
 KEY = b"a key for tests"
@@ -78,6 +79,24 @@ def rows(lab: Lab, taken: Sealed | Scan, sql: str) -> list[tuple[Any, ...]]:
                 path = lab.file(artifact.key)
                 connection.execute(f"CREATE VIEW {path.stem} AS FROM '{path}'")
         return connection.execute(sql).fetchall()
+
+
+class RefusingIds:
+    """A transport whose origin, once it was asked for trees alone, does not send what no ref names."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner, self.refused = inner, 0
+        self._listed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        if self._listed and request.depth is None:
+            self.refused += 1
+            raise WantVanished("not our ref", hint="ask for refs")
+        self._listed = request.filter == "blob:none"
+        self.inner.fetch(request, sink)
 
 
 _LANGUAGES = {

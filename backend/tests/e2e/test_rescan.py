@@ -18,6 +18,7 @@ from snapshotter.layout import SCAN
 from snapshotter.manifest import Sealed
 from snapshotter.rescan import Rescanned, rescan
 from snapshotter.scan.runner import ScannerFailed
+from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from tests.e2e.cli import cli
@@ -142,13 +143,19 @@ def test_where_the_origin_no_longer_has_it_the_snapshot_itself_is_read(
     assert list(temp.iterdir()) == []
 
 
-def test_the_replay_outlives_the_scan_beside_it_where_both_lie_in_one_folder(
+def test_the_replay_outlives_scans_beside_it_in_the_same_folder(
     lab: Lab, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without room on tmpfs the scan stages into the same folder, and sweeps there for what was left."""
+    """Without room on tmpfs every scan works in one folder, and removes there what the killed ones left."""
     monkeypatch.setattr("snapshotter.scan.staging._has_room", lambda *_: False)
     taken = lab.take(origin, NO_SCAN)
     shutil.rmtree(origin.path)
+
+    def another_scan(*_: object) -> None:
+        with private_folder(tmp_path):
+            pass
+
+    monkeypatch.setattr(lab.observer, "stage", another_scan)
     assert scanned(lab, taken, temp=tmp_path).scan.tables["files"] == 2
 
 

@@ -11,7 +11,7 @@ from githost import GitHost
 from snapshotter.manifest import Sealed
 from snapshotter.scan.tables import COLUMNS
 from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
+from tests.e2e.scans import KEY, RefusingIds, options, quickly, rows, scan_of, scan_options, tables
 from tests.e2e.trees import EXCLUDE, FILE, LINK, MAX_FILE, MAX_FILES, MAX_TOTAL, SUB, Trees
 
 GRANTED: dict[str, str] = {}
@@ -29,7 +29,7 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
             exclude=EXCLUDE,
         )
     )  # fmt: skip
-    labs = {name: Lab(tmp_path / name) for name in ("path", "http", "refused", "v0")}
+    labs = {name: Lab(tmp_path / name) for name in ("path", "no ids", "http", "refused", "v0")}
     built_on = 0
     with (
         GitHost(tmp_path / "srv", config={"uploadpack.allowFilter": "true"}) as http,
@@ -37,7 +37,7 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
         GitHost(tmp_path / "srv", config=REFUSED, v0=True) as v0,
     ):
         ways = {
-            "path": str(origin.path), "http": http.url("x.git"),
+            "path": str(origin.path), "no ids": str(origin.path), "http": http.url("x.git"),
             "refused": refused.url("x.git"), "v0": v0.url("x.git"),
         }  # fmt: skip
         for number in range(steps):
@@ -45,7 +45,8 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
             anew = Lab(tmp_path / f"full-{number}")
             full = anew.take(origin, taking)
             for name in chance.sample(sorted(ways), 2):
-                taken = labs[name].take(ways[name], taking)
+                wrap = RefusingIds if name == "no ids" else None
+                taken = labs[name].take(ways[name], taking, wrap=wrap)  # type: ignore[arg-type]
                 compare(labs[name], taken, anew, full, f"{what}, by {name}")
                 built_on += labs[name].observer.warnings == []
     assert built_on > steps

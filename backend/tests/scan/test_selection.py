@@ -157,7 +157,16 @@ def test_a_row_is_carried_if_what_it_says_follows_from_the_blob(
 
 def test_what_is_excluded_or_over_the_limit_is_not_carried() -> None:
     found = chosen(
-        file(b"a.py"), file(b"b.py"), before=(row("a.py"), row("b.py")), exclude=["a.py"], max_files=1
+        file(b"a.py"),
+        file(b"b.py"),
+        file(b"c.py"),
+        before=(row("a.py"), row("c.py")),
+        exclude=["a.py"],
+        max_files=1,
     )
-    assert carried_from(found) == [None, None]
-    assert reasons(found) == ["excluded by a.py", "over the limit of 1 files"]
+    assert carried_from(found) == [None, None, None]
+    assert reasons(found) == [
+        "excluded by a.py",
+        None,
+        "over the limit of 1 file",
+    ]  # what is excluded costs nothing
