@@ -164,7 +164,7 @@ def test_what_is_excluded_or_over_the_limit_is_not_carried() -> None:
         exclude=["a.py"],
         max_files=1,
     )
-    assert carried_from(found) == [None, None, None]
+    assert carried_from(found) == [None, "a.py", None]  # the same blob
     assert reasons(found) == [
         "excluded by a.py",
         None,
