@@ -34,6 +34,7 @@ from snapshotter.scan.symbols import LANGUAGES, Analysis, Tree, Workers, refine
 from snapshotter.scan.tree import Listing
 
 _SAMPLE: Final = 5
+_A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more worker: it starts in the time of these
 _BATCH: Final = 20_000  # rows that are held before the tables take them
 
 
@@ -231,7 +232,7 @@ class Scanner:
         adding: Future[None] | None = None
         with (
             ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,  # so that no worker waits for the tables
-            Workers(min(self._means.workers, len(jobs))) as workers, self._cancel.ending(workers.close),
+            Workers(self._workers(jobs)) as workers, self._cancel.ending(workers.close),
         ):  # fmt: skip
             for batch in _batches(workers.analyze(feed())):
                 errors.update({job.unit: found.error for job, found in batch if found.error})
@@ -243,6 +244,11 @@ class Scanner:
         if late:
             errors.update(dict.fromkeys(late, "not analysed: out of time"))
             self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
+
+    def _workers(self, jobs: list[Job]) -> int:
+        """As many as pay for their start."""
+        size = sum(self._staging.staged[job.name].bytes for job in jobs)
+        return min(self._means.workers, len(jobs), 1 + size // _A_WORKER)
 
     def _add_analyses(
         self, batch: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]

@@ -261,3 +261,18 @@ def test_processes_that_do_not_start_are_no_fault_of_a_blob(monkeypatch: pytest.
     monkeypatch.setattr("snapshotter.scan.symbols.workers._SERVE", "raise SystemExit(1)")
     with Workers(count=1) as workers, pytest.raises(ScannerFailed, match="does not start"):
         list(workers.analyze([("any", b"x = 1", "Python")]))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells what memory is held")
+def test_what_was_analysed_is_let_go() -> None:
+    """The binding keeps what it hands to a predicate, so nothing may be left in there."""
+
+    def held() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    blob = b"package a\n" + b"".join(b"// f%d says\nfunc f%d(a int) int {\n return a + 1\n}\n" % (n, n) for n in range(2000))
+    analyze(blob, "Go")
+    before = held()
+    for _ in range(20):
+        analyze(blob, "Go")
+    assert held() - before < 20 * 1024 * 1024

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import generate as generator
+import sources
 
 
 def git(path: Path, *args: str) -> str:
@@ -50,3 +51,16 @@ def test_it_grows_the_same_way_each_time(tmp_path: Path) -> None:
         assert generator.grow(one, commits, seed) == generator.grow(two, commits, seed)
     assert git(one, "rev-list", "--count", "--first-parent", f"{before}..main").strip() == "11"
     assert git(one, "fsck", "--strict") == ""
+
+
+def test_the_tree_of_sources_is_the_same_each_time_and_changes_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "FILES", 60)
+    monkeypatch.setattr(sources, "COMMITS", 3)
+    one, two = (sources.repository(tmp_path / name) for name in "ab")
+    assert git(one, "fsck", "--strict") == ""
+    assert git(one, "for-each-ref") == git(two, "for-each-ref")
+    before = git(one, "rev-parse", "main").strip()
+    assert sources.change(one, 10, 1) == sources.change(two, 10, 1)
+    assert len(git(one, "diff", "--name-only", before, "main").splitlines()) == 10
