@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import threading
@@ -270,7 +271,9 @@ def test_what_was_analysed_is_let_go() -> None:
     def held() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
-    blob = b"package a\n" + b"".join(b"// f%d says\nfunc f%d(a int) int {\n return a + 1\n}\n" % (n, n) for n in range(2000))
+    blob = b"package a\n" + b"".join(
+        b"// f%d says\nfunc f%d(a int) int {\n return a + 1\n}\n" % (n, n) for n in range(2000)
+    )
     analyze(blob, "Go")
     before = held()
     for _ in range(20):
