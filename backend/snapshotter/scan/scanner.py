@@ -6,19 +6,19 @@ it made lies in a private temporary folder until the caller has stored it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from snapshotter.cancel import Cancel
 from snapshotter.manifest import Gap, Licence, ScanSettings
 from snapshotter.observer import Observer
 from snapshotter.scan import digest, lines, report, rows, secrets
+from snapshotter.scan.analysing import Analysing, Job
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.means import DIGEST, FAILED, REPORT, Means
@@ -30,12 +30,10 @@ from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.selection import Selection, Unit, select
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.symbols import LANGUAGES, Analysis, Tree, Workers, refine
+from snapshotter.scan.symbols import LANGUAGES, Tree, refine
 from snapshotter.scan.tree import Listing
 
 _SAMPLE: Final = 5
-_A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more worker: it starts in the time of these
-_BATCH: Final = 20_000  # rows that are held before the tables take them
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,6 @@ class Made:
     rows: dict[str, int]
     licences: list[Licence]
     gaps: list[Gap]
-
-
-class Job(NamedTuple):
-    """One staged file to analyse."""
-
-    name: str
-    unit: Unit
-    language: str
 
 
 class Scanner:
@@ -210,56 +200,13 @@ class Scanner:
                 jobs.append(Job(name, unit, one.language))
         if jobs:
             try:
-                self._analyze(jobs, paths, errors, searching)
+                work = Analysing(self._staging, self._tables, self._means.workers, self._cancel)
+                late = work.run(jobs, self._settings.scanner_seconds, paths, errors, searching)
+                if late:
+                    self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
             except ScannerFailed as error:
                 self._failed.append(f"{error.scanner} {error.reason}")
         return errors
-
-    def _analyze(
-        self, jobs: list[Job], paths: rows.Paths, errors: dict[Unit, str], searching: Future[list[Finding] | None]
-    ) -> None:  # fmt: skip
-        deadline = time.monotonic() + self._settings.scanner_seconds
-        late: list[Unit] = []
-
-        def feed() -> Iterator[tuple[Job, bytes, str]]:
-            for job in jobs:
-                self._cancel.check()
-                if time.monotonic() > deadline:
-                    late.append(job.unit)
-                else:
-                    yield job, self._staging.read(job.name), job.language
-
-        adding: Future[None] | None = None
-        with (
-            ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,  # so that no worker waits for the tables
-            Workers(self._workers(jobs)) as workers, self._cancel.ending(workers.close),
-        ):  # fmt: skip
-            for batch in _batches(workers.analyze(feed())):
-                errors.update({job.unit: found.error for job, found in batch if found.error})
-                if adding is not None:
-                    adding.result()
-                adding = pool.submit(self._add_analyses, batch, paths, searching)
-            if adding is not None:
-                adding.result()
-        if late:
-            errors.update(dict.fromkeys(late, "not analysed: out of time"))
-            self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
-
-    def _workers(self, jobs: list[Job]) -> int:
-        """As many as pay for their start."""
-        size = sum(self._staging.staged[job.name].bytes for job in jobs)
-        return min(self._means.workers, len(jobs), 1 + size // _A_WORKER)
-
-    def _add_analyses(
-        self, batch: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]
-    ) -> None:
-        """Put analyses into the tables, once it is known where the secrets are that must not be quoted."""
-        hidden = Redaction(searching.result())
-        for table, make in (("symbols", rows.symbols), ("imports", rows.imports)):
-            self._tables.add(
-                table,
-                (row for job, found in batch for row in make(job.unit, job.language, found, paths, hidden)),
-            )
 
     def _gaps(self, listing: Listing, chosen: Selection) -> list[Gap]:
         """What the scan knows that it lacks."""
@@ -274,20 +221,6 @@ class Scanner:
         if listing.cut:
             found.append(Gap(kind="tree-cut", count=1, sample=[f"more than {len(listing.entries):,} paths"]))
         return [gap for gap in found if gap.count]
-
-
-def _batches(analyses: Iterable[tuple[Job, Analysis]]) -> Iterator[list[tuple[Job, Analysis]]]:
-    """Lists of analyses with about _BATCH rows."""
-    held: list[tuple[Job, Analysis]] = []
-    size = 0
-    for job, found in analyses:
-        held.append((job, found))
-        size += len(found.symbols) + len(found.imports)
-        if size > _BATCH:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
 
 
 def _gap(kind: str, names: list[str]) -> Gap:
