@@ -238,7 +238,7 @@ def test_a_bomb_of_trees_ends_at_the_limits(tmp_path: Path, bomb: str) -> None:
     origin = Origin(tmp_path / "x.git")
     hostile.commit(origin, BOMBED[bomb](origin, origin.blob(b"x = 1\n")))
     taken = take(origin, tmp_path / "lab", SNAPSHOTTER_SCAN_MAX_FILES="5000")
-    assert taken.peak < 600 * MIB, taken.peak // MIB
+    assert taken.peak < 800 * MIB, taken.peak // MIB
     gaps = taken.gaps()
     assert gaps.get("tree-cut") == 1 or gaps.get("odd-paths"), gaps
     assert taken.rows("SELECT count(*) FROM files")[0][0] <= 10_000
