@@ -60,6 +60,7 @@ class _Rescan:
         self._observer, self._cancel = observer, cancel
 
     def make(self, now: datetime) -> Rescanned:
+        """The scan that is there, or a new one with its record written last."""
         clock = time.monotonic()
         sealed = self._catalog.manifest(self._run.key, listed=True)
         manifest = sealed.manifest

@@ -98,6 +98,7 @@ class _Run:
         self._clock = time.monotonic()
 
     def take(self) -> Sealed:
+        """Find the parent, list the refs, capture; list again a few times if a want vanishes meanwhile."""
         self._observer.stage("looking for the newest snapshot and listing the origin's refs")
         with ThreadPoolExecutor(1) as pool:  # the store and the origin are asked at the same time
             finding = pool.submit(find_parent, self._catalog, self._origin, self._key, self._observer)

@@ -131,6 +131,7 @@ class _Worker:
             return Analysis(error=f"the grammar {reason}")
 
     def kill(self) -> None:
+        """End the process now and wait until it is gone."""
         self._process.kill()
         self._process.wait()
         self.connection.close()
