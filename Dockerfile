@@ -33,7 +33,7 @@ RUN mkdir -m 0755 /var/cache/snapshotter && chown 10001:10001 /var/cache/snapsho
 USER 10001:10001
 # The secret scanner's rules, compiled once, here, and not for some ten seconds in every run. It takes them only from the
 # user that it runs as, and only on a processor with the features of the one that compiled them; elsewhere it does without.
-RUN python -c "import os; from pathlib import Path; from snapshotter.cancel import Cancel; from snapshotter.scan import secrets; \
+RUN python -c "import os; from pathlib import Path; from snapshotter.base.cancel import Cancel; from snapshotter.scan import secrets; \
     secrets.warm(Path(os.environ['SNAPSHOTTER_RULE_CACHE']), folder=Path('/tmp'), seconds=600, cancel=Cancel())"
 # Declared after its owner is set: Fargate gives the task's volume the owner and mode of this folder.
 VOLUME ["/tmp"]

@@ -126,7 +126,7 @@ def memory(bench: Bench) -> None:
             [
                 sys.executable,
                 "-c",
-                "import snapshotter.cli.app, snapshotter.snapshot, snapshotter.transport.http",
+                "import snapshotter.cli.app, snapshotter.capture.snapshot, snapshotter.transport.http",
             ]
         ).max_rss_bytes
         / MIB
@@ -182,12 +182,12 @@ def increment(bench: Bench) -> None:
 
 def unchanged(bench: Bench) -> None:
     """Requests to the origin and calls to the store of a run that finds nothing new, and what it writes."""
-    from snapshotter import store as stores
-    from snapshotter.cancel import Cancel
-    from snapshotter.credentials import GitCredentials
-    from snapshotter.origin import parse
-    from snapshotter.snapshot import Options, take
+    from snapshotter.base.cancel import Cancel
+    from snapshotter.capture.snapshot import Options, take
+    from snapshotter.git.origin import parse
+    from snapshotter.store import objects as stores
     from snapshotter.transport.connect import Connector
+    from snapshotter.transport.credentials import GitCredentials
 
     store = stores.open_store(str(bench.fresh("store")))
     calls: list[tuple[str, str]] = []

@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
-from snapshotter.layout import RunId, RunKey
-from snapshotter.manifest import (
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import (
     Artifact,
     ChainBytes,
     Filters,
@@ -25,9 +25,9 @@ from snapshotter.manifest import (
     Sealed,
     seal,
 )
-from snapshotter.refs import Ref, RefsLedger
+from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.scan.tables import COLUMNS
-from snapshotter.store import Store
+from snapshotter.store.objects import Store
 
 PARQUET = "application/vnd.apache.parquet"
 LEDGER = RefsLedger.build([Ref(b"refs/heads/main", "a" * 40)], b"refs/heads/main")

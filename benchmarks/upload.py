@@ -15,10 +15,10 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
-from snapshotter.cancel import Cancel
-from snapshotter.layout import RunId, RunKey
-from snapshotter.segments import SegmentWriter
-from snapshotter.store import open_store
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.segments import SegmentWriter
+from snapshotter.base.cancel import Cancel
+from snapshotter.store.objects import open_store
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
 SEGMENT = 16 * 1024 * 1024

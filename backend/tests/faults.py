@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from snapshotter.errors import AccessDenied, Unavailable
-from snapshotter.store import Store
+from snapshotter.base.errors import AccessDenied, Unavailable
+from snapshotter.store.objects import Store
 
 
 class FaultyStore(Store):

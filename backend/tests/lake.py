@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from scanstore import ScanStore
-from snapshotter.errors import SnapshotterError
+from snapshotter.base.errors import SnapshotterError
 from snapshotter.query import LeftOut, Options, ask
-from snapshotter.store import Store
+from snapshotter.store.objects import Store
 from tests.faults import RecordingStore
 
 DAY = timedelta(days=1)

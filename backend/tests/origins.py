@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from githost import GitHost
-from snapshotter.cancel import Cancel
-from snapshotter.origin import Credential, Origin, parse
+from snapshotter.base.cancel import Cancel
+from snapshotter.git.origin import Credential, Origin, parse
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 

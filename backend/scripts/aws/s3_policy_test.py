@@ -14,9 +14,10 @@ import io
 import os
 import sys
 
-from snapshotter import config, identity
-from snapshotter.denial import scope_of
-from snapshotter.unexpected import as_error
+from snapshotter.aws import identity
+from snapshotter.aws.refusal import scope_of
+from snapshotter.base import settings
+from snapshotter.base.unexpected import as_error
 
 
 def main() -> int:
@@ -51,9 +52,9 @@ def _test(bucket: str, prefix: str, *, anywhere: bool) -> int:
     from snapshotter.access.proof import target
     from snapshotter.access.wire import here
 
-    found = config.dotenv()
+    found = settings.dotenv()
     identity.adopt(found, os.environ)
-    store = target(None, config.Settings(found | dict(os.environ))["SNAPSHOTTER_STORE"])
+    store = target(None, settings.Settings(found | dict(os.environ))["SNAPSHOTTER_STORE"])
     scope = scope_of(bucket, store.prefix if store.bucket == bucket else "")
     outcomes = policytest.policy_test(here(), bucket, prefix, scope=scope, anywhere=anywhere)
     for outcome in outcomes:

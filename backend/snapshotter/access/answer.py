@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from snapshotter.denial import Refused, explain
-from snapshotter.errors import Unavailable
-from snapshotter.origin import redact
+from snapshotter.aws.refusal import Refused, explain
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.urls import redact
 
 
 class Kind(StrEnum):
@@ -119,7 +119,7 @@ def identity_problem(code: str) -> Unavailable | None:
 
 def unavailable(answer: Answer, bucket: str) -> Unavailable:
     """The error for an answer that leaves everything open: what is missing and what to do."""
-    from snapshotter.store_errors import no_credentials
+    from snapshotter.store.errors import no_credentials
 
     if answer.code in _NO_CREDENTIALS:
         return no_credentials()

@@ -8,7 +8,6 @@ is wrong, and S3 stores none of them.
 
 from __future__ import annotations
 
-from snapshotter import runbook
 from snapshotter.access.probe import (
     HEADER,
     LIST,
@@ -23,7 +22,8 @@ from snapshotter.access.probe import (
     Harm,
     Probe,
 )  # fmt: skip
-from snapshotter.runbook import see
+from snapshotter.base import runbook
+from snapshotter.base.runbook import see
 
 ALLOWED, DENIED = Expected.ALLOWED, Expected.DENIED
 NEW = {"IfNoneMatch": "*"}

@@ -13,9 +13,9 @@ from enum import StrEnum
 
 from snapshotter.access.answer import Answer, Kind, identity_problem, unavailable
 from snapshotter.access.wire import Connection, Wire
-from snapshotter.denial import SCOPE, Refused, diagnose
-from snapshotter.endpoint import check_bucket
-from snapshotter.errors import UsageError
+from snapshotter.aws.endpoint import check_bucket
+from snapshotter.aws.refusal import SCOPE, Refused, diagnose
+from snapshotter.base.errors import UsageError
 
 BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from snapshotter import runbook
 from snapshotter.access.configuration import GROUP
-from snapshotter.denial import PRODUCTION, SCOPE, Refused, diagnose
-from snapshotter.endpoint import check_bucket
-from snapshotter.errors import Finding, SnapshotterError, Unavailable, UsageError
-from snapshotter.origin import redact
+from snapshotter.aws.endpoint import check_bucket
+from snapshotter.aws.refusal import PRODUCTION, SCOPE, Refused, diagnose
+from snapshotter.base import runbook
+from snapshotter.base.errors import Finding, SnapshotterError, Unavailable, UsageError
+from snapshotter.base.urls import redact
 
 
 class Status(StrEnum):

@@ -13,8 +13,8 @@ from snapshotter.access.probe import Actor, Probe
 from snapshotter.access.proof import Proof, Result, Status, Target
 from snapshotter.access.run import Run
 from snapshotter.access.wire import Connection, Wire
-from snapshotter.endpoint import check_bucket
-from snapshotter.errors import SnapshotterError, UsageError
+from snapshotter.aws.endpoint import check_bucket
+from snapshotter.base.errors import SnapshotterError, UsageError
 
 
 def select(only: Sequence[str], skip: Sequence[str] = ()) -> tuple[tuple[Probe, ...], frozenset[str]]:

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 from snapshotter.access.answer import Answer, Kind, ask, from_error
 from snapshotter.access.bucket import MALFORMED
 from snapshotter.access.probe import Actor
-from snapshotter.denial import error_code
-from snapshotter.endpoint import session, settings
-from snapshotter.errors import UsageError
-from snapshotter.origin import is_loopback, redact
-from snapshotter.store_errors import no_credentials
+from snapshotter.aws.endpoint import session, settings
+from snapshotter.aws.refusal import error_code
+from snapshotter.base.errors import UsageError
+from snapshotter.base.urls import is_loopback, redact
+from snapshotter.store.errors import no_credentials
 
 if TYPE_CHECKING:
     import boto3

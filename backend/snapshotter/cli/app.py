@@ -9,9 +9,9 @@ import typer
 from typer.exceptions import TyperException
 
 from snapshotter import __version__
+from snapshotter.base.errors import UsageError
 from snapshotter.cli import access, doctor, find, get, job, query, restore, scan, snapshot
 from snapshotter.cli.session import refuse
-from snapshotter.errors import UsageError
 
 app = typer.Typer(
     name="snapshotter",

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from snapshotter.aws.refusal import TASK_ROLE
+from snapshotter.base.urls import redact
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.denial import TASK_ROLE
-from snapshotter.origin import redact
 
 
 def doctor(
@@ -41,9 +41,10 @@ def doctor(
 
 def work(session: Session, origin: str | None, role: str) -> Outcome:
     """Make the checks."""
-    from snapshotter import plan, runbook
     from snapshotter.access.proof import bucket_of
-    from snapshotter.doctor import Patient, examine, verdict
+    from snapshotter.base import runbook
+    from snapshotter.capture import plan
+    from snapshotter.doctor.preflight import Patient, examine, verdict
 
     uri = session.flags.store or session.settings["SNAPSHOTTER_STORE"]
     temp = session.settings["SNAPSHOTTER_TEMP"]

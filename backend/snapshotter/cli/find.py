@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import human_bytes
 from snapshotter.cli import options as flag
 from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 from snapshotter.cli.snapshot import change_parts, changes_line, describe, document
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.text import human_bytes
 
 _PARALLEL = 16
 
@@ -87,8 +87,8 @@ def diff(
 
 
 def _list(session: Session, repo: str | None, since: str | None) -> Outcome:
-    from snapshotter.catalog import Catalog, Run
-    from snapshotter.layout import not_a_time, time_span
+    from snapshotter.archive.catalog import Catalog, Run
+    from snapshotter.archive.layout import not_a_time, time_span
 
     catalog = Catalog(session.store(reading=True))
     span = time_span(since) if since is not None else None
@@ -158,8 +158,8 @@ def _age(taken: str) -> str:
 def _show(session: Session, name: str) -> Outcome:
     import msgspec
 
-    from snapshotter.catalog import Catalog
-    from snapshotter.laterscans import scan_of
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.archive.later_scans import scan_of
 
     catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
@@ -189,8 +189,8 @@ def _show(session: Session, name: str) -> Outcome:
 def _diff(session: Session, a: str, b: str) -> Outcome:
     import msgspec
 
-    from snapshotter import changes
-    from snapshotter.catalog import Catalog
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.capture import changes
 
     catalog = Catalog(session.store(reading=True))
     old, new = (

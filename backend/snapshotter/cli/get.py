@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.text import human_bytes
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import Unavailable, UsageError
-from snapshotter.text import human_bytes
 
 
 def get(
@@ -48,10 +48,10 @@ def get(
 
 
 def _get(session: Session, name: str, artifact: str, output: Path | None) -> Outcome:
-    from snapshotter import layout
-    from snapshotter.catalog import Catalog
-    from snapshotter.laterscans import scan_of
-    from snapshotter.segments import checked_get
+    from snapshotter.archive import layout
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.archive.later_scans import scan_of
+    from snapshotter.archive.segments import checked_get
 
     catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.base.unexpected import as_error
+from snapshotter.base.urls import redact
 from snapshotter.cli import options as flag
 from snapshotter.cli.jsonlog import JsonLog
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import SnapshotterError, Unavailable, UsageError
-from snapshotter.origin import redact
-from snapshotter.unexpected import as_error
 
 if TYPE_CHECKING:
-    from snapshotter.job import Job, Result
+    from snapshotter.fleet.job import Job, Result
 
 
 def job(
@@ -89,7 +89,7 @@ class Report:
 
     def finish(self, result: Outcome | BaseException) -> int:
         """Print the result document and return the exit code."""
-        from snapshotter.job import not_done, summary
+        from snapshotter.fleet.job import not_done, summary
 
         error = result.error if isinstance(result, Outcome) else as_error(result)
         self.log.context = {}
@@ -115,7 +115,7 @@ class Report:
 
 def work(session: Session, report: Report, stdin: str | None, file: Path | None) -> Outcome:
     """Read the job and carry it out."""
-    from snapshotter.job import read
+    from snapshotter.fleet.job import read
 
     job = read(document(session, stdin, file))
     report.verb, report.origins = job.verb, job.all_origins
@@ -125,7 +125,7 @@ def work(session: Session, report: Report, stdin: str | None, file: Path | None)
 
 def document(session: Session, stdin: str | None, file: Path | None) -> bytes:
     """The document's bytes: the file or stdin if one is named, else the variable. Raises UsageError."""
-    from snapshotter.job import MAX_DOCUMENT, VARIABLE
+    from snapshotter.fleet.job import MAX_DOCUMENT, VARIABLE
 
     if stdin not in (None, "-") or (stdin and file):
         raise UsageError("give one document: --file PATH, or - for stdin", hint="snapshotter job --help")
@@ -143,9 +143,9 @@ def document(session: Session, stdin: str | None, file: Path | None) -> bytes:
 
 
 def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
-    from snapshotter import plan
-    from snapshotter.gate import secret_gate
-    from snapshotter.job import shown, take_each, verdict
+    from snapshotter.capture import plan
+    from snapshotter.fleet.job import shown, take_each, verdict
+    from snapshotter.scan.gate import secret_gate
 
     made = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
     report.stage = "opening the store"

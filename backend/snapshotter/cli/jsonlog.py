@@ -13,8 +13,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from snapshotter.observer import Observer
-from snapshotter.origin import redact
+from snapshotter.base.observer import Observer
+from snapshotter.base.urls import redact
 
 NAMESPACE = "FruitfulSnapshotter"
 SERVICE = "snapshotter"

@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from snapshotter.observer import Observer
-from snapshotter.text import human_bytes, printable
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import human_bytes, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, Task, TaskID

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapshotter.base.errors import PartialFailure, SnapshotterError, UsageError
 from snapshotter.cli import options as flag
 from snapshotter.cli import results
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import PartialFailure, SnapshotterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,8 +120,8 @@ def _options(
     session: Session, at: str | None, repos: Sequence[str], *,
     history: bool, memory: str | None, timeout: str | None,
 ) -> Options:  # fmt: skip
-    from snapshotter import config
-    from snapshotter.layout import parse_time
+    from snapshotter.archive.layout import parse_time
+    from snapshotter.base.settings import parse_size, parse_span
     from snapshotter.query import Options
     from snapshotter.query.cache import folder
 
@@ -133,10 +133,10 @@ def _options(
         at=moment,
         repos=tuple(repos),
         history=history,
-        memory=config.parse_size(memory or settings["SNAPSHOTTER_QUERY_MEMORY"]),
-        seconds=config.parse_span(timeout or settings["SNAPSHOTTER_QUERY_TIMEOUT"]).total_seconds(),
+        memory=parse_size(memory or settings["SNAPSHOTTER_QUERY_MEMORY"]),
+        seconds=parse_span(timeout or settings["SNAPSHOTTER_QUERY_TIMEOUT"]).total_seconds(),
         cache=folder(settings["SNAPSHOTTER_CACHE"], os.environ),
-        cache_bytes=config.parse_size(settings["SNAPSHOTTER_CACHE_SIZE"]),
+        cache_bytes=parse_size(settings["SNAPSHOTTER_CACHE_SIZE"]),
     )
 
 
@@ -187,7 +187,7 @@ def _partial(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError 
 @contextmanager
 def _json_errors(wanted: bool) -> Iterator[list[SnapshotterError]]:
     """Print an error as the one JSON document, if `wanted`, and hand it on in the list."""
-    from snapshotter.unexpected import as_error
+    from snapshotter.base.unexpected import as_error
 
     failed: list[SnapshotterError] = []
     try:

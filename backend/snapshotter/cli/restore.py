@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snapshotter.base.errors import Finding, Unavailable, UsageError
+from snapshotter.base.text import human_bytes, plural
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session
 from snapshotter.cli.session import run as run_verb
-from snapshotter.errors import Finding, Unavailable, UsageError
-from snapshotter.text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from snapshotter.catalog import Catalog, Run
-    from snapshotter.replaying import Verdict
+    from snapshotter.archive.catalog import Catalog, Run
+    from snapshotter.recover.replays import Verdict
 
 
 def restore(
@@ -97,8 +97,8 @@ def verify(
 
 
 def _restore(session: Session, name: str, dest: Path, mode: str) -> Outcome:
-    from snapshotter import restore as restoring
-    from snapshotter.catalog import Catalog
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.recover import restore as restoring
 
     catalog = Catalog(session.store(reading=True))
     found = catalog.resolve(name)
@@ -115,8 +115,8 @@ def _restore(session: Session, name: str, dest: Path, mode: str) -> Outcome:
 
 
 def _verify(session: Session, name: str | None, *, newest: bool, quick: bool, fsck: bool) -> Outcome:
-    from snapshotter import verify as verifying
-    from snapshotter.catalog import Catalog
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.recover import verify as verifying
 
     catalog = Catalog(session.store(reading=True))
     temp = session.settings["SNAPSHOTTER_TEMP"]
@@ -160,7 +160,7 @@ def _names_repo(catalog: Catalog, name: str, found: Run) -> bool:
 
 
 def _outcome(catalog: Catalog, verdicts: list[Verdict], *, quick: bool) -> Outcome:
-    from snapshotter.verify import affected
+    from snapshotter.recover.verify import affected
 
     lines, rows = [], []
     damaged: dict[str, list[Any]] = {}

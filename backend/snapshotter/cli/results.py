@@ -20,8 +20,8 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from snapshotter.errors import UsageError
-from snapshotter.text import printable
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
 
 if TYPE_CHECKING:
     from snapshotter.query import Answer

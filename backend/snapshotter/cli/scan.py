@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import typer
 
+from snapshotter.archive.manifest import Scan
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
 from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import UsageError
-from snapshotter.manifest import Scan
-from snapshotter.text import printable
 
 if TYPE_CHECKING:
-    from snapshotter.rescan import Rescanned
+    from snapshotter.capture.later_scan import Rescanned
 
 _ROWS: Final = {
     "files": "file", "symbols": "symbol", "imports": "import", "dependencies": "dependency", "secrets": "secret",
@@ -54,9 +54,10 @@ def scan(
 
 def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> Outcome:
     """Make the scan that was asked for, unless the snapshot has one."""
-    from snapshotter import gate, plan
-    from snapshotter.catalog import Catalog
-    from snapshotter.rescan import rescan
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.capture import plan
+    from snapshotter.capture.later_scan import rescan
+    from snapshotter.scan import gate
 
     limits = plan.wire_limits(session.settings, plan.Asked())
     connect = plan.connector(session.settings, limits, allow_http=session.allow_http)

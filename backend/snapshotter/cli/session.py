@@ -17,15 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from snapshotter import config, identity
-from snapshotter.cancel import Cancel
+from snapshotter.aws import identity
+from snapshotter.base import settings
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Terminated, UsageError
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import printable
+from snapshotter.base.unexpected import as_error
+from snapshotter.base.urls import redact
 from snapshotter.cli.progress import progress
-from snapshotter.errors import AccessDenied, Interrupted, SnapshotterError, Terminated, UsageError
-from snapshotter.observer import Observer
-from snapshotter.origin import redact
-from snapshotter.store import Store, open_store
-from snapshotter.text import printable
-from snapshotter.unexpected import as_error
+from snapshotter.store.objects import Store, open_store
 
 _GRACE = 1.5  # seconds that cancelled work has to clean up
 
@@ -57,9 +58,9 @@ class Session:
         self.flags = flags
         self.observer = observer
         self.cancel = Cancel()
-        identity.adopt(config.dotenv(), os.environ)  # botocore reads the process's environment only
-        self.settings = config.load()
-        for name, near in config.misspelt([*os.environ, *config.dotenv()]):
+        identity.adopt(settings.dotenv(), os.environ)  # botocore reads the process's environment only
+        self.settings = settings.load()
+        for name, near in settings.misspelt([*os.environ, *settings.dotenv()]):
             observer.warn(f"{name} is no setting, so it has no effect; did you mean {near}?")
 
     @property
@@ -168,7 +169,7 @@ def refuse(error: UsageError) -> int:
 def _known(error: BaseException) -> SnapshotterError:
     found = as_error(error)
     if isinstance(found, AccessDenied):  # only then is it worth asking who this is
-        from snapshotter.identity import with_identity
+        from snapshotter.aws.identity import with_identity
 
         return with_identity(found)
     return found

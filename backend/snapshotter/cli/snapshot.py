@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from snapshotter.archive.manifest import Manifest, RefChangeList, RefChanges, Sealed
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import human_bytes, plural, printable
 from snapshotter.cli import options as flag
 from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
-from snapshotter.errors import UsageError
-from snapshotter.manifest import Manifest, RefChangeList, RefChanges, Sealed
-from snapshotter.text import human_bytes, plural, printable
 
 if TYPE_CHECKING:
-    from snapshotter.plan import Asked
+    from snapshotter.capture.plan import Asked
 
 
 def snapshot(
@@ -82,7 +82,7 @@ def snapshot(
       snapshotter snapshot git@github.com:psf/requests --store s3://bucket/prefix/
       snapshotter snapshot /srv/git/project.git --label team=core
     """
-    from snapshotter.plan import Asked
+    from snapshotter.capture.plan import Asked
 
     asked = Asked(
         full=full,
@@ -102,10 +102,10 @@ def snapshot(
 
 def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcome:
     """Take the snapshot that was asked for."""
-    from snapshotter import plan
-    from snapshotter.gate import secret_gate
-    from snapshotter.origin import parse
-    from snapshotter.snapshot import take
+    from snapshotter.capture import plan
+    from snapshotter.capture.snapshot import take
+    from snapshotter.git.origin import parse
+    from snapshotter.scan.gate import secret_gate
 
     origin = parse(text)
     made = plan.make(session.settings, asked, parse_labels(labels), allow_http=session.allow_http)
@@ -169,7 +169,7 @@ def changes_line(manifest: Manifest) -> str:
 
 def change_parts(found: RefChanges) -> dict[str, RefChangeList]:
     """Ref changes under the names that people are shown; every changed ref is in one of them."""
-    from snapshotter.changes import forward
+    from snapshotter.capture.changes import forward
 
     return {
         "created": found.created,

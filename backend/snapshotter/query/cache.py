@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from snapshotter.errors import Unavailable, UsageError
+from snapshotter.base.errors import Unavailable, UsageError
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _GRACE: Final = 3600.0  # seconds for which what was used is not removed: another query may have it open

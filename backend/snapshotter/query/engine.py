@@ -19,10 +19,10 @@ from typing import Any, Final
 
 import duckdb
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import SnapshotterError, Unavailable
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import human_bytes, printable
 from snapshotter.query.guard import refusal, shortened
-from snapshotter.text import human_bytes, printable
 
 # What DuckDB raises for SQL that cannot be meant, and for values that do not fit. Everything else is the data's.
 _ABOUT_SQL: Final = (

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import duckdb
 
-from snapshotter.errors import UsageError
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
 from snapshotter.query.views import VIEWS
-from snapshotter.text import printable
 
 MAX_SQL: Final = 200_000  # characters
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from snapshotter.layout import RunKey
+from snapshotter.archive.layout import RunKey
 
 WHOLE = 4 * 1024 * 1024  # bytes; a table up to this size is read whole and checked, a larger one by parts
 

@@ -15,10 +15,10 @@ from typing import Final
 
 import msgspec
 
-from snapshotter.manifest import Artifact
+from snapshotter.archive.manifest import Artifact
+from snapshotter.archive.segments import damaged
 from snapshotter.query.cache import Cache
-from snapshotter.segments import damaged
-from snapshotter.store import Store
+from snapshotter.store.objects import Store
 
 Span = tuple[int, int]  # first byte, and the one after the last
 

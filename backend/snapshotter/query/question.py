@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import duckdb
 
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog
-from snapshotter.observer import Observer
+from snapshotter.archive.catalog import Catalog
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.observer import Observer
 from snapshotter.query import cache, engine, guard, plan, schema
 from snapshotter.query.model import LeftOut, Options
 from snapshotter.query.parts import PartialFile
@@ -22,7 +22,7 @@ from snapshotter.query.rows import Records, create, insert, keys
 from snapshotter.query.selection import Selection, select
 from snapshotter.query.tables import Table, Tables
 from snapshotter.query.views import KEYS, MACROS, SCANNED, Column
-from snapshotter.store import Store
+from snapshotter.store.objects import Store
 
 _ROWS: Final = 5_000  # rows taken from the engine at once
 _NOT_JSON: Final = re.compile(r"\b(?:NaN|Infinity)\b")

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 import duckdb
 
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog
-from snapshotter.errors import Unavailable
-from snapshotter.manifest import Gap, RefChanges
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.manifest import Gap, RefChanges
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.text import decode_name, raw_if_changed
+from snapshotter.git.refs import RefsLedger, parse_ledger
 from snapshotter.query.cache import Cache
 from snapshotter.query.model import LeftOut
 from snapshotter.query.selection import Snapshot
 from snapshotter.query.views import VIEWS, Column
-from snapshotter.refs import RefsLedger, parse_ledger
-from snapshotter.text import decode_name, raw_if_changed
 
 Row = Mapping[str, Any]
 _BATCH: Final = 20_000  # rows handed to the engine at once

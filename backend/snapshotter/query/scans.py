@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog
-from snapshotter.laterscans import Later, later_scans
-from snapshotter.layout import RunKey
-from snapshotter.manifest import Manifest, Scan
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.later_scans import Later, later_scans
+from snapshotter.archive.layout import RunKey
+from snapshotter.archive.manifest import Manifest, Scan
+from snapshotter.base.cancel import Cancel
 from snapshotter.query.model import LeftOut
 
 _PARALLEL: Final = 16

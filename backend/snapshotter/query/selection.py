@@ -11,15 +11,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from snapshotter import __version__, layout
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog, Run
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.manifest import Manifest, Scan
+from snapshotter import __version__
+from snapshotter.archive import layout
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.manifest import Manifest, Scan
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import printable
 from snapshotter.query.cache import Cache
 from snapshotter.query.model import LeftOut, Options
 from snapshotter.query.scans import scans_of
-from snapshotter.text import printable
 
 _PARALLEL: Final = 16
 _INDEX_BYTES: Final = 32 * 1024 * 1024  # of manifests that are remembered for one store

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.layout import RunId, RunKey
-from snapshotter.manifest import Artifact
-from snapshotter.observer import Observer
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import Artifact
+from snapshotter.archive.segments import checked_get, damaged
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.observer import Observer
 from snapshotter.query.cache import Cache, has_glob
 from snapshotter.query.model import LeftOut
 from snapshotter.query.parts import PartialFile
 from snapshotter.query.selection import Snapshot
-from snapshotter.segments import checked_get, damaged
 
 _PARALLEL: Final = 16
 _BATCH: Final = 64  # tables of a folder that one thread reads in a row

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from snapshotter.cancel import Cancel
+from snapshotter.base.cancel import Cancel
 from snapshotter.scan import rows
 from snapshotter.scan.parquet import Tables
 from snapshotter.scan.redaction import Redaction

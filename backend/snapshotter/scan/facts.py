@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from snapshotter.manifest import Gap, History, Kind, RefChanges
+from snapshotter.archive.manifest import Gap, History, Kind, RefChanges
 
 MAX_TEXT: Final = 256 * 1024  # bytes of one wanted text that are read
 MAX_WANTED_DEPTH: Final = 4  # folders above a wanted text: deeper ones are fixtures and vendored copies

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from snapshotter.cancel import Cancel
+from snapshotter.base.cancel import Cancel
 from snapshotter.scan.runner import ScannerFailed, program, run
 from snapshotter.scan.staging import Staged, Staging
 

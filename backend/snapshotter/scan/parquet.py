@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.model import Import
 from snapshotter.scan.tables import COLUMNS, OF_A_BLOB, create, order

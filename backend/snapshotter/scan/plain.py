@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from snapshotter.text import printable
+from snapshotter.base.text import printable
 
 # What a reader does not see and a program does: fillers, tags, and variation selectors other than one that
 # makes an emoji of the character before it.

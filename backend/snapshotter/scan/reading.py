@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Final
 
-from snapshotter.manifest import ScanSettings
-from snapshotter.pack import PackObject
+from snapshotter.archive.manifest import ScanSettings
+from snapshotter.git.pack import PackObject
 from snapshotter.scan import dependencies, facts, licences
 from snapshotter.scan.dependencies import Dependency, ManifestError, is_manifest
 from snapshotter.scan.selection import TOO_LARGE, File, Selection, Unit

@@ -22,8 +22,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import Unavailable
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable
 
 # By scanner, its package and how the path of its program ends there.
 _PACKAGES: Final = {

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from snapshotter.cancel import Cancel
-from snapshotter.manifest import Gap, Licence, ScanSettings
-from snapshotter.observer import Observer
+from snapshotter.archive.manifest import Gap, Licence, ScanSettings
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.observer import Observer
 from snapshotter.scan import digest, lines, report, rows, secrets
 from snapshotter.scan.analysing import Analysing, Job
 from snapshotter.scan.facts import Facts

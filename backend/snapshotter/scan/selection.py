@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from snapshotter.manifest import ScanSettings
+from snapshotter.archive.manifest import ScanSettings
+from snapshotter.base.text import decode_name, plural, raw_if_changed
 from snapshotter.scan.dependencies import is_manifest
 from snapshotter.scan.staging import name_key
 from snapshotter.scan.tree import Entry, Listing
-from snapshotter.text import decode_name, plural, raw_if_changed
 
 LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
 

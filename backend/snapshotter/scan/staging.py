@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 
 _TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only for a folder with mode 0700 and a name nobody knows before
 _PREFIX: Final = "snapshotter-scan-"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 
 MAX_PATH: Final = 16 * 1024  # bytes
 MAX_PATHS: Final = 32 * 1024 * 1024  # bytes of all paths, folders too; 100,000 paths seldom have 8 MiB

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from snapshotter.errors import Unavailable
-from snapshotter.refs import RefsLedger
+from snapshotter.base.errors import Unavailable
+from snapshotter.git.refs import RefsLedger
 
 Sink = Callable[[memoryview], None]
 """Takes the next bytes of a pack; the view is valid only during the call."""

@@ -10,9 +10,9 @@ import threading
 from contextlib import suppress
 from typing import Protocol
 
-from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
-from snapshotter.origin import redact
-from snapshotter.text import decode_name, printable
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.text import decode_name, printable
+from snapshotter.base.urls import redact
 from snapshotter.transport import WireLimits
 
 _STDERR_KEPT = 4096

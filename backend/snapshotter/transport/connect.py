@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import UsageError
-from snapshotter.origin import Origin
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import UsageError
+from snapshotter.git.origin import Origin
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.upload_pack import UploadPack, Wire
 

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.origin import Credential, Origin, is_loopback
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.urls import is_loopback
+from snapshotter.git.origin import Credential, Origin
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_errors import network_error, retriable, status_error, wrong_content
 from snapshotter.transport.http_pool import HttpPool

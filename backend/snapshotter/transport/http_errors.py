@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib3 import exceptions as u3
 
-from snapshotter.errors import AccessDenied, SnapshotterError, Unavailable
-from snapshotter.origin import Origin
-from snapshotter.text import printable
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.text import printable
+from snapshotter.git.origin import Origin
 
 
 def retriable(error: Exception) -> bool:

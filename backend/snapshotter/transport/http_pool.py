@@ -14,7 +14,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from snapshotter.origin import is_loopback
+from snapshotter.base.urls import is_loopback
 
 _BUFFER = 256 * 1024  # bytes
 

@@ -6,9 +6,9 @@ import ipaddress
 import socket
 from urllib.parse import urljoin, urlsplit
 
-from snapshotter.errors import AccessDenied, Unavailable
-from snapshotter.origin import is_loopback
-from snapshotter.text import printable
+from snapshotter.base.errors import AccessDenied, Unavailable
+from snapshotter.base.text import printable
+from snapshotter.base.urls import is_loopback
 
 DISCOVERY = "/info/refs?service=git-upload-pack"  # git's gitprotocol-http: what the first request asks for
 

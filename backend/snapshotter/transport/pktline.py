@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from snapshotter.errors import Unavailable
-from snapshotter.text import decode_name, printable
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.text import decode_name, printable
 
 MAX_PACKET = 65520
 _BUFFER = 4 * 65536

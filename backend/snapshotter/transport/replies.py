@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from snapshotter import __version__
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.text import decode_name, printable
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import decode_name, printable
 from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.pktline import Mark, PktReader
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import SnapshotterError, Unavailable, UsageError
-from snapshotter.origin import Origin
-from snapshotter.text import printable
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.base.text import printable
+from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
 from snapshotter.transport.channels import Channel, ProcessChannel, SocketChannel
 from snapshotter.transport.pktline import FLUSH, PktReader, encode

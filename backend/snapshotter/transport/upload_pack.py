@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import SnapshotterError, Unavailable
-from snapshotter.refs import RefsLedger
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits, v0, v2
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.replies import AGENT, bounded, broken, check_error, server_error

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snapshotter.cancel import Cancel
-from snapshotter.refs import Ref, RefsLedger, is_oid
-from snapshotter.text import plural
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.text import plural
+from snapshotter.git.refs import Ref, RefsLedger, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin

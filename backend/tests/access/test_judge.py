@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
-from snapshotter import runbook
 from snapshotter.access.answer import Answer, Kind, ask, from_error, unavailable
 from snapshotter.access.bucket import PROBES
 from snapshotter.access.probe import Actor, Expected, Probe
@@ -19,7 +18,8 @@ from snapshotter.access.proof import Proof, Status, Target, error_of
 from snapshotter.access.run import Run, _result, judge
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
 from snapshotter.access.wire import Connection, Wire, here
-from snapshotter.errors import Unavailable, UsageError
+from snapshotter.base import runbook
+from snapshotter.base.errors import Unavailable, UsageError
 from tests.httpservers import Scripted, reply
 
 SESSION = boto3.session.Session("key", "secret", region_name="eu-west-1")

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from snapshotter.access.bucket import PROBES
 from snapshotter.access.proof import Status, Target, error_of
 from snapshotter.access.prove import prove
-from snapshotter.errors import Finding
+from snapshotter.base.errors import Finding
 from tests.access.mutants import ACCESS, BUCKET, MUTANTS, Mutant
 from tests.access.support import SCOPE, connection, ids, make_bucket
 from tests.infra.template import access_policy, bucket_policy

@@ -18,7 +18,7 @@ from snapshotter.access.probe import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, US
 from snapshotter.access.proof import Proof, Status, Target, error_of, target
 from snapshotter.access.prove import prove, select
 from snapshotter.access.servers import AWS, MINISTACK, RGW
-from snapshotter.errors import Finding, Interrupted, Unavailable, UsageError
+from snapshotter.base.errors import Finding, Interrupted, Unavailable, UsageError
 from tests.access.support import SCOPE, connection, ids, make_bucket
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client

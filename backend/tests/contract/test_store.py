@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-import snapshotter.store as store_module
-from snapshotter.errors import AccessDenied, Unavailable, UsageError
-from snapshotter.manifest import Artifact
-from snapshotter.segments import checked_get
-from snapshotter.store import Entry, Store, open_store
+import snapshotter.store.objects as store_module
+from snapshotter.archive.manifest import Artifact
+from snapshotter.archive.segments import checked_get
+from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
+from snapshotter.store.objects import Entry, Store, open_store
 from tests import faults, servers
 
 BUCKET = "fruitful-lab-snapshots-prod"

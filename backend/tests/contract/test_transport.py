@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.bundle import pack_objects
-from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted, SnapshotterError, Terminated, Unavailable
-from snapshotter.origin import parse
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted, SnapshotterError, Terminated, Unavailable
+from snapshotter.git.bundle import pack_objects
+from snapshotter.git.origin import parse
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.connect import Connector
 from tests.origins import NoCredentials, Repo, Servers, Way, git, pack_of

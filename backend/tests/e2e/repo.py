@@ -12,21 +12,22 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from snapshotter import restore, snapshot
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import Catalog, Run
-from snapshotter.credentials import GitCredentials
-from snapshotter.layout import RunKey
-from snapshotter.manifest import Sealed
-from snapshotter.observer import Observer
-from snapshotter.origin import parse
-from snapshotter.replaying import Verdict
-from snapshotter.restore import Restored
-from snapshotter.store import Store, open_store
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.layout import RunKey
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.observer import Observer
+from snapshotter.capture import snapshot
+from snapshotter.git.origin import parse
+from snapshotter.recover import restore
+from snapshotter.recover.replays import Verdict
+from snapshotter.recover.restore import Restored
+from snapshotter.recover.verify import Options as VerifyOptions
+from snapshotter.recover.verify import verify
+from snapshotter.store.objects import Store, open_store
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
-from snapshotter.verify import Options as VerifyOptions
-from snapshotter.verify import verify
+from snapshotter.transport.credentials import GitCredentials
 
 BACKEND = Path(__file__).parents[2]
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -11,17 +11,17 @@ from typing import Any
 import duckdb
 import pytest
 
-from snapshotter import snapshot
-from snapshotter.cancel import Cancel
-from snapshotter.manifest import Scan, ScanSettings, Sealed
+from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
+from snapshotter.base.cancel import Cancel
+from snapshotter.capture import snapshot
+from snapshotter.capture.scan_step import ScanOptions
 from snapshotter.scan import secrets
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.means import Means
 from snapshotter.scan.secrets import Finding
 from snapshotter.scan.staging import Staged, Staging
 from snapshotter.scan.tables import COLUMNS
-from snapshotter.scanning import ScanOptions
-from snapshotter.store import Store
+from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
 from tests.e2e.repo import Lab
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter import __version__, snapshot
+from snapshotter import __version__
+from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
+from snapshotter.capture import snapshot
 from snapshotter.cli.scan import lines
-from snapshotter.manifest import Scan, ScanSettings, Sealed
 from tests.e2e.cli import Done, cli
 from tests.e2e.repo import START, Lab, Origin, cli_env, command, git, state_of
 

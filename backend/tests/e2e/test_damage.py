@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from snapshotter import layout, snapshot
-from snapshotter.errors import Finding, SnapshotterError
-from snapshotter.manifest import Sealed, seal
-from snapshotter.verify import Options
+from snapshotter.archive import layout
+from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.base.errors import Finding, SnapshotterError
+from snapshotter.capture import snapshot
+from snapshotter.recover.verify import Options
 from tests.e2e.repo import Lab, Origin, cli_env, command
 
 SMALL = snapshot.Options(segment_bytes=64 * 1024)

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter import layout
-from snapshotter.origin import parse
-from snapshotter.verify import Options as VerifyOptions
-from snapshotter.verify import verify
+from snapshotter.archive import layout
+from snapshotter.git.origin import parse
+from snapshotter.recover.verify import Options as VerifyOptions
+from snapshotter.recover.verify import verify
 from tests.e2e.repo import Lab, Origin, cli_env, command, state_of
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import put_bucket_with_policy, rgw

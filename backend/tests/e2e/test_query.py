@@ -21,7 +21,7 @@ import pytest
 from scanstore import ScanStore
 from snapshotter.query.examples import EXAMPLES
 from snapshotter.query.views import KEYS, VIEWS
-from snapshotter.store import open_store
+from snapshotter.store.objects import open_store
 from tests.e2e.cli import Done, cli
 from tests.e2e.repo import cli_env, command
 from tests.lake import DAY, NOV, file_row

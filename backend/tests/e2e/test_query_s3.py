@@ -12,7 +12,7 @@ import pytest
 
 from scanstore import ScanStore
 from snapshotter.query.model import WHOLE
-from snapshotter.store import open_store
+from snapshotter.store.objects import open_store
 from tests.e2e.repo import cli_env, command
 from tests.infra.template import access_policy, bucket_policy
 from tests.lake import NOV, file_row

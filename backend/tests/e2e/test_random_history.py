@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter import snapshot
-from snapshotter.manifest import Sealed
+from snapshotter.archive.manifest import Sealed
+from snapshotter.capture import snapshot
 from tests.e2e.repo import Lab, Origin, State
 
 MAX_INCREMENTS = 5

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from snapshotter import layout, receipts
+from snapshotter.archive import layout, receipts
+from snapshotter.archive.manifest import canonical
+from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.cli import restore as cli
-from snapshotter.errors import AccessDenied, Unavailable
-from snapshotter.manifest import canonical
-from snapshotter.store import Entry, Store
-from snapshotter.verify import Options
+from snapshotter.recover.verify import Options
+from snapshotter.store.objects import Entry, Store
 from tests.e2e.repo import Lab, Origin
 from tests.faults import FaultyStore
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter import layout, snapshot
-from snapshotter.manifest import Sealed
+from snapshotter.archive import layout
+from snapshotter.archive.manifest import Sealed
+from snapshotter.capture import snapshot
 from tests.e2e.repo import ENV, Lab, Origin, git
 
 SMALL = snapshot.Options(segment_bytes=64 * 1024)

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter import laterscans, snapshot
-from snapshotter.credentials import GitCredentials
-from snapshotter.errors import Unavailable, UsageError
-from snapshotter.layout import SCAN
-from snapshotter.manifest import Sealed
-from snapshotter.rescan import Rescanned, rescan
+from snapshotter.archive import later_scans
+from snapshotter.archive.layout import SCAN
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.capture import snapshot
+from snapshotter.capture.later_scan import Rescanned, rescan
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
+from snapshotter.transport.credentials import GitCredentials
 from tests.e2e.cli import cli
 from tests.e2e.repo import Lab, Origin
 from tests.e2e.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
@@ -88,8 +89,8 @@ def test_an_older_snapshot_is_scanned_as_it_was(lab: Lab, origin: Origin) -> Non
     second = lab.take(origin, NO_SCAN)
     done = scanned(lab, first)
     assert rows(lab, done.scan, "SELECT path FROM files ORDER BY 1") == [("app.py",), ("util.py",)]
-    assert laterscans.scan_of(lab.catalog, first.manifest) == done.scan
-    assert laterscans.scan_of(lab.catalog, second.manifest) is None
+    assert later_scans.scan_of(lab.catalog, first.manifest) == done.scan
+    assert later_scans.scan_of(lab.catalog, second.manifest) is None
 
 
 def test_another_ref_may_be_named(lab: Lab, origin: Origin) -> None:

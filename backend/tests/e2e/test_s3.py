@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter.cancel import Cancel
-from snapshotter.catalog import RECENT
-from snapshotter.credentials import GitCredentials
-from snapshotter.origin import parse
-from snapshotter.snapshot import Options, take
-from snapshotter.store import open_store
+from snapshotter.archive.catalog import RECENT
+from snapshotter.base.cancel import Cancel
+from snapshotter.capture.snapshot import Options, take
+from snapshotter.git.origin import parse
+from snapshotter.store.objects import open_store
 from snapshotter.transport.connect import Connector
+from snapshotter.transport.credentials import GitCredentials
 from tests.e2e.repo import git
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, assume_role, client, need, put_bucket_with_policy, rgw

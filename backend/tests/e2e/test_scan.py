@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from githost import GitHost
-from snapshotter import scanning
-from snapshotter.errors import Unavailable, UsageError
-from snapshotter.manifest import Sealed
-from snapshotter.refs import RefsLedger
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.capture import scan_step
+from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.means import FAILED
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.transport import FetchRequest, Transport
@@ -209,8 +209,8 @@ def test_another_fingerprint_key_makes_a_full_scan(lab: Lab, origin: Origin) -> 
 
 def test_other_scanners_make_a_full_scan(lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     take(lab, origin)
-    now = scanning.scanners() | {"scc": "99.0"}
-    monkeypatch.setattr(scanning, "scanners", lambda: now)
+    now = scan_step.scanners() | {"scc": "99.0"}
+    monkeypatch.setattr(scan_step, "scanners", lambda: now)
     second, filters = take(lab, origin)
     assert (own(second), filters) == (True, [WHOLE])
     assert scan_of(second).scanners["scc"] == "99.0"
@@ -268,7 +268,7 @@ def test_a_damaged_table_of_the_parent_makes_a_full_scan_with_a_warning(
 
 def test_a_scan_older_than_its_limit_is_made_anew(lab: Lab, origin: Origin) -> None:
     made = scan_options()
-    aged = scanning.ScanOptions(made.settings, made.means, None, timedelta(hours=3))
+    aged = scan_step.ScanOptions(made.settings, made.means, None, timedelta(hours=3))
     first = lab.take(origin, options(aged))
     second = lab.take(origin, options(aged))
     lab.now += timedelta(hours=3)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from snapshotter.errors import Finding, Unavailable
-from snapshotter.gate import secret_gate
+from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.scan import runner
+from snapshotter.scan.gate import secret_gate
 from snapshotter.scan.means import FAILED
 from tests.e2e.cli import Done, cli
 from tests.e2e.repo import BACKEND, Lab, Origin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snapshotter.manifest import Sealed
+from snapshotter.archive.manifest import Sealed
 from tests.e2e.repo import Lab, Origin
 from tests.e2e.scans import options, rows
 from tests.scan import golden

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter.manifest import Sealed
+from snapshotter.archive.manifest import Sealed
 from snapshotter.scan.tables import COLUMNS
 from tests.e2e.repo import Lab, Origin
 from tests.e2e.scans import KEY, RefusingIds, options, quickly, rows, scan_of, scan_options, tables

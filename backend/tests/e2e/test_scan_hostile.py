@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from snapshotter.manifest import Sealed
+from snapshotter.archive.manifest import Sealed
 from snapshotter.scan.staging import private_folder
 from tests.e2e import hostile
 from tests.e2e.cli import Done, cli

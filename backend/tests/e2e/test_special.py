@@ -15,15 +15,16 @@ import msgspec
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter import layout, snapshot
-from snapshotter.catalog import RECENT
-from snapshotter.errors import Unavailable, UsageError
-from snapshotter.layout import RunId, RunKey
-from snapshotter.manifest import Sealed, canonical
-from snapshotter.origin import parse
-from snapshotter.store import Store, open_store
+from snapshotter.archive import layout
+from snapshotter.archive.catalog import RECENT
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import Sealed, canonical
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.capture import snapshot
+from snapshotter.git.origin import parse
+from snapshotter.recover.verify import Options as VerifyOptions
+from snapshotter.store.objects import Store, open_store
 from snapshotter.transport import FetchRequest, ShallowOrigin, Sink, Transport
-from snapshotter.verify import Options as VerifyOptions
 from tests.e2e.repo import Lab, Origin, command, git, state_of
 
 Options = snapshot.Options
@@ -661,7 +662,7 @@ def test_two_origins_of_one_store_do_not_mix(lab: Lab, origin: Origin, tmp_path:
     taken = lab.take(origin)
     foreign = replace(parse(str(origin.path)), path="/somewhere/else")
     manifest = msgspec.structs.replace(taken.manifest, origin=foreign.url)
-    from snapshotter.manifest import seal
+    from snapshotter.archive.manifest import seal
 
     replace_manifest(lab, taken, seal(manifest).data)
     with pytest.raises(Unavailable) as caught:

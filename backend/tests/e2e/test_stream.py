@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter import layout, snapshot
-from snapshotter.errors import SnapshotterError
-from snapshotter.manifest import Sealed
+from snapshotter.archive import layout
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.errors import SnapshotterError
+from snapshotter.capture import snapshot
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
 from tests.e2e.repo import Lab, Origin
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from snapshotter.config import DEFAULTS, SETTINGS
-from snapshotter.job import VARIABLE, read
+from snapshotter.base.settings import DEFAULTS, SETTINGS
+from snapshotter.fleet.job import VARIABLE, read
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
 REQUIRED: dict[str, str | int] = {

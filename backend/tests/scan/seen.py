@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from snapshotter.manifest import Gap, History, RefChange, RefChangeList, RefChanges
+from snapshotter.archive.manifest import Gap, History, RefChange, RefChangeList, RefChanges
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.tables import COLUMNS
 

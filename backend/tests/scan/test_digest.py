@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshotter.manifest import Gap
+from snapshotter.archive.manifest import Gap
 from snapshotter.scan import digest
 from snapshotter.scan.digest.budget import Line, Part, fit
 from snapshotter.scan.facts import Facts

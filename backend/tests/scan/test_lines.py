@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
 from snapshotter.scan import lines
 from snapshotter.scan.classify import vendored
 from snapshotter.scan.lines import Lines

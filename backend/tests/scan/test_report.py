@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshotter.manifest import Gap, RefChange, RefChangeList, RefChanges
+from snapshotter.archive.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.scan import report
 from snapshotter.scan.report.html import element
 from tests.scan.seen import facts, hostile, tables

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
 from snapshotter.scan.runner import ScannerFailed, program, run, versions
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from snapshotter.errors import Unavailable
-from snapshotter.manifest import ScanSettings
-from snapshotter.pack import PackObject
+from snapshotter.archive.manifest import ScanSettings
+from snapshotter.base.errors import Unavailable
+from snapshotter.git.pack import PackObject
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.means import FAILED, Means
 from snapshotter.scan.redaction import REDACTED, named

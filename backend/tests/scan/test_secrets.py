@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.cancel import Cancel
-from snapshotter.errors import Interrupted
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
 from snapshotter.scan import secrets
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Finding

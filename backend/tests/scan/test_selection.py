@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from snapshotter.manifest import ScanSettings
+from snapshotter.archive.manifest import ScanSettings
 from snapshotter.scan.selection import Selection, select
 from snapshotter.scan.tables import COLUMNS
 from snapshotter.scan.tree import Entry, Listing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 from snapshotter.scan.staging import Staging, name_key
 
 OID = "0123456789abcdef0123456789abcdef01234567"

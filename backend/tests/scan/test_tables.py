@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 from snapshotter.scan import loading, parquet
 from snapshotter.scan.parquet import Tables
 from snapshotter.scan.symbols.model import Import

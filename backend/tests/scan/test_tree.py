@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from snapshotter.errors import Unavailable
+from snapshotter.base.errors import Unavailable
 from snapshotter.scan import tree
 from snapshotter.scan.tree import Entry, Listing, tree_of, walk
 

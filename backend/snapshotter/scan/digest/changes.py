@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, Final
 
-from snapshotter.manifest import RefChanges
+from snapshotter.archive.manifest import RefChanges
 from snapshotter.scan.compare import Changed, Changes
 from snapshotter.scan.digest.budget import Line, Part, chunks
 from snapshotter.scan.digest.quoting import place, quoted, word

@@ -7,6 +7,7 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from snapshotter.base.text import human_bytes
 from snapshotter.scan import figures, plain
 from snapshotter.scan.digest.budget import Line, Part, chunks
 from snapshotter.scan.digest.changes import changes
@@ -17,7 +18,6 @@ from snapshotter.scan.folders import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import is_test
 from snapshotter.scan.readme import lead
-from snapshotter.text import human_bytes
 
 _FOLDERS: Final = 40
 _ON_A_LINE: Final = 8  # packages

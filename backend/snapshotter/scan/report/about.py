@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import Final
 
+from snapshotter.base.text import human_bytes
 from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report import parts
 from snapshotter.scan.report.html import Child, Html, element, text
-from snapshotter.text import human_bytes
 
 _CODE: Final = re.compile(r"`+([^`]+)`+")
 

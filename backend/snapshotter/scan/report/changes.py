@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from snapshotter.manifest import RefChange, RefChanges
+from snapshotter.archive.manifest import RefChange, RefChanges
 from snapshotter.scan import plain
 from snapshotter.scan.compare import (
     Changed,

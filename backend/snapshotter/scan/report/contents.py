@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 
+from snapshotter.base.text import human_bytes
 from snapshotter.scan import figures, plain
 from snapshotter.scan.folders import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import Ranking
 from snapshotter.scan.report import charts, parts
 from snapshotter.scan.report.html import Child, Html, element, text
-from snapshotter.text import human_bytes
 
 _LANGUAGES_SHOWN: Final = 24
 _GROUPS: Final = 24  # folders of the treemap

@@ -7,13 +7,13 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from snapshotter.base.text import human_bytes
 from snapshotter.scan import figures, plain
 from snapshotter.scan.compare import Changes
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.report import parts
 from snapshotter.scan.report.html import Child, Html, element, text
-from snapshotter.text import human_bytes
 
 FINGERPRINT: Final = 12  # characters of a fingerprint that are shown
 

@@ -1,0 +1,243 @@
+"""What the store holds: repositories, their snapshots, the one a name means, what changed between two.
+
+A snapshot is found by listing: a run whose folder holds a manifest. Runs without one are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from snapshotter.archive import layout, receipts
+from snapshotter.archive.layout import RunId, RunKey, parse_key
+from snapshotter.archive.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Sealed, open_sealed
+from snapshotter.archive.segments import checked_get, damaged
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.text import printable
+from snapshotter.git.origin import parse as parse_origin
+from snapshotter.git.refs import RefsLedger, parse_ledger
+from snapshotter.store.objects import Entry, Store
+
+RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
+AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot counts as from the future
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_PARALLEL = 16
+
+_REPO = re.compile(r"^[A-Za-z0-9._-]{1,120}$")
+_MEANT_AS_TIME = re.compile(r"\d{4}-?\d\d[\d:TZtz+. -]*\Z")  # no host and no path is written so
+_KEY = re.compile(
+    r"(?:^|/)(?P<repo>[A-Za-z0-9._-]+)/\d{4}/\d\d/\d\d/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})(?:/.*)?$"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder as listed: sizes in bytes by artifact name."""
+
+    key: RunKey
+    files: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether its manifest exists, which is what makes it a snapshot."""
+        return layout.MANIFEST in self.files
+
+    @property
+    def has_history(self) -> bool:
+        """Whether manifest, refs and bundle are there, by the listing alone: a last segment's loss does not show."""
+        segments = {name for name in self.files if name.startswith(layout.HISTORY)}
+        counted = {layout.segment_name(index, only=False) for index in range(len(segments))}
+        whole = segments in ({layout.segment_name(0, only=True)}, counted)
+        return self.is_snapshot and layout.REFS in self.files and bool(segments) and whole
+
+    @property
+    def receipts(self) -> list[str]:
+        """The names of its receipts, oldest first."""
+        return sorted(filter(receipts.is_name, self.files))
+
+    @property
+    def verified(self) -> bool | None:
+        """What its newest receipt says, by the listing alone; None without one."""
+        return receipts.says_ok(self.receipts[-1]) if self.receipts else None
+
+
+class Catalog:
+    """Reads a store. Safe to share between threads; holds nothing but the store.
+
+    Whatever reads may raise Unavailable or AccessDenied, as the store does; further errors are said where they rise.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def repos(self) -> list[str]:
+        """Every repo with a folder in the store, sorted."""
+        return [
+            name for name in self.store.folders("") if not name.startswith("_") and name != "policy-tests"
+        ]
+
+    def runs(self, repo: str, *, since: datetime | None = None) -> list[Run]:
+        """The runs of a repo, oldest first, with or without manifests; from the day of `since` on."""
+        after = layout.day_prefix(repo, since) if since else ""
+        return [
+            run
+            for run in group(self.store.list(repo, after=after))
+            if not since or run.key.run_id.started_at >= since
+        ]
+
+    def snapshots(self, repo: str, *, since: datetime | None = None) -> list[Run]:
+        """The snapshots of a repo, oldest first."""
+        return [run for run in self.runs(repo, since=since) if run.is_snapshot]
+
+    def newest_first(self, repo: str, now: datetime) -> Iterator[list[Run]]:
+        """The snapshots of a repo, newest first, in batches: the last weeks by one list, then day by day."""
+        recent = max(now, _BEGINNING + RECENT) - RECENT
+        first = self.store.list(repo, after=layout.day_prefix(repo, recent))
+        yield [run for run in reversed(group(first)) if run.is_snapshot]
+        for folder in self._days_before(repo, recent):
+            yield [run for run in reversed(group(self.store.list(folder))) if run.is_snapshot]
+
+    def latest(self, repo: str, *, at: datetime | None = None, now: datetime | None = None) -> Run | None:
+        """The newest snapshot of a repo, or the newest that started no later than `at`.
+
+        A snapshot from the future (its machine's clock was wrong) is the newest only if there is no other.
+        """
+        now = now or datetime.now(UTC)
+        bound = at or now + AHEAD
+        future: Run | None = None
+        for batch in self.newest_first(repo, min(bound, now)):
+            for run in batch:
+                if run.key.run_id.started_at <= bound:
+                    return run
+                future = future or run
+        return None if at else future
+
+    def newest_of_all(self, *, at: datetime | None = None) -> list[Run]:
+        """The newest snapshot of every repo that has one."""
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return [run for run in pool.map(lambda repo: self.latest(repo, at=at), self.repos()) if run]
+
+    def manifest(self, key: RunKey, *, listed: bool = False) -> Sealed:
+        """The manifest of a run, whose folder is listed first unless the caller has `listed` it.
+
+        Raises Unavailable if it is missing (code `missing`), unreadable or newer.
+        """
+        name = key.key(layout.MANIFEST)
+        if not listed:
+            self._present(name)
+        return open_sealed(self.store.get(name, limit=MAX_MANIFEST), key)
+
+    def manifests(self, keys: Iterable[RunKey]) -> list[Sealed]:
+        """Several manifests, read in parallel, in the order asked for. Raises as `manifest` does."""
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(self.manifest, keys))
+
+    def ledger(self, manifest: Manifest) -> RefsLedger:
+        """The refs ledger of a snapshot. Raises Unavailable if it is not the one recorded (code `damaged`)."""
+        refs = manifest.refs
+        if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
+            raise damaged(
+                manifest.key.key(layout.MANIFEST),
+                f"it says that its refs are in no run: {refs.artifact[:200]!r}",
+            )
+        self._present(refs.artifact)
+        ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024))
+        if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:
+            raise damaged(
+                refs.artifact, "its refs are not the ones that the manifest records (SHA-256 differs)"
+            )
+        return ledger
+
+    def artifact(self, artifact: Artifact) -> bytes:
+        """An artifact of any run, whose folder is listed first. Raises Unavailable (code `damaged` or `missing`)."""
+        self._present(artifact.key)
+        return checked_get(self.store, artifact)
+
+    def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
+        """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there.
+
+        Raises as `manifest` does for those in between.
+        """
+        found: list[RefChanges | None] = []
+        at = new
+        while at.run_id != old.run_id:
+            run_id = RunId.parse(at.parent.run_id) if at.parent else None
+            if run_id is None or run_id.text < old.run_id or at.repo != old.repo:
+                return [None]
+            found.append(at.ref_changes)
+            at = self.manifest(RunKey(at.repo, run_id)).manifest
+        return found[::-1]
+
+    def folder(self, key: RunKey) -> Run:
+        """One run's folder, listed now; without files if there is none."""
+        return next((run for run in group(self.store.list(key.folder)) if run.key == key), Run(key))
+
+    def resolve(self, name: str) -> Run:
+        """The snapshot that a name means: ORIGIN-or-REPO, …@RUN-ID, …@TIME, or a full key.
+
+        Raises UsageError for a name of no form, Unavailable (code `no-snapshot`) when there is none.
+        """
+        if match := _KEY.search(name.removeprefix(self.store.place.uri)):
+            run_id = RunId.parse(match["run"])
+            return self._one(RunKey(match["repo"], run_id), name) if run_id else self._none(name)
+        subject, at, when = name.rpartition("@")
+        run_id, time = (RunId.parse(when), layout.parse_time(when)) if at else (None, None)
+        if at and not (run_id or time) and _MEANT_AS_TIME.match(when):
+            raise layout.not_a_time(when)
+        repo = self.repo_of(subject if run_id or time else name)
+        if run_id:
+            return self._one(RunKey(repo, run_id), name)
+        return self.latest(repo, at=time) or self._none(name, repo)
+
+    def repo_of(self, text: str) -> str:
+        """The repo that an origin or a repo's own name means. Raises UsageError for text that is neither."""
+        if _REPO.match(text) and ("__" in text or not Path(text).exists()):
+            return text
+        if not Path(text).exists() and re.match(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?/", text):
+            text = f"https://{text}"  # github.com/psf/requests, as people say it
+        return parse_origin(text).repo
+
+    def _present(self, key: str) -> None:
+        """A missing key answers 403 on a bucket like ours, so whether it exists is asked by listing."""
+        if key not in {entry.key for entry in self.store.list(key.rpartition("/")[0])}:
+            raise damaged(key, "it is missing", code="missing")
+
+    def _one(self, key: RunKey, name: str) -> Run:
+        run = self.folder(key)
+        return run if run.is_snapshot else self._none(name, key.repo)
+
+    def _none(self, name: str, repo: str = "") -> Run:
+        where = f" (repo {repo})" if repo and repo != name else ""
+        raise Unavailable(
+            f"no snapshot: {printable(name)[:200]}{where} in {self.store.place.uri}",
+            code="no-snapshot",
+            hint="`snapshotter list` shows the repositories, `snapshotter list REPO` their snapshots"
+            + (f"; after an @ goes a run id, or a time like {layout.TIMES}" if "@" in name else ""),
+        )
+
+    def _days_before(self, repo: str, before: datetime) -> Iterator[str]:
+        """Day folders of a repo up to `before`'s day, newest first."""
+        limit = layout.day_prefix(repo, before)
+        for year in reversed(self.store.folders(repo)):
+            if f"{repo}/{year}" > limit:
+                continue
+            for month in reversed(self.store.folders(f"{repo}/{year}")):
+                if f"{repo}/{year}/{month}" > limit:
+                    continue
+                for day in reversed(self.store.folders(f"{repo}/{year}/{month}")):
+                    if (folder := f"{repo}/{year}/{month}/{day}") < limit:
+                        yield folder
+
+
+def group(entries: Iterable[Entry]) -> list[Run]:
+    """Listed objects as runs, in key order; objects that belong to no run are passed over."""
+    runs: dict[RunKey, Run] = {}
+    for entry in entries:
+        if parsed := parse_key(entry.key):
+            key, name = parsed
+            runs.setdefault(key, Run(key)).files[name] = entry.bytes
+    return sorted(runs.values(), key=lambda run: run.key)

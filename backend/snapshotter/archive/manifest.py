@@ -1,0 +1,284 @@
+"""The record of a run, written last: when it exists, the snapshot exists.
+
+Canonical JSON: UTF-8, sorted keys, no spaces. Models are msgspec structs; a reader refuses a
+schema version that it does not know, unknown fields, and bytes that are not in canonical form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.base.errors import Unavailable
+
+SCHEMA_VERSION = 1
+LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
+MAX_MANIFEST = 64 * 1024 * 1024  # bytes
+
+Kind = Literal["base", "increment", "unchanged", "empty"]
+
+
+class _Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every part: immutable, strict."""
+
+
+class Artifact(_Model, frozen=True):
+    """An object that a run wrote. `key` is relative to the store's root; sizes are bytes."""
+
+    name: str
+    key: str
+    bytes: int
+    sha256: str
+    content_type: str
+
+
+class Parent(_Model, frozen=True):
+    """The snapshot before this one: its digest makes the manifests a hash chain."""
+
+    run_id: str
+    manifest_sha256: str
+
+
+class RefsRecord(_Model, frozen=True):
+    """The refs ledger: how many refs, its digest, and the key of the artifact that holds it."""
+
+    count: int
+    sha256: str
+    artifact: str
+
+
+class History(_Model, frozen=True):
+    """This run's bundle. `bytes` counts the bundle with its header; `objects` those in its pack.
+
+    `bundle_sha256` is the digest of the whole bundle where it is one segment, and null where it is several:
+    each of those has its own in `artifacts`, and hashing all of them once more cost a fifth of an upload.
+    """
+
+    prerequisites: list[str]
+    segments: list[str]
+    bundle_sha256: str | None
+    pack_checksum: str
+    objects: int
+    bytes: int
+
+
+class ChainBytes(_Model, frozen=True):
+    """The weight of the chain in bytes: its base, and its increments together."""
+
+    base: int
+    increments: int
+
+
+class RefChange(_Model, frozen=True):
+    """One changed ref; `old` and `new` are object ids, or symbolic targets for HEAD."""
+
+    ref: str
+    old: str | None = None
+    new: str | None = None
+    ref_bytes: str | None = None
+
+
+class RefChangeList(_Model, frozen=True):
+    """Changes of one sort: the exact count, and the first of them."""
+
+    count: int = 0
+    refs: list[RefChange] = []
+
+
+class RefChanges(_Model, frozen=True):
+    """What changed against the parent. `rewritten` are moved branches whose old tip is no longer an
+    ancestor; `unknown` are moved branches of which that could not be told."""
+
+    created: RefChangeList = RefChangeList()
+    deleted: RefChangeList = RefChangeList()
+    moved: RefChangeList = RefChangeList()
+    rewritten: RefChangeList = RefChangeList()
+    unknown: RefChangeList = RefChangeList()
+
+
+class Gap(_Model, frozen=True):
+    """Something the snapshot knowingly lacks."""
+
+    kind: str
+    count: int
+    sample: list[str] = []
+
+
+class Limits(_Model, frozen=True):
+    """The limits that the run was held to. Sizes are bytes, times are seconds."""
+
+    segment_bytes: int
+    uploads_in_flight: int
+    max_refs: int
+    idle_seconds: float
+
+
+class ScanSettings(_Model, frozen=True):
+    """What a scan was held to: sizes in bytes, times in seconds, paths left out as patterns.
+
+    `fingerprint_key` names the key of the secrets' fingerprints without telling it; '' without one.
+    """
+
+    max_file_bytes: int
+    max_total_bytes: int
+    max_files: int
+    scanner_seconds: float
+    exclude: list[str]
+    fingerprint_key: str = ""
+
+
+class Licence(_Model, frozen=True):
+    """The SPDX identifiers of the licences whose text a top-level file holds; none where it is not known."""
+
+    path: str
+    spdx: list[str]
+
+
+class Scan(_Model, frozen=True):
+    """What a scan read and wrote. `run_id` is the run that wrote `artifacts`: this one, or an earlier
+    one whose scan still holds. `tables` counts their rows; `gaps` are what the scan lacks."""
+
+    run_id: str
+    ref: str
+    commit: str
+    tree: str
+    tables: dict[str, int]
+    artifacts: list[Artifact]
+    scanners: dict[str, str]
+    settings: ScanSettings
+    licences: list[Licence]
+    gaps: list[Gap]
+
+    def artifact(self, name: str) -> Artifact | None:
+        """The artifact called `name`, like ``scan/files.parquet``, if the scan has it."""
+        return next((a for a in self.artifacts if a.name == name), None)
+
+
+class Filters(_Model, frozen=True):
+    """Which refs were asked for, and which were left out."""
+
+    refs: list[str]
+    exclude_refs: list[str]
+
+
+class Manifest(_Model, frozen=True):
+    """The record of one run; see docs/format.md for each field."""
+
+    schema_version: int
+    tool_version: str
+    run_id: str
+    repo: str
+    origin: str
+    started_at: datetime
+    finished_at: datetime
+    kind: Kind
+    reason: str
+    parent: Parent | None
+    head: str | None
+    object_format: Literal["sha1", "sha256"]
+    refs: RefsRecord
+    history: History | None
+    chain: list[str]
+    chain_bytes: ChainBytes
+    scan: Scan | None
+    ref_changes: RefChanges | None
+    gaps: list[Gap]
+    artifacts: list[Artifact]
+    limits: Limits
+    filters: Filters
+    labels: dict[str, str]
+    timings: dict[str, float]
+    self_sha256: str = ""
+    head_bytes: str | None = None
+
+    @property
+    def key(self) -> RunKey:
+        """The run that this is the record of."""
+        return RunKey(self.repo, RunId(self.run_id))
+
+    @property
+    def chain_keys(self) -> list[RunKey]:
+        """The runs whose bundles restore this snapshot, base first."""
+        return [RunKey(self.repo, RunId(run)) for run in self.chain]
+
+    def artifact(self, name: str) -> Artifact | None:
+        """The artifact called `name`, if this run wrote it."""
+        return next((a for a in self.artifacts if a.name == name), None)
+
+
+class Sealed(NamedTuple):
+    """A manifest as stored: the record, its bytes, and their SHA-256."""
+
+    manifest: Manifest
+    data: bytes
+    sha256: str
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON of anything msgspec can encode."""
+    plain = msgspec.to_builtins(value)
+    return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def seal(manifest: Manifest) -> Sealed:
+    """The manifest's stored form. `self_sha256` is the digest of the document with that field empty,
+    so that a flipped bit is told from an edit even in the newest manifest, which no child names yet."""
+    blank = msgspec.structs.replace(manifest, self_sha256="")
+    sealed = msgspec.structs.replace(blank, self_sha256=hashlib.sha256(canonical(blank)).hexdigest())
+    data = canonical(sealed)
+    return Sealed(sealed, data, hashlib.sha256(data).hexdigest())
+
+
+def open_sealed(data: bytes, where: RunKey) -> Sealed:
+    """Read a stored manifest of the run `where`.
+
+    Raises Unavailable if it is unreadable, of a newer schema, not canonical, damaged, or the
+    record of another run.
+    """
+    manifest = _decode(data, where)
+    if seal(manifest).data != data:
+        raise _bad(
+            where, "its bytes are not what they were when it was written (self_sha256)", "manifest-damaged"
+        )
+    if manifest.key != where:
+        raise _bad(where, f"it is the record of {manifest.key.folder}", "manifest-misplaced")
+    if any(RunId.parse(run) is None for run in manifest.chain) or (manifest.chain != sorted(manifest.chain)):
+        raise _bad(where, "its chain is not one of run ids in order", "manifest-damaged")
+    return Sealed(manifest, data, hashlib.sha256(data).hexdigest())
+
+
+def _decode(data: bytes, where: RunKey) -> Manifest:
+    try:
+        version = msgspec.json.decode(data, type=_Version).schema_version
+        if version != SCHEMA_VERSION:
+            raise _bad(
+                where,
+                f"it has schema version {version}, and this program knows {SCHEMA_VERSION}",
+                "manifest-newer",
+                "use the release of snapshotter that wrote it, or a newer one",
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad(where, f"it does not read as a manifest ({error})", "manifest-unreadable") from None
+
+
+class _Version(msgspec.Struct, frozen=True):
+    schema_version: int
+
+
+def json_schema() -> dict[str, Any]:
+    """The manifest's JSON Schema (draft 2020-12), as kept in docs/manifest.schema.json."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Manifest)}
+
+
+def _bad(where: RunKey, what: str, code: str, hint: str = "") -> Unavailable:
+    return Unavailable(
+        f"the manifest of {where.folder} cannot be used: {what}",
+        code=code,
+        hint=hint or "run `snapshotter verify` on it, and name an older snapshot with @RUN-ID meanwhile",
+    )

@@ -1,0 +1,229 @@
+"""A history on its way into the store and out of it again, one segment at a time.
+
+In: bytes are copied once into a buffer of the segment size; full buffers are hashed and
+uploaded by threads while the next one fills. Memory is the segment size times (uploads in
+flight + 1), whatever the history weighs. Out: the next segments are downloaded while one is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from queue import SimpleQueue
+from typing import TypeVar
+
+from snapshotter.archive.layout import MANIFEST, RunKey, segment_name
+from snapshotter.archive.manifest import Artifact, Manifest
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.git.bundle import PackCheck
+from snapshotter.store.objects import Store
+
+MIN_SEGMENT = 64 * 1024
+MAX_SEGMENT = 5 * 1024**3  # S3's largest single PUT
+MAX_SEGMENTS = 10_000  # four digits: `cat history.bundle.*` must list them in order
+CONTENT_TYPE = "application/octet-stream"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A history in the store: its artifacts in order, and what the stream was."""
+
+    artifacts: list[Artifact]
+    pack_checksum: str
+    objects: int
+    bytes: int
+
+
+class SegmentWriter:
+    """Cuts one bundle into segments and puts them into the store. One thread feeds it.
+
+    Usage: `write` the header, then every byte of the pack, then `finish`; on any error `abort`.
+    """
+
+    def __init__(
+        self, store: Store, run: RunKey, *, fmt: str, header: bytes, segment_bytes: int, in_flight: int,
+        tags: dict[str, str], cancel: Cancel,
+    ) -> None:  # fmt: skip
+        check_size(segment_bytes)
+        self._store, self._run, self._tags, self._cancel = store, run, tags, cancel
+        self._size = segment_bytes
+        self._slots = in_flight + 1
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._made = 0
+        self._uploads = ThreadPoolExecutor(in_flight, thread_name_prefix="upload")
+        self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self._pending: list[Future[Artifact]] = []
+        self._check = PackCheck(fmt)
+        self._header_left = len(header)
+        self._buffer: bytearray | None = None
+        self._filled = 0
+        self.bytes = 0
+        self.write(memoryview(header))
+
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes; blocks while every buffer is in flight. Raises what an upload raised."""
+        self.bytes += len(data)
+        while len(data):
+            if self._buffer is not None and self._filled == self._size:
+                self._ship(only=False)
+            if self._buffer is None:
+                self._buffer, self._filled = self._take_buffer(), 0
+            count = min(len(data), self._size - self._filled)
+            self._buffer[self._filled : self._filled + count] = data[:count]
+            self._filled += count
+            data = data[count:]
+
+    def finish(self) -> Written:
+        """Ship the rest, check the pack's checksum, and wait until everything is stored."""
+        if self._buffer is not None:
+            self._ship(only=not self._pending)
+        self._hasher.submit(lambda: None).result()
+        checksum = self._check.finish()
+        artifacts = [_awaited(future, self._cancel) for future in self._pending]
+        self._uploads.shutdown()
+        self._hasher.shutdown()
+        return Written(artifacts, checksum, self._check.objects, self.bytes)
+
+    def abort(self) -> None:
+        """Stop: nothing more is sent. Does not wait for what is on its way."""
+        self._uploads.shutdown(wait=False, cancel_futures=True)
+        self._hasher.shutdown(wait=False, cancel_futures=True)
+
+    def _take_buffer(self) -> bytearray:
+        if self._made < self._slots:
+            self._made += 1
+            return bytearray(self._size)
+        while True:
+            self._cancel.check()
+            for future in self._pending:
+                if future.done():
+                    future.result()  # an upload that failed ends the run now
+            if not self._free.empty():
+                return self._free.get()
+            unfinished = [future for future in self._pending if not future.done()]
+            wait(unfinished, timeout=0.25, return_when="FIRST_COMPLETED")
+
+    def _ship(self, *, only: bool) -> None:
+        buffer = self._buffer or bytearray()
+        view = memoryview(buffer)[: self._filled]
+        index = len(self._pending)
+        if index >= MAX_SEGMENTS:
+            raise Unavailable(
+                f"the history needs more than {MAX_SEGMENTS} segments", code="too-many-segments",
+                hint="take it with a larger --segment-size",
+            )  # fmt: skip
+        skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
+        hashed = self._hasher.submit(self._check.update, view[skip:])
+        self._pending.append(
+            self._uploads.submit(self._upload, buffer, view, segment_name(index, only), hashed)
+        )
+        self._buffer = None
+
+    def _upload(self, buffer: bytearray, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
+        self._cancel.check()
+        key = self._run.key(name)
+        digest = hashlib.sha256(view).hexdigest()
+        self._store.put_new(key, view, content_type=CONTENT_TYPE, tags=self._tags, cancel=self._cancel)
+        artifact = Artifact(name=name, key=key, bytes=len(view), sha256=digest, content_type=CONTENT_TYPE)
+        hashed.result()
+        self._free.put(buffer)
+        return artifact
+
+
+def check_size(segment_bytes: int) -> None:
+    """Raises UsageError unless a segment may have so many bytes."""
+    if not MIN_SEGMENT <= segment_bytes <= MAX_SEGMENT:
+        raise UsageError("the segment size must be between 64 KiB and 5 GiB", hint="--segment-size 16MiB")
+
+
+class SegmentReader:
+    """The bytes of one stored bundle in order, each segment checked against its manifest before use.
+
+    Segments of at most `ahead` are in memory at a time, besides the one in use. Raises Unavailable (code
+    `damaged`) where the manifest lists none.
+    """
+
+    def __init__(
+        self, store: Store, manifest: Manifest, *, ahead: int = 2, cancel: Cancel | None = None
+    ) -> None:
+        assert manifest.history is not None  # noqa: S101 - callers pass runs of a chain
+        if not manifest.history.segments:
+            raise damaged(manifest.key.key(MANIFEST), "its history has no segments")
+        self._store = store
+        self._segments: Sequence[Artifact] = [_segment(manifest, name) for name in manifest.history.segments]
+        self._ahead = ahead
+        self._cancel = cancel or Cancel()
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Raises Unavailable (code `damaged`) at a segment that is missing or not what was written."""
+        with ThreadPoolExecutor(max(1, self._ahead), thread_name_prefix="download") as pool:
+            pending: list[Future[bytes]] = []
+            queue = iter(self._segments)
+            stop = threading.Event()
+            try:
+                for segment in queue:
+                    pending.append(pool.submit(self._fetch, segment, stop))
+                    if len(pending) > self._ahead:
+                        break
+                while pending:
+                    data = _awaited(pending.pop(0), self._cancel)
+                    yield memoryview(data)
+                    del data
+                    pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
+            finally:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch(self, segment: Artifact, stop: threading.Event) -> bytes:
+        if stop.is_set():
+            return b""
+        return checked_get(self._store, segment)
+
+
+def _awaited(future: Future[T], cancel: Cancel) -> T:
+    """A future's result, or the cancellation's error while a dead network keeps it from coming."""
+    while not future.done():
+        cancel.check()
+        wait([future], timeout=0.25)
+    cancel.check()
+    return future.result()
+
+
+def checked_get(store: Store, artifact: Artifact) -> bytes:
+    """An artifact's bytes. Raises Unavailable (code `damaged`) unless size and SHA-256 are as recorded."""
+    try:
+        data = store.get(artifact.key, limit=artifact.bytes)
+    except Unavailable as error:
+        if error.code in ("missing", "too-large"):
+            raise damaged(
+                artifact.key, "it is missing" if error.code == "missing" else error.message
+            ) from error
+        raise
+    if len(data) != artifact.bytes:
+        raise damaged(artifact.key, f"it has {len(data)} bytes, not {artifact.bytes}")
+    if hashlib.sha256(data).hexdigest() != artifact.sha256:
+        raise damaged(artifact.key, "its bytes are not what was written (SHA-256 differs)")
+    return data
+
+
+def damaged(key: str, what: str, code: str = "damaged") -> Unavailable:
+    """For a stored object that is not what its manifest says, or not there."""
+    return Unavailable(
+        f"{key}: {what}",
+        code=code,
+        hint="run `snapshotter verify` on it: its receipt makes the next run take a base; "
+        "restore an older snapshot meanwhile",
+    )
+
+
+def _segment(manifest: Manifest, name: str) -> Artifact:
+    artifact = manifest.artifact(name)
+    if artifact is None:
+        raise damaged(manifest.key.key(name), "its manifest lists no such artifact")
+    return artifact

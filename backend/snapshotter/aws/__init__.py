@@ -1,0 +1,1 @@
+"""Who we are on AWS, where it answers, and why it refused."""

@@ -1,0 +1,119 @@
+"""The AWS settings in force, the S3 endpoint among them, and what it says to somebody without credentials."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from snapshotter.base import runbook
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.urls import redact
+
+if TYPE_CHECKING:
+    import boto3
+
+_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request without credentials brings: the status, the bucket's region ('' if not told), and by how
+    many seconds this machine's clock is behind the server's (None if not told)."""
+
+    status: int
+    region: str
+    skew: float | None
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Around whatever reads AWS's settings: raises UsageError for those that cannot be meant."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except (BotoCoreError, ValueError) as error:
+        raise UsageError(
+            f"the AWS settings cannot be used: {redact(str(error))}",
+            hint="check AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL_S3 and the configuration file "
+            f"{runbook.see(runbook.REGION)}",
+        ) from error
+
+
+def session() -> boto3.session.Session:
+    """A session by this process's own settings: the AWS_ variables, profiles, the task role.
+
+    Raises UsageError for a profile that does not exist, or a configuration file that cannot be read.
+    """
+    import boto3
+
+    with settings():
+        return boto3.session.Session()
+
+
+def check_bucket(name: str) -> None:
+    """Raise UsageError for a name that no bucket can have."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
+        shown = redact(f"s3://{name}/")
+        raise UsageError(
+            f"no bucket can be called that: {shown}", hint="give its name, or s3://bucket/prefix/"
+        )
+
+
+def url(session: boto3.session.Session, env: Mapping[str, str]) -> str:
+    """The endpoint that the store and the SDK use, without a closing slash.
+
+    Raises UsageError for one that is no http or https URL.
+    """
+    named = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    region = session.region_name or "us-east-1"
+    with settings():
+        found: str = named or session.client("s3", region_name=region).meta.endpoint_url
+        split = urlsplit(found)
+        if split.scheme not in ("http", "https") or not split.hostname:
+            raise ValueError(f"no endpoint: {found}")
+    return found.rstrip("/")
+
+
+def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> Answer:
+    """Ask for the bucket's head, unsigned: S3 refuses, and tells its time and the bucket's region anyway.
+
+    Raises Unavailable if nothing answers.
+    """
+    from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import BotoCoreError
+    from botocore.httpsession import URLLib3Session
+    from botocore.utils import get_environ_proxies
+
+    target = f"{endpoint}/{bucket}"
+    verify: Any = env.get("AWS_CA_BUNDLE") or True
+    http = URLLib3Session(verify=verify, proxies=get_environ_proxies(target), timeout=_SECONDS)
+    began = time.time()
+    try:
+        answer = http.send(AWSRequest("HEAD", target).prepare())
+    except (BotoCoreError, OSError) as error:
+        raise Unavailable(
+            f"{redact(endpoint)} does not answer ({type(error).__name__})",
+            code="store",
+            hint="check the network, AWS_REGION, AWS_ENDPOINT_URL_S3 and AWS_CA_BUNDLE "
+            f"{runbook.see(runbook.REGION)}",
+        ) from error
+    headers = {key.lower(): value for key, value in answer.headers.items()}
+    return Answer(
+        answer.status_code,
+        headers.get("x-amz-bucket-region", ""),
+        _skew(headers.get("date", ""), (began + time.time()) / 2),
+    )
+
+
+def _skew(date: str, now: float) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except ValueError:
+        return None

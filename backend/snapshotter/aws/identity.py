@@ -1,0 +1,169 @@
+"""Who this process is to AWS, and where it has that from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from snapshotter.aws.refusal import Refused, StoreDenied, explain
+from snapshotter.base import runbook
+from snapshotter.base.errors import SnapshotterError, Unavailable
+
+if TYPE_CHECKING:
+    import boto3
+
+_CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+# What botocore's chain takes an identity from.
+_WHO = re.compile(
+    r"AWS_((DEFAULT_)?PROFILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SE(SSION|CURITY)_TOKEN|ROLE_(ARN|SESSION_NAME)"
+    r"|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*)"
+)
+_SAYS = {
+    "env": "the environment",
+    "shared-credentials-file": "a credentials file",
+    "config-file": "a configuration file",
+    "container-role": "the ECS task role (its credential endpoint)",
+    "iam-role": "the machine's instance role",
+    "assume-role": "a profile that assumes a role",
+    "assume-role-with-web-identity": "a web identity",
+    "sso": "single sign-on",
+    "custom-process": "a credential process",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where credentials come from. `static` keys never expire; `renewed` ones are fetched anew in time."""
+
+    method: str
+    static: bool
+    renewed: bool
+    expires_at: datetime | None = None
+
+    def __str__(self) -> str:
+        return _SAYS.get(self.method, self.method)
+
+
+def adopt(found: Mapping[str, str], env: MutableMapping[str, str]) -> None:
+    """Take the AWS_ variables of a `.env` into an environment, whose own win.
+
+    Who to be is taken whole or not at all: half of an identity from each would be nobody, and keys from the
+    file would go over a profile that the environment names.
+    """
+    known = any(_WHO.fullmatch(name) and value for name, value in env.items())
+    for name, value in found.items():
+        if name.startswith("AWS_") and not (known and _WHO.fullmatch(name)):
+            env.setdefault(name, value)
+
+
+def source(session: boto3.Session, env: Mapping[str, str] = os.environ) -> Source:
+    """Where this process's credentials come from, after fetching them once.
+
+    Raises Unavailable (code `credentials`) that says what is missing, or what did not answer.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found: Any = session.get_credentials()
+        frozen = found.get_frozen_credentials() if found is not None else None
+    except (BotoCoreError, OSError, RuntimeError) as error:
+        raise _unanswered(error, env) from error
+    if frozen is None or not frozen.access_key:
+        raise _missing(env)
+    expires = getattr(found, "_expiry_time", None)
+    return Source(
+        method=found.method,
+        static=not frozen.token,
+        renewed=hasattr(found, "refresh_needed"),
+        expires_at=expires.astimezone(UTC) if expires else None,
+    )
+
+
+def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
+    """The caller's ARN by STS.
+
+    Raises Unavailable: code `credentials` if STS refuses them, `sts` if it cannot be asked.
+    """
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    region = session.region_name or "us-east-1"
+    settings = Config(connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 2})
+    try:
+        return session.client("sts", region_name=region, config=settings).get_caller_identity()["Arn"]
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        told = explain(Refused("GetCallerIdentity", "", "", code=code))
+        if isinstance(told, Unavailable):
+            raise Unavailable(told.message, code="credentials", hint=told.hint) from error
+        raise _no_sts(code or "it does not know the question") from error
+    except (BotoCoreError, OSError, RuntimeError) as error:
+        raise _no_sts(type(error).__name__) from error
+
+
+def with_identity(error: SnapshotterError) -> SnapshotterError:
+    """The error; where the bucket refused somebody, the same error with who that was, if STS tells."""
+    if not isinstance(error, StoreDenied) or error.refused.identity:
+        return error
+    if error.cause not in ("identity", "missing-key"):
+        return error
+    arn = _own_arn()
+    return explain(replace(error.refused, identity=arn)) if arn else error
+
+
+@cache
+def _own_arn() -> str:
+    """This process's ARN, or '' if STS does not tell in time. Asked once."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return caller(boto3.Session(), seconds=2.0)
+    except (SnapshotterError, BotoCoreError, ValueError):  # settings that cannot be used tell nothing either
+        return ""
+
+
+def _missing(env: Mapping[str, str]) -> Unavailable:
+    lacks = ["AWS_ACCESS_KEY_ID and AWS_PROFILE are not set"]
+    if not any(env.get(name) for name in _CONTAINER):
+        lacks.append(
+            f"{_CONTAINER[0]} is not set either, so this is no ECS task, or its definition has no taskRoleArn"
+        )
+    return Unavailable(
+        "no AWS credentials were found",
+        code="credentials",
+        details=tuple(lacks),
+        hint="in a task, set the task definition's taskRoleArn; elsewhere, log in (aws sso login) or set "
+        f"AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",
+    )
+
+
+def _unanswered(error: Exception, env: Mapping[str, str]) -> Unavailable:
+    named = next((name for name in _CONTAINER if env.get(name)), "")
+    if named:
+        return Unavailable(
+            f"{named} is set, but the credential endpoint that it names gives no credentials",
+            code="credentials",
+            details=(type(error).__name__,),
+            hint="check that the task definition has a taskRoleArn, that the role exists, and that nothing "
+            f"in the task blocks the endpoint {runbook.see(runbook.CREDENTIALS)}",
+        )
+    return Unavailable(
+        f"the AWS credentials cannot be had ({type(error).__name__})",
+        code="credentials",
+        hint=f"log in again (aws sso login) or check AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",
+    )
+
+
+def _no_sts(why: str) -> Unavailable:
+    return Unavailable(
+        f"STS did not say who this is ({why})",
+        code="sts",
+        hint="nothing depends on it but this check: see that HTTPS to STS in this region is open "
+        f"{runbook.see(runbook.CREDENTIALS)}",
+    )

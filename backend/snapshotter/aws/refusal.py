@@ -1,0 +1,280 @@
+"""Why the bucket may have said no: one diagnosis for every refusal in the product.
+
+The bucket's rules are in docs/aws.md; each hint names the rule that most likely answered and
+the heading of docs/operations.md that says how to check it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from snapshotter.base import runbook
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+
+PRODUCTION = "fruitful-lab-snapshots-prod"
+SCOPE = "repo-scans/snapshotter/"  # what production's access policy covers
+TASK_ROLE = "fruitful-repo-snapshotter-task-role"
+GRANTED = frozenset(
+    {"GetObject", "HeadObject", "PutObject", "PutObjectTagging", "ListBucket", "AbortMultipartUpload",
+     "ListMultipartUploadParts"}
+)  # fmt: skip
+
+Cause = Literal[
+    "expired", "bad-credentials", "clock",  # about who asks: could not be judged, so not denied
+    "multipart", "plain-http", "never-granted", "unprefixed-list", "list-without-slash", "outside-prefix",
+    "missing-header", "wrong-header", "overwrite", "execution-role", "wrong-role", "missing-key", "identity",
+    "changed-policy",
+]  # fmt: skip
+
+_EXPIRED = "the credentials expired, and nothing renewed them"
+_UNKNOWN = "the access key does not exist"
+_IDENTITY: dict[str, tuple[Cause, str]] = {
+    "ExpiredToken": ("expired", _EXPIRED),
+    "ExpiredTokenException": ("expired", _EXPIRED),
+    "TokenRefreshRequired": ("expired", _EXPIRED),
+    "InvalidToken": ("bad-credentials", "the session token is not valid"),
+    "InvalidAccessKeyId": ("bad-credentials", _UNKNOWN),
+    "InvalidClientTokenId": ("bad-credentials", _UNKNOWN),
+    "SignatureDoesNotMatch": ("bad-credentials", "the secret key does not match the access key"),
+    "RequestTimeTooSkewed": ("clock", "this machine's clock differs from the server's by over 15 minutes"),
+}
+_VERBS = {"PutObject": "the upload", "GetObject": "the download", "ListBucket": "the listing"}
+_HEADINGS = {
+    "PutObject": runbook.PUT_DENIED,
+    "ListBucket": runbook.LIST_DENIED,
+    "GetObject": runbook.MISSING_KEY,
+    "HeadObject": runbook.MISSING_KEY,
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """One refused request: the S3 action, the full key or list prefix, and what the request carried.
+
+    `identity` is the caller's ARN as STS gives it, '' where it is not known. `create_only` is whether a
+    PutObject carried ``If-None-Match``, `secure` whether the request went over HTTPS. `scope` is the prefix that
+    the access policy covers; see `scope_of`.
+    """
+
+    action: str
+    bucket: str
+    key: str
+    code: str = "AccessDenied"
+    status: int = 403
+    encryption: str | None = None
+    identity: str = ""
+    multipart: bool = False
+    secure: bool = True
+    create_only: bool = True
+    scope: str = SCOPE
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The likely cause of a refusal, what to do, and the runbook's heading."""
+
+    cause: Cause
+    heading: str
+    hint: str
+
+
+class StoreDenied(AccessDenied):
+    """S3 said AccessDenied. `refused` is the request, for whoever knows more about who sent it."""
+
+    default_code = "store-denied"
+
+    def __init__(
+        self, message: str, refused: Refused, *, hint: str, details: tuple[str, ...], cause: Cause
+    ) -> None:
+        super().__init__(message, hint=hint, details=details)
+        self.refused = refused
+        self.cause: Cause = cause
+
+
+def scope_of(bucket: str, prefix: str) -> str:
+    """What the access policy covers in a bucket, with its closing slash: in production's that is known, and in
+    another deployment's it is the prefix that its store is set to."""
+    return SCOPE if bucket == PRODUCTION or not prefix.strip("/") else f"{prefix.strip('/')}/"
+
+
+def error_code(text: str) -> str:
+    """The S3 error code in an answer's XML, or ''."""
+    match = re.search(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>", text)
+    return match.group(1) if match else ""
+
+
+def explain(refused: Refused) -> SnapshotterError:
+    """The error for a refusal: AccessDenied only when S3 said AccessDenied."""
+    request = (f"bucket: {refused.bucket}", f"key: {refused.key}") if refused.bucket else ()
+    details = (*request, *((f"identity: {refused.identity}",) if refused.identity else ()))
+    found = diagnose(refused)
+    hint = f"{found.hint} {runbook.see(found.heading)}"
+    if reason := _IDENTITY.get(refused.code):
+        message = f"{reason[1]} ({refused.code})"
+        return Unavailable(message, code="credentials", details=details, hint=hint)
+    what = _VERBS.get(refused.action, refused.action)
+    message = f"the bucket refused {what} ({refused.status} {refused.code}, {refused.action})"
+    return StoreDenied(message, refused, hint=hint, details=details, cause=found.cause)
+
+
+def diagnose(refused: Refused) -> Diagnosis:
+    """The likely cause: what the request itself shows first, then who sent it."""
+    return _credentials(refused) or _request(refused) or _place(refused) or _header(refused) or _who(refused)
+
+
+def role_of(arn: str) -> str:
+    """The role's name in an assumed role's ARN, or ''.
+
+    >>> role_of("arn:aws:sts::123456789012:assumed-role/task-role/session")
+    'task-role'
+    """
+    match = re.fullmatch(r"arn:[^:]+:sts::\d*:assumed-role/(?:.*/)?([^/]+)/[^/]*", arn)
+    return match.group(1) if match else ""
+
+
+def is_execution_role(role: str) -> bool:
+    """Whether a role's name is that of an ECS execution role: ours, or AWS's own default."""
+    return role.endswith("-execution-role") or role.lower().endswith("taskexecutionrole")
+
+
+def _credentials(refused: Refused) -> Diagnosis | None:
+    if refused.code not in _IDENTITY:
+        return None
+    cause, _ = _IDENTITY[refused.code]
+    if cause == "clock":
+        return Diagnosis(cause, runbook.CLOCK, "set this machine's clock (ntp)")
+    hint = "renew the credentials (aws sso login, or check the task role)"
+    return Diagnosis(cause, runbook.CREDENTIALS, hint)
+
+
+def _request(refused: Refused) -> Diagnosis | None:
+    """What no key and no identity can mend: the way, and actions that nobody has."""
+    if not refused.secure:
+        return Diagnosis(
+            "plain-http",
+            runbook.PLAIN_HTTP,
+            "the request went over plain HTTP, and every such request is denied: use an https endpoint",
+        )
+    if refused.multipart:
+        return Diagnosis(
+            "multipart",
+            runbook.MULTIPART,
+            "multipart uploads are not relied on here: write each object by one PUT with the header",
+        )
+    if refused.action not in GRANTED:
+        return Diagnosis(
+            "never-granted",
+            runbook.NEVER_GRANTED,
+            f"the access policy grants nobody {refused.action}; an administrator has to do it",
+        )
+    return None
+
+
+def _place(refused: Refused) -> Diagnosis | None:
+    """Whether the key, or the list's prefix, is one that the access policy covers."""
+    if refused.key.startswith(refused.scope):
+        return None
+    heading = _HEADINGS.get(refused.action, runbook.PUT_DENIED)
+    if refused.action != "ListBucket":
+        return Diagnosis(
+            "outside-prefix",
+            heading,
+            f"the key is outside {refused.scope}, which is all that the access policy allows; set the store to "
+            f"s3://{refused.bucket}/{refused.scope}",
+        )
+    if not refused.key:
+        return Diagnosis(
+            "unprefixed-list",
+            heading,
+            f"the list had no prefix; every list must have one that starts with {refused.scope}",
+        )
+    if refused.key == refused.scope.rstrip("/"):
+        return Diagnosis(
+            "list-without-slash",
+            heading,
+            f"the list's prefix lacks its closing slash: ask for {refused.scope}",
+        )
+    return Diagnosis(
+        "outside-prefix",
+        heading,
+        f"the list's prefix is outside {refused.scope}, which is all that the access policy allows; set the store to "
+        f"s3://{refused.bucket}/{refused.scope}",
+    )
+
+
+def _header(refused: Refused) -> Diagnosis | None:
+    if refused.action != "PutObject":
+        return None
+    if refused.encryption != "AES256":
+        cause: Cause = "wrong-header" if refused.encryption else "missing-header"
+        sent = "no encryption header"
+        if refused.encryption:
+            sent = f"x-amz-server-side-encryption: {refused.encryption}"
+        return Diagnosis(
+            cause,
+            runbook.PUT_DENIED,
+            f"the request carried {sent}; the bucket takes x-amz-server-side-encryption: AES256 and nothing "
+            "else",
+        )
+    if not refused.create_only:
+        return Diagnosis(
+            "overwrite",
+            runbook.OVERWRITE,
+            "the request lacked If-None-Match: *, without which a bucket with EnforceWriteOnce takes nothing",
+        )
+    return None
+
+
+def _who(refused: Refused) -> Diagnosis:
+    """The request is as it should be, so it is who sent it; for reads, the key may simply not exist."""
+    role = role_of(refused.identity)
+    if is_execution_role(role):
+        return Diagnosis(
+            "execution-role",
+            runbook.ROLES,
+            f"the identity is the execution role {role}, which only starts the task and cannot reach the "
+            f"bucket: set the task definition's taskRoleArn to {TASK_ROLE}",
+        )
+    heading = _HEADINGS.get(refused.action, runbook.PUT_DENIED)
+    if role and role != TASK_ROLE:
+        return Diagnosis(
+            "wrong-role",
+            runbook.ROLES,
+            f"the {_good(refused)}, so the identity is the likely cause: it is {refused.identity}, not "
+            f"{TASK_ROLE}. Check the task definition's taskRoleArn, or give that role the access policy",
+        )
+    if refused.action in ("GetObject", "HeadObject"):
+        return Diagnosis(
+            "missing-key",
+            heading,
+            "either the key does not exist (a missing key answers 403 here, since listing needs a prefix), or "
+            "the identity may not read: list the folder first",
+        )
+    if role:
+        return Diagnosis(
+            "changed-policy",
+            heading,
+            f"the {_good(refused)}, and the identity is the task role, so a policy was changed: the bucket's, "
+            "the role's, a VPC endpoint's or the organisation's. `snapshotter prove` says which rule",
+        )
+    who = (
+        f"it is {refused.identity}, which"
+        if refused.identity
+        else "`snapshotter doctor` says who you are, and it"
+    )
+    other = "" if refused.scope == SCOPE else f". A policy like production's covers {SCOPE} only"
+    return Diagnosis(
+        "identity",
+        heading,
+        f"the {_good(refused)}, so the identity is the likely cause: {who} must be {TASK_ROLE} or have its policy, "
+        f"for {refused.scope}{other}",
+    )
+
+
+def _good(refused: Refused) -> str:
+    """What of the request is in order, in words."""
+    if refused.action == "PutObject":
+        return "key is inside the prefix and the request carried x-amz-server-side-encryption: AES256"
+    return "prefix is as it should be" if refused.action == "ListBucket" else "key is inside the prefix"

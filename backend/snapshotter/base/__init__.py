@@ -1,0 +1,1 @@
+"""The ground: errors, text, settings, cancellation; imports nothing of ours."""

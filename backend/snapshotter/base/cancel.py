@@ -1,0 +1,89 @@
+"""Cancellation that a caller hands down: no signals, no globals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from snapshotter.base.errors import Interrupted
+
+T = TypeVar("T")
+
+
+class Cancel:
+    """A one-way switch shared by a caller and the work it may want to stop.
+
+    Work calls `check` between steps and registers, for each blocking wait, a callback that ends
+    the wait (closing a socket, killing a child). Safe from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._error: Interrupted = Interrupted("interrupted")
+
+    def cancel(self, error: Interrupted | None = None) -> None:
+        """Stop the work: every later `check` raises `error`, and every registered wait ends."""
+        with self._lock:
+            if error is not None:
+                self._error = error
+            self._event.set()
+            callbacks = self._callbacks[::-1]  # the innermost wait first: a child ends before its folder goes
+        for callback in callbacks:
+            with suppress(Exception):  # a socket or child that is gone already is as wanted
+                callback()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise the caller's `Interrupted` if `cancel` was called."""
+        if self._event.is_set():
+            raise self._error
+
+    def sleep(self, seconds: float) -> None:
+        """Wait `seconds`, or raise as soon as the work is cancelled."""
+        self._event.wait(seconds)
+        self.check()
+
+    @contextmanager
+    def ending(self, callback: Callable[[], None]) -> Iterator[None]:
+        """While inside, a cancellation calls `callback` once, from the cancelling thread."""
+        with self._lock:
+            self.check()
+            self._callbacks.append(callback)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.remove(callback)
+
+    def leaving(self, work: Callable[[], T], unwanted: Callable[[T], None]) -> T:
+        """What `work` returns or raises, for a wait that nothing can end (a name's lookup, a connect).
+
+        A cancellation leaves it to end by itself in a thread; what it then returns goes to `unwanted`.
+        """
+        self.check()
+        future: Future[T] = Future()
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="leaving").start()
+        with self.ending(done.set):
+            done.wait()
+        if self.cancelled:
+            future.add_done_callback(lambda late: None if late.exception() else unwanted(late.result()))
+            self.check()
+        return future.result()
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
+        future.set_exception(error)

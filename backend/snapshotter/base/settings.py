@@ -1,0 +1,217 @@
+"""Settings: flags over the environment over `.env` over defaults. One table holds them all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
+
+_UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
+_A_SLIP = 0.95  # how like another a name is that has one letter wrong
+# They name programs, or files that name programs (botocore's credential_process).
+_RUN_PROGRAMS = frozenset(
+    {
+        "SNAPSHOTTER_GIT_TOKEN_COMMAND",
+        "SNAPSHOTTER_SSH_COMMAND",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_DATA_PATH",
+    }
+)
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One variable: its name, its default as text ('' for none), and what it does."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool = False
+
+
+SETTINGS = (
+    Setting("SNAPSHOTTER_STORE", "./snapshots", "where snapshots are kept: a folder, or s3://bucket/prefix/"),
+    Setting("SNAPSHOTTER_SEGMENT_SIZE", "16MiB", "largest object of a history, 64KiB to 5GiB"),
+    Setting("SNAPSHOTTER_UPLOADS", "2", "uploads in flight, each holding one segment in memory"),
+    Setting("SNAPSHOTTER_REFS", "", "refs to take, as patterns separated by spaces; empty for all"),
+    Setting(
+        "SNAPSHOTTER_EXCLUDE_REFS",
+        "refs/pull/*/merge refs/merge-requests/*/merge",
+        "refs to leave out, as patterns separated by spaces",
+    ),
+    Setting(
+        "SNAPSHOTTER_MAX_CHAIN_AGE",
+        "",
+        "take a base when the chain's is older, like 30d; required with an expiry",
+    ),
+    Setting("SNAPSHOTTER_MAX_REFS", "2000000", "refuse an origin with more refs"),
+    Setting("SNAPSHOTTER_IDLE_TIMEOUT", "90s", "give up on an origin that sends nothing for so long"),
+    Setting(
+        "SNAPSHOTTER_STALL_TIMEOUT", "30m", "give up on an origin that talks but sends no pack for so long"
+    ),
+    Setting("SNAPSHOTTER_ALLOW_HTTP", "0", "1 allows plain http to other machines, and to a loopback S3"),
+    Setting("SNAPSHOTTER_CA_BUNDLE", "", "PEM file of the CAs to trust for https origins"),
+    Setting("SNAPSHOTTER_SSH_COMMAND", "ssh", "the ssh client with its options"),
+    Setting("SNAPSHOTTER_SSH_KEY", "", "private key for ssh origins, as text: for tasks", secret=True),
+    Setting(
+        "SNAPSHOTTER_SSH_KNOWN_HOSTS", "", "known_hosts for ssh origins, as text; no other host is then taken"
+    ),
+    Setting("SNAPSHOTTER_GIT_TOKEN", "", "token for https origins; user:token names a user", secret=True),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKEN_<HOST>",
+        "",
+        "token for one host, as ..._GITHUB_COM; over the general one",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKEN_COMMAND", "", "command that prints a fresh token; asked again after a 401"
+    ),
+    Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
+    Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
+    Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay and for scans; empty for the system's"),
+    Setting("SNAPSHOTTER_SCAN", "1", "0 leaves the scan out of snapshots"),
+    Setting(
+        "SNAPSHOTTER_SCAN_EXCLUDE",
+        "",
+        "paths that scans leave out, as patterns separated by spaces; docs/ is a folder",
+    ),
+    Setting("SNAPSHOTTER_SCAN_MAX_FILE", "4MiB", "scans leave out larger files"),
+    Setting("SNAPSHOTTER_SCAN_MAX_TOTAL", "1GiB", "scans read no more of one tree"),
+    Setting("SNAPSHOTTER_SCAN_MAX_FILES", "100000", "scans read no more files of one tree"),
+    Setting("SNAPSHOTTER_SCAN_TIMEOUT", "5m", "how long each scanner may run"),
+    Setting(
+        "SNAPSHOTTER_FINGERPRINT_KEY",
+        "",
+        "key of the fingerprints of leaked secrets: the same for all repositories",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_RULE_CACHE",
+        "",
+        "folder of the secret scanner's compiled rules; empty for the user's cache",
+    ),
+    Setting("SNAPSHOTTER_CACHE", "", "folder for what `query` has read; empty for the user's cache folder"),
+    Setting("SNAPSHOTTER_CACHE_SIZE", "2GiB", "what that folder may hold"),
+    Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
+    Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
+    Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
+)
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+class Settings(Mapping[str, str]):
+    """The settings in force. Reading one that is not in the table is a programming error, except hosts' tokens."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = {key: value for key, value in values.items() if key.startswith("SNAPSHOTTER_")}
+
+    def __getitem__(self, name: str) -> str:
+        if name.startswith("SNAPSHOTTER_GIT_TOKEN_") and name not in DEFAULTS:
+            return self._values[name]
+        default = DEFAULTS[name]
+        return self._values.get(name) or default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(DEFAULTS)
+
+    def __len__(self) -> int:
+        return len(DEFAULTS)
+
+    def flag(self, name: str) -> bool:
+        """A yes-or-no setting. Raises UsageError for anything else."""
+        value = self[name].lower()
+        if value in ("1", "true", "yes", "on"):
+            return True
+        if value in ("", "0", "false", "no", "off"):
+            return False
+        raise UsageError(f"{name} is neither yes nor no: {value}", hint="give 1 or 0")
+
+    def number(self, name: str, least: int = 1) -> int:
+        """A whole number of at least `least`. Raises UsageError for anything else."""
+        try:
+            value = int(self[name])
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise UsageError(f"{name} is not a number of at least {least}: {self[name]}")
+        return value
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """A setting of several words."""
+        return tuple(self[name].split())
+
+
+def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
+    """The SNAPSHOTTER_ variables among `names` that no setting has, each with the nearest that one has."""
+    import difflib  # which few runs need
+
+    known = [name for name in DEFAULTS if "<" not in name]
+    found = []
+    for name in sorted(set(names)):
+        if not name.startswith("SNAPSHOTTER_") or name in DEFAULTS:
+            continue
+        near = difflib.get_close_matches(name, known, 1, 0.0)[0]
+        similar = difflib.SequenceMatcher(None, name, near).ratio()
+        if not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _A_SLIP:  # else a host's own token
+            found.append((name, near))
+    return found
+
+
+def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """The settings of this process: `.env` in `folder` (default: the working directory), below `env`."""
+    return Settings(dotenv(folder) | dict(env))
+
+
+def dotenv(folder: Path | None = None) -> dict[str, str]:
+    """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken.
+
+    Raises UsageError for a file that cannot be read, and for one that would have a program run: who works in
+    a checkout has the `.env` of whoever wrote the repository.
+    """
+    path = (folder or Path.cwd()) / ".env"
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values
+
+    try:
+        found = dotenv_values(path, interpolate=False)
+    except (UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({type(error).__name__})",
+            hint="it must be UTF-8 text, and readable by this user",
+        ) from error
+    taken = {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
+    if programs := sorted(_RUN_PROGRAMS & taken.keys()):
+        raise UsageError(
+            f"{printable(str(path))} would have a program run: {', '.join(programs)}",
+            hint="a .env may be a stranger's, who wrote the repository around it; if it is yours, set this in the "
+            "environment instead",
+        )
+    return taken
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``16MiB``, ``16M`` or ``16777216``. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,18})\s*([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise UsageError(f"not a size: {text}", hint="write it like 16MiB")
+    return int(match[1]) * _UNITS[match[2].upper()]
+
+
+def parse_span(text: str) -> timedelta:
+    """The span in ``90s``, ``30m``, ``12h``, ``30d`` or ``8w``; a bare number is seconds. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise UsageError(f"not a span of time: {text}", hint="write it like 90s, 30m, 12h or 30d")
+    try:
+        return timedelta(seconds=float(match[1]) * _SPANS[match[2] or "s"])
+    except OverflowError:
+        raise UsageError(f"a span of time beyond all calendars: {text}", hint="write it like 30d") from None

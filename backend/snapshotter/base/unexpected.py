@@ -1,0 +1,37 @@
+"""Exceptions that nobody meant, as errors that a user can act on."""
+
+from __future__ import annotations
+
+from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.text import printable
+from snapshotter.base.urls import redact
+
+
+def as_error(error: BaseException) -> SnapshotterError:
+    """The error to show for any exception: itself if it is ours, else what the machine lacked, else a defect.
+
+    The original is kept as the cause, so that whoever wants its traceback has it.
+    """
+    if isinstance(error, SnapshotterError):
+        return error
+    found = _translated(error)
+    found.__cause__ = error
+    return found
+
+
+def _translated(error: BaseException) -> SnapshotterError:
+    if isinstance(error, OSError):
+        return SnapshotterError(
+            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
+            code="os",
+            hint="check the path",
+        )
+    if isinstance(error, MemoryError):
+        return SnapshotterError(
+            "out of memory", code="memory", hint="lower --segment-size or SNAPSHOTTER_UPLOADS"
+        )
+    return SnapshotterError(
+        f"a defect in snapshotter: {type(error).__name__}: {printable(redact(str(error)))[:300]}",
+        code="defect",
+        hint="run again with --verbose and report the traceback",
+    )

@@ -1,0 +1,157 @@
+"""What changed in the refs between two snapshots, and which branches were rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
+from snapshotter.base.errors import Interrupted, SnapshotterError, Unavailable
+from snapshotter.base.text import decode_name, raw_if_changed
+from snapshotter.git.pack import read_pack
+from snapshotter.git.refs import HEADS, RefsLedger
+from snapshotter.transport import FetchRequest, Transport
+
+MAX_JUDGED = 50  # moved branches; above, whether they were rewritten is unknown
+MAX_PACK = 32 * 1024 * 1024  # bytes of commits that one branch may have gained to be judged
+_AT_ONCE = 4
+
+Moved = tuple[bytes, str, str]  # ref name, old oid, new oid
+Judge = Callable[[Sequence[Moved]], dict[bytes, bool | None]]
+
+
+def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
+    """The changes from `old` to `new`. `judge` tells for moved branches whether the new tip still
+    holds the old one: True (a fast-forward), False (rewritten), None (unknown)."""
+    before, after = _named(old), _named(new)
+    moved = [
+        (name, before[name], after[name])
+        for name in sorted(before.keys() & after.keys())
+        if before[name] != after[name]
+    ]
+    branches = [change for change in moved if change[0].startswith(HEADS)]
+    verdicts = judge(branches) if branches else {}
+    return RefChanges(
+        created=_listed([(name, None, after[name]) for name in sorted(after.keys() - before.keys())]),
+        deleted=_listed([(name, before[name], None) for name in sorted(before.keys() - after.keys())]),
+        moved=_listed(moved),
+        rewritten=_listed([change for change in branches if verdicts.get(change[0]) is False]),
+        unknown=_listed([change for change in branches if verdicts.get(change[0]) is None]),
+    )
+
+
+def forward(found: RefChanges) -> RefChangeList:
+    """The moved refs that are neither rewritten nor of unknown ancestry: what people are told moved.
+
+    In a manifest `moved` holds those two as well.
+    """
+    others = {change.ref for part in (found.rewritten, found.unknown) for change in part.refs}
+    refs = [change for change in found.moved.refs if change.ref not in others]
+    return RefChangeList(count=found.moved.count - found.rewritten.count - found.unknown.count, refs=refs)
+
+
+def by_transport(transport: Transport, fmt: str) -> Judge:
+    """Judges by asking the origin: one commits-only fetch for each branch, wanting the new tip with the
+    old tip as the only have. Other haves would cut the walk short and make false alarms."""
+
+    def judge(branches: Sequence[Moved]) -> dict[bytes, bool | None]:
+        if len(branches) > MAX_JUDGED:
+            return {}
+        with ThreadPoolExecutor(min(_AT_ONCE, len(branches)), thread_name_prefix="ancestry") as pool:
+            answers = list(pool.map(lambda change: _holds(transport, fmt, change), branches))
+        return {change[0]: answer for change, answer in zip(branches, answers, strict=True)}
+
+    return judge
+
+
+def by_record(steps: Sequence[RefChanges | None]) -> Judge:
+    """Judges by the manifests between two snapshots, oldest step first, without an origin to ask.
+
+    A branch that was rewritten in a step is rewritten; one that every step moved forward, or left
+    alone, is not; where a step is missing or does not know, neither is known.
+    """
+
+    def judge(branches: Sequence[Moved]) -> dict[bytes, bool | None]:
+        verdicts: dict[bytes, bool | None] = {}
+        for name, _, _ in branches:
+            verdicts[name] = _recorded(decode_name(name), steps)
+        return verdicts
+
+    return judge
+
+
+def _recorded(name: str, steps: Sequence[RefChanges | None]) -> bool | None:
+    verdict: bool | None = True
+    for step in steps:
+        if step is None:
+            return None
+        if any(change.ref == name for change in step.rewritten.refs):
+            return False
+        parts = (step.unknown, step.rewritten, step.deleted, step.created)
+        cut = any(part.count > len(part.refs) for part in parts)
+        gone = any(
+            change.ref == name for part in (step.unknown, step.deleted, step.created) for change in part.refs
+        )
+        verdict = None if cut or gone else verdict
+    return verdict
+
+
+def _holds(transport: Transport, fmt: str, change: Moved) -> bool | None:
+    _, old, new = change
+    fork = transport.fork()
+    pack = bytearray()
+
+    def sink(data: memoryview) -> None:
+        pack.extend(data)
+        if len(pack) > MAX_PACK:
+            raise Unavailable("more commits than are judged", code="pack-too-large")
+
+    try:
+        fork.fetch(FetchRequest([new], [old], thin=False, filter="tree:0"), sink)
+        return _reaches(new, old, pack, fmt)
+    except Interrupted:
+        raise
+    except SnapshotterError:
+        return None  # refused, vanished or too large: whether it was rewritten stays unknown, the snapshot stands
+    finally:
+        fork.close()
+
+
+def _reaches(new: str, old: str, pack: bytearray, fmt: str) -> bool:
+    """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
+    parents = {}
+    for found in read_pack(pack, fmt, max_bytes=8 * MAX_PACK):
+        if found.type == "commit":
+            parents[found.oid] = _parents(found.data)
+    queue, seen = [new], {new}
+    while queue:
+        oid = queue.pop()
+        if oid == old:
+            return True
+        for parent in parents.get(oid, ()):
+            if parent not in seen:
+                seen.add(parent)
+                queue.append(parent)
+    return False
+
+
+def _parents(commit: bytes) -> list[str]:
+    head = commit.partition(b"\n\n")[0]
+    return [line[7:].decode("ascii", "replace") for line in head.split(b"\n") if line.startswith(b"parent ")]
+
+
+def _named(ledger: RefsLedger) -> dict[bytes, str]:
+    """What each ref holds; HEAD by its target when it is symbolic."""
+    held = dict(ledger.oids)
+    if ledger.head_target is not None:
+        held[b"HEAD"] = decode_name(ledger.head_target)
+    return held
+
+
+def _listed(changes: Iterable[tuple[bytes, str | None, str | None]]) -> RefChangeList:
+    every = list(changes)
+    shown = [
+        RefChange(ref=decode_name(name), old=old, new=new, ref_bytes=raw_if_changed(name))
+        for name, old, new in every[:LIST_CAP]
+    ]
+    return RefChangeList(count=len(every), refs=shown)

@@ -1,0 +1,114 @@
+"""The snapshot before this one: found by listing, and whether an increment may build on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from snapshotter.archive.catalog import AHEAD, Catalog, Run
+from snapshotter.archive.layout import RunKey
+from snapshotter.archive.manifest import Manifest, Sealed
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import printable
+from snapshotter.git.origin import Origin
+from snapshotter.git.origin import parse as parse_origin
+from snapshotter.git.refs import RefsLedger
+
+
+@dataclass(frozen=True)
+class ParentSnapshot:
+    """The snapshot before this one, why its chain may not be built on ('' if it may), and its refs
+    (None if they are not readable; then it is not built on either)."""
+
+    sealed: Sealed
+    damage: str
+    ledger: RefsLedger | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search ended with: the parent, or why there is none; and this run's key, which sorts after it."""
+
+    parent: ParentSnapshot | None
+    key: RunKey
+    why_none: str = ""
+
+
+def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> Found:
+    """The newest snapshot before the run `key`, with the state of its chain but not yet its refs.
+
+    Only earlier ones: a parent sorts before its child, whatever clocks have done. Raises Unavailable if the
+    repo holds another origin's snapshots, or a manifest of a newer schema.
+    """
+    started = key.run_id.started_at
+    seen: list[Run] = []
+    for batch in catalog.newest_first(key.repo, started):
+        seen += batch
+        found = next((run for run in batch if run.key.run_id.text[:16] <= key.run_id.text[:16]), None)
+        later = sum(run.key.run_id.started_at > started + AHEAD for run in batch)
+        if later:
+            observer.warn(
+                f"{later} snapshots bear a later time than this machine's clock; is the clock right?"
+            )
+        if found:
+            own = RunKey(key.repo, key.run_id.or_after(found.key.run_id))
+            return _read(catalog, origin, found, own, seen, observer)
+    return Found(None, key, "the first snapshot")
+
+
+def with_ledger(
+    catalog: Catalog, parent: ParentSnapshot, listed: RefsLedger, observer: Observer
+) -> ParentSnapshot:
+    """The parent with its refs, read only if they differ from those just listed; without them if they do not read."""
+    if parent.sealed.manifest.refs.sha256 == listed.sha256:
+        return replace(parent, ledger=listed)
+    try:
+        return replace(parent, ledger=catalog.ledger(parent.sealed.manifest))
+    except Unavailable as error:
+        if error.code not in ("damaged", "missing", "bad-refs"):
+            raise
+        observer.warn(f"the parent's refs cannot be read, so this snapshot is a base: {error.message}")
+        return parent
+
+
+def _read(
+    catalog: Catalog, origin: Origin, run: Run, key: RunKey, seen: list[Run], observer: Observer
+) -> Found:
+    try:
+        sealed = catalog.manifest(run.key, listed=True)
+    except Unavailable as error:
+        if not error.code.startswith("manifest") or error.code == "manifest-newer":
+            raise
+        observer.warn(f"the newest snapshot cannot be built on, so this one is a base: {error.message}")
+        return Found(None, key, "the newest snapshot's manifest cannot be read")
+    if _canonical(sealed.manifest.origin) != origin.canonical:
+        raise Unavailable(
+            f"{key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
+            code="repo-collision",
+            hint="take this origin into another --store",
+        )
+    return Found(ParentSnapshot(sealed, _damage(catalog, sealed.manifest, seen)), key)
+
+
+def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
+    """What a listing tells against the chain, or '': a run that is gone, or what a receipt says. Runs beyond the
+    first listing are listed from the base on."""
+    wanted = {manifest.key, *manifest.chain_keys}
+    known = {run.key: run for run in seen}
+    if not wanted <= known.keys():
+        base = min(wanted)
+        known |= {run.key: run for run in catalog.runs(base.repo, since=base.run_id.started_at)}
+    for key in manifest.chain_keys:
+        if key not in known or not known[key].has_history:
+            return f"the chain lacks the history of {key.run_id}"
+    runs = [known[key] for key in sorted(wanted & known.keys())]
+    failed = next((run for run in runs if run.verified is False), None)
+    return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else ""
+
+
+def _canonical(origin: str) -> str:
+    """A manifest's origin as `Origin.canonical`, or '' if it is none."""
+    try:
+        return parse_origin(origin).canonical
+    except UsageError:
+        return ""

@@ -1,0 +1,139 @@
+"""From what was asked for, and the settings below it, to how a snapshot is taken.
+
+The one place where the `snapshot` verb and the `job` document turn options into limits, so that
+the same words mean the same thing in both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from snapshotter.archive.manifest import ScanSettings
+from snapshotter.base.errors import UsageError
+from snapshotter.base.settings import Settings, parse_size, parse_span
+from snapshotter.base.text import printable
+from snapshotter.capture.scan_step import ScanOptions
+from snapshotter.capture.snapshot import Options
+from snapshotter.scan.means import Means
+from snapshotter.transport import WireLimits
+from snapshotter.transport.connect import Connector
+from snapshotter.transport.credentials import GitCredentials, ssh_command
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was asked for, under the names of the `snapshot` verb's flags; None leaves it to the settings.
+
+    Sizes are written like ``16MiB``, spans like ``30d``.
+    """
+
+    full: bool = False
+    refs: list[str] | None = None
+    exclude_refs: list[str] | None = None
+    segment_size: str | None = None
+    max_chain_age: str | None = None
+    idle_timeout: str | None = None
+    max_refs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    allow_http: bool = False
+    scan: bool | None = None
+    ref: str | None = None
+    secret_gate: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How snapshots are taken, and how their origins are reached. One serves any number of origins."""
+
+    options: Options
+    connect: Connector
+
+
+def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_http: bool = False) -> Plan:
+    """The plan in force. Raises UsageError for a size, span or number that cannot be read, an empty
+    pattern, and a label with control characters.
+
+    Plain http is allowed if `allow_http`, or what was asked for, says so.
+    """
+    limits = wire_limits(settings, asked)
+    scans = settings.flag("SNAPSHOTTER_SCAN") if asked.scan is None else asked.scan
+    if not scans and (asked.ref or asked.secret_gate):
+        raise UsageError("a ref to scan, or a secret gate, without a scan", hint="leave out --no-scan")
+    age = asked.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
+    exclude = settings.words("SNAPSHOTTER_EXCLUDE_REFS") if asked.exclude_refs is None else asked.exclude_refs
+    options = Options(
+        full=asked.full,
+        refs=_patterns(asked.refs) or settings.words("SNAPSHOTTER_REFS"),
+        exclude_refs=tuple(pattern for pattern in exclude if pattern),
+        labels=_checked(labels),
+        segment_bytes=parse_size(asked.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
+        in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
+        max_chain_age=parse_span(age) if age else None,
+        max_refs=limits.max_refs,
+        idle_seconds=limits.idle_seconds,
+        scan=scan_options(settings, asked.ref, age) if scans else None,
+    )
+    return Plan(options, connector(settings, limits, allow_http=allow_http or asked.allow_http))
+
+
+def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:
+    if refs and not all(refs):
+        raise UsageError("an empty pattern of refs takes none", hint="leave --refs out to take all")
+    return tuple(refs or ())
+
+
+def _checked(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels, if each is a line of text that can be shown as it is."""
+    for key, value in labels.items():
+        if printable(key + value) != key + value or "\t" in key + value:
+            raise UsageError(
+                f"a label holds control characters: {printable(key)}={printable(value)}",
+                hint="give plain text, in one line",
+            )
+    return dict(labels)
+
+
+def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOptions:
+    """How a scan is made; one older than `age` is not referred to. Raises UsageError for what cannot be read."""
+    key = settings["SNAPSHOTTER_FINGERPRINT_KEY"]
+    means = Means(
+        fingerprint_key=key.encode() if key else None,
+        rules=_folder(settings["SNAPSHOTTER_RULE_CACHE"]),
+        temp=_folder(settings["SNAPSHOTTER_TEMP"]),
+        workers=len(os.sched_getaffinity(0)),
+    )
+    made = ScanSettings(
+        max_file_bytes=parse_size(settings["SNAPSHOTTER_SCAN_MAX_FILE"]),
+        max_total_bytes=parse_size(settings["SNAPSHOTTER_SCAN_MAX_TOTAL"]),
+        max_files=settings.number("SNAPSHOTTER_SCAN_MAX_FILES"),
+        scanner_seconds=parse_span(settings["SNAPSHOTTER_SCAN_TIMEOUT"]).total_seconds(),
+        exclude=list(settings.words("SNAPSHOTTER_SCAN_EXCLUDE")),
+        fingerprint_key=means.key_name,
+    )
+    return ScanOptions(made, means, ref, parse_span(age) if age else None)
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def wire_limits(settings: Settings, asked: Asked) -> WireLimits:
+    """What an origin may cost. Raises UsageError for a span or number that cannot be read."""
+    idle = parse_span(asked.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"])
+    return WireLimits(
+        max_refs=asked.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
+        idle_seconds=idle.total_seconds(),
+        stall_seconds=parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
+    )
+
+
+def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Connector:
+    """The way to origins, with the credentials that the settings name."""
+    return Connector(
+        GitCredentials(settings), limits, allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
+        ssh_command(settings),
+    )  # fmt: skip

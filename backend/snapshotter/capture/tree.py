@@ -1,0 +1,184 @@
+"""The tree of one commit and its blobs, asked of the origin without a clone.
+
+Two ways. A scan without a predecessor fetches the commit at depth 1: one pack of all trees and blobs. A later
+one fetches the trees alone, and then by id only those blobs that nobody has read before; where a server
+refuses either, the first way serves. Nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Set
+from contextlib import ExitStack
+from types import TracebackType
+from typing import IO, Final, Self
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable
+from snapshotter.git.bundle import PackCheck
+from snapshotter.git.pack import Pack, PackObject
+from snapshotter.git.refs import ObjectFormat
+from snapshotter.scan.tree import Listing, tree_of, walk
+from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
+
+_IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a file without a name
+_TREES: Final = (
+    128 * 1024 * 1024
+)  # bytes of all trees of a commit, which are held at once: some 3 million paths
+_INFLATED: Final = 4  # times the limit of all blobs: what a pack may hold before nothing of it is scanned
+_TREE: Final = 64 * 1024 * 1024  # bytes of one of them
+
+
+class Blobs:
+    """One commit of an origin, read object by object; a context manager that lets go of what it fetched.
+
+    Sizes are bytes: no blob over `max_file` is kept whole, no more than `max_total` of blobs is read, and
+    `max_paths` bounds the listing. Errors are the transport's, and Unavailable for packs and trees that do
+    not read.
+    """
+
+    def __init__(
+        self, transport: Transport, fmt: ObjectFormat, commit: str, *, max_file: int, max_total: int,
+        max_paths: int, temp: str | None, cancel: Cancel,
+    ) -> None:  # fmt: skip
+        self._transport, self._fmt, self._commit = transport, fmt, commit
+        self._max_file, self._max_total, self._max_paths = max_file, max_total, max_paths
+        self._temp, self._cancel = temp, cancel
+        self._whole: _Fetched | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def listing(self, *, with_blobs: bool) -> Listing:
+        """The commit's paths. `with_blobs` fetches the blobs in the same request, for a scan that needs most."""
+        if not with_blobs:
+            try:
+                return self._walk(
+                    self._fetch(FetchRequest([self._commit], thin=False, filter="blob:none", depth=1))
+                )
+            except FilterRefused:
+                pass
+        return self._walk(self._everything())
+
+    def read(self, wanted: Set[str]) -> Iterator[PackObject]:
+        """The blobs of these ids, in any order; one that the origin does not send is left out.
+
+        They are asked for by id, unless they came with the listing already or the origin refuses.
+        """
+        if wanted:
+            fetched = self._whole or self._asked_for(wanted) or self._everything()
+            for found in self._objects(fetched, self._max_file):
+                self._cancel.check()
+                if found.type == "blob" and found.oid in wanted:
+                    yield found
+
+    def _asked_for(self, wanted: Set[str]) -> _Fetched | None:
+        """These blobs and no others; None where the origin refuses objects that no ref names, and where they are
+        too large together: what is asked for by id is sent whatever a filter says."""
+        try:
+            return self._fetch(FetchRequest(sorted(wanted), thin=False))
+        except WantVanished:
+            return None
+        except Unavailable as error:
+            if error.code != "pack-too-large":
+                raise
+            return None
+
+    def _walk(self, fetched: _Fetched) -> Listing:
+        """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
+        trees: dict[str, bytes] = {}
+        root, size, missing = "", 0, "the commit"
+        for found in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
+            if found.type in ("commit", "tree") and not found.whole:
+                raise _incomplete(f"a {found.type} of it exceeds the limit", "pack-too-large")
+            if found.oid == self._commit and found.type == "commit":
+                root = tree_of(found.data)
+            elif found.type == "tree":
+                trees[found.oid] = found.data
+                size += len(found.data)
+                if size > _TREES:
+                    raise _incomplete("its trees exceed the limit", "pack-too-large")
+            elif found.type == "blob" and root and missing != "":
+                try:
+                    return walk(trees, self._commit, root, limit=self._max_paths)
+                except KeyError:
+                    missing = ""  # in an order of its own: read to the end
+        try:
+            return walk(trees, self._commit, root, limit=self._max_paths)
+        except KeyError as error:
+            raise _incomplete(f"the origin did not send {error.args[0] or missing}") from None
+
+    def _objects(
+        self, fetched: _Fetched, max_object: int, *, pass_blobs: bool = False
+    ) -> Iterator[PackObject]:
+        # Objects are held one at a time, so this bounds time: more than is scanned may be read, to tell it apart.
+        total = _INFLATED * self._max_total + _TREES
+        return Pack(
+            fetched.read,
+            fetched.size,
+            fetched.check.objects,
+            self._fmt,
+            max_bytes=total,
+            max_object=max_object,
+        ).objects(pass_blobs=pass_blobs)
+
+    def _everything(self) -> _Fetched:
+        """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""
+        if self._whole is None:
+            limit = f"blob:limit={self._max_file + 1}"
+            try:
+                self._whole = self._fetch(FetchRequest([self._commit], thin=False, filter=limit, depth=1))
+            except FilterRefused:
+                self._whole = self._fetch(FetchRequest([self._commit], thin=False, depth=1))
+        return self._whole
+
+    def _fetch(self, request: FetchRequest) -> _Fetched:
+        file = self._open.enter_context(
+            tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._temp)  # noqa: SIM115 - the stack closes it
+        )
+        fetched = _Fetched(file, self._fmt, self._max_total + _TREES)
+        self._transport.fetch(request, fetched.take)
+        fetched.finish()
+        return fetched
+
+
+class _Fetched:
+    """A pack on its way in and, once finished, for reading: in memory, or in a file without a name."""
+
+    def __init__(self, file: IO[bytes], fmt: ObjectFormat, limit: int) -> None:
+        self._file, self._limit = file, limit
+        self.check = PackCheck(fmt)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the pack so far."""
+        return self.check.bytes
+
+    def take(self, data: memoryview) -> None:
+        """The next bytes. Raises Unavailable beyond the limit."""
+        if self.check.bytes + len(data) > self._limit:
+            raise _incomplete("it is larger than the limit", "pack-too-large")
+        self.check.update(data)
+        self._file.write(data)
+
+    def finish(self) -> None:
+        """Raises Unavailable for a pack that was cut or altered on its way."""
+        self.check.finish()
+
+    def read(self, at: int, size: int) -> bytes:
+        """Up to `size` bytes from `at`."""
+        self._file.seek(at)
+        return self._file.read(size)
+
+
+def _incomplete(what: str, code: str = "bad-pack") -> Unavailable:
+    return Unavailable(
+        f"the commit to scan cannot be read: {what}", code=code,
+        hint="raise the scan's limits, or leave it out with --no-scan",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Preflight: what is in the way of a snapshot."""

@@ -1,0 +1,1 @@
+"""Many origins, and the job that a service runs."""

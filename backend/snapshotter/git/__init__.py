@@ -1,0 +1,1 @@
+"""Git's own formats and program: origins, refs, bundles, packs."""

@@ -1,0 +1,78 @@
+"""Git's deltas: instructions that make an object from another. Source: git's gitformat-pack."""
+
+from __future__ import annotations
+
+from snapshotter.base.errors import Unavailable
+
+
+def delta_target(delta: bytes) -> int:
+    """The size in bytes of what a git delta makes. Raises Unavailable if the delta is damaged."""
+    try:
+        return _varint(delta, _varint(delta, 0)[1])[0]
+    except IndexError:
+        raise bad_pack("a delta ends early") from None
+
+
+def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
+    """The target of a git delta. Raises Unavailable if the delta is damaged or its target exceeds `limit`."""
+    try:
+        source, at = _varint(delta, 0)
+        target, at = _varint(delta, at)
+        if source != len(base) or target > limit:
+            raise bad_pack("a delta does not fit its base or exceeds the limit")
+        out, end = bytearray(), len(delta)
+        while at < end and len(out) <= target:
+            op = delta[at]
+            at += 1
+            if op & 0x80:  # written out: a large tree has millions of these
+                offset = size = 0
+                if op & 0x01:
+                    offset = delta[at]
+                    at += 1
+                if op & 0x02:
+                    offset |= delta[at] << 8
+                    at += 1
+                if op & 0x04:
+                    offset |= delta[at] << 16
+                    at += 1
+                if op & 0x08:
+                    offset |= delta[at] << 24
+                    at += 1
+                if op & 0x10:
+                    size = delta[at]
+                    at += 1
+                if op & 0x60:
+                    if op & 0x20:
+                        size |= delta[at] << 8
+                        at += 1
+                    if op & 0x40:
+                        size |= delta[at] << 16
+                        at += 1
+                out += base[offset : offset + (size or 0x10000)]
+            elif op:
+                out += delta[at : at + op]
+                at += op
+            else:
+                raise bad_pack("a delta has an instruction that is none")
+    except IndexError:
+        raise bad_pack("a delta ends early") from None
+    if len(out) != target:
+        raise bad_pack("a delta's target has another size than it says")
+    return bytes(out)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte, at = data[at], at + 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            return value, at
+        if shift > 60:
+            raise bad_pack("a delta's size is absurd")
+
+
+def bad_pack(what: str, code: str = "bad-pack") -> Unavailable:
+    """For a pack, or a delta in it, that is not what git writes or goes over a limit."""
+    return Unavailable(f"the pack cannot be read: {what}", code=code, hint="check the origin with `git fsck`")

@@ -1,0 +1,282 @@
+"""Where a repository lives: parsing, redaction, and the one-to-one rule from origin to repo name.
+
+The rule (docs/format.md): host and path joined by ``__``, lower-case host, no user, no default
+port, no trailing ``.git``. Whatever this does not map one-to-one gets ``-<8 hex of SHA-256 of the
+canonical origin>`` appended, so two origins never share a name and none leaves its segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
+from snapshotter.base.urls import is_loopback
+
+DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
+MAX_REPO = 120  # characters of a repo name
+MAX_ORIGIN = 4096  # characters of an origin: longer is a mistake or an attack
+
+# Hosts that answer to any case of a path: there, one repository must not have two names.
+CASE_BLIND_HOSTS = frozenset({"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"})
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCP = re.compile(
+    r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
+)
+_SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # no host that ssh reaches is called so
+_HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
+_HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
+_PLAIN = re.compile(r"^[a-z0-9._-]+\Z")
+_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SUBDELIMS = "/!$&'()*+,;=:@~"  # what a path's text keeps as it is (RFC 3986)
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A user and a secret for an origin; never part of any text.
+
+    A URL with a user only has an empty secret: hosts write names there, and users write tokens.
+    """
+
+    user: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A parsed origin. `scheme` is one of https, http, ssh, git, file; `path` is as the server sees it."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+    user: str | None = None
+    credential: Credential | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the origin is a path on this machine."""
+        return self.scheme == "file"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the origin's host is this machine by name or address."""
+        return is_loopback(self.host)
+
+    @property
+    def netloc(self) -> str:
+        """``host[:port]`` without a default port; IPv6 in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.port is None or self.port == DEFAULT_PORTS[self.scheme]:
+            return host
+        return f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The origin for logs, manifests and git, always without its credentials."""
+        if self.is_local:
+            return self.path
+        if self.scheme == "ssh" and not self.path.startswith("/"):
+            user = f"{self.user}@" if self.user else ""
+            return f"{user}{self.netloc}:{self.path}"
+        user = f"{quote(self.user, safe='')}@" if self.user and self.scheme == "ssh" else ""
+        plain = self.scheme in ("ssh", "git")  # there, `path` is without the URL's escapes
+        path = re.sub(r"[%?# ]", lambda match: quote(match[0]), self.path) if plain else self.path
+        return f"{self.scheme}://{user}{self.netloc}{path}"
+
+    @property
+    def canonical(self) -> str:
+        """What makes two spellings one origin: host, non-default port and path, by whatever transport."""
+        if self.is_local:
+            return f"file://{self.path}"
+        plain = self.scheme in ("ssh", "git")
+        path = _strip_git((quote(self.path, safe=_SUBDELIMS) if plain else self.path).strip("/"))
+        if self.host in CASE_BLIND_HOSTS:
+            path = path.lower()
+        home_relative = path.startswith("~") or (self.scheme == "ssh" and not self.path.startswith("/"))
+        user = f"{self.user}@" if home_relative and self.user not in (None, "git") else ""
+        return f"{user}{self.netloc}/{path}"
+
+    @property
+    def repo(self) -> str:
+        """The origin's name in keys: one path segment of at most 120 characters."""
+        return repo_name(self.canonical)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+def parse(text: str) -> Origin:
+    """Parse what a user calls an origin: a URL, ``user@host:path``, or a local path.
+
+    Raises UsageError for a transport outside the allow-list, for text that could be taken for an
+    option, and for paths that try to climb.
+    """
+    if not text or len(text) > MAX_ORIGIN:
+        raise UsageError(
+            f"an origin of {len(text)} characters" if text else "the origin is empty",
+            hint="give a URL (https, ssh, git), user@host:path, or a local path",
+        )
+    shown = printable(_shown(text))[:200]
+    if text.startswith("-"):
+        raise UsageError(f"an origin may not begin with '-': {shown}", hint="write ./-name for a local path")
+    if _CONTROL.search(text) or not _is_utf8(text):
+        raise UsageError(f"the origin holds control characters: {shown}", hint="check how the name was made")
+    if _HELPER.match(text):
+        raise UsageError(
+            f"remote helpers are not allowed: {shown}", hint="use https, ssh, git or a local path"
+        )
+    if _SLIP.match(text):
+        raise UsageError(f"not a URL: {shown}", hint="after the scheme go a colon and two slashes")
+    if match := _SCHEME.match(text):
+        return _parse_url(text, match.group(1).lower(), shown)
+    if (match := _SCP.match(text)) and "/" not in text[: match.start("path") - 1]:
+        host = _host(match["host"].strip("[]"), shown)
+        return _checked(Origin("ssh", host, None, match["path"], match["user"]), shown)
+    return local(text)
+
+
+def local(path: str) -> Origin:
+    """An origin on this machine, named by its real path. Raises UsageError for one that is not text."""
+    try:
+        real = os.path.realpath(Path(path).expanduser())
+    except (ValueError, RuntimeError) as error:  # a null byte; no such user
+        raise UsageError(f"not a path: {printable(path)[:200]}", hint="give the plain path") from error
+    if _CONTROL.search(real) or not _is_utf8(real):
+        raise UsageError(
+            f"the path holds control characters, or is not UTF-8: {printable(real)[:200]}",
+            hint="reach the repository by another path, for example through a link to it",
+        )
+    return Origin("file", "", None, real)
+
+
+def repo_name(canonical: str) -> str:
+    """The key segment of a canonical origin; see the module's rule.
+
+    >>> repo_name("github.com/psf/requests")
+    'github.com__psf__requests'
+    """
+    is_file = canonical.startswith("file://")
+    parts = canonical.removeprefix("file://").split("/")
+    parts = ["local", *parts] if is_file else parts
+    if is_file:
+        parts[-1] = _strip_git(parts[-1])
+    one_to_one = not is_file and all(_is_plain(part) for part in parts)
+    stem = "__".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts if part)
+    if one_to_one and len(stem) <= MAX_REPO and not _LOOKS_HASHED.search(stem):
+        return stem
+    stem = stem.lstrip("-._") or "origin"  # an IPv6 address begins with ":": no name begins as an option
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{stem[: MAX_REPO - 9]}-{digest}"
+
+
+def _shown(text: str) -> str:
+    """A refused origin without what may be a secret: all before the last @, as a text that does not parse does not
+    tell where its secret ends, and a query, in which hosts take tokens."""
+    scheme = re.search(r"://", text) or _SLIP.match(text)
+    if scheme is None:
+        return text
+    before, _, rest = text[scheme.end() :].rpartition("@")
+    rest = "…" if re.search(r"[?#]", before) else re.sub(r"(?<=[?#]).*", "…", rest, flags=re.DOTALL)
+    return text[: scheme.end()] + rest
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether text has no lone surrogates: as Python has the bytes of a command line that are not UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a component survives the join unchanged and can be told apart again."""
+    return bool(_PLAIN.match(part)) and "__" not in part and part.strip("_") == part
+
+
+def _parse_url(text: str, scheme: str, shown: str) -> Origin:
+    if scheme == "file":
+        split = urlsplit(text)
+        if split.netloc not in ("", "localhost"):
+            raise UsageError(f"a file URL with a host: {shown}", hint="give the local path itself")
+        return local(unquote(split.path))
+    if scheme in ("git+ssh", "ssh+git"):
+        scheme = "ssh"
+    if scheme not in DEFAULT_PORTS:
+        raise UsageError(
+            f"the transport '{scheme}' is not allowed: {shown}",
+            hint="use https, ssh, git, or a local path (http only for loopback, or with --allow-http)",
+        )
+    try:
+        split = urlsplit(text)
+        port = split.port
+    except ValueError:
+        raise UsageError(f"not a URL: {shown}", hint="check its host and port") from None
+    if split.netloc.endswith(":") or ("@" in split.netloc and "@" in split.path):
+        raise UsageError(f"not a URL: {shown}", hint="check its port, or percent-encode the password")
+    if split.query or split.fragment or "?" in text or "#" in text:
+        raise UsageError(
+            f"an origin has no query or fragment: {shown}", hint="percent-encode ? and # in a path"
+        )
+    host = _host(split.hostname or "", shown)
+    user, secret = split.username, split.password
+    credential = None
+    if scheme in ("https", "http") and user is not None:
+        credential = Credential(unquote(user), unquote(secret or ""))
+    try:
+        path = unquote(split.path, errors="strict") if scheme in ("ssh", "git") else split.path
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"the origin's path is not UTF-8: {shown}", hint="give it as user@host:path"
+        ) from None
+    ssh_user = unquote(user) if user and scheme == "ssh" else None
+    return _checked(Origin(scheme, host, port, path, ssh_user, credential), shown)
+
+
+def _host(host: str, shown: str) -> str:
+    host = host.lower().rstrip(".")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode("ascii")
+        except UnicodeError:
+            host = ""
+    if not _HOST.match(host):
+        raise UsageError(f"not a host name: {shown}", hint="check the origin's spelling")
+    return host
+
+
+def _checked(origin: Origin, shown: str) -> Origin:
+    path = origin.path
+    if not path.strip("/"):
+        raise UsageError(f"the origin names no repository: {shown}", hint="add the repository's path")
+    if path.lstrip("/").startswith("-") or (origin.user or "").startswith("-"):
+        raise UsageError(
+            f"a user or path may not begin with '-': {shown}", hint="check the origin's spelling"
+        )
+    if any(_climbs(part) for part in path.split("/")):
+        raise UsageError(f"the origin's path climbs with '.' or '..': {shown}", hint="give the plain path")
+    if _CONTROL.search(unquote(path)) or _CONTROL.search(unquote(origin.user or "")):
+        raise UsageError(f"the origin holds control characters: {shown}", hint="check how the name was made")
+    return origin
+
+
+def _climbs(part: str) -> bool:
+    for _ in range(3):  # %252e is a dot to a server that decodes twice
+        if part.replace("\\", "/").strip("/") in (".", "..") or "../" in part.replace("\\", "/"):
+            return True
+        part = unquote(part)
+    return False
+
+
+def _strip_git(path: str) -> str:
+    stripped = path.removesuffix(".git")
+    return stripped.rstrip("/") if stripped.rstrip("/") else path

@@ -1,0 +1,236 @@
+"""The refs ledger: every ref with its object id, and symbolic HEAD, at the time of a run.
+
+`refs.txt` holds raw bytes, one line each, sorted by ref name:
+
+    @refs/heads/main HEAD             symbolic HEAD (its target may not exist: a dangling HEAD)
+    <oid> HEAD                        or, instead, a detached HEAD
+    <oid> refs/heads/main
+    <oid> refs/heads/alias
+    @refs/heads/main refs/heads/alias after the line of a branch that is a symbolic ref
+    <oid> refs/tags/v1
+    ^<oid>                            after the line of an annotated tag: what it peels to
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.text import decode_name, printable
+
+HEADS = b"refs/heads/"
+ObjectFormat = Literal["sha1", "sha256"]
+OID_LENGTHS: dict[int, ObjectFormat] = {40: "sha1", 64: "sha256"}
+# The hosts' synthetic merges change by themselves and would defeat `unchanged`.
+SYNTHETIC_MERGES = ("refs/pull/*/merge", "refs/merge-requests/*/merge")
+
+_OID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")  # \Z: a $ would let a line end through
+# git-check-ref-format(1): what no ref name holds; the rest of its rules are in `valid_name`.
+_FORBIDDEN = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
+_MAX_NAME = 4000
+
+
+class Ref(NamedTuple):
+    """One ref. `peeled` is what an annotated tag points at; `symref` the target of an alias."""
+
+    name: bytes
+    oid: str
+    peeled: str | None = None
+    symref: bytes | None = None
+
+
+@dataclass(frozen=True)
+class RefsLedger:
+    """All refs of one moment, sorted by name, and HEAD: a symbolic target or a detached commit."""
+
+    refs: tuple[Ref, ...] = ()
+    head_target: bytes | None = None
+    head_oid: str | None = None
+
+    @classmethod
+    def build(
+        cls, refs: Iterable[Ref], head_target: bytes | None = None, head_oid: str | None = None
+    ) -> RefsLedger:
+        """A ledger of refs in any order.
+
+        Raises Unavailable for a name that git itself would refuse, for a name listed twice, and
+        for object ids of mixed lengths: such a list comes from a broken or hostile server.
+        """
+        ordered = sorted(refs, key=lambda ref: ref.name)
+        for before, ref in pairwise(ordered):
+            if before.name == ref.name:
+                raise _bad(f"lists {printable(decode_name(ref.name))} twice")
+        for ref in ordered:
+            if not ref.name.startswith(b"refs/") or not valid_name(ref.name):
+                raise _bad(f"names a ref that git does not allow: {printable(decode_name(ref.name))[:200]}")
+            if ref.symref is not None and not valid_name(ref.symref):
+                raise _bad(
+                    f"names a symbolic ref's target that git does not allow ({printable(decode_name(ref.name))})"
+                )
+        if head_target is not None and not (head_target.startswith(b"refs/") and valid_name(head_target)):
+            raise _bad(
+                f"points HEAD at a name that git does not allow: {printable(decode_name(head_target))[:200]}"
+            )
+        oids = [head_oid] if head_oid else []
+        lengths = {len(oid) for ref in ordered for oid in (ref.oid, ref.peeled or ref.oid)} | set(
+            map(len, oids)
+        )
+        if len(lengths) > 1:
+            raise _bad("lists object ids of different lengths")
+        names = {ref.name for ref in ordered}
+        kept = tuple(r if r.symref in names or r.symref is None else r._replace(symref=None) for r in ordered)
+        return cls(kept, head_target, head_oid)
+
+    @cached_property
+    def oids(self) -> Mapping[bytes, str]:
+        """Object id by ref name; a detached HEAD is there as ``HEAD``."""
+        mapping = {ref.name: ref.oid for ref in self.refs}
+        if self.head_oid:
+            mapping[b"HEAD"] = self.head_oid
+        return mapping
+
+    @cached_property
+    def tips(self) -> frozenset[str]:
+        """Every object id that a ref (or a detached HEAD) points at."""
+        return frozenset(self.oids.values())
+
+    @cached_property
+    def branch_tips(self) -> frozenset[str]:
+        """The object ids of `refs/heads/*`."""
+        return frozenset(ref.oid for ref in self.refs if ref.name.startswith(HEADS))
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The bytes of `refs.txt`."""
+        return b"".join(_lines(self))
+
+    @cached_property
+    def sha256(self) -> str:
+        """The ledger's digest: two moments with the same one have the same refs and HEAD."""
+        return hashlib.sha256(self.encoded).hexdigest()
+
+    @property
+    def head_text(self) -> str | None:
+        """HEAD for the manifest: the symbolic target, or the commit when detached."""
+        return decode_name(self.head_target) if self.head_target is not None else self.head_oid
+
+    def __iter__(self) -> Iterator[Ref]:
+        return iter(self.refs)
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+def parse_ledger(data: bytes) -> RefsLedger:
+    """Read `refs.txt`. Raises Unavailable if it is not one, to the byte."""
+    refs: list[Ref] = []
+    head_target = head_oid = None
+    for line in data.split(b"\n")[:-1]:
+        if line.startswith(b"^") and refs and _OID.match(line[1:]):
+            refs[-1] = refs[-1]._replace(peeled=line[1:].decode())
+            continue
+        what, _, name = line.partition(b" ")
+        if what.startswith(b"@") and name == b"HEAD":
+            head_target = what[1:]
+        elif what.startswith(b"@") and refs and refs[-1].name == name:
+            refs[-1] = refs[-1]._replace(symref=what[1:])
+        elif _OID.match(what) and name == b"HEAD":
+            head_oid = what.decode()
+        elif _OID.match(what):
+            refs.append(Ref(name, what.decode()))
+        else:
+            raise _bad(
+                f"holds a line that is not one: {printable(decode_name(line))[:120]}", "the refs ledger"
+            )
+    ledger = RefsLedger.build(refs, head_target, head_oid)
+    if ledger.encoded != data:
+        raise _bad("is not in its canonical form", "the refs ledger")
+    return ledger
+
+
+def is_oid(text: bytes) -> bool:
+    """Whether `text` is a full object id, SHA-1 or SHA-256, in lower-case hex."""
+    return _OID.match(text) is not None
+
+
+def valid_name(name: bytes) -> bool:
+    """Whether git allows this full ref name (git-check-ref-format), and it is of a storable length."""
+    return (
+        0 < len(name) <= _MAX_NAME
+        and not _FORBIDDEN.search(name)
+        and not name.startswith((b"-", b"/", b"."))
+        and not name.endswith((b"/", b"."))
+        and name != b"@"
+    )
+
+
+def clashing(ledger: RefsLedger) -> list[bytes]:
+    """The refs whose name begins with another's as a folder: refs/heads/a/b beside refs/heads/a.
+
+    Only a packed-refs file can hold both. `restore` writes one and brings both back; `git fetch`, and so a
+    restore by hand, takes one of the two.
+    """
+    names = {ref.name for ref in ledger}
+    return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
+
+
+def _folders(name: bytes) -> Iterator[bytes]:
+    at = len(name)
+    while (at := name.rfind(b"/", 0, at)) > 0:
+        yield name[:at]
+
+
+def select(
+    ledger: RefsLedger, include: Sequence[str], exclude: Sequence[str]
+) -> tuple[RefsLedger, list[bytes]]:
+    """The ledger less the refs that the patterns leave out, and the names left out.
+
+    A pattern is a full ref name in which ``*`` matches any characters, slashes too; without
+    ``include`` every ref is in. HEAD stays as it is: what it points at may then be left out.
+    """
+    wanted = _matcher(include) if include else None
+    unwanted = _matcher(exclude) if exclude else None
+    kept, left = [], []
+    for ref in ledger:
+        name = ref.name.decode("latin-1")
+        if (wanted is None or wanted.match(name)) and not (unwanted and unwanted.match(name)):
+            kept.append(ref)
+        else:
+            left.append(ref.name)
+    if not left:
+        return ledger, []
+    return RefsLedger.build(kept, ledger.head_target, ledger.head_oid), left
+
+
+def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:
+    # Names are compared as bytes: a pattern's characters and a name's bytes, both by latin-1.
+    translated = (fnmatch.translate(p.encode().decode("latin-1")) for p in patterns)
+    return re.compile("|".join(translated))
+
+
+def _lines(ledger: RefsLedger) -> Iterator[bytes]:
+    if ledger.head_target is not None:
+        yield b"@%b HEAD\n" % ledger.head_target
+    elif ledger.head_oid:
+        yield b"%b HEAD\n" % ledger.head_oid.encode()
+    for ref in ledger.refs:
+        yield b"%b %b\n" % (ref.oid.encode(), ref.name)
+        if ref.symref is not None:
+            yield b"@%b %b\n" % (ref.symref, ref.name)
+        if ref.peeled:
+            yield b"^%b\n" % ref.peeled.encode()
+
+
+def _bad(what: str, who: str = "the origin") -> Unavailable:
+    return Unavailable(
+        f"{who} {what}",
+        code="bad-refs",
+        hint="a snapshot of such refs could not be restored; check the origin with `git ls-remote`",
+    )

@@ -1,0 +1,1 @@
+"""A snapshot becomes git again, and is proven."""

@@ -1,0 +1,132 @@
+"""Restore a snapshot into a git repository, and prove it whole before it gets its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.manifest import Manifest
+from snapshotter.archive.replay import replay
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Finding, Unavailable, UsageError
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import plural
+from snapshotter.git.program import Repository
+from snapshotter.git.refs import RefsLedger
+from snapshotter.recover import build_folder
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore made: where, from which snapshot, with how many refs, from how many bytes."""
+
+    snapshot: str
+    destination: str
+    refs: int
+    head: str | None
+    chain: list[str]
+    bytes: int
+
+
+def restore(
+    catalog: Catalog, run: Run, destination: Path, *, mode: str = "worktree",
+    observer: Observer | None = None, cancel: Cancel | None = None,
+) -> Restored:  # fmt: skip
+    """Restore the snapshot `run` to `destination`, which must not exist or be empty.
+
+    `mode` is ``worktree`` (a repository with HEAD checked out), ``bare``, or ``mirror`` (bare, and set to
+    follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built
+    beside `destination` and renamed when its connectivity is proven: a failed restore leaves nothing, and
+    what a killed one left is removed by the next to the same destination.
+
+    Raises UsageError for a destination in use, Finding if the history is not whole, Unavailable if it cannot
+    be read or written.
+    """
+    observer, cancel = observer or Observer(), cancel or Cancel()
+    destination = destination.absolute()
+    _check_free(destination)
+    manifest = catalog.manifest(run.key, listed=True).manifest
+    ledger = catalog.ledger(manifest)
+    chain = [link.manifest for link in catalog.manifests(manifest.chain_keys)]
+    try:
+        build_folder.clear(destination, observer)
+        with build_folder.building(destination, cancel) as work:
+            git_dir = work if mode != "worktree" else work / ".git"
+            repository = Repository.create(git_dir, manifest.object_format, cancel)
+            total = _replay_all(catalog, chain, repository, observer, cancel)
+            observer.stage("setting the refs and checking connectivity")
+            repository.write_refs(ledger)
+            if problem := repository.missing(sorted(ledger.tips)):
+                raise Finding(
+                    f"the restored history is not whole: {problem}",
+                    hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
+                )
+            _finish(repository, manifest, ledger, work, mode)
+            cancel.check()
+            _take_place(work, destination)
+    except OSError as error:
+        raise Unavailable(
+            f"could not write {destination}: {error.strerror}",
+            code="disk",
+            hint="check free space and permissions",
+        ) from error
+    return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
+
+
+def _check_free(destination: Path) -> None:
+    if destination.is_symlink() or (
+        destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
+    ):
+        raise UsageError(
+            f"the destination exists and is not an empty folder: {destination}",
+            hint="name a folder that does not exist",
+        )
+
+
+def _replay_all(
+    catalog: Catalog, chain: list[Manifest], repository: Repository, observer: Observer, cancel: Cancel
+) -> int:
+    total = sum(link.history.bytes for link in chain if link.history)
+    observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
+    for link in chain:
+        if link.history is None:
+            raise Unavailable(
+                f"{link.key.folder} is in a chain but has no history", code="damaged", hint="run verify"
+            )
+        replay(catalog.store, link, catalog.ledger(link), repository, observer=observer, cancel=cancel)
+    return total
+
+
+def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work: Path, mode: str) -> None:
+    if mode == "mirror":
+        repository.configure(
+            [
+                ("remote.origin.url", manifest.origin),
+                ("remote.origin.fetch", "+refs/*:refs/*"),
+                ("remote.origin.mirror", "true"),
+            ]
+        )
+    if mode != "worktree":
+        return
+    repository.configure(
+        [("core.bare", "false"), ("remote.origin.url", manifest.origin),
+         ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")]
+    )  # fmt: skip
+    if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
+        try:
+            repository.checkout(work)
+        except Unavailable as error:
+            if error.code != "git":
+                raise
+            raise Unavailable(
+                f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
+                code="checkout",
+                hint="restore it with --bare, and look at its tree with `git ls-tree -r HEAD`",
+            ) from error
+
+
+def _take_place(work: Path, destination: Path) -> None:
+    if destination.exists():
+        destination.rmdir()  # empty, or this fails and nothing is lost
+    work.rename(destination)

@@ -1,0 +1,1 @@
+"""The port to objects: a folder, memory or S3."""

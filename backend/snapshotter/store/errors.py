@@ -1,0 +1,153 @@
+"""What went wrong in a store, from what its client library raised: in sentences, each with a hint."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from obstore import exceptions as obs
+
+from snapshotter.aws.refusal import Refused, error_code, explain, scope_of
+from snapshotter.base import runbook
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.text import printable
+from snapshotter.base.urls import redact
+
+_TRANSIENT = re.compile(
+    r"timed? ?out|connection|broken pipe|error sending request|reset by peer", re.IGNORECASE
+)
+_STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3}),")
+_URL = re.compile(r"https?://\S+")
+_EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
+_TRANSIENT_CODES = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted",
+     "ConditionalRequestConflict"}
+)  # fmt: skip
+_NETWORK = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
+_SILENT = "it does not answer in time"
+# What the library's dump shows of an endpoint that was not reached: the sentence, and the hint.
+_UNREACHED = (
+    (re.compile(r"dns error"), "no such host", _NETWORK),
+    (re.compile(r"ConnectionRefused"), "it refuses the connection", _NETWORK),
+    (
+        re.compile(r"invalid peer certificate|UnknownIssuer|InvalidCertificate"),
+        "its certificate is not trusted",
+        "set AWS_CA_BUNDLE to the PEM file of its CA",
+    ),
+    (re.compile(r"kind: Timeout|TimedOut"), _SILENT, _NETWORK),
+    (re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage"), "it hangs up", _NETWORK),
+)
+
+
+def transient(error: Exception) -> bool:
+    """Whether trying again on S3 may help: trouble on the way or in S3, never a refusal."""
+    text = str(error)
+    if status := _status(text):
+        return status >= 500 or status in (408, 409, 429) or error_code(text) in _TRANSIENT_CODES
+    # Without its dump, which names settings like retry_timeout, and the URL, which names anything.
+    return bool(_TRANSIENT.search(_without_urls(text)))
+
+
+def in_folder(error: Exception, uri: str, key: str) -> SnapshotterError:
+    """What `error` means for the object `key` of a store on this machine (a folder, or memory)."""
+    text, where = str(error), f"{uri}: {key}"
+    if isinstance(error, (obs.NotFoundError, FileNotFoundError)):
+        return missing(key, uri)
+    if "os error 28" in text or "No space left" in text:
+        return Unavailable(f"the disk is full: {where}", code="disk-full", hint="free space and run again")
+    if "os error 13" in text or "os error 1)" in text or isinstance(error, PermissionError):
+        return AccessDenied(f"this user may not use the folder: {where}", hint="check its owner and mode")
+    if "non-unicode characters" in text:
+        return Unavailable(
+            f"the folder {uri} holds a file whose name is not UTF-8",
+            code="store",
+            hint="snapshots have plain names: keep other files out of the store, or give another --store",
+        )
+    return Unavailable(
+        f"the store failed: {where}: {_first_line(text)}", code="store", hint="check the folder"
+    )
+
+
+def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) -> SnapshotterError:
+    """What `error` means for the S3 `action` on the full key, or list prefix, `key` of `bucket`."""
+    text = str(error)
+    code, status = error_code(text), _status(text)
+    if code == "NoSuchBucket":
+        return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
+    if code == "PermanentRedirect" or status == 301 or "redirect without LOCATION" in text:
+        return Unavailable(
+            f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
+        )
+    if code == "NoSuchKey" or status == 404:
+        return missing(key, uri)
+    if not status and "credential" in _without_urls(text).lower():
+        return no_credentials(_first_line(text))
+    if status in (401, 403) or code in _EXPIRED:
+        encryption = "AES256" if action == "PutObject" else None
+        scope = scope_of(bucket, uri.removeprefix(f"s3://{bucket}/"))
+        return explain(
+            Refused(action, bucket, key, code or "AccessDenied", encryption=encryption, scope=scope)
+        )
+    if not status and (unreached := _unreached(text)):
+        return unreached
+    return Unavailable(
+        f"S3 failed at {action} of {key}: {code or _first_line(text)}",
+        code="store",
+        hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3",
+    )
+
+
+def missing(key: str, uri: str) -> Unavailable:
+    """For an object that was listed or recorded, and is not there."""
+    return Unavailable(
+        f"{key}: it is missing from {uri}", code="missing", hint="it was removed; run `snapshotter verify`"
+    )
+
+
+def taken(key: str) -> Unavailable:
+    """For a key that another object has."""
+    return Unavailable(
+        f"the key is taken by another object: {key}",
+        code="exists",
+        hint="nothing is ever overwritten; run again, which takes a new run id",
+    )
+
+
+def no_credentials(why: str = "") -> Unavailable:
+    """For S3 without anybody to be."""
+    return Unavailable(
+        "no AWS credentials were found" + (f": {why}" if why else ""),
+        code="credentials",
+        hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
+        f"{runbook.see(runbook.CREDENTIALS)}",
+    )
+
+
+def _unreached(text: str) -> Unavailable | None:
+    """For an endpoint that gave no answer at all; None where the text does not tell so."""
+    url = _URL.search(text)
+    said = _URL.sub("", text)
+    for pattern, sentence, hint in _UNREACHED:
+        if url and pattern.search(said):
+            host = printable(urlsplit(redact(url[0].rstrip(","))).netloc)
+            return Unavailable(
+                f"no answer from S3 at {host}: {sentence}",
+                code="store",
+                hint=f"{hint}; `snapshotter doctor` says more {runbook.see(runbook.REGION)}",
+            )
+    return None
+
+
+def _status(text: str) -> int:
+    """The HTTP status in an obstore error's text, or 0: nothing was answered."""
+    match = _STATUS.search(text)
+    return int(match[1] or match[2]) if match else 0
+
+
+def _without_urls(text: str) -> str:
+    """An obstore error's words, less its dump and the URLs, in which a key may hold any word."""
+    return _URL.sub("", text.partition("Debug source:")[0])
+
+
+def _first_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text.strip().partition("\n")[0])[:300]

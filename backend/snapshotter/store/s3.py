@@ -1,0 +1,155 @@
+"""S3 as a store's backend: opened by a URI, with credentials from botocore's chain.
+
+Source: S3's PutObject page (create-only by `If-None-Match`, AES256 by header) and obstore's S3Store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from obstore.store import S3Store
+
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
+from snapshotter.base.urls import is_loopback, redact
+from snapshotter.store.errors import no_credentials
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An opened bucket, and the prefix of every key in it ('' or ending with a slash)."""
+
+    backend: S3Store
+    name: str
+    prefix: str
+
+
+def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket:
+    """The bucket that ``s3://bucket/prefix/`` names, by the usual AWS variables in `env`; nothing is asked yet.
+
+    Raises UsageError for any other URI, and for an endpoint over plain HTTP unless it is loopback and
+    allowed; Unavailable (code `credentials`) if there are none.
+    """
+    bucket, prefix = _parse(uri)
+    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or ""
+    plain = endpoint.startswith("http://")
+    if plain and not (allow_http and is_loopback(urlsplit(endpoint).hostname or "")):
+        raise UsageError(
+            f"the S3 endpoint is plain HTTP: {endpoint}",
+            hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
+        )
+    client: Any = {
+        "timeout": timedelta(minutes=10),
+        "connect_timeout": timedelta(seconds=15),
+        "allow_http": plain,
+    }
+    if bundle := env.get("AWS_CA_BUNDLE"):
+        client["root_certificate"] = _pem(bundle)
+    provider: Any = AwsCredentials(env)
+    options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
+    backend = S3Store(
+        bucket,
+        region=provider.region,
+        server_side_encryption="AES256",
+        # Over TLS, which authenticates every byte, the body's digest is not signed once more: it costs as much
+        # as the segment's own digest, which the manifest records and `verify` checks.
+        unsigned_payload=not plain,
+        virtual_hosted_style_request=not endpoint and "." not in bucket,
+        client_options=client,
+        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
+        credential_provider=provider,
+        **options,
+    )
+    return Bucket(backend, bucket, f"{prefix}/" if prefix else "")
+
+
+def _parse(uri: str) -> tuple[str, str]:
+    bucket, _, path = uri.removeprefix("s3://").partition("/")
+    prefix = path.strip("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f"no bucket can be called that: {printable(redact(uri))}",
+            hint="give s3://bucket/prefix/; a bucket's name has 3 to 63 of a-z, 0-9, - and .",
+        )
+    # The keys below are joined to the prefix as they are: one that a URL would change is refused.
+    if {"", ".", ".."} & set(prefix.split("/") if prefix else ()) or not _PREFIX.fullmatch(prefix):
+        raise UsageError(
+            f"no prefix for snapshots: {printable(redact(uri))}",
+            hint="give s3://bucket/prefix/, in letters, digits and ._-=+@:, between single slashes",
+        )
+    return bucket, prefix
+
+
+class AwsCredentials:
+    """botocore's chain for obstore: profiles, SSO, web identity, ECS and EC2 roles, renewed as they expire.
+
+    Static keys in the environment win, as in that chain, and are read without loading botocore,
+    which takes longer than a whole small run.
+    """
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._session: Any = None
+        region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+        self.region: str = region or self._botocore().get_config_variable("region") or "us-east-1"
+        if self._static() is None:
+            self._renewable()
+
+    def __call__(self) -> dict[str, Any]:
+        """Credentials as obstore takes them; `expires_at` is aware, UTC."""
+        static = self._static()
+        if static is not None:
+            return static
+        credentials = self._renewable()
+        frozen = credentials.get_frozen_credentials()
+        expiry: datetime | None = getattr(credentials, "_expiry_time", None)
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": expiry.astimezone(UTC) if expiry else None,
+        }
+
+    def _static(self) -> dict[str, Any] | None:
+        key, secret = self._env.get("AWS_ACCESS_KEY_ID"), self._env.get("AWS_SECRET_ACCESS_KEY")
+        if not key or not secret:
+            return None
+        token = self._env.get("AWS_SESSION_TOKEN") or None
+        return {"access_key_id": key, "secret_access_key": secret, "token": token, "expires_at": None}
+
+    def _renewable(self) -> Any:
+        """What botocore's chain finds. Raises Unavailable (code `credentials`)."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            found = self._botocore().get_credentials()
+        except BotoCoreError as error:  # an endpoint, a profile or a process was named and gave nothing
+            raise no_credentials(type(error).__name__) from error
+        if found is None:
+            raise no_credentials()
+        return found
+
+    def _botocore(self) -> Any:
+        if self._session is None:
+            import botocore.session
+
+            self._session = botocore.session.get_session()
+        return self._session
+
+
+def _pem(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"AWS_CA_BUNDLE cannot be read: {error.strerror}", hint=f"check the path {path}"
+        ) from error

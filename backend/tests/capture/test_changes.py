@@ -1,0 +1,260 @@
+"""What changed between two listings, and which branches were rewritten: told exactly, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
+from snapshotter.capture import changes
+from snapshotter.capture.changes import Moved, by_record, by_transport, compare, forward
+from snapshotter.git.origin import parse
+from snapshotter.git.refs import Ref, RefsLedger
+from snapshotter.transport import Transport, WireLimits
+from snapshotter.transport.connect import Connector
+from tests.origins import NoCredentials, Repo
+
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+
+
+def ledger(head: bytes | None = None, **oids: str) -> RefsLedger:
+    return RefsLedger.build([Ref(f"refs/heads/{name}".encode(), oid) for name, oid in oids.items()], head)
+
+
+def names(listed: RefChangeList) -> list[str]:
+    assert listed.count == len(listed.refs)
+    return [change.ref.removeprefix("refs/heads/") for change in listed.refs]
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo.create(tmp_path / "x.git")
+
+
+@pytest.fixture
+def judged(repo: Repo) -> Iterator[Callable[..., tuple[list[str], list[str]]]]:
+    transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
+
+    def judged(
+        before: dict[str, str], after: dict[str, str], fmt: str = "sha1"
+    ) -> tuple[list[str], list[str]]:
+        """Which branches were rewritten, and of which it is unknown."""
+        for name, oid in after.items():
+            repo.git("update-ref", f"refs/heads/{name}", oid)
+        found = compare(ledger(**before), ledger(**after), by_transport(transport, fmt))
+        return names(found.rewritten), names(found.unknown)
+
+    yield judged
+    transport.close()
+
+
+Judged = Callable[..., tuple[list[str], list[str]]]
+
+
+def test_kinds_of_changes() -> None:
+    before = RefsLedger.build(
+        [
+            Ref(b"refs/heads/gone", A),
+            Ref(b"refs/heads/stays", A),
+            Ref(b"refs/tags/v1", A),
+            Ref(b"refs/heads/\xff", A),
+        ],
+        b"refs/heads/stays",
+    )
+    after = RefsLedger.build(
+        [
+            Ref(b"refs/heads/new", B),
+            Ref(b"refs/heads/stays", A),
+            Ref(b"refs/tags/v1", B),
+            Ref(b"refs/heads/\xff", B),
+        ],
+        b"refs/heads/new",
+    )
+    asked: list[Moved] = []
+
+    def judge(moved: list[Moved]) -> dict[bytes, bool | None]:
+        asked.extend(moved)
+        return {b"refs/heads/\xff": False}
+
+    found = compare(before, after, judge)  # type: ignore[arg-type]
+    assert found.created.refs == [RefChange(ref="refs/heads/new", new=B)]
+    assert found.deleted.refs == [RefChange(ref="refs/heads/gone", old=A)]
+    odd = RefChange(ref="refs/heads/\\xff", old=A, new=B, ref_bytes="cmVmcy9oZWFkcy//")
+    head = RefChange(ref="HEAD", old="refs/heads/stays", new="refs/heads/new")
+    assert found.moved.refs == [head, odd, RefChange(ref="refs/tags/v1", old=A, new=B)]
+    assert found.rewritten.refs == [odd]
+    assert found.unknown.count == 0
+    assert asked == [(b"refs/heads/\xff", A, B)]  # a tag or HEAD is not rewritten, it moves
+
+
+def test_nothing_changed() -> None:
+    assert compare(ledger(a=A), ledger(a=A), lambda _: pytest.fail("asked")) == RefChanges()  # type: ignore[arg-type]
+
+
+def test_long_lists_are_cut_and_counted() -> None:
+    many = {f"b{n:05d}": A for n in range(LIST_CAP + 5)}
+    found = compare(ledger(), ledger(**many), lambda _: {})
+    assert (found.created.count, len(found.created.refs)) == (LIST_CAP + 5, LIST_CAP)
+
+
+def test_a_fast_forward_is_none(repo: Repo, judged: Judged) -> None:
+    first = repo.commit(message="1")
+    tip = first
+    for n in range(2, 30):
+        tip = repo.commit(tip, message=str(n))
+    assert judged({"main": first}, {"main": tip}) == ([], [])
+
+
+def test_a_forced_push_is_a_rewrite(repo: Repo, judged: Judged) -> None:
+    base = repo.commit(message="base")
+    old, new = repo.commit(base, message="old"), repo.commit(base, message="new")
+    assert judged({"main": old}, {"main": new}) == (["main"], [])
+
+
+def test_a_branch_set_back_is_a_rewrite(repo: Repo, judged: Judged) -> None:
+    base = repo.commit(message="base")
+    assert judged({"main": repo.commit(base, message="later")}, {"main": base}) == (["main"], [])
+
+
+def test_an_unrelated_history_is_a_rewrite(repo: Repo, judged: Judged) -> None:
+    assert judged({"main": repo.commit(message="one")}, {"main": repo.commit(message="other")}) == (
+        ["main"],
+        [],
+    )
+
+
+def test_a_merge_that_holds_the_old_tip_is_none_by_either_parent(repo: Repo, judged: Judged) -> None:
+    base = repo.commit(message="base")
+    old, side = repo.commit(base, message="old"), repo.commit(base, message="side")
+    assert judged({"main": old}, {"main": repo.commit(old, side, message="m1")}) == ([], [])
+    assert judged({"main": old}, {"main": repo.commit(side, old, message="m2")}) == ([], [])
+
+
+def test_reaching_the_old_tip_only_through_another_known_branch_is_none(repo: Repo, judged: Judged) -> None:
+    # main's old tip is reached from its new one only by way of what `other` pointed at already: with that
+    # named as held, the walk would end before it came to the old tip.
+    old = repo.commit(message="old main")
+    other = repo.commit(old, message="other, built on main")
+    new = repo.commit(other, message="main takes other")
+    assert judged({"main": old, "other": other}, {"main": new, "other": other}) == ([], [])
+
+
+def test_many_branches_at_once_are_each_judged(repo: Repo, judged: Judged) -> None:
+    base = repo.commit(message="base")
+    before, after = {}, {}
+    for n in range(12):
+        before[f"b{n:02d}"] = old = repo.commit(base, message=f"old {n}")
+        after[f"b{n:02d}"] = repo.commit(base if n % 3 == 0 else old, message=f"new {n}")
+    assert judged(before, after) == ([f"b{n:02d}" for n in range(0, 12, 3)], [])
+
+
+def test_sha256_is_judged_too(tmp_path: Path) -> None:
+    repo = Repo.create(tmp_path / "x256.git", object_format="sha256")
+    first = repo.commit(message="1")
+    second, other = repo.commit(first, message="2"), repo.commit(message="other")
+    repo.git("update-ref", "refs/heads/a", second)
+    repo.git("update-ref", "refs/heads/b", other)
+    transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
+    try:
+        judge = by_transport(transport, "sha256")
+        assert judge([(b"refs/heads/a", first, second), (b"refs/heads/b", first, other)]) == {
+            b"refs/heads/a": True,
+            b"refs/heads/b": False,
+        }
+    finally:
+        transport.close()
+
+
+def test_too_many_to_ask_are_unknown(repo: Repo, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MAX_JUDGED", 1)
+    first = repo.commit(message="1")
+    second = repo.commit(first, message="2")
+    assert judged({"a": first, "b": first}, {"a": second, "b": second}) == ([], ["a", "b"])
+
+
+def test_too_much_to_read_is_unknown(repo: Repo, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MAX_PACK", 100)
+    first = repo.commit(message="1")
+    assert judged({"a": first}, {"a": repo.commit(first, message="x" * 5000)}) == ([], ["a"])
+
+
+def test_an_origin_that_lost_the_old_tip_makes_no_false_alarm(repo: Repo, judged: Judged) -> None:
+    # The old tip is not there any more, so it is not held by the new one either.
+    assert judged({"a": "9" * 40}, {"a": repo.commit(message="1")}) == (["a"], [])
+
+
+class Failing:
+    """A transport whose forks fail with an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.closed = 0
+
+    def fork(self) -> Failing:
+        return self
+
+    def fetch(self, *_: object) -> None:
+        raise self.error
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_refusal_is_unknown_and_an_interruption_is_passed_on() -> None:
+    from snapshotter.transport import FilterRefused
+
+    moved = [(b"refs/heads/a", A, B), (b"refs/heads/b", A, C)]
+    refusing = Failing(FilterRefused("no filters", hint="x"))
+    transport: Transport = refusing  # type: ignore[assignment]
+    assert by_transport(transport, "sha1")(moved) == {b"refs/heads/a": None, b"refs/heads/b": None}
+    assert refusing.closed == 2
+    stopped: Transport = Failing(Interrupted("stop"))  # type: ignore[assignment]
+    with pytest.raises(Interrupted):
+        by_transport(stopped, "sha1")(moved)
+
+
+def step(**lists: list[str]) -> RefChanges:
+    made = {
+        kind: RefChangeList(count=len(refs), refs=[RefChange(ref=f"refs/heads/{ref}") for ref in refs])
+        for kind, refs in lists.items()
+    }
+    return RefChanges(**made)
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict"),
+    [
+        ([], True),
+        ([step()], True),
+        ([step(moved=["a"])], True),
+        ([step(moved=["a"]), step(), step(moved=["a", "b"], rewritten=["b"])], True),
+        ([step(moved=["a"], rewritten=["a"])], False),
+        ([step(moved=["a"]), step(moved=["a"], rewritten=["a"]), step(moved=["a"])], False),
+        ([step(moved=["a"], unknown=["a"])], None),
+        ([step(moved=["a"], unknown=["a"]), step(moved=["a"])], None),
+        ([step(moved=["a"], unknown=["b"])], True),
+        ([step(deleted=["a"]), step(created=["a"])], None),
+        ([None], None),
+        ([step(moved=["a"]), None], None),
+        ([RefChanges(rewritten=RefChangeList(count=2000, refs=[]))], None),
+    ],
+)
+def test_the_record_of_the_steps_tells(steps: list[RefChanges | None], verdict: bool | None) -> None:
+    assert by_record(steps)([(b"refs/heads/a", A, B)]) == {b"refs/heads/a": verdict}
+
+
+def test_people_are_told_each_moved_ref_once() -> None:
+    found = step(moved=["a", "b", "c", "d"], rewritten=["b"], unknown=["d"])
+    assert names(forward(found)) == ["a", "c"]
+    assert names(found.moved) == ["a", "b", "c", "d"]
+
+
+def test_and_counted_once_where_lists_are_cut() -> None:
+    many = [f"{number:04d}" for number in range(LIST_CAP + 5)]
+    found = compare(ledger(**dict.fromkeys(many, A)), ledger(**dict.fromkeys(many, B)), lambda _: {})
+    assert (found.moved.count, found.unknown.count, len(found.moved.refs)) == (len(many), len(many), LIST_CAP)
+    assert forward(found) == RefChangeList(count=0, refs=[])

@@ -1,0 +1,176 @@
+"""The runbook is true: its headings are those that errors name, and its AWS CLI commands do what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from snapshotter.base import runbook, settings
+from snapshotter.fleet import job
+from tests.e2e.repo import Origin, cli_env, command, git, state_of
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import Server, put_bucket_with_policy, rgw
+from tests.servers.ecs import Gate
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+AWS_GUIDE = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
+BUCKET = "fruitful-lab-snapshots-prod"
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", PAGE, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+@pytest.mark.parametrize("heading", runbook.HEADINGS)
+def test_every_heading_that_an_error_names_has_its_entry(heading: str) -> None:
+    entry = sections()[heading]
+    assert "**Symptom.**" in entry
+    assert "**Cause" in entry
+    assert "**Check" in entry
+    assert re.search(r"\*\*(Check and fix|Fix)\.\*\*", entry)
+
+
+@pytest.mark.parametrize("heading", runbook.HEADINGS)
+def test_its_link_is_the_one_that_the_page_s_own_contents_use(heading: str) -> None:
+    anchor = runbook.link(heading).partition("#")[2]
+    assert re.search(rf"\[{re.escape(heading)}\]\(#{re.escape(anchor)}\)", " ".join(PAGE.split()))
+
+
+def test_no_source_names_a_heading_that_is_not_there() -> None:
+    for path in (ROOT / "backend" / "snapshotter").rglob("*.py"):
+        for name in re.findall(r"docs/operations\.md, \"?\s*\"?'([^']+)'", path.read_text(encoding="utf-8")):
+            assert name in sections(), f"{path.name} names '{name}'"
+    for anchor in re.findall(r"\]\(#([^)]+)\)", PAGE) + re.findall(r"operations\.md#([\w-]+)", AWS_GUIDE):
+        assert anchor in {runbook.link(title).partition("#")[2] for title in sections()}
+
+
+def test_every_s3_command_of_the_page_is_run_below() -> None:
+    for language, text in BLOCK.findall(PAGE):
+        if language != "sh":
+            assert not re.search(r"\baws s3(api)? ", text), f"not run by this test: {text}"
+
+
+@pytest.mark.parametrize("page", [PAGE, AWS_GUIDE], ids=["operations", "aws"])
+def test_every_name_that_a_command_takes_was_set_before(page: str) -> None:
+    """An unset one is an empty text in a shell, and an empty parameter of a template is a choice."""
+    known = {"RANDOM", "PWD", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+    for language, text in BLOCK.findall(page):
+        for line in text.splitlines() if language in ("sh", "bash") else ():
+            assert set(re.findall(r"\$\{?([A-Z][A-Z_0-9]*)", line)) <= known, line
+            known |= set(re.findall(r"(?:^|\s)([A-Z][A-Z_0-9]*)=", line))
+
+
+def test_the_job_in_the_page_is_one() -> None:
+    (document,) = [text for language, text in BLOCK.findall(PAGE) if language == "json"]
+    assert job.read(document.encode()).all_origins
+    for text in re.findall(r"`(\{\"verb\".*?\})`", PAGE):
+        assert job.read(text.encode()).verb == "prove"
+
+
+def test_every_setting_that_the_pages_name_exists() -> None:
+    for page in (PAGE, AWS_GUIDE):
+        assert set(re.findall(r"SNAPSHOTTER_[A-Z_]+(?:<HOST>)?", page)) <= set(settings.DEFAULTS)
+
+
+def test_the_origin_s_error_codes_are_those_of_the_code() -> None:
+    named = set(
+        re.findall(r"`([a-z]+(?:-[a-z]+)*)`", sections()[runbook.ORIGIN].partition("in the origin's own")[0])
+    )
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "backend" / "snapshotter").rglob("*.py")]
+    assert named <= {code for text in sources for code in re.findall(r"code=\"([a-z-]+)\"", text)}
+
+
+def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"`(AWS_[A-Z0-9_]+)`", "\n".join(re.findall(r"^\| `AWS_.*$", readme, re.M))))
+    sources = (ROOT / "backend" / "snapshotter").rglob("*.py")
+    known = {
+        name
+        for path in sources
+        for name in re.findall(r"\"(AWS_[A-Z0-9_]+)\"", path.read_text(encoding="utf-8"))
+    }
+    assert known - {"AWS_"} <= rows
+
+
+class Done(NamedTuple):
+    command: str
+    code: int
+    stderr: str
+
+
+def commands() -> list[str]:
+    """The commands of every `sh` block, in order; a line that ends in a backslash goes on."""
+    blocks = [text for language, text in BLOCK.findall(PAGE) if language == "sh"]
+    return [line for text in blocks for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def aws() -> str:
+    if found := shutil.which("aws"):
+        return found
+    return pytest.fail(
+        "THE AWS CLI IS NOT INSTALLED: none of the runbook's commands is tested. Install awscli (PyPI)."
+    )
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with rgw() as server:
+        put_bucket_with_policy(server, BUCKET, bucket_policy(), access_policy())
+        yield server
+
+
+def test_the_commands_do_what_the_page_says(aws: str, server: Server, tmp_path: Path) -> None:
+    """All in one shell, as the least-privileged user, on the production names and the template's own policies."""
+    origin = Origin(tmp_path / "origin.git")
+    origin.commit()
+    env = cli_env(SNAPSHOTTER_SCAN="0", **server.environment(server.user))
+    argv = command("snapshot", origin.path, "--store", f"s3://{BUCKET}/repo-scans/snapshotter/", "--json")
+    made = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=True)
+    folder = re.search(r'"folder": "([^"]+)"', made.stdout)
+    assert folder
+    repo, _, run = folder[1].partition("/")
+    lines = [
+        f"REPO={repo}" if line.startswith("REPO=") else f"RUN={run}" if line.startswith("RUN=") else line
+        for line in commands()
+    ]
+    script = "".join(
+        f"{{ {line.partition('  #')[0]}\n}} 2>err.{n} >out.{n}; echo $? >code.{n}\n"
+        for n, line in enumerate(lines)
+    )
+    work = tmp_path / "work"
+    work.mkdir()
+    env = os.environ | env | {"HOME": str(work), "PATH": f"{Path(aws).parent}:{os.environ['PATH']}"}
+    with Gate(server) as gate:
+        env["AWS_ENDPOINT_URL"] = gate.url
+        subprocess.run(["bash", "-u", "-c", script], cwd=work, env=env, timeout=300, check=True)
+
+    def read(name: str) -> str:
+        return (work / name).read_text(encoding="utf-8", errors="replace")
+
+    done = [Done(line, int(read(f"code.{n}")), read(f"err.{n}")) for n, line in enumerate(lines)]
+    for each in done:
+        if each.command.endswith("# denied"):
+            assert each.code != 0, each
+            assert re.search(r"AccessDenied|403|Forbidden", each.stderr), each
+        elif each.command.endswith("# taken"):
+            assert "PreconditionFailed" in each.stderr, each
+        else:
+            assert each.code == 0, each
+    assert sum(each.command.endswith("# denied") for each in done) >= 10
+    assert state_of(work / "restored.git").refs == origin.state.refs
+    listed = next(n for n, line in enumerate(lines) if line.startswith("aws s3 ls --recursive"))
+    assert f"{folder[1]}/manifest.json" in read(f"out.{listed}")
+    count = next(n for n, line in enumerate(lines) if "--query KeyCount" in line)
+    assert read(f"out.{count}").strip() == "0"
+    assert git(work / "restored.git", "rev-parse", "refs/heads/main").decode().strip() == origin.oid("main")

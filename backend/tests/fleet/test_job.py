@@ -1,0 +1,441 @@
+"""`snapshotter job`: the document, the result, the log, the metrics, the exit codes, the signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jsonschema
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.errors import AccessDenied, Finding, Terminated, Unavailable, UsageError
+from snapshotter.capture.plan import Asked
+from snapshotter.cli.snapshot import snapshot as snapshot_verb
+from snapshotter.fleet.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
+from tests.e2e.repo import Lab, Origin, cli_env, command
+from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
+from tests.servers import assume_role, put_bucket_with_policy, rgw
+
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = json.loads((ROOT / "docs" / "job.schema.json").read_text(encoding="utf-8"))
+
+
+class Ran(NamedTuple):
+    code: int
+    document: dict[str, Any]
+    log: list[dict[str, Any]]
+
+    @property
+    def metrics(self) -> tuple[int, int]:
+        """The sums of SnapshotsSucceeded and SnapshotsFailed."""
+        lines = [line for line in self.log if "_aws" in line]
+        return sum(x["SnapshotsSucceeded"] for x in lines), sum(x["SnapshotsFailed"] for x in lines)
+
+
+def ran(code: int, out: str, err: str) -> Ran:
+    assert len(out.splitlines()) == 1, "stdout holds one document, on one line"
+    return Ran(code, json.loads(out), [json.loads(line) for line in err.splitlines()])
+
+
+def job(
+    document: object = None, *argv: str | Path, stdin: str = "", cwd: Path | None = None, **env: str
+) -> Ran:
+    env = {"SNAPSHOTTER_SCAN": "0"} | env
+    if document is not None:
+        env["SNAPSHOTTER_JOB"] = document if isinstance(document, str) else json.dumps(document)
+    done = subprocess.run(
+        command("job", *argv), env=cli_env(**env), input=stdin, capture_output=True, text=True, cwd=cwd,
+        timeout=60, check=False,
+    )  # fmt: skip
+    return ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    made = Origin(tmp_path / "origin.git")
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return f"file:{tmp_path / 'store'}"
+
+
+def test_one_origin_gives_keys_and_digests(origin: Origin, store: str, tmp_path: Path) -> None:
+    done = job({"origin": str(origin.path), "store": store, "labels": {"team": "core"}})
+    assert done.code == 0, done
+    assert (done.document["ok"], done.document["stage"], done.document["error"]) == (True, "done", None)
+    (result,) = done.document["origins"]
+    assert (result["kind"], result["stage"]) == ("base", "done")
+    taken = Lab(tmp_path / "store").catalog
+    (run,) = taken.snapshots(result["repo"])
+    sealed = taken.manifest(run.key)
+    assert result["manifest"] == {"key": run.key.key("manifest.json"), "sha256": sealed.sha256}
+    stored = [{"key": a.key, "bytes": a.bytes, "sha256": a.sha256} for a in sealed.manifest.artifacts]
+    assert result["artifacts"] == stored
+    assert sealed.manifest.labels == {"team": "core"}
+
+
+def test_an_unchanged_origin_counts_as_succeeded(origin: Origin, store: str) -> None:
+    document = {"origin": str(origin.path), "store": store}
+    job(document)
+    done = job(document)
+    assert done.document["origins"][0]["kind"] == "unchanged"
+    assert done.metrics == (1, 0)
+
+
+def test_one_bad_origin_does_not_cost_the_others(origin: Origin, store: str, tmp_path: Path) -> None:
+    names = [str(tmp_path / "gone"), str(origin.path), "ftp://host/x", str(origin.path) + "/"]
+    done = job({"origins": names, "store": store})
+    assert done.code == 3
+    assert done.document["error"]["code"] == "partial"
+    assert (done.document["succeeded"], done.document["failed"]) == (1, 3)
+    assert [r["ok"] for r in done.document["origins"]] == [False, True, False, False]
+    codes = [r["error"]["code"] for r in done.document["origins"] if r["error"]]
+    assert codes == ["origin-not-found", "usage", "job"]  # the last one is the second, named again
+    assert all(r["error"]["hint"] for r in done.document["origins"] if r["error"])
+    assert done.metrics == (1, 3)
+
+
+def test_the_only_origin_s_error_is_the_job_s(store: str, tmp_path: Path) -> None:
+    done = job({"origin": str(tmp_path / "gone"), "store": store})
+    assert (done.code, done.document["error"]["code"]) == (4, "origin-not-found")
+    assert done.document["origins"][0]["stage"].startswith("looking for the newest snapshot")
+
+
+def test_a_store_that_does_not_open_fails_every_origin(origin: Origin) -> None:
+    done = job({"origins": [str(origin.path), "https://127.0.0.1:1/x"], "store": "ftp://x"})
+    assert (done.code, done.document["stage"], done.metrics) == (2, "opening the store", (0, 2))
+    assert [r["stage"] for r in done.document["origins"]] == ["opening the store"] * 2
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([None, None], 0),
+        ([Unavailable("x")], 4),
+        ([AccessDenied("x")], 5),
+        ([None, AccessDenied("x")], 3),
+        ([AccessDenied("x"), AccessDenied("y")], 5),
+        ([AccessDenied("x"), Unavailable("y")], 4),
+        ([None, Unavailable("x"), Terminated("stop")], 143),
+    ],
+)
+def test_exit_codes(errors: list[Any], code: int) -> None:
+    found = verdict([Result("o", "s", error=error) for error in errors])
+    assert (found.exit_code if found else 0) == code
+
+
+def test_a_gate_that_trips_costs_no_snapshot_and_is_a_finding(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    token = "ghp_" + "R7q2Xv9LmN4sKd8TzYw1BcGh5JpAeU0f3iQo"  # in a token's form, and never one
+    leaky = Origin(tmp_path / "leaky.git")
+    leaky.commit(files={"settings.txt": f'github_token = "{token}"\n'.encode()})
+    document = {"origins": [str(leaky.path), str(origin.path)], "store": store, "options": {"scan": True}}
+    gated = document | {"options": {"scan": True, "secret_gate": True}}
+    done = job(gated, SNAPSHOTTER_RULE_CACHE=str(tmp_path / "rules"))
+    assert (done.code, done.document["error"]["code"]) == (1, "secret-gate")
+    assert (done.document["succeeded"], done.document["failed"], done.metrics) == (2, 0, (2, 0))
+    first, second = done.document["origins"]
+    assert (first["ok"], first["kind"], first["scan"]["tables"]["secrets"]) == (False, "base", 1)
+    assert (second["ok"], second["scan"]["tables"]["secrets"]) == (True, 0)
+    again = job(document, SNAPSHOTTER_RULE_CACHE=str(tmp_path / "rules"))
+    assert (again.code, again.document["origins"][0]["scan"]["run_id"]) == (0, first["run_id"]), (
+        "no gate was asked for"
+    )
+    assert token not in json.dumps([done.document, done.log, again.document, again.log])
+
+
+def test_what_failed_counts_before_what_tripped() -> None:
+    tripped = Result("o", "done", cast(Sealed, object()), Finding("x", code="secret-gate"))
+    assert verdict([tripped, tripped]).exit_code == 1  # type: ignore[union-attr]
+    assert verdict([tripped, Result("p", "s", error=Unavailable("y"))]).exit_code == 3  # type: ignore[union-attr]
+    assert verdict([tripped, Result("p", "s", error=Terminated("y"))]).exit_code == 143  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("", "there is no job"),
+        ("{", "not a job"),
+        ("[]", "not a job"),
+        ("{}", "names no origin"),
+        ({"origins": []}, "names no origin"),
+        ({"origin": "x", "origins": ["y"]}, "one of them"),
+        ({"origin": "x", "colour": 1}, "`colour`"),
+        ({"origin": "x", "options": {"segment-size": "1MiB"}}, "`segment-size`"),
+        ({"origin": "x", "options": {"max_refs": 0}}, "max_refs"),
+        ({"origin": "x", "labels": {"a": 1}}, "labels"),
+        ({"verb": "delete", "origin": "x"}, "delete"),
+        ({"verb": "prove", "origin": "x"}, "prove"),
+        ({"origin": "x", "skip": ["http"]}, "`skip`"),
+        ({"origin": ""}, "$.origin"),
+        ({"origin": "x", "store": ""}, "$.store"),
+        ({"origin": "x", "labels": {"": "y"}}, "$.labels"),
+        ('{"origins": ["x"], "origins": ["y"]}', "a key twice"),
+        ('{"origin": "x", "options": {"full": true, "full": false}}', "a key twice"),
+        ('{"origin": "x"}{"origin": "y"}', "trailing"),
+        ('\ufeff{"origin": "x"}', "not a job"),
+        ('{"origin": "\\ud800"}', "not a job"),
+        ("[" * 100_000, "not a job"),
+        ('{"labels":' + '{"a":' * 20_000, "not a job"),
+    ],
+)
+def test_a_document_that_is_no_job_is_refused(document: object, named: str) -> None:
+    done = job(document)
+    assert (done.code, done.document["ok"], done.document["stage"]) == (2, False, "reading the job")
+    assert named in done.document["error"]["message"]
+    assert done.document["error"]["hint"]
+
+
+def test_a_refused_document_s_values_are_never_repeated() -> None:
+    with pytest.raises(UsageError) as caught:
+        read(b'{"origin": {"url": "https://u:hunter2@example.com/x"}}')
+    assert "hunter2" not in caught.value.message
+
+
+def test_the_document_comes_from_a_file_stdin_or_the_variable(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    text = json.dumps({"origin": str(origin.path), "store": store})
+    (tmp_path / "job.json").write_text(text)
+    (tmp_path / ".env").write_text(f"SNAPSHOTTER_JOB='{text}'\n")
+    assert job(None, "--file", tmp_path / "job.json").code == 0
+    assert job(None, "-", stdin=text).code == 0
+    assert job(None, "--file", "-", stdin=text).code == 0
+    assert job(None, cwd=tmp_path).code == 0
+    assert job({"origin": "ftp://"}, "-", stdin=text).code == 0, "what is named wins over the variable"
+    assert job(None, "--file", tmp_path / "none.json").code == 2
+    assert job(None, "job.json").code == 2
+
+
+def test_a_document_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps({"origin": "x", "labels": {"a": "b" * MAX_DOCUMENT}}))
+    done = job(None, "--file", tmp_path / "job.json")
+    assert (done.code, "larger than" in done.document["error"]["message"]) == (2, True)
+
+
+STREAMS = [
+    ("1", ">&-", 0),
+    ("1", ">/dev/full", 4),
+    ("2", "2>&-", 0),
+    ("2", "2>/dev/full", 0),
+    ("0", "<&-", 0),
+]
+
+
+@pytest.mark.parametrize(("number", "how", "code"), STREAMS)
+def test_a_stream_that_is_closed_or_full_costs_no_snapshot(
+    number: str, how: str, code: int, origin: Origin, store: str, tmp_path: Path
+) -> None:
+    env = cli_env(
+        SNAPSHOTTER_SCAN="0", SNAPSHOTTER_JOB=json.dumps({"origin": str(origin.path), "store": store})
+    )
+    argv = ["bash", "-c", f'"$@" {how}', "bash", *command("job")]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert number == "1" or json.loads(done.stdout)["ok"]
+    taken = Lab(tmp_path / "store").catalog
+    (repo,) = [path.name for path in (tmp_path / "store").iterdir()]
+    assert len(taken.snapshots(repo)) == 1
+    if code:
+        last = json.loads(done.stderr.splitlines()[-1])
+        assert (last["level"], "could not be written" in last["message"]) == ("error", True)
+
+
+def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
+    with subprocess.Popen(
+        command("job", "-"), env=cli_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert process.stdout and process.stderr
+        done = ran(process.returncode, process.stdout.read(), process.stderr.read())
+    assert (done.document["stage"], done.document["error"]["code"]) == ("reading the job", "terminated")
+
+
+def test_the_job_and_the_verb_have_the_same_options() -> None:
+    flags = set(snapshot_verb.__annotations__) - {
+        "return",
+        "origin",
+        "store",
+        "label",
+        "json",
+        "quiet",
+        "verbose",
+    }
+    assert set(Asked.__struct_fields__) == flags
+
+
+def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str, tmp_path: Path) -> None:
+    origin.commit("refs/heads/other", {"big": bytes(range(256)) * 4096})
+    options = {"full": True, "refs": ["refs/heads/main"], "exclude_refs": [], "segment_size": "64KiB",
+               "max_chain_age": "30d", "idle_timeout": "9s", "max_refs": 17}  # fmt: skip
+    done = job({"origin": str(origin.path), "store": store, "options": options})
+    flags = [word for key, value in options.items() if key not in ("full", "exclude_refs") for word in
+             (f"--{key.replace('_', '-')}", str(value[0] if isinstance(value, list) else value))]  # fmt: skip
+    argv = command(
+        "snapshot", origin.path, "--store", store, "--full", "--exclude-refs", "", "--json", *flags
+    )
+    verb = json.loads(
+        subprocess.run(argv, env=cli_env(SNAPSHOTTER_SCAN="0"), capture_output=True, check=True).stdout
+    )
+    taken = Lab(tmp_path / "store").catalog
+    by_job = taken.manifest(taken.snapshots(done.document["origins"][0]["repo"])[0].key).manifest
+    assert verb["limits"]["idle_seconds"] == by_job.limits.idle_seconds == 9
+    assert verb["limits"]["segment_bytes"] == by_job.limits.segment_bytes == 64 * 1024
+    assert verb["filters"] == {"refs": by_job.filters.refs, "exclude_refs": by_job.filters.exclude_refs}
+    assert verb["refs"]["count"] == by_job.refs.count
+
+
+def test_the_schema_in_docs_is_the_code_s_and_judges_as_the_code_does() -> None:
+    assert json_schema() == SCHEMA
+    judge = jsonschema.Draft202012Validator(SCHEMA)
+    for document in (
+        {}, {"origin": "x"}, {"origins": ["x", "y"]}, {"origins": []}, {"origin": "x", "origins": ["y"]},
+        {"origin": 1}, {"origin": "x", "more": 1}, {"origin": "x", "options": {"full": True, "max_refs": 3}},
+        {"origin": "x", "options": {"max_refs": 0}}, {"origin": "x", "labels": {"k": "v"}}, {"verb": "prove"},
+        {"verb": "prove", "store": "s3://b/p/"}, {"verb": "prove", "origins": ["x"]}, {"verb": "x"},
+        {"verb": "prove", "skip": ["http"]}, {"origin": "x", "only": ["put"]}, {"origin": ""},
+        {"origin": "x", "store": ""}, {"origins": [""]}, {"origin": "x", "labels": {"": "v"}},
+    ):  # fmt: skip
+        try:
+            fits = isinstance(read(json.dumps(document).encode()), Job)
+        except UsageError:
+            fits = False
+        assert judge.is_valid(document) == fits, document
+
+
+def test_the_metrics_are_those_that_the_alarms_watch(origin: Origin, store: str, tmp_path: Path) -> None:
+    done = job({"origins": [str(origin.path), str(tmp_path / "gone")], "store": store})
+    watched = set()
+    resources = resolve(SERVICE, Image=f"x@sha256:{'0' * 64}", Job="{}", VpcId="vpc-1", SubnetIds="subnet-1")[
+        "Resources"
+    ]
+    for alarm in (resources["SnapshotFailedAlarm"], resources["NoSnapshotAlarm"]):
+        properties = alarm["Properties"]
+        metrics = [m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m]
+        for metric in metrics or [properties]:
+            (dimension,) = metric["Dimensions"]
+            watched.add((metric["Namespace"], dimension["Name"], dimension["Value"], metric["MetricName"]))
+    said = set()
+    for line in (line for line in done.log if "_aws" in line):
+        assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 60
+        for directive in line["_aws"]["CloudWatchMetrics"]:
+            ((dimension,),) = directive["Dimensions"]
+            said |= {
+                (directive["Namespace"], dimension, line[dimension], m["Name"]) for m in directive["Metrics"]
+            }
+            assert all(isinstance(line[metric["Name"]], int) for metric in directive["Metrics"])
+    assert said == watched
+    assert done.metrics == (1, 1)
+
+
+def test_every_log_line_says_when_what_and_about_whom(origin: Origin, store: str) -> None:
+    lines = [line for line in job({"origin": str(origin.path), "store": store}).log if "_aws" not in line]
+    assert lines
+    assert all({"time", "level", "message", "origin"} <= set(line) for line in lines)
+    quiet = job({"origin": str(origin.path), "store": store}, "--quiet").log
+    assert [line for line in quiet if "_aws" not in line] == []
+
+
+def test_no_credential_is_in_what_a_job_prints(store: str) -> None:
+    env = cli_env(
+        SNAPSHOTTER_SCAN="0",
+        SNAPSHOTTER_JOB=json.dumps({"origin": "https://u:hunter2@127.0.0.1:1/x", "store": store}),
+    )
+    done = subprocess.run(
+        command("job", "--verbose"), env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 4
+    assert "127.0.0.1:1/x" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def stalling(origin: Origin) -> Iterator[str]:
+    """An origin whose pack stops coming."""
+    fault = Fault(stall_at=100)
+    with GitHost(
+        origin.path.parent, fault=lambda request: fault if "upload-pack" in request else None
+    ) as host:
+        yield host.url("origin.git")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_job_at_once_with_its_document(
+    number: signal.Signals, code: int, origin: Origin, stalling: str, store: str
+) -> None:
+    document = {"origins": [str(origin.path), stalling, "https://127.0.0.1:1/never"], "store": store}
+    env = cli_env(SNAPSHOTTER_SCAN="0", SNAPSHOTTER_JOB=json.dumps(document))
+    with subprocess.Popen(
+        command("job"), env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        seen = ""
+        for line in process.stderr:
+            seen += line
+            if '"origin": "http' in line:
+                break
+        time.sleep(0.3)
+        process.send_signal(number)
+        began = time.monotonic()
+        out, rest = process.communicate(timeout=10)
+    assert time.monotonic() - began < 3
+    done = ran(process.returncode, out, seen + rest)
+    assert done.code == code
+    assert [r["ok"] for r in done.document["origins"]] == [True, False, False]
+    assert done.document["error"]["exit_code"] == code
+    assert done.metrics == (1, 2)
+
+
+def test_a_defect_is_one_origin_s_error_with_its_traceback(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import snapshotter.capture.snapshot as s\nreal = s._Run.take\n"
+        "def take(self):\n    if 'bad' in self._origin.path: raise ZeroDivisionError('https://u:pw@h/x')\n"
+        "    return real(self)\n"
+        "s._Run.take = take\n"
+    )
+    env = cli_env()
+    document = {"origins": [str(tmp_path / "bad"), str(origin.path)], "store": store}
+    done = job(document, PYTHONPATH=f"{tmp_path}:{env['PYTHONPATH']}")
+    assert done.code == 3
+    assert done.document["origins"][0]["error"]["code"] == "defect"
+    (line,) = [line for line in done.log if line.get("level") == "error"]
+    assert "ZeroDivisionError" in line["traceback"]
+    assert "pw@" not in json.dumps(done.log) + json.dumps(done.document)
+
+
+def test_a_job_can_prove_the_bucket_s_rules() -> None:
+    bucket = "snapshots-under-job"
+    store = f"s3://{bucket}/repo-scans/snapshotter/"
+    with rgw() as server:
+        policy = access_policy(BucketName=bucket)
+        put_bucket_with_policy(server, bucket, bucket_policy(BucketName=bucket), policy)
+        env = server.environment(assume_role(server, policy))
+        done = job({"verb": "prove", "store": store, "only": ["put"]}, **env)
+        open_bucket = "snapshots-for-all"
+        put_bucket_with_policy(server, open_bucket, None, access_policy(BucketName=open_bucket))
+        broken = job({"verb": "prove", "store": store.replace(bucket, open_bucket), "only": ["put"]},
+                     **server.environment(server.user))  # fmt: skip
+        nowhere = job({"verb": "prove", "store": store}, **env | {"AWS_ENDPOINT_URL": "https://127.0.0.1:9"})
+    assert (done.code, done.document["ok"], done.document["stage"]) == (0, True, "done"), done
+    assert done.document["proof"]["counts"]["passed"] > 3
+    assert done.metrics == (0, 0), "a proof is no snapshot"
+    assert (broken.code, broken.document["ok"]) == (1, False)
+    assert [line for line in broken.log if line["level"] == "error"]
+    assert nowhere.code == 4

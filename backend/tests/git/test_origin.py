@@ -1,0 +1,310 @@
+"""Origins: what parses, what is shown, and the one-to-one rule from origin to repo name."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from snapshotter.base.errors import UsageError
+from snapshotter.base.urls import redact
+from snapshotter.git.origin import MAX_REPO, Credential, Origin, parse, repo_name
+
+SECRET = "s3cr3t"
+TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def is_safe(text: str) -> bool:
+    """Whether a terminal shows it as it is: nothing that moves the cursor or turns the writing around."""
+    marks = [(unicodedata.category(c), unicodedata.bidirectional(c)) for c in text if c != "\t"]
+    return not any(kind in ("Cc", "Cs") or turn in TURNS for kind, turn in marks)
+
+
+def parsed(text: str) -> Origin | None:
+    """The origin, or None where the text is refused; anything but a UsageError is a crash."""
+    try:
+        return parse(text)
+    except UsageError as error:
+        assert error.hint
+        assert is_safe(error.message)
+        return None
+
+
+# Text that is often nearly an origin.
+pieces = st.sampled_from(
+    ["https://", "ssh://", "git://", "file://", "http://", "host.test", "git@", ":", "/", "//", "..", ".", "%2e",
+     "%2F", "%252e", "%00", "%0a", "__", "_", "-", "a", "B", ".git", "@", "~", "user:pw@", "[::1]", ":8443", "?q", "#f",
+     " ", "\\", "\u0430", "\uff0e", "\u2024", "\u202e", "\ud800", "\udcff", "0123abcd", "-0123abcd", "%", "\u00e9"]
+)  # fmt: skip
+texts = st.one_of(st.lists(pieces, min_size=1, max_size=12).map("".join), st.text(max_size=60))
+components = st.text(alphabet="abAB01._-%~@ \u00e9", min_size=1, max_size=8)
+paths = st.lists(components, min_size=1, max_size=4).map("/".join)
+
+
+@given(texts)
+@settings(max_examples=400)
+@example("~no-such-user-here/x")
+@example("file:///a%00b")
+@example("file:///a%0ab")
+@example("https://h.test/\ud800")
+@example("\ud800")
+@example("ssh://h.test/a%3Fb")
+@example("h.test:/a%20b")
+def test_any_text_is_an_origin_with_a_safe_name_or_is_refused(text: str) -> None:
+    origin = parsed(text)
+    if origin is None:
+        return
+    repo = origin.repo
+    assert NAME.fullmatch(repo)
+    assert repo not in (".", "..")
+    assert not repo.startswith(("-", ".", "_"))
+    assert len(repo) <= MAX_REPO
+    assert origin.url and str(origin) == origin.url
+
+
+@given(st.one_of(texts, paths.map("https://h.test/{}".format), paths.map("ssh://u@h.test/{}".format),
+                 paths.map("u@h.test:{}".format)))  # fmt: skip
+@settings(max_examples=400)
+@example("ssh://h.test/a%2520b")
+@example("ssh://a%3Ab@h.test/~x")
+@example("ssh://h.test/a%23b")
+def test_what_a_manifest_records_means_the_same_origin(text: str) -> None:
+    origin = parsed(text)
+    if origin is not None:
+        again = parse(origin.url)
+        assert (again.canonical, again.repo, again.url) == (origin.canonical, origin.repo, origin.url)
+
+
+@given(st.lists(paths.map("https://h.test/{}".format), min_size=2, max_size=30, unique=True))
+@settings(max_examples=200)
+@example(["https://h.test/a__b", "https://h.test/a/b"])
+@example(["https://h.test/a_/b", "https://h.test/a/_b"])
+@example(["https://h.test/a//b", "https://h.test/a/b"])
+@example(["https://h.test/A", "https://h.test/a"])
+@example(["https://h.test/a-0123abcd", "https://h.test/a"])
+def test_two_origins_never_share_a_name(urls: list[str]) -> None:
+    by_repo: dict[str, set[str]] = {}
+    for url in urls:
+        if origin := parsed(url):
+            by_repo.setdefault(origin.repo, set()).add(origin.canonical)
+    assert all(len(origins) == 1 for origins in by_repo.values())
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        [
+            "https://github.com/psf/requests",
+            "https://GitHub.com/PSF/Requests.git",
+            "git@github.com:psf/requests.git",
+            "ssh://git@github.com:22/psf/requests/",
+            "https://github.com:443/psf/requests",
+            "https://github.com./psf/requests",
+            f"https://user:{SECRET}@github.com/psf/requests",
+            "git+ssh://git@github.com/psf/requests",
+        ],
+        ["https://h.test/a%20b", "ssh://h.test/a%20b", "h.test:/a b"],
+        ["https://\u0433.test/a/b", "https://xn--c1a.test/a/b"],
+        ["https://h.test/a/.git", "https://h.test/a"],
+    ],
+)
+def test_spellings_of_one_origin_have_one_name(spellings: list[str]) -> None:
+    assert len({parse(text).repo for text in spellings}) == 1
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["https://h.test/a", "https://h.test:8443/a", "ssh://h.test:2222/a", "https://h2.test/a"],
+        ["https://h.test/Repo", "https://h.test/repo"],
+        ["https://h.test/a%2520b", "https://h.test/a%20b", "ssh://h.test/a%2520b-"],
+        ["https://h.test/a%20b", "ssh://h.test/a%2520b"],  # "a b" and "a%20b" on one host
+        ["alice@h.test:project", "bob@h.test:project"],
+        ["https://github.com/psf/requests", "https://g\u0456thub.com/psf/requests"],
+        ["https://h.test/a\uff0fb", "https://h.test/a/b"],
+        ["https://h.test/" + "a" * 900, "https://h.test/" + "a" * 901],
+        ["/srv/a", "https://h.test/srv/a", "file:///srv/b"],
+    ],
+)
+def test_different_origins_have_different_names(others: list[str]) -> None:
+    assert len({parse(text).repo for text in others}) == len(others)
+
+
+@pytest.mark.parametrize(
+    ("text", "repo"),
+    [
+        ("https://github.com/psf/requests", "github.com__psf__requests"),
+        ("ssh://git@h.test/a/b/c.git", "h.test__a__b__c"),
+        ("https://h.test/a.b_c-d/e", "h.test__a.b_c-d__e"),
+    ],
+)
+def test_plain_origins_have_plain_names(text: str, repo: str) -> None:
+    assert parse(text).repo == repo
+    assert not re.search(r"-[0-9a-f]{8}$", repo)
+
+
+@pytest.mark.parametrize(
+    "canonical",
+    ["h.test/a__b", "h.test/A", "h.test/a b", "h.test/a-0123abcd", "file:///srv/a", "h.test:1/a", "h.test//a",
+     "h.test/" + "a" * 120, "h.test/\u00e9"],
+)  # fmt: skip
+def test_what_is_not_one_to_one_bears_a_digest(canonical: str) -> None:
+    assert re.search(r"-[0-9a-f]{8}$", repo_name(canonical))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "-",
+        "--upload-pack=touch x",
+        "-oProxyCommand=x:y",
+        "ssh://-oProxyCommand=x/y",
+        "ssh://-x@h.test/y",
+        "-x@h.test:y",
+        "h.test:-y",
+        "ssh://h.test/-y",
+        "https://h.test",
+        "https://h.test/",
+        "https://h.test/..",
+        "https://h.test/a/../b",
+        "https://h.test/%2e%2e/b",
+        "https://h.test/%252e%252e/b",
+        "https://h.test/.%2e/b",
+        "https://h.test/a/./b",
+        "https://h.test/..%5cb",
+        "https://h.test/a%2f..%2fb",
+        "h.test:../x",
+        "h.test:a/../../x",
+        "https://h.test/a?b",
+        "https://h.test/a#b",
+        "https://h.test:99999/a",
+        "https://h.test:x/a",
+        "https://[::1/a",
+        "ftp://h.test/a",
+        "ext::sh -c x",
+        "ext::ssh",
+        "javascript://h.test/a",
+        "file://h.test/a",
+        "https:///a",
+        "https://h.test/a\nb",
+        "https://h.test/a%0ab",
+        "https://h.test/a\x00b",
+        "https://h test/a",
+        "https://h.test/" + "a" * 5000,
+        "file:///a%00b",
+        "file:///a%0ab",
+        "https://h.test/\ud800",
+        "~no-such-user-here/x",
+    ],
+)
+def test_hostile_and_mistaken_origins_are_refused(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse(text)
+    assert raised.value.hint
+    assert is_safe(raised.value.message)
+    assert len(raised.value.message) < 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://user:{SECRET}@h.test/a",
+        f"https://{SECRET}@h.test/a",
+        f"https://user:{SECRET}%40x@h.test/a",
+        f"https://u:{SECRET}@@h.test/a",
+        f"ssh://git:{SECRET}@h.test/a",
+    ],
+)
+def test_a_credential_is_never_shown(text: str) -> None:
+    origin = parse(text)
+    for shown in (
+        str(origin),
+        repr(origin),
+        origin.url,
+        origin.canonical,
+        origin.repo,
+        repr(origin.credential),
+    ):
+        assert SECRET not in shown
+    if text.startswith("https"):
+        assert origin.credential is not None
+        assert SECRET in origin.credential.user + origin.credential.secret
+    assert origin == parse(origin.url) or origin.scheme == "ssh"
+
+
+@given(
+    st.text(alphabet="a:@/?# \\%", max_size=6), st.sampled_from(["?x", "#x", "/..", ":99999", "/-x/..", "\n"])
+)
+@example("/", "")
+@example("@a/", ":99999")
+@example("", "?x")
+@example("@", "?x")
+@example(" ", "?x")
+def test_a_credential_is_not_shown_in_a_refusal_either(around: str, wrong: str) -> None:
+    text = f"https://user:{around}{SECRET}{around}@h.test/a{wrong}"
+    try:
+        origin = parse(text)
+    except UsageError as error:
+        assert SECRET not in error.message + error.hint
+    else:
+        assert SECRET not in origin.url + repr(origin)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://h.test/a?private_token={SECRET}", f"https://h.test/a#{SECRET}", f"https://h.test/a?x=@{SECRET}",
+        f"https:/u:{SECRET}@h.test/a", f"https:u:{SECRET}@h.test/a", f"HTTP:/{SECRET}@h.test/a",
+        f"https:/u:{SECRET}@@h.test:99999/a", f"https://u:{SECRET}?x@h.test/a", f"file:/u:{SECRET}@h.test/a",
+    ],
+)  # fmt: skip
+def test_a_slip_in_a_url_neither_shows_its_secret_nor_makes_it_a_path(text: str) -> None:
+    """`https:/u:secret@host/x` is no ssh origin on a host called https, whose path would go into a repo's name."""
+    with pytest.raises(UsageError) as raised:
+        parse(text)
+    assert SECRET not in raised.value.message + raised.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"fatal: https://u:{SECRET}@h.test/a: no", "fatal: https://h.test/a: no"),
+        (f"https://u:{SECRET}@x@h.test/a", "https://h.test/a"),
+        ("mail me@example.test or see https://h.test/a", "mail me@example.test or see https://h.test/a"),
+        (f"ssh://u:{SECRET}@h/a git://{SECRET}@h/b", "ssh://h/a git://h/b"),
+    ],
+)
+def test_redaction_of_other_programs_words(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_a_url_with_a_name_and_a_secret_is_a_credential() -> None:
+    assert parse("https://me:pa%3Ass@h.test/a").credential == Credential("me", "pa:ss")
+    assert parse("https://t0ken@h.test/a").credential == Credential("t0ken", "")
+    assert parse("https://h.test/a").credential is None
+
+
+def test_a_local_path_is_its_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = tmp_path / "my repo.git"
+    repo.mkdir()
+    (tmp_path / "link").symlink_to(repo)
+    monkeypatch.chdir(tmp_path)
+    spellings = [str(repo), f"{repo}/", "./my repo.git", "link", f"file://{tmp_path}/my%20repo.git"]
+    origins = [parse(text) for text in spellings]
+    assert {origin.url for origin in origins} == {os.path.realpath(repo)}
+    assert len({origin.repo for origin in origins}) == 1
+    assert origins[0].repo.startswith("local__")
+    assert all(origin.is_local for origin in origins)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "[::1]", "x.localhost"])
+def test_loopback_is_known(host: str) -> None:
+    assert parse(f"http://{host}/a").is_loopback
+    assert not parse("http://127.0.0.1.test/a").is_loopback

@@ -1,0 +1,235 @@
+"""The refs ledger: what it holds survives its bytes, and nothing else reads as one."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from snapshotter.base.errors import Unavailable
+from snapshotter.git.refs import (
+    SYNTHETIC_MERGES,
+    Ref,
+    RefsLedger,
+    clashing,
+    is_oid,
+    parse_ledger,
+    select,
+    valid_name,
+)
+from tests.origins import ENV, Repo
+
+A, B, C = "a" * 40, "b" * 40, "c" * 40
+
+hexes = st.text(alphabet="0123456789abcdef", min_size=1, max_size=40).map(lambda text: text.rjust(40, "0"))
+names = st.one_of(
+    st.binary(min_size=1, max_size=12),
+    st.text(alphabet="ab/-._@{\u00e9\u4e2d", min_size=1, max_size=12).map(str.encode),
+).map(lambda tail: b"refs/heads/" + tail).filter(valid_name)  # fmt: skip
+
+
+@st.composite
+def ledgers(draw: st.DrawFn, length: int = 40) -> RefsLedger:
+    oids = hexes.map(lambda text: text.rjust(length, "0"))
+    chosen = draw(st.lists(names, unique=True, max_size=8))
+    refs = [
+        Ref(name, draw(oids), draw(st.none() | oids), draw(st.none() | st.sampled_from(chosen)))
+        for name in chosen
+    ]
+    head = draw(st.none() | st.sampled_from([b"refs/heads/not-yet", *chosen]))
+    return RefsLedger.build(refs, head, None if head else draw(st.none() | oids))
+
+
+@given(st.one_of(ledgers(), ledgers(length=64)))
+def test_a_ledger_survives_its_bytes(ledger: RefsLedger) -> None:
+    again = parse_ledger(ledger.encoded)
+    assert again == ledger
+    assert (again.sha256, again.tips, dict(again.oids)) == (ledger.sha256, ledger.tips, dict(ledger.oids))
+
+
+@given(ledgers(), st.data())
+@settings(max_examples=200)
+def test_other_bytes_are_refused_or_another_ledger(ledger: RefsLedger, data: st.DataObject) -> None:
+    spoiled = bytearray(ledger.encoded)
+    if not spoiled:
+        return
+    at = data.draw(st.integers(0, len(spoiled) - 1))
+    spoiled[at] ^= data.draw(st.integers(1, 255))
+    try:
+        other = parse_ledger(bytes(spoiled))
+    except Unavailable as error:
+        assert error.code == "bad-refs"
+    else:
+        assert other.encoded == bytes(spoiled)
+        assert other != ledger
+
+
+@given(st.binary(max_size=200))
+@example(b"\n")
+@example(b"^" + A.encode() + b"\n")
+@example(b"@refs/heads/a refs/heads/b\n")
+def test_any_bytes_are_a_ledger_or_refused(data: bytes) -> None:
+    try:
+        assert parse_ledger(data).encoded == data
+    except Unavailable as error:
+        assert error.hint
+
+
+def test_every_kind_of_line() -> None:
+    refs = [
+        Ref(b"refs/tags/v1", A, peeled=B),
+        Ref(b"refs/heads/alias", B, symref=b"refs/heads/main"),
+        Ref(b"refs/heads/main", B),
+        Ref(b"refs/heads/\xff\xfe", C),
+    ]
+    ledger = RefsLedger.build(refs, b"refs/heads/main")
+    assert ledger.encoded == (
+        b"@refs/heads/main HEAD\n"
+        b"%b refs/heads/alias\n@refs/heads/main refs/heads/alias\n"
+        b"%b refs/heads/main\n%b refs/heads/\xff\xfe\n"
+        b"%b refs/tags/v1\n^%b\n" % (B.encode(), B.encode(), C.encode(), A.encode(), B.encode())
+    )
+    assert ledger.branch_tips == {B, C}
+    assert ledger.tips == {A, B, C}
+
+
+def test_heads_of_each_sort() -> None:
+    main = Ref(b"refs/heads/main", A)
+    dangling = RefsLedger.build([main], b"refs/heads/not-yet")
+    detached = RefsLedger.build([main], None, B)
+    neither = RefsLedger.build([main])
+    assert [ledger.head_text for ledger in (dangling, detached, neither)] == ["refs/heads/not-yet", B, None]
+    assert len({ledger.sha256 for ledger in (dangling, detached, neither)}) == 3
+    assert detached.oids[b"HEAD"] == B
+    assert B in detached.tips
+    assert all(parse_ledger(ledger.encoded) == ledger for ledger in (dangling, detached, neither))
+
+
+def test_an_alias_of_a_ref_that_is_not_there_is_a_plain_ref() -> None:
+    ledger = RefsLedger.build([Ref(b"refs/heads/a", A, symref=b"refs/heads/gone")])
+    assert ledger.refs == (Ref(b"refs/heads/a", A),)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"refs/heads/a\n",
+        b"%b refs/heads/a" % A.encode(),  # no line end
+        b"%b refs/heads/a\r\n" % A.encode(),
+        b"%b  refs/heads/a\n" % A.encode(),
+        b"%b refs/heads/b\n%b refs/heads/a\n" % (A.encode(), A.encode()),  # not sorted
+        b"%b refs/heads/a\n%b refs/heads/a\n" % (A.encode(), B.encode()),
+        b"%b refs/heads/a\n%b refs/heads/b\n" % (A.encode(), b"1" * 64),
+        b"%b refs/heads/..\n" % A.encode(),
+        b"%b heads/a\n" % A.encode(),
+        b"%b refs/heads/a\n" % A.upper().encode(),
+        b"%b refs/heads/a\n\n" % A.encode(),
+        b"%b HEAD\n%b refs/heads/a\n" % (b"1" * 64, A.encode()),
+        b"@refs/heads/a HEAD\n@refs/heads/b HEAD\n",
+        b"@../../etc/passwd HEAD\n",
+        b"@ HEAD\n",
+    ],
+)
+def test_bad_ledgers_are_refused(data: bytes) -> None:
+    with pytest.raises(Unavailable) as raised:
+        parse_ledger(data)
+    assert raised.value.code == "bad-refs"
+
+
+@pytest.mark.parametrize(
+    "name", [b"refs/heads/a\nb", b"HEAD", b"refs/heads/../../x", b"refs/heads/a.lock", b"-x"]
+)
+def test_names_that_git_refuses_are_refused_from_an_origin_too(name: bytes) -> None:
+    with pytest.raises(Unavailable) as raised:
+        RefsLedger.build([Ref(name, A)])
+    assert "\n" not in raised.value.message
+
+
+@given(
+    st.lists(
+        st.binary(min_size=1, max_size=8).filter(lambda name: b"\0" not in name), min_size=20, max_size=20
+    )
+)
+@settings(max_examples=8, deadline=None)
+def test_names_are_judged_as_git_judges_them(tails: list[bytes]) -> None:
+    odd = [
+        b"a.lock",
+        b"a.lock/b",
+        b".a",
+        b"a/.b",
+        b"a.",
+        b"a..b",
+        b"a//b",
+        b"a/",
+        b"@",
+        b"@{",
+        b"a@{b",
+        b"-a",
+        b"a~",
+        b"\xff",
+        b"a b",
+    ]
+    for tail in [*tails, *odd]:
+        name = b"refs/heads/" + tail
+        git = subprocess.run(["git", "check-ref-format", name], env=ENV, check=False)
+        assert valid_name(name) == (git.returncode == 0), name
+
+
+@pytest.mark.parametrize(
+    ("text", "fine"),
+    [
+        (b"a" * 40, True),
+        (b"0" * 64, True),
+        (b"a" * 40 + b"\n", False),
+        (b"a" * 41, False),
+        (b"A" * 40, False),
+        (b"", False),
+    ],
+)
+def test_object_ids(text: bytes, fine: bool) -> None:
+    assert is_oid(text) == fine
+
+
+def test_patterns_choose_refs() -> None:
+    every = [
+        b"refs/heads/main",
+        b"refs/heads/f/x",
+        b"refs/pull/7/head",
+        b"refs/pull/7/merge",
+        b"refs/heads/\xc3\xa9",
+    ]
+    ledger = RefsLedger.build([Ref(name, A) for name in every], b"refs/heads/main")
+
+    def chosen(include: list[str], exclude: list[str]) -> set[bytes]:
+        kept, left = select(ledger, include, exclude)
+        assert {ref.name for ref in kept} | set(left) == set(every)
+        assert kept.head_target == b"refs/heads/main"
+        return {ref.name for ref in kept}
+
+    assert chosen([], list(SYNTHETIC_MERGES)) == set(every) - {b"refs/pull/7/merge"}
+    assert chosen(["refs/heads/*"], []) == {b"refs/heads/main", b"refs/heads/f/x", b"refs/heads/\xc3\xa9"}
+    assert chosen(["refs/heads/é"], []) == {b"refs/heads/\xc3\xa9"}
+    assert chosen(["refs/heads/main", "refs/pull/*"], ["*/merge"]) == {
+        b"refs/heads/main",
+        b"refs/pull/7/head",
+    }
+    assert chosen(["refs/heads/ma"], []) == set()
+    assert select(ledger, [], [])[0] is ledger
+
+
+def test_a_ledger_is_what_git_lists(tmp_path: object) -> None:
+    repo = Repo.create(tmp_path / "x.git")  # type: ignore[operator]
+    repo.commit(ref="refs/heads/main")
+    repo.git("tag", "-a", "-m", "t", "v1")
+    ledger = RefsLedger.build([Ref(name, oid) for name, oid in repo.refs().items()])
+    assert dict(parse_ledger(ledger.encoded).oids) == repo.refs()
+
+
+def test_refs_that_lie_in_one_another() -> None:
+    ledger = RefsLedger.build(
+        Ref(b"refs/" + name, A) for name in (b"heads/a", b"heads/a/b/c", b"heads/a-b", b"heads/ab/c", b"tags/a/b")
+    )  # fmt: skip
+    assert clashing(ledger) == [b"refs/heads/a/b/c"]
+    assert clashing(RefsLedger()) == []

@@ -1,0 +1,99 @@
+"""What a killed restore left behind is removed by the next one; what another is building is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
+from snapshotter.recover import build_folder, restore
+from tests.e2e.repo import BACKEND, Lab, Origin, Words
+
+BUILDER = """
+import sys
+from pathlib import Path
+from snapshotter.base.cancel import Cancel
+from snapshotter.recover.build_folder import building
+with building(Path(sys.argv[1]), Cancel()) as work:
+    (work / "objects").mkdir()
+    print(work, flush=True)
+    sys.stdin.read()
+"""
+
+
+def _builder(destination: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A process that builds a restore to `destination` until it is ended, and the folder that it builds in."""
+    env = {"PYTHONPATH": str(BACKEND), "PATH": os.environ["PATH"]}
+    argv = [sys.executable, "-c", BUILDER, str(destination)]
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    assert child.stdout is not None
+    return child, Path(child.stdout.readline().strip())
+
+
+def test_what_a_killed_restore_left_is_removed_and_said(tmp_path: Path) -> None:
+    child, left = _builder(tmp_path / "out")
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert (left / "objects").is_dir()
+    words = Words()
+    build_folder.clear(tmp_path / "out", words)
+    assert list(tmp_path.iterdir()) == []
+    assert words.warnings == [f"removed {left}, which a killed restore left behind"]
+
+
+def test_what_a_living_restore_builds_is_left_alone_and_said(tmp_path: Path) -> None:
+    child, left = _builder(tmp_path / "out")
+    words = Words()
+    build_folder.clear(tmp_path / "out", words)
+    assert (left / "objects").is_dir()
+    assert "left alone" in words.warnings[0]
+    assert str(left) in words.warnings[0]
+    child.communicate()  # its stdin ends, and so does it
+    assert not left.exists()
+
+
+def test_only_folders_of_that_very_name_are_touched(tmp_path: Path) -> None:
+    others = [
+        ".out.partial-1234567",
+        ".other.partial-12345678",
+        "out.partial-12345678",
+        ".out.partial-1234567g",
+    ]
+    for name in others:
+        (tmp_path / name).mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".out.partial-0000000a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".out.partial-0000000b").write_text("a file")
+    before = sorted(tmp_path.iterdir())
+    words = Words()
+    build_folder.clear(tmp_path / "out", words)
+    build_folder.clear(tmp_path / "absent" / "out", words)
+    assert sorted(tmp_path.iterdir()) == before
+    assert words.warnings == []
+
+
+def test_a_cancelled_restore_takes_its_folder_along(tmp_path: Path) -> None:
+    cancel = Cancel()
+    with pytest.raises(Interrupted), build_folder.building(tmp_path / "deep" / "out", cancel) as work:
+        cancel.cancel()
+        assert not work.exists()
+        cancel.check()
+    assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_a_restore_clears_what_an_earlier_one_to_the_same_place_left(tmp_path: Path) -> None:
+    origin, lab, words = Origin(tmp_path / "origin.git"), Lab(tmp_path / "store"), Words()
+    origin.commit()
+    run = lab.catalog.folder(lab.take(origin).manifest.key)
+    (tmp_path / "to").mkdir()
+    left = tmp_path / "to" / ".out.partial-0123abcd"
+    (left / "objects").mkdir(parents=True)
+    restore.restore(lab.catalog, run, tmp_path / "to" / "out", mode="bare", observer=words)
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["out"]
+    assert words.warnings == [f"removed {left}, which a killed restore left behind"]

@@ -1,0 +1,270 @@
+"""What the store makes of S3's answers, and what it asks: a scripted server says what no real one says on demand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+import snapshotter.store.objects as store_module
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
+from snapshotter.store import errors
+from snapshotter.store.objects import Store, open_store
+from tests.httpservers import Scripted, Seen, reply
+from tests.origins import free_port
+
+PREFIX = "repo-scans/snapshotter/"
+KEY = f"/bucket/{PREFIX}r/x"
+ENV = {"AWS_ACCESS_KEY_ID": "KEYID", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "AWS_SESSION_TOKEN": "s3ss10n"}
+
+
+class Bucket:
+    """The least an S3 server is: PUT that creates, GET, LIST; `faults` are answers given instead, once each.
+
+    A fault of b"" hangs up after the request was carried out: the answer is lost.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.faults: list[bytes] = []
+        self.only: Callable[[Seen], bool] = lambda _: True
+
+    def __call__(self, request: Seen) -> Iterable[bytes]:
+        fault = self.faults.pop(0) if self.faults and self.only(request) else None
+        if fault:
+            return [fault]
+        answer = self._carry_out(request)
+        return [] if fault == b"" else [answer]
+
+    def _carry_out(self, request: Seen) -> bytes:
+        path = urlsplit(request.target).path
+        if request.method == "PUT":
+            if path in self.objects:
+                return error(412, "PreconditionFailed")
+            self.objects[path] = request.body
+            return reply(200, {"ETag": '"e"'})
+        if path.strip("/") == "bucket":
+            return self._listing(parse_qs(urlsplit(request.target).query)["prefix"][0])
+        if path not in self.objects:
+            return error(403, "AccessDenied")  # as a bucket does whose list needs a prefix
+        head = {"ETag": '"e"', "Last-Modified": "Mon, 23 Nov 2026 12:00:00 GMT"}
+        data = self.objects[path]
+        if wanted := request.headers.get("range"):  # a reader goes on where its connection broke
+            first = int(wanted.removeprefix("bytes=").split("-")[0])
+            head["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+            return reply(206, head, data[first:])
+        return reply(200, head, data)
+
+    def _listing(self, prefix: str) -> bytes:
+        keys = [key.removeprefix("/bucket/") for key in sorted(self.objects)]
+        found = "".join(
+            f"<Contents><Key>{key}</Key><LastModified>2026-11-23T12:00:00.000Z</LastModified><ETag>e</ETag>"
+            f"<Size>{len(self.objects['/bucket/' + key])}</Size></Contents>"
+            for key in keys
+            if key.startswith(prefix)
+        )
+        return reply(200, {}, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode())
+
+
+def error(status: int, code: str) -> bytes:
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>m</Message></Error>'
+    return reply(status, {"Content-Type": "application/xml"}, body.encode())
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+def server(bucket: Bucket) -> Iterator[Scripted]:
+    with Scripted(bucket) as server:
+        yield server
+
+
+@pytest.fixture
+def store(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
+    return opened(server)
+
+
+def opened(server: Scripted) -> Store:
+    env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.port}", "AWS_REGION": "us-east-1"}
+    return open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env)
+
+
+def error_of(call: Callable[[], object]) -> SnapshotterError:
+    with pytest.raises(SnapshotterError) as raised:
+        call()
+    assert raised.value.hint
+    for secret in ("s3cr3t", "s3ss10n"):
+        assert secret not in str(raised.value.as_dict())
+    return raised.value
+
+
+CALLS: dict[str, Callable[[Store], object]] = {
+    "PutObject": lambda store: store.put_new("r/x", b"x"),
+    "GetObject": lambda store: store.get("r/x"),
+    "ListBucket": lambda store: store.list("r"),
+}
+
+
+def test_every_request_keeps_the_buckets_rules(store: Store, server: Scripted) -> None:
+    large = bytes(12 * 1024 * 1024)  # beyond where clients like to begin with multipart
+    store.put_new("r/x", large, content_type="application/json", tags={"kind": "base", "repo": "a__b"})
+    store.get("r/x")
+    store.list("r", after="r/2026")
+    store.folders("r")
+    store.folders("")
+    store.list("")
+    put, *reads = server.seen
+    assert (put.method, put.target) == ("PUT", KEY)
+    assert put.headers["x-amz-server-side-encryption"] == "AES256"
+    assert put.headers["if-none-match"] == "*"
+    assert put.headers["content-type"] == "application/json"
+    assert parse_qs(put.headers["x-amz-tagging"]) == {"kind": ["base"], "repo": ["a__b"]}
+    assert put.body == large
+    assert {request.method for request in reads} == {"GET"}
+    for request in reads[1:]:
+        (prefix,) = parse_qs(urlsplit(request.target).query)["prefix"]
+        assert prefix.startswith(PREFIX)
+    assert all("x-amz-security-token" in request.headers for request in server.seen)
+
+
+def test_a_write_whose_answer_was_lost_is_done(store: Store, bucket: Bucket, server: Scripted) -> None:
+    bucket.faults = [b""]
+    store.put_new("r/x", b"these bytes")
+    assert bucket.objects == {KEY: b"these bytes"}
+    assert [request.method for request in server.seen] == ["PUT", "PUT", "GET", "GET"]
+
+
+def test_anothers_object_is_not_taken_for_ours(store: Store, bucket: Bucket) -> None:
+    bucket.objects[KEY] = b"other bytes"
+    assert error_of(lambda: store.put_new("r/x", b"these bytes")).code == "exists"
+    assert bucket.objects == {KEY: b"other bytes"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [error(409, "ConditionalRequestConflict"), error(503, "SlowDown"), error(500, "InternalError"),
+     error(429, "TooManyRequests"), error(400, "RequestTimeout"), reply(502, {}, b"<html>bad gateway</html>")],
+)  # fmt: skip
+@pytest.mark.parametrize("action", CALLS)
+def test_trouble_that_passes_is_outlasted(store: Store, bucket: Bucket, fault: bytes, action: str) -> None:
+    if action != "PutObject":
+        bucket.objects[KEY] = b"x"
+    bucket.faults = [fault]
+    CALLS[action](store)
+    assert bucket.objects == {KEY: b"x"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        (error(403, "AccessDenied"), AccessDenied, "store-denied"),
+        (error(403, "ExpiredToken"), Unavailable, "credentials"),
+        (error(400, "ExpiredToken"), Unavailable, "credentials"),
+        (error(403, "InvalidAccessKeyId"), Unavailable, "credentials"),
+        (error(403, "SignatureDoesNotMatch"), Unavailable, "credentials"),
+        (error(403, "RequestTimeTooSkewed"), Unavailable, "credentials"),
+        (error(404, "NoSuchBucket"), Unavailable, "no-bucket"),
+        (error(301, "PermanentRedirect"), Unavailable, "region"),
+        (error(400, "EntityTooLarge"), Unavailable, "store"),
+        (reply(403, {}, b""), AccessDenied, "store-denied"),
+    ],
+)
+@pytest.mark.parametrize("action", CALLS)
+def test_refusals_are_told_apart_and_not_repeated(
+    store: Store, bucket: Bucket, server: Scripted, fault: bytes, kind: type[SnapshotterError], code: str, action: str
+) -> None:  # fmt: skip
+    if action != "PutObject":
+        bucket.objects[KEY] = b"x"
+    bucket.faults = [fault] * 20
+    bucket.only = lambda request: (request.method, "list-type" in request.target) == {
+        "PutObject": ("PUT", False), "GetObject": ("GET", False), "ListBucket": ("GET", True)
+    }[action]  # fmt: skip
+    raised = error_of(lambda: CALLS[action](store))
+    assert (isinstance(raised, kind), raised.code) == (True, code)
+    assert len([request for request in server.seen if bucket.only(request)]) == 1
+
+
+@pytest.mark.parametrize("action", ["PutObject", "ListBucket"])
+def test_a_dead_endpoint_is_could_not_whatever_the_key_says(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
+    env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_REGION": "us-east-1"}
+    words = "403-404-301-AccessDenied-NoSuchKey-Forbidden-credential-UnknownIssuer-TimedOut"
+    dead = open_store(f"s3://bucket/{PREFIX}{words}/", allow_http=True, env=env)
+    raised = error_of(lambda: CALLS[action](dead))
+    assert (raised.code, raised.exit_code) == ("store", 4)
+    port = env["AWS_ENDPOINT_URL_S3"].rpartition(":")[2]
+    assert raised.message == f"no answer from S3 at 127.0.0.1:{port}: it refuses the connection"
+    assert "AWS_ENDPOINT_URL_S3" in raised.hint
+
+
+@pytest.mark.parametrize(
+    ("cause", "said", "hint"),
+    [
+        (
+            'kind: Connect, source: ConnectError("dns error", Custom { kind: Uncategorized })',
+            "no such host",
+            "network",
+        ),
+        (
+            "kind: Timeout, source: hyper_util::client::legacy::Error( Connect, TimedOut )",
+            "does not answer",
+            "network",
+        ),
+        (
+            "kind: Connect, source: InvalidCertificate(UnknownIssuer)",
+            "certificate is not trusted",
+            "AWS_CA_BUNDLE",
+        ),
+        ("kind: Connect, source: Os { code: 104, kind: ConnectionReset }", "it hangs up", "network"),
+    ],
+)
+def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> None:
+    """The library's text, as it was seen, shortened: these cannot be had on loopback at will."""
+    text = (
+        "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
+        f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, timeout: 1s, {cause} }}"
+    )
+    found = errors.in_bucket(Exception(text), "s3://b/", "b", "GetObject", "k")
+    assert found.message.startswith("no answer from S3 at s3.example:9: ")
+    assert said in found.message
+    assert hint in found.hint
+    assert "s3cr3t" not in str(found.as_dict())
+
+
+def test_a_missing_key_is_missing_where_that_answers_403(store: Store) -> None:
+    assert error_of(lambda: store.get("r/not-there")).code == "missing"
+
+
+def test_a_body_cut_short_is_not_taken_for_whole(store: Store, bucket: Bucket) -> None:
+    bucket.objects[KEY] = b"all of these bytes"
+    whole = bucket._carry_out(Seen("GET", KEY, {}, b""))
+    bucket.faults = [whole[:-3]]
+    assert store.get("r/x") == b"all of these bytes"
+    bucket.faults = [whole[:-3]] * 100
+    assert error_of(lambda: store.get("r/x")).exit_code == 4
+
+
+def test_a_server_in_trouble_is_could_not(store: Store, bucket: Bucket) -> None:
+    bucket.faults = [error(503, "SlowDown")] * 100
+    failed = error_of(lambda: store.put_new("r/x", b"x"))
+    assert (failed.code, failed.exit_code) == ("store", 4)
+    assert bucket.objects == {}
+
+
+def test_a_cancelled_write_stops_between_tries(server: Scripted, bucket: Bucket) -> None:
+    cancel = Cancel()
+    threading.Timer(0.2, cancel.cancel).start()
+    bucket.faults = [error(409, "ConditionalRequestConflict")] * 100
+    bucket.only = lambda request: request.method == "PUT"
+    with pytest.raises(Interrupted):
+        opened(server).put_new("r/x", b"x", cancel=cancel)
+    assert bucket.objects == {}
