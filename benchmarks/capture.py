@@ -303,9 +303,15 @@ def _git(path: Path, *argv: str) -> str:
 
 
 CLAIMS: dict[str, Callable[[Bench], None]] = {
-    "version": version, "base": base, "memory": memory, "disk": disk, "unchanged": unchanged,
-    "increment": increment, "restore": restore, "upload": upload,
-}  # fmt: skip
+    "version": version,
+    "base": base,
+    "memory": memory,
+    "disk": disk,
+    "unchanged": unchanged,
+    "increment": increment,
+    "restore": restore,
+    "upload": upload,
+}
 
 
 def main() -> None:

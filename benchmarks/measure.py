@@ -152,9 +152,16 @@ def disk_written(
 
 # For each call the position of the argument that is written to; a descriptor is followed by its path in <>.
 _TARGET = {
-    "write": 0, "writev": 0, "pwrite64": 0, "pwritev": 0, "pwritev2": 0, "sendfile": 0,
-    "splice": 2, "copy_file_range": 2, "mmap": 4,
-}  # fmt: skip
+    "write": 0,
+    "writev": 0,
+    "pwrite64": 0,
+    "pwritev": 0,
+    "pwritev2": 0,
+    "sendfile": 0,
+    "splice": 2,
+    "copy_file_range": 2,
+    "mmap": 4,
+}
 _RENAMES = ("rename", "renameat", "renameat2")
 _TRACED = (*_TARGET, *_RENAMES, "io_uring_setup")
 _CALL = re.compile(r"(\w+)\((.*)\) += (0x[0-9a-f]+|\d+)")

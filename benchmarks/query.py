@@ -76,10 +76,12 @@ def main() -> None:
     for name, samples in (("cold", cold), ("warm", warm)):
         found = medians(samples)
         report[name] = {
-            "wall_s": round(found.wall, 3), "cpu_s": round(found.cpu, 3),
-            "max_rss_mib": round(found.max_rss_bytes / 2**20, 1), "bar_s": BARS[name],
+            "wall_s": round(found.wall, 3),
+            "cpu_s": round(found.cpu, 3),
+            "max_rss_mib": round(found.max_rss_bytes / 2**20, 1),
+            "bar_s": BARS[name],
             "met": found.wall <= BARS[name],
-        }  # fmt: skip
+        }
     print(json.dumps(report, indent=2))
 
 

@@ -125,9 +125,10 @@ def _against_hand(bench: ScanBench, name: str, bar: float, *, symbols: bool) -> 
 def adds(bench: ScanBench) -> None:
     """What the default scan adds to a base and to an increment, and an increment's scan against a full one."""
     ours, theirs = paired(
-        lambda: bench.snapshot(bench.fresh("with")), lambda: bench.snapshot(bench.fresh("plain"), "--no-scan"),
+        lambda: bench.snapshot(bench.fresh("with")),
+        lambda: bench.snapshot(bench.fresh("plain"), "--no-scan"),
         bench.rounds,
-    )  # fmt: skip
+    )
     base = _added(ours, theirs)
     whole = medians([bench.scan() for _ in range(bench.rounds)]).wall
     start = _start_up(bench)
@@ -273,8 +274,13 @@ def tables(bench: ScanBench) -> None:
 
 
 CLAIMS: dict[str, Callable[[ScanBench], None]] = {
-    "tables": tables, "without": without, "full": full, "memory": memory, "symbols": symbols, "adds": adds,
-}  # fmt: skip
+    "tables": tables,
+    "without": without,
+    "full": full,
+    "memory": memory,
+    "symbols": symbols,
+    "adds": adds,
+}
 
 
 def main() -> None:

@@ -74,15 +74,31 @@ class ScanStore:
         own = scan.artifacts if scan and scan_of is None else []
         run = str(key.run_id)
         facts: dict[str, Any] = {
-            "schema_version": 1, "tool_version": "0.1.0", "run_id": run, "repo": repo,
-            "origin": "https://" + repo.replace("__", "/"), "started_at": when, "finished_at": when,
-            "kind": "base", "reason": "the first snapshot", "parent": None, "head": ledger.head_text,
-            "object_format": "sha1", "refs": RefsRecord(count=len(ledger), sha256=refs.sha256, artifact=refs.key),
-            "history": None, "chain": [run], "chain_bytes": ChainBytes(base=0, increments=0), "scan": scan,
-            "ref_changes": None, "gaps": [], "artifacts": [refs, *own],
+            "schema_version": 1,
+            "tool_version": "0.1.0",
+            "run_id": run,
+            "repo": repo,
+            "origin": "https://" + repo.replace("__", "/"),
+            "started_at": when,
+            "finished_at": when,
+            "kind": "base",
+            "reason": "the first snapshot",
+            "parent": None,
+            "head": ledger.head_text,
+            "object_format": "sha1",
+            "refs": RefsRecord(count=len(ledger), sha256=refs.sha256, artifact=refs.key),
+            "history": None,
+            "chain": [run],
+            "chain_bytes": ChainBytes(base=0, increments=0),
+            "scan": scan,
+            "ref_changes": None,
+            "gaps": [],
+            "artifacts": [refs, *own],
             "limits": Limits(segment_bytes=1, uploads_in_flight=1, max_refs=1, idle_seconds=1.0),
-            "filters": Filters(refs=[], exclude_refs=[]), "labels": {}, "timings": {},
-        }  # fmt: skip
+            "filters": Filters(refs=[], exclude_refs=[]),
+            "labels": {},
+            "timings": {},
+        }
         sealed = seal(Manifest(**(facts | changes)))
         if put:
             self.store.put_new(key.key("manifest.json"), sealed.data)
@@ -105,9 +121,17 @@ class ScanStore:
             max_file_bytes=1, max_total_bytes=1, max_files=1, scanner_seconds=1.0, exclude=[]
         )
         return Scan(
-            run_id=str(key.run_id), ref="refs/heads/main", commit="a" * 40, tree="b" * 40, tables=counts,
-            artifacts=artifacts, scanners={}, settings=settings, licences=[], gaps=[],
-        )  # fmt: skip
+            run_id=str(key.run_id),
+            ref="refs/heads/main",
+            commit="a" * 40,
+            tree="b" * 40,
+            tables=counts,
+            artifacts=artifacts,
+            scanners={},
+            settings=settings,
+            licences=[],
+            gaps=[],
+        )
 
     def _put(self, key: RunKey, name: str, data: bytes, content_type: str) -> Artifact:
         self.store.put_new(key.key(name), data)

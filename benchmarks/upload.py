@@ -39,9 +39,15 @@ def ours(url: str, ca: str, segment: bytes) -> float:
         digest.update(segment)
     began = time.perf_counter()
     writer = SegmentWriter(
-        store, RunKey("bench", RunId.new(datetime.now(UTC))), fmt="sha1", header=b"", segment_bytes=SEGMENT,
-        in_flight=UPLOADS, tags={"kind": "base", "repo": "bench"}, cancel=Cancel(),
-    )  # fmt: skip
+        store,
+        RunKey("bench", RunId.new(datetime.now(UTC))),
+        fmt="sha1",
+        header=b"",
+        segment_bytes=SEGMENT,
+        in_flight=UPLOADS,
+        tags={"kind": "base", "repo": "bench"},
+        cancel=Cancel(),
+    )
     writer.write(memoryview(head))
     for _ in range(SEGMENTS):
         for piece in pieces:
@@ -54,10 +60,12 @@ def ours(url: str, ca: str, segment: bytes) -> float:
 def plain(url: str, ca: str, segment: bytes, *, at_once: int) -> float:
     """obstore's own put of each segment, `at_once` at a time."""
     backend = S3Store(
-        "bench", endpoint=url, client_options={"root_certificate": Path(ca).read_bytes()},
+        "bench",
+        endpoint=url,
+        client_options={"root_certificate": Path(ca).read_bytes()},
         server_side_encryption="AES256",
         **{name.lower(): value for name, value in KEYS.items()},
-    )  # fmt: skip
+    )
     began = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
         done = [

@@ -43,19 +43,37 @@ class Answer:
 
 
 # Codes by which a server says that it is not the one to ask, or not now.
-_NO_ANSWER = frozenset({
-    "NoSuchBucket", "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException", "SlowDown", "RequestTimeout", "OperationAborted",
-    "ConditionalRequestConflict", "NotSignedUp", "AccountProblem", "InvalidBucketName",
-    "ExpiredTokenException", "MethodNotAllowed",
-})  # fmt: skip
+_NO_ANSWER = frozenset(
+    {
+        "NoSuchBucket",
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "SlowDown",
+        "RequestTimeout",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "NotSignedUp",
+        "AccountProblem",
+        "InvalidBucketName",
+        "ExpiredTokenException",
+        "MethodNotAllowed",
+    }
+)
 
 
 # botocore's exceptions for having nobody to be.
-_NO_CREDENTIALS = frozenset({
-    "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
-    "UnauthorizedSSOTokenError", "SSOTokenLoadError",
-})  # fmt: skip
+_NO_CREDENTIALS = frozenset(
+    {
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "SSOTokenLoadError",
+    }
+)
 
 
 def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> Answer:

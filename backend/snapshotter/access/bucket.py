@@ -53,26 +53,56 @@ _CHANGE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
 def _settings() -> Iterator[Probe]:
     for name, operation in _READ:
         yield Probe(
-            f"settings-read-{name}", "settings", operation, None, "–", Expected.DENIED,
-            "nobody sees the bucket's settings", NOBODY, NARROW,
-        )  # fmt: skip
+            f"settings-read-{name}",
+            "settings",
+            operation,
+            None,
+            "–",
+            Expected.DENIED,
+            "nobody sees the bucket's settings",
+            NOBODY,
+            NARROW,
+        )
     for name, operation, params in _CHANGE:
         yield Probe(
-            f"settings-change-{name}", "settings", operation, None, "a malformed document", Expected.DENIED,
-            "nobody changes the bucket's settings", NOBODY, NARROW, params, harm=Harm.CHANGE,
-        )  # fmt: skip
+            f"settings-change-{name}",
+            "settings",
+            operation,
+            None,
+            "a malformed document",
+            Expected.DENIED,
+            "nobody changes the bucket's settings",
+            NOBODY,
+            NARROW,
+            params,
+            harm=Harm.CHANGE,
+        )
 
 
 BUCKET_PROBES = (
     *_settings(),
     Probe(
-        "head-bucket", "bucket", "HeadBucket", None, "–", Expected.DENIED,
-        "nobody asks for the bucket itself: it is a list without a prefix", LIST, NARROW,
-    ),
-    Probe(
-        "list-buckets", "bucket", "ListBuckets", None, "–", Expected.DENIED, "nobody lists buckets", NOBODY,
+        "head-bucket",
+        "bucket",
+        "HeadBucket",
+        None,
+        "–",
+        Expected.DENIED,
+        "nobody asks for the bucket itself: it is a list without a prefix",
+        LIST,
         NARROW,
     ),
-)  # fmt: skip
+    Probe(
+        "list-buckets",
+        "bucket",
+        "ListBuckets",
+        None,
+        "–",
+        Expected.DENIED,
+        "nobody lists buckets",
+        NOBODY,
+        NARROW,
+    ),
+)
 
 PROBES = OBJECT_PROBES + BUCKET_PROBES

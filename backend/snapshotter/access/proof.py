@@ -136,10 +136,14 @@ def error_of(proof: Proof) -> SnapshotterError | None:
         elif proof.shut_out:
             found = diagnose(
                 Refused(
-                    "PutObject", proof.bucket, proof.folder, encryption="AES256", identity=proof.identity,
+                    "PutObject",
+                    proof.bucket,
+                    proof.folder,
+                    encryption="AES256",
+                    identity=proof.identity,
                     scope=proof.prefix,
                 )
-            )  # fmt: skip
+            )
             hint = (
                 "nothing is allowed here, so it may be another's bucket, a prefix that the access policy is not "
                 f"for, or the identity: {found.hint} {runbook.see(found.heading)}"

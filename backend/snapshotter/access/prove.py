@@ -73,9 +73,16 @@ def prove(
     finally:
         run.clean_up()
     return Proof(
-        target.bucket, target.prefix, run.folder, run.identity, run.server.name, run.owner, tuple(results),
-        tuple(run.leftovers), time.monotonic() - start,
-    )  # fmt: skip
+        target.bucket,
+        target.prefix,
+        run.folder,
+        run.identity,
+        run.server.name,
+        run.owner,
+        tuple(results),
+        tuple(run.leftovers),
+        time.monotonic() - start,
+    )
 
 
 def _each(probes: Sequence[Probe], check: Callable[[], None]) -> Iterator[Probe]:
@@ -88,6 +95,16 @@ def _setting(found: configuration.Found) -> Result:
     status = {True: Status.PASSED, False: Status.FAILED, None: Status.UNCHECKED}[found.holds]
     setting = found.setting
     return Result(
-        setting.id, configuration.GROUP, str(Actor.OWNER), setting.operation, None, "–", setting.expected,
-        found.got, status, setting.rule, "", setting.fix,
-    )  # fmt: skip
+        setting.id,
+        configuration.GROUP,
+        str(Actor.OWNER),
+        setting.operation,
+        None,
+        "–",
+        setting.expected,
+        found.got,
+        status,
+        setting.rule,
+        "",
+        setting.fix,
+    )

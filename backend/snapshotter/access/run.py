@@ -227,7 +227,17 @@ def _not_made(probe: Probe, key: str | None, answer: Answer) -> Result:
 
 def _result(probe: Probe, key: str | None, got: str, status: Status, note: str = "") -> Result:
     return Result(
-        probe.id, probe.group, str(probe.actor), probe.operation, key, probe.condition, str(probe.expected),
-        got, status,
-        probe.rule, probe.statement, probe.fix, note,
-    )  # fmt: skip
+        probe.id,
+        probe.group,
+        str(probe.actor),
+        probe.operation,
+        key,
+        probe.condition,
+        str(probe.expected),
+        got,
+        status,
+        probe.rule,
+        probe.statement,
+        probe.fix,
+        note,
+    )

@@ -116,10 +116,12 @@ class Wire:
     def identity(self) -> Answer:
         """Who the caller is, as STS answers; not every S3 has one."""
         client = self._connection.session.client(
-            "sts", region_name=self._region, endpoint_url=self._connection.endpoint,
+            "sts",
+            region_name=self._region,
+            endpoint_url=self._connection.endpoint,
             verify=self._connection.ca_bundle,
             config=_config(attempts=1),
-        )  # fmt: skip
+        )
         return ask(client.get_caller_identity)
 
     @property
@@ -133,10 +135,12 @@ class Wire:
             endpoint = self._connection.plain_endpoint or f"http://{urlsplit(self.endpoint).netloc}"
         with settings():
             client = self._connection.session.client(
-                "s3", region_name=self._region, endpoint_url=endpoint,
-                verify=self._connection.ca_bundle, config=_config(attempts=1 if plain else 3,
-                signature_version=signature_version),
-            )  # fmt: skip
+                "s3",
+                region_name=self._region,
+                endpoint_url=endpoint,
+                verify=self._connection.ca_bundle,
+                config=_config(attempts=1 if plain else 3, signature_version=signature_version),
+            )
         for operation, body in MALFORMED.items():
             client.meta.events.register(f"before-call.s3.{operation}", _Send(body))
         return client

@@ -47,9 +47,17 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, store: Store, run: RunKey, *, fmt: str, header: bytes, segment_bytes: int, in_flight: int,
-        tags: dict[str, str], cancel: Cancel,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        run: RunKey,
+        *,
+        fmt: str,
+        header: bytes,
+        segment_bytes: int,
+        in_flight: int,
+        tags: dict[str, str],
+        cancel: Cancel,
+    ) -> None:
         check_size(segment_bytes)
         self._store, self._run, self._tags, self._cancel = store, run, tags, cancel
         self._size = segment_bytes
@@ -115,9 +123,10 @@ class SegmentWriter:
         index = len(self._pending)
         if index >= MAX_SEGMENTS:
             raise Unavailable(
-                f"the history needs more than {MAX_SEGMENTS} segments", code="too-many-segments",
+                f"the history needs more than {MAX_SEGMENTS} segments",
+                code="too-many-segments",
                 hint="take it with a larger --segment-size",
-            )  # fmt: skip
+            )
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
         hashed = self._hasher.submit(self._check.update, view[skip:])
         self._pending.append(

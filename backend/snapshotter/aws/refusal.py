@@ -17,16 +17,36 @@ PRODUCTION = "fruitful-lab-snapshots-prod"
 SCOPE = "repo-scans/snapshotter/"  # what production's access policy covers
 TASK_ROLE = "fruitful-repo-snapshotter-task-role"
 GRANTED = frozenset(
-    {"GetObject", "HeadObject", "PutObject", "PutObjectTagging", "ListBucket", "AbortMultipartUpload",
-     "ListMultipartUploadParts"}
-)  # fmt: skip
+    {
+        "GetObject",
+        "HeadObject",
+        "PutObject",
+        "PutObjectTagging",
+        "ListBucket",
+        "AbortMultipartUpload",
+        "ListMultipartUploadParts",
+    }
+)
 
 Cause = Literal[
-    "expired", "bad-credentials", "clock",  # about who asks: could not be judged, so not denied
-    "multipart", "plain-http", "never-granted", "unprefixed-list", "list-without-slash", "outside-prefix",
-    "missing-header", "wrong-header", "overwrite", "execution-role", "wrong-role", "missing-key", "identity",
+    "expired",
+    "bad-credentials",
+    "clock",  # about who asks: could not be judged, so not denied
+    "multipart",
+    "plain-http",
+    "never-granted",
+    "unprefixed-list",
+    "list-without-slash",
+    "outside-prefix",
+    "missing-header",
+    "wrong-header",
+    "overwrite",
+    "execution-role",
+    "wrong-role",
+    "missing-key",
+    "identity",
     "changed-policy",
-]  # fmt: skip
+]
 
 _EXPIRED = "the credentials expired, and nothing renewed them"
 _UNKNOWN = "the access key does not exist"

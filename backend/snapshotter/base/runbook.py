@@ -24,9 +24,22 @@ GIT: Final = "git missing or too old"
 DISK: Final = "No room to verify"
 
 HEADINGS: Final = (
-    PUT_DENIED, LIST_DENIED, MISSING_KEY, MULTIPART, PLAIN_HTTP, NEVER_GRANTED, OVERWRITE, CREDENTIALS, ROLES,
-    CLOCK, REGION, PUBLIC, ORIGIN, GIT, DISK,
-)  # fmt: skip
+    PUT_DENIED,
+    LIST_DENIED,
+    MISSING_KEY,
+    MULTIPART,
+    PLAIN_HTTP,
+    NEVER_GRANTED,
+    OVERWRITE,
+    CREDENTIALS,
+    ROLES,
+    CLOCK,
+    REGION,
+    PUBLIC,
+    ORIGIN,
+    GIT,
+    DISK,
+)
 
 
 def see(heading: str) -> str:

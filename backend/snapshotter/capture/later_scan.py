@@ -41,9 +41,15 @@ class Rescanned:
 
 
 def rescan(
-    catalog: Catalog, run: Run, options: ScanOptions, connect: Connect,
-    *, observer: Observer | None = None, cancel: Cancel | None = None, now: datetime | None = None,
-) -> Rescanned:  # fmt: skip
+    catalog: Catalog,
+    run: Run,
+    options: ScanOptions,
+    connect: Connect,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    now: datetime | None = None,
+) -> Rescanned:
     """Make the scan of the snapshot `run`, unless it has one.
 
     The tree is asked of the origin; where that is gone or no longer has the commit, it is read from the
@@ -55,8 +61,14 @@ def rescan(
 
 class _Rescan:
     def __init__(
-        self, catalog: Catalog, run: Run, options: ScanOptions, connect: Connect, observer: Observer, cancel: Cancel
-    ) -> None:  # fmt: skip
+        self,
+        catalog: Catalog,
+        run: Run,
+        options: ScanOptions,
+        connect: Connect,
+        observer: Observer,
+        cancel: Cancel,
+    ) -> None:
         self._catalog, self._run, self._options, self._connect = catalog, run, options, connect
         self._observer, self._cancel = observer, cancel
 
@@ -74,10 +86,15 @@ class _Rescan:
         key = RunKey(manifest.repo, RunId.new(now).or_after(manifest.key.run_id))
         scan = self._scan(manifest, ledger, chosen, key)
         record = ScanRecord(
-            schema_version=SCHEMA_VERSION, tool_version=__version__, run_id=str(key.run_id), repo=key.repo,
-            of=Parent(run_id=manifest.run_id, manifest_sha256=sealed.sha256), started_at=now,
-            finished_at=now + timedelta(seconds=round(time.monotonic() - clock, 3)), scan=scan,
-        )  # fmt: skip
+            schema_version=SCHEMA_VERSION,
+            tool_version=__version__,
+            run_id=str(key.run_id),
+            repo=key.repo,
+            of=Parent(run_id=manifest.run_id, manifest_sha256=sealed.sha256),
+            started_at=now,
+            finished_at=now + timedelta(seconds=round(time.monotonic() - clock, 3)),
+            scan=scan,
+        )
         data = seal(record)
         open_record(data, key)  # what could not be read again is not written
         self._observer.stage("writing the scan's record")
@@ -87,13 +104,24 @@ class _Rescan:
 
     def _scan(self, manifest: Manifest, ledger: RefsLedger, chosen: Target, key: RunKey) -> Scan:
         about = Facts(
-            repo=manifest.repo, origin=manifest.origin, run_id=str(key.run_id), taken_at=manifest.started_at,
-            ref=chosen.ref, commit=chosen.commit, kind=manifest.kind, reason=manifest.reason,
-            refs=manifest.refs.count, chain=len(manifest.chain), history=manifest.history,
+            repo=manifest.repo,
+            origin=manifest.origin,
+            run_id=str(key.run_id),
+            taken_at=manifest.started_at,
+            ref=chosen.ref,
+            commit=chosen.commit,
+            kind=manifest.kind,
+            reason=manifest.reason,
+            refs=manifest.refs.count,
+            chain=len(manifest.chain),
+            history=manifest.history,
             parent=manifest.parent.run_id if manifest.parent else None,
-            keyed=bool(self._options.settings.fingerprint_key), ref_changes=manifest.ref_changes,
-            gaps=manifest.gaps, scanners=scanners(), limits=limits(self._options.settings),
-        )  # fmt: skip
+            keyed=bool(self._options.settings.fingerprint_key),
+            ref_changes=manifest.ref_changes,
+            gaps=manifest.gaps,
+            scanners=scanners(),
+            limits=limits(self._options.settings),
+        )
 
         def take(transport: Transport) -> Scan:
             work = Scanning(transport, self._catalog.store, self._options, self._observer, self._cancel)
@@ -125,9 +153,13 @@ class _Rescan:
             )
             for link in links:
                 replay(
-                    self._catalog.store, link, self._catalog.ledger(link), repository,
-                    observer=self._observer, cancel=self._cancel,
-                )  # fmt: skip
+                    self._catalog.store,
+                    link,
+                    self._catalog.ledger(link),
+                    repository,
+                    observer=self._observer,
+                    cancel=self._cancel,
+                )
             repository.write_refs(self._catalog.ledger(manifest))
             transport = self._connect(parse(str(repository.path)), self._cancel)
             try:

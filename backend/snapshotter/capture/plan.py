@@ -134,6 +134,9 @@ def wire_limits(settings: Settings, asked: Asked) -> WireLimits:
 def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Connector:
     """The way to origins, with the credentials that the settings name."""
     return Connector(
-        GitCredentials(settings), limits, allow_http, settings["SNAPSHOTTER_CA_BUNDLE"] or None,
+        GitCredentials(settings),
+        limits,
+        allow_http,
+        settings["SNAPSHOTTER_CA_BUNDLE"] or None,
         ssh_command(settings),
-    )  # fmt: skip
+    )

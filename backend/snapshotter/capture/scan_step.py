@@ -144,10 +144,15 @@ class Scanning:
         self._observer.stage("reading the tree to scan")
         temp = str(means.temp) if means.temp else None
         with Blobs(
-            self._transport, "sha256" if len(target.commit) == 64 else "sha1", target.commit,
-            max_file=settings.max_file_bytes, max_total=settings.max_total_bytes,
-            max_paths=LISTED_FACTOR * settings.max_files, temp=temp, cancel=self._cancel,
-        ) as blobs:  # fmt: skip
+            self._transport,
+            "sha256" if len(target.commit) == 64 else "sha1",
+            target.commit,
+            max_file=settings.max_file_bytes,
+            max_total=settings.max_total_bytes,
+            max_paths=LISTED_FACTOR * settings.max_files,
+            temp=temp,
+            cancel=self._cancel,
+        ) as blobs:
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return previous
@@ -160,9 +165,17 @@ class Scanning:
                     put(name, path.read_bytes(), _TYPES[path.suffix]) for name, path in made.files.items()
                 ]
         return Scan(
-            run_id=about.run_id, ref=target.ref, commit=target.commit, tree=listing.tree, tables=made.rows,
-            artifacts=artifacts, scanners=scanners(), settings=settings, licences=made.licences, gaps=made.gaps,
-        )  # fmt: skip
+            run_id=about.run_id,
+            ref=target.ref,
+            commit=target.commit,
+            tree=listing.tree,
+            tables=made.rows,
+            artifacts=artifacts,
+            scanners=scanners(),
+            settings=settings,
+            licences=made.licences,
+            gaps=made.gaps,
+        )
 
     @contextmanager
     def _tables(self, previous: Scan | None) -> Iterator[Mapping[str, Path] | None]:

@@ -72,9 +72,15 @@ class Options:
 
 
 def take(
-    origin: Origin, transport: Transport, store: Store, options: Options,
-    *, observer: Observer | None = None, cancel: Cancel | None = None, now: datetime | None = None,
-) -> Sealed:  # fmt: skip
+    origin: Origin,
+    transport: Transport,
+    store: Store,
+    options: Options,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    now: datetime | None = None,
+) -> Sealed:
     """Take one snapshot of `origin` through `transport` into `store` and return its manifest.
 
     Raises UsageError for options that cannot be, and what the transport and the store raise; then there is
@@ -88,9 +94,15 @@ def take(
 
 class _Run:
     def __init__(
-        self, origin: Origin, transport: Transport, store: Store, options: Options, observer: Observer,
-        cancel: Cancel, started: datetime,
-    ) -> None:  # fmt: skip
+        self,
+        origin: Origin,
+        transport: Transport,
+        store: Store,
+        options: Options,
+        observer: Observer,
+        cancel: Cancel,
+        started: datetime,
+    ) -> None:
         self._origin, self._transport, self._store, self._options = origin, transport, store, options
         self._observer, self._cancel, self._started = observer, cancel, started
         self._key = RunKey(origin.repo, RunId.new(started))
@@ -162,9 +174,14 @@ class _Run:
         return self._write("increment", "the refs changed", ledger, parent, (written, required), judged, gaps)
 
     def _stream(
-        self, kind: Kind, ledger: RefsLedger, required: frozenset[str], request: FetchRequest,
-        *, expected: int | None = None,
-    ) -> Written:  # fmt: skip
+        self,
+        kind: Kind,
+        ledger: RefsLedger,
+        required: frozenset[str],
+        request: FetchRequest,
+        *,
+        expected: int | None = None,
+    ) -> Written:
         """The origin's pack, straight into segments of a bundle; `expected` bytes of it, as the last base had."""
         fmt = bundle.object_format(ledger)
         self._observer.stage("streaming the pack into the store", expected)
@@ -172,10 +189,15 @@ class _Run:
 
         def open_writer() -> SegmentWriter:
             return SegmentWriter(
-                self._store, self._key, fmt=fmt, header=bundle.header(ledger, required, fmt),
-                segment_bytes=self._options.segment_bytes, in_flight=self._options.in_flight,
-                tags=self._tags(kind), cancel=self._cancel,
-            )  # fmt: skip
+                self._store,
+                self._key,
+                fmt=fmt,
+                header=bundle.header(ledger, required, fmt),
+                segment_bytes=self._options.segment_bytes,
+                in_flight=self._options.in_flight,
+                tags=self._tags(kind),
+                cancel=self._cancel,
+            )
 
         def sink(data: memoryview) -> None:
             nonlocal writer
@@ -202,9 +224,15 @@ class _Run:
         return written
 
     def _write(
-        self, kind: Kind, reason: str, ledger: RefsLedger, parent: ParentSnapshot | None,
-        bundled: tuple[Written, frozenset[str]] | None, judged: RefChanges | None, gaps: list[Gap],
-    ) -> Sealed:  # fmt: skip
+        self,
+        kind: Kind,
+        reason: str,
+        ledger: RefsLedger,
+        parent: ParentSnapshot | None,
+        bundled: tuple[Written, frozenset[str]] | None,
+        judged: RefChanges | None,
+        gaps: list[Gap],
+    ) -> Sealed:
         """The refs ledger, then the manifest, which makes it a snapshot."""
         artifacts = list(bundled[0].artifacts) if bundled else []
         if kind == "unchanged" and parent is not None:
@@ -221,15 +249,32 @@ class _Run:
             artifacts += scan.artifacts
         gaps = gaps + missed
         manifest = Manifest(
-            schema_version=SCHEMA_VERSION, tool_version=__version__, run_id=str(self._key.run_id), repo=self._key.repo,
-            origin=self._origin.url, started_at=self._started, finished_at=self._finished(), kind=kind, reason=reason,
+            schema_version=SCHEMA_VERSION,
+            tool_version=__version__,
+            run_id=str(self._key.run_id),
+            repo=self._key.repo,
+            origin=self._origin.url,
+            started_at=self._started,
+            finished_at=self._finished(),
+            kind=kind,
+            reason=reason,
             parent=_parent_record(parent),
-            head=ledger.head_text, object_format=self._format(ledger, parent), refs=refs, history=history, chain=chain,
-            chain_bytes=weight, scan=scan, ref_changes=judged, gaps=gaps, artifacts=artifacts, limits=self._limits(),
+            head=ledger.head_text,
+            object_format=self._format(ledger, parent),
+            refs=refs,
+            history=history,
+            chain=chain,
+            chain_bytes=weight,
+            scan=scan,
+            ref_changes=judged,
+            gaps=gaps,
+            artifacts=artifacts,
+            limits=self._limits(),
             filters=Filters(refs=list(self._options.refs), exclude_refs=list(self._options.exclude_refs)),
-            labels=dict(self._options.labels), timings=self._timings,
+            labels=dict(self._options.labels),
+            timings=self._timings,
             head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
-        )  # fmt: skip
+        )
         sealed = seal(manifest)
         open_sealed(sealed.data, self._key)  # what could not be read again is not written
         self._observer.stage("writing the manifest")
@@ -241,9 +286,16 @@ class _Run:
         return sealed
 
     def _scan(
-        self, kind: Kind, reason: str, parent: ParentSnapshot | None, refs: RefsRecord, history: History | None,
-        chain: list[str], judged: RefChanges | None, gaps: list[Gap],
-    ) -> tuple[Scan | None, list[Gap]]:  # fmt: skip
+        self,
+        kind: Kind,
+        reason: str,
+        parent: ParentSnapshot | None,
+        refs: RefsRecord,
+        history: History | None,
+        chain: list[str],
+        judged: RefChanges | None,
+        gaps: list[Gap],
+    ) -> tuple[Scan | None, list[Gap]]:
         """The scan, or the gap that says why there is none: a scan that fails never costs the snapshot."""
         options = self._options.scan
         if options is None or kind == "empty":
@@ -254,12 +306,25 @@ class _Run:
         earlier = scan_step.earlier(self._catalog, before, self._observer) if before else None
         previous = scan_step.usable(earlier, self._target.ref, options, self._started)
         about = Facts(
-            repo=self._key.repo, origin=self._origin.url, run_id=str(self._key.run_id), taken_at=self._started,
-            ref=self._target.ref, commit=self._target.commit, kind=kind, reason=reason, refs=refs.count,
-            chain=len(chain), history=history, parent=before.run_id if before else None,
-            compared=previous.run_id if previous else None, keyed=bool(options.settings.fingerprint_key),
-            ref_changes=judged, gaps=gaps, scanners=scanners(), limits=scan_step.limits(options.settings),
-        )  # fmt: skip
+            repo=self._key.repo,
+            origin=self._origin.url,
+            run_id=str(self._key.run_id),
+            taken_at=self._started,
+            ref=self._target.ref,
+            commit=self._target.commit,
+            kind=kind,
+            reason=reason,
+            refs=refs.count,
+            chain=len(chain),
+            history=history,
+            parent=before.run_id if before else None,
+            compared=previous.run_id if previous else None,
+            keyed=bool(options.settings.fingerprint_key),
+            ref_changes=judged,
+            gaps=gaps,
+            scanners=scanners(),
+            limits=scan_step.limits(options.settings),
+        )
         work = scan_step.Scanning(self._transport, self._store, options, self._observer, self._cancel)
         try:
             scan = work.take(
@@ -315,9 +380,11 @@ class _Run:
     def _limits(self) -> Limits:
         options = self._options
         return Limits(
-            segment_bytes=options.segment_bytes, uploads_in_flight=options.in_flight, max_refs=options.max_refs,
+            segment_bytes=options.segment_bytes,
+            uploads_in_flight=options.in_flight,
+            max_refs=options.max_refs,
             idle_seconds=options.idle_seconds,
-        )  # fmt: skip
+        )
 
     def _finished(self) -> datetime:
         return self._started + timedelta(seconds=round(time.monotonic() - self._clock, 3))

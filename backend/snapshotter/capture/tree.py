@@ -38,9 +38,17 @@ class Blobs:
     """
 
     def __init__(
-        self, transport: Transport, fmt: ObjectFormat, commit: str, *, max_file: int, max_total: int,
-        max_paths: int, temp: str | None, cancel: Cancel,
-    ) -> None:  # fmt: skip
+        self,
+        transport: Transport,
+        fmt: ObjectFormat,
+        commit: str,
+        *,
+        max_file: int,
+        max_total: int,
+        max_paths: int,
+        temp: str | None,
+        cancel: Cancel,
+    ) -> None:
         self._transport, self._fmt, self._commit = transport, fmt, commit
         self._max_file, self._max_total, self._max_paths = max_file, max_total, max_paths
         self._temp, self._cancel = temp, cancel
@@ -179,6 +187,7 @@ class _Fetched:
 
 def _incomplete(what: str, code: str = "bad-pack") -> Unavailable:
     return Unavailable(
-        f"the commit to scan cannot be read: {what}", code=code,
+        f"the commit to scan cannot be read: {what}",
+        code=code,
         hint="raise the scan's limits, or leave it out with --no-scan",
-    )  # fmt: skip
+    )

@@ -26,9 +26,7 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def main(
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
+def main(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     """See the app's help."""
     if version:
         typer.echo(f"snapshotter {__version__}")

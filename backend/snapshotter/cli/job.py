@@ -153,9 +153,15 @@ def _snapshots(session: Session, report: Report, job: Job) -> Outcome:
     report.store = store.place.uri
     report.stage = "taking snapshots"
     results = take_each(
-        report.origins, store, made, observer=session.observer, cancel=session.cancel,
-        gate=(lambda sealed: secret_gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None,
-    )  # fmt: skip
+        report.origins,
+        store,
+        made,
+        observer=session.observer,
+        cancel=session.cancel,
+        gate=(lambda sealed: secret_gate(sealed.manifest.scan))
+        if job.options.secret_gate
+        else lambda _: None,
+    )
     for text in report.origins:
         report.log.context = {"origin": shown(text)}
         report.add(next(results))

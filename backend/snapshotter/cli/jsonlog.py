@@ -62,10 +62,15 @@ class JsonLog(Observer):
         """The metrics SnapshotsSucceeded and SnapshotsFailed, for the alarms of infra/service.yaml."""
         names = [{"Name": name, "Unit": "Count"} for name in ("SnapshotsSucceeded", "SnapshotsFailed")]
         directive = {"Namespace": NAMESPACE, "Dimensions": [["Service"]], "Metrics": names}
-        self._write({
-            "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-            "Service": SERVICE, "SnapshotsSucceeded": succeeded, "SnapshotsFailed": failed, **fields,
-        })  # fmt: skip
+        self._write(
+            {
+                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+                "Service": SERVICE,
+                "SnapshotsSucceeded": succeeded,
+                "SnapshotsFailed": failed,
+                **fields,
+            }
+        )
 
     def _write(self, line: dict[str, Any]) -> None:
         text = redact(json.dumps(line, ensure_ascii=True, default=str))

@@ -117,9 +117,14 @@ def _format(form: str | None, output: Path | None, *, json: bool) -> str:
 
 
 def _options(
-    session: Session, at: str | None, repos: Sequence[str], *,
-    history: bool, memory: str | None, timeout: str | None,
-) -> Options:  # fmt: skip
+    session: Session,
+    at: str | None,
+    repos: Sequence[str],
+    *,
+    history: bool,
+    memory: str | None,
+    timeout: str | None,
+) -> Options:
     from snapshotter.archive.layout import parse_time
     from snapshotter.base.settings import parse_size, parse_span
     from snapshotter.query import Options

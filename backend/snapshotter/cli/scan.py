@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from snapshotter.capture.later_scan import Rescanned
 
 _ROWS: Final = {
-    "files": "file", "symbols": "symbol", "imports": "import", "dependencies": "dependency", "secrets": "secret",
-}  # fmt: skip
+    "files": "file",
+    "symbols": "symbol",
+    "imports": "import",
+    "dependencies": "dependency",
+    "secrets": "secret",
+}
 
 
 def scan(
@@ -63,9 +67,13 @@ def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> 
     connect = plan.connector(session.settings, limits, allow_http=session.allow_http)
     catalog = Catalog(session.store(reading=True))
     done = rescan(
-        catalog, catalog.resolve(name), plan.scan_options(session.settings, ref), connect,
-        observer=session.observer, cancel=session.cancel,
-    )  # fmt: skip
+        catalog,
+        catalog.resolve(name),
+        plan.scan_options(session.settings, ref),
+        connect,
+        observer=session.observer,
+        cancel=session.cancel,
+    )
     if ref and done.scan.ref not in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
         raise UsageError(
             f"{done.snapshot.repo}@{done.snapshot.run_id} has a scan already, and it is of {printable(done.scan.ref)}",

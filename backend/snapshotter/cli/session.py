@@ -75,9 +75,12 @@ class Session:
 
 
 def run(
-    flags: Flags, work: Callable[[Session], Outcome],
-    *, observer: Observer | None = None, report: Callable[[Outcome | BaseException], int] | None = None,
-) -> None:  # fmt: skip
+    flags: Flags,
+    work: Callable[[Session], Outcome],
+    *,
+    observer: Observer | None = None,
+    report: Callable[[Outcome | BaseException], int] | None = None,
+) -> None:
     """Run one verb and exit with its code. Results go to stdout, everything else to stderr.
 
     `report` says what came of it, and returns the exit code; the default prints as `flags` say.

@@ -34,10 +34,13 @@ class Check:
     def document(self) -> dict[str, Any]:
         """The check as `--json` prints it; `runbook` is the page and anchor of its entry."""
         return {
-            "name": self.name, "state": self.state, "says": self.says, "hint": self.hint,
+            "name": self.name,
+            "state": self.state,
+            "says": self.says,
+            "hint": self.hint,
             "runbook": runbook.link(self.heading) if self.heading else None,
             "error": self.error.as_dict() if self.error else None,
-        }  # fmt: skip
+        }
 
 
 def guarded(name: str, heading: str, look: Callable[[], tuple[State, str]]) -> Check:

@@ -137,21 +137,26 @@ class Result:
     def document(self) -> dict[str, Any]:
         """The result as `snapshotter job` prints it; keys are relative to the store's root."""
         facts: dict[str, Any] = {
-            "ok": self.error is None, "origin": self.origin, "stage": self.stage,
-            "error": self.error.as_dict() if self.error else None, "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+            "ok": self.error is None,
+            "origin": self.origin,
+            "stage": self.stage,
+            "error": self.error.as_dict() if self.error else None,
+            "seconds": round(self.seconds, 3),
+        }
         if self.sealed is None:
             return facts
         manifest = self.sealed.manifest
         return facts | {
-            "repo": manifest.repo, "run_id": manifest.run_id,
-            "kind": manifest.kind, "reason": manifest.reason,
+            "repo": manifest.repo,
+            "run_id": manifest.run_id,
+            "kind": manifest.kind,
+            "reason": manifest.reason,
             "refs": {"count": manifest.refs.count, "sha256": manifest.refs.sha256},
             "manifest": {"key": manifest.key.key(layout.MANIFEST), "sha256": self.sealed.sha256},
             "artifacts": [{"key": a.key, "bytes": a.bytes, "sha256": a.sha256} for a in manifest.artifacts],
             "gaps": [{"kind": gap.kind, "count": gap.count} for gap in manifest.gaps],
             "scan": _scan(manifest.scan),
-        }  # fmt: skip
+        }
 
 
 def _scan(made: Scan | None) -> dict[str, Any] | None:
@@ -163,9 +168,14 @@ def _scan(made: Scan | None) -> dict[str, Any] | None:
 
 
 def take_each(
-    origins: Sequence[str], store: Store, plan: Plan, *, observer: Observer, cancel: Cancel,
+    origins: Sequence[str],
+    store: Store,
+    plan: Plan,
+    *,
+    observer: Observer,
+    cancel: Cancel,
     gate: Gate = lambda _: None,
-) -> Iterator[Result]:  # fmt: skip
+) -> Iterator[Result]:
     """Take a snapshot of each origin in turn; each result as it is there, with what `gate` says of it.
 
     Raises nothing: after a cancellation, the origins that were not done have its error.
@@ -250,11 +260,16 @@ def summary(
     """The one document that a job prints. `store` is shown as the store shows itself."""
     succeeded = sum(result.sealed is not None for result in results)
     return {
-        "ok": error is None, "verb": verb, "tool_version": __version__, "store": store, "stage": stage,
+        "ok": error is None,
+        "verb": verb,
+        "tool_version": __version__,
+        "store": store,
+        "stage": stage,
         "error": error.as_dict() if error else None,
-        "succeeded": succeeded, "failed": len(results) - succeeded,
+        "succeeded": succeeded,
+        "failed": len(results) - succeeded,
         "origins": [result.document() for result in results],
-    }  # fmt: skip
+    }
 
 
 class _Stage(Observer):

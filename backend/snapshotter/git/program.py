@@ -31,9 +31,14 @@ _ISOLATED = {
     "LC_ALL": "C",
 }
 _SETTINGS = (
-    f"core.hooksPath={os.devnull}", "gc.auto=0", "maintenance.auto=false", "core.fsmonitor=false",
-    "safe.directory=*", "core.quotePath=false", "protocol.allow=never",
-)  # fmt: skip
+    f"core.hooksPath={os.devnull}",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "core.fsmonitor=false",
+    "safe.directory=*",
+    "core.quotePath=false",
+    "protocol.allow=never",
+)
 _CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
@@ -227,9 +232,13 @@ def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
     env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | _ISOLATED
     try:
         return subprocess.Popen(
-            ["git", *_CONFIG, *argv], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+            ["git", *_CONFIG, *argv],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
             start_new_session=True,
-        )  # fmt: skip
+        )
     except OSError as error:
         raise Unavailable(
             f"could not start git: {error.strerror}", code="no-git", hint="install git 2.34 or newer"
@@ -265,7 +274,16 @@ def _of_the_machine(stderr: bytes) -> bool:
 
 # strerror(3) under LC_ALL=C, and git's own words when memory or threads run out.
 _MACHINE = (
-    b"No space left on device", b"Disk quota exceeded", b"Read-only file system", b"Input/output error",
-    b"Cannot allocate memory", b"Out of memory", b"out of memory", b"Too many open files", b"File too large",
-    b"Permission denied", b"unable to create thread", b"Resource temporarily unavailable",
-)  # fmt: skip
+    b"No space left on device",
+    b"Disk quota exceeded",
+    b"Read-only file system",
+    b"Input/output error",
+    b"Cannot allocate memory",
+    b"Out of memory",
+    b"out of memory",
+    b"Too many open files",
+    b"File too large",
+    b"Permission denied",
+    b"unable to create thread",
+    b"Resource temporarily unavailable",
+)

@@ -26,10 +26,19 @@ from snapshotter.query.guard import refusal, shortened
 
 # What DuckDB raises for SQL that cannot be meant, and for values that do not fit. Everything else is the data's.
 _ABOUT_SQL: Final = (
-    duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.ConversionException,
-    duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.SyntaxException, duckdb.TypeMismatchException,
-    duckdb.InvalidTypeException, duckdb.NotImplementedException, duckdb.PermissionException, duckdb.DependencyException,
-)  # fmt: skip
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    duckdb.SyntaxException,
+    duckdb.TypeMismatchException,
+    duckdb.InvalidTypeException,
+    duckdb.NotImplementedException,
+    duckdb.PermissionException,
+    duckdb.DependencyException,
+)
 _PARQUET: Final = re.compile(r"parquet|zstd|snappy|thrift|TProtocol|decompress", re.IGNORECASE)
 _POLL: Final = 0.1  # seconds between two looks at the clock and the cancellation
 
@@ -71,9 +80,15 @@ class Running:
     """SQL that runs within a time limit, and ends when it is cancelled."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, *, memory: int, seconds: float, cancel: Cancel,
-        views: frozenset[str] = frozenset(), files: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:  # fmt: skip
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        memory: int,
+        seconds: float,
+        cancel: Cancel,
+        views: frozenset[str] = frozenset(),
+        files: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """`views` are those that the SQL names, for hints; `files` says of a large file's path whose table it is."""
         self.connection, self._views, self._files = connection, views, files
         self._memory, self._seconds, self._cancel = memory, seconds, cancel

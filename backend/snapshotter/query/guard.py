@@ -98,9 +98,12 @@ def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> Any:
 def _views(tree: Any) -> frozenset[str]:
     nodes = list(_nodes(tree))
     named = {
-        entry["key"].lower() for node in nodes if isinstance(node.get("cte_map"), dict)
-        for entry in node["cte_map"].get("map", []) if not entry["key"].lower().startswith(_INNER)
-    }  # fmt: skip
+        entry["key"].lower()
+        for node in nodes
+        if isinstance(node.get("cte_map"), dict)
+        for entry in node["cte_map"].get("map", [])
+        if not entry["key"].lower().startswith(_INNER)
+    }
     found: set[str] = set()
     for node in nodes:
         kind = node.get("type")

@@ -85,9 +85,14 @@ class Answer:
 
 @contextmanager
 def ask(
-    store: Store, sql: str, options: Options, *,
-    output: Path | None = None, observer: Observer | None = None, cancel: Cancel | None = None,
-) -> Iterator[Answer]:  # fmt: skip
+    store: Store,
+    sql: str,
+    options: Options,
+    *,
+    output: Path | None = None,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+) -> Iterator[Answer]:
     """Ask `sql` of the snapshots that the options mean. Only what it names is read.
 
     `output` is the file that `Answer.parquet` may write. Raises UsageError (code `sql`) for SQL that cannot be run,
@@ -109,23 +114,37 @@ def ask(
                 raise engine.unreadable("a table", str(error)) from error
             engine.lock(connection, [*question.files, *([output] if output else [])])
             running = engine.Running(
-                connection, memory=options.memory, seconds=options.seconds, cancel=cancel, views=wanted.views,
+                connection,
+                memory=options.memory,
+                seconds=options.seconds,
+                cancel=cancel,
+                views=wanted.views,
                 files=question.unchecked,
-            )  # fmt: skip
+            )
             columns = _describe(running, wanted.sql)
             yield Answer(
-                columns, len(question.selection.snapshots), question.left_out, running, wanted.sql,
+                columns,
+                len(question.selection.snapshots),
+                question.left_out,
+                running,
+                wanted.sql,
                 question.partials,
-            )  # fmt: skip
+            )
 
 
 class _Question:
     """Fills an engine with the views that one SELECT names."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, catalog: Catalog, kept: cache.Cache, options: Options,
-        views: frozenset[str], observer: Observer, cancel: Cancel,
-    ) -> None:  # fmt: skip
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        catalog: Catalog,
+        kept: cache.Cache,
+        options: Options,
+        views: frozenset[str],
+        observer: Observer,
+        cancel: Cancel,
+    ) -> None:
         self._connection, self._views, self._cancel = connection, views, cancel
         scans = not views.isdisjoint(("snapshots", *SCANNED))
         self.selection: Selection = select(catalog, kept, options, cancel, scans=scans)

@@ -65,11 +65,7 @@ def select(
 
 def _matching(catalog: Catalog, options: Options) -> list[str]:
     globs = [glob.removeprefix("https://").replace("/", "__") for glob in options.repos]
-    repos = [
-        repo
-        for repo in catalog.repos()
-        if not globs or any(fnmatchcase(repo, glob) for glob in globs)
-    ]  # fmt: skip
+    repos = [repo for repo in catalog.repos() if not globs or any(fnmatchcase(repo, glob) for glob in globs)]
     if globs and not repos:
         raise Unavailable(
             f"no repository is called like {printable(' or '.join(options.repos))[:200]}",

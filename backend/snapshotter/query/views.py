@@ -140,9 +140,23 @@ VIEWS: Final[dict[str, tuple[Column, ...]]] = {
 # comes before a release count below zero, for what comes after it between zero and one; then zeros, so that
 # 2.17 = 2.17.0 and 2.17-rc1 < 2.17. Build metadata (+…) does not count. Null for what does not begin like a version.
 _WORDS: Final = {
-    "dev": -6, "a": -5, "alpha": -5, "b": -4, "beta": -4, "m": -3, "milestone": -3, "rc": -2, "c": -2, "cr": -2,
-    "pre": -2, "preview": -2, "snapshot": -1, "post": 0.5, "sp": 0.5, "p": 0.5,
-}  # fmt: skip
+    "dev": -6,
+    "a": -5,
+    "alpha": -5,
+    "b": -4,
+    "beta": -4,
+    "m": -3,
+    "milestone": -3,
+    "rc": -2,
+    "c": -2,
+    "cr": -2,
+    "pre": -2,
+    "preview": -2,
+    "snapshot": -1,
+    "post": 0.5,
+    "sp": 0.5,
+    "p": 0.5,
+}
 _RANKS: Final = "MAP {" + ", ".join(f"'{word}': {rank}" for word, rank in _WORDS.items()) + "}"
 MACROS: Final = (
     rf"""CREATE MACRO version_key(version) AS

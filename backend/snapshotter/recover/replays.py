@@ -53,9 +53,15 @@ class Replaying:
     `fsck` records what `git fsck --strict` finds, too."""
 
     def __init__(
-        self, evidence: Evidence, store: Store, observer: Observer, cancel: Cancel,
-        *, temp: Path | None, fsck: bool,
-    ) -> None:  # fmt: skip
+        self,
+        evidence: Evidence,
+        store: Store,
+        observer: Observer,
+        cancel: Cancel,
+        *,
+        temp: Path | None,
+        fsck: bool,
+    ) -> None:
         self._evidence, self._store, self._observer, self._cancel = evidence, store, observer, cancel
         self._temp, self._fsck = temp, fsck
 
@@ -64,8 +70,7 @@ class Replaying:
         last = max(sharing, key=lambda verdict: len(verdict.chain))
         chain = _manifest(last).chain_keys
         self._observer.stage(
-            f"replaying {plural(len(chain), 'bundle')}",
-            sum(map(self._evidence.history_bytes, chain)),
+            f"replaying {plural(len(chain), 'bundle')}", sum(map(self._evidence.history_bytes, chain))
         )
         with ExitStack() as scope:
             temp = scope.enter_context(
@@ -117,12 +122,7 @@ class Replaying:
             return self._evidence.damage[key][0]
         try:
             replay(
-                self._store,
-                sealed.manifest,
-                ledger,
-                repository,
-                observer=self._observer,
-                cancel=self._cancel,
+                self._store, sealed.manifest, ledger, repository, observer=self._observer, cancel=self._cancel
             )
         except SnapshotterError as error:
             problem = self._evidence.finding(error, key.folder)

@@ -30,9 +30,14 @@ class Restored:
 
 
 def restore(
-    catalog: Catalog, run: Run, destination: Path, *, mode: str = "worktree",
-    observer: Observer | None = None, cancel: Cancel | None = None,
-) -> Restored:  # fmt: skip
+    catalog: Catalog,
+    run: Run,
+    destination: Path,
+    *,
+    mode: str = "worktree",
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+) -> Restored:
     """Restore the snapshot `run` to `destination`, which must not exist or be empty.
 
     `mode` is ``worktree`` (a repository with HEAD checked out), ``bare``, or ``mirror`` (bare, and set to
@@ -110,9 +115,12 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
     if mode != "worktree":
         return
     repository.configure(
-        [("core.bare", "false"), ("remote.origin.url", manifest.origin),
-         ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*")]
-    )  # fmt: skip
+        [
+            ("core.bare", "false"),
+            ("remote.origin.url", manifest.origin),
+            ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+        ]
+    )
     if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
         try:
             repository.checkout(work)

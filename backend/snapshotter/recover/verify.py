@@ -38,9 +38,14 @@ class Options:
 
 
 def verify(
-    catalog: Catalog, repo: str, chosen: Sequence[Run], options: Options,
-    *, observer: Observer | None = None, cancel: Cancel | None = None,
-) -> list[Verdict]:  # fmt: skip
+    catalog: Catalog,
+    repo: str,
+    chosen: Sequence[Run],
+    options: Options,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+) -> list[Verdict]:
     """Verify snapshots of one repo and write a receipt beside each, and beside each run found damaged.
 
     Returns a verdict for each chosen snapshot, oldest first. A chain that several share is replayed
@@ -105,9 +110,13 @@ class _Verification:
             if verdict.sealed and verdict.sealed.manifest.chain and not self._options.quick:
                 replayed.append(verdict)
         replaying = Replaying(
-            self._evidence, self._catalog.store, self._observer, self._cancel,
-            temp=self._options.temp, fsck=self._options.fsck,
-        )  # fmt: skip
+            self._evidence,
+            self._catalog.store,
+            self._observer,
+            self._cancel,
+            temp=self._options.temp,
+            fsck=self._options.fsck,
+        )
         for group in sharing(replayed):
             replaying.replay(group)
         for verdict in verdicts:  # a child may tell of damage that the run itself does not show
@@ -171,9 +180,18 @@ class _Verification:
 
     def _receipt(self, verdict: Verdict, version: str | None) -> Receipt:
         return Receipt(
-            schema_version=1, tool_version=__version__, run_id=str(verdict.run.run_id), repo=self._repo,
-            manifest_sha256=verdict.sealed.sha256 if verdict.sealed else "", verified_at=datetime.now(UTC),
-            mode="quick" if self._options.quick else "full", ok=verdict.ok, problems=verdict.problems[:1000],
-            chain=verdict.chain, refs=verdict.refs, fsck=verdict.fsck, git_version=version,
+            schema_version=1,
+            tool_version=__version__,
+            run_id=str(verdict.run.run_id),
+            repo=self._repo,
+            manifest_sha256=verdict.sealed.sha256 if verdict.sealed else "",
+            verified_at=datetime.now(UTC),
+            mode="quick" if self._options.quick else "full",
+            ok=verdict.ok,
+            problems=verdict.problems[:1000],
+            chain=verdict.chain,
+            refs=verdict.refs,
+            fsck=verdict.fsck,
+            git_version=version,
             seconds=round(verdict.seconds, 3),
-        )  # fmt: skip
+        )

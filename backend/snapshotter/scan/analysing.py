@@ -35,9 +35,13 @@ class Analysing:
         self._staging, self._tables, self._most, self._cancel = staging, tables, workers, cancel
 
     def run(
-        self, jobs: Sequence[Job], seconds: float, paths: rows.Paths, errors: dict[Unit, str],
+        self,
+        jobs: Sequence[Job],
+        seconds: float,
+        paths: rows.Paths,
+        errors: dict[Unit, str],
         searching: Future[list[Finding] | None],
-    ) -> bool:  # fmt: skip
+    ) -> bool:
         """Analyse `jobs` for at most `seconds`; returns whether some came too late.
 
         What could not be analysed, and why, goes into `errors`. Rows wait for `searching`, which tells
@@ -56,9 +60,12 @@ class Analysing:
 
         adding: Future[None] | None = None
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,  # so that no worker waits for the tables
-            Workers(self._workers(jobs)) as workers, self._cancel.ending(workers.close),
-        ):  # fmt: skip
+            ThreadPoolExecutor(
+                1, thread_name_prefix="tables"
+            ) as pool,  # so that no worker waits for the tables
+            Workers(self._workers(jobs)) as workers,
+            self._cancel.ending(workers.close),
+        ):
             for batch in _batches(workers.analyze(feed())):
                 errors.update({job.unit: found.error for job, found in batch if found.error})
                 if adding is not None:

@@ -71,9 +71,13 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
         return counted
     limit = _PER_FILE * (len(counted) + 1000)
     output = run(
-        _SCANNER, [str(scc or program(_SCANNER)), *_ARGUMENTS],
-        folder=staging.root, seconds=seconds, limit=limit, cancel=cancel,
-    )  # fmt: skip
+        _SCANNER,
+        [str(scc or program(_SCANNER)), *_ARGUMENTS],
+        folder=staging.root,
+        seconds=seconds,
+        limit=limit,
+        cancel=cancel,
+    )
     try:
         groups = msgspec.json.decode(output, type=list[_Group])
     except msgspec.DecodeError:
@@ -89,9 +93,17 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
 
 def _counted(file: _File, size: int) -> Lines:
     return Lines(
-        _MARK.sub("", file.language), file.lines, file.code, file.comment, file.blank, file.complexity,
-        size, binary=False, generated=file.generated, minified=file.minified,
-    )  # fmt: skip
+        _MARK.sub("", file.language),
+        file.lines,
+        file.code,
+        file.comment,
+        file.blank,
+        file.complexity,
+        size,
+        binary=False,
+        generated=file.generated,
+        minified=file.minified,
+    )
 
 
 def _uncounted(staged: Staged) -> Lines:

@@ -21,11 +21,15 @@ SECRETS: Final = "kingfisher"
 
 # The packages whose releases decide what the analyzers make of a blob.
 PARSERS: Final = (
-    "packageurl-python", "packaging", "licenseclassifier", "tree-sitter", *(
+    "packageurl-python",
+    "packaging",
+    "licenseclassifier",
+    "tree-sitter",
+    *(
         f"tree-sitter-{name}"
         for name in "bash c c-sharp cpp go java javascript kotlin php python ruby rust scala swift typescript".split()
     ),
-)  # fmt: skip
+)
 _RULES: Final = "1"  # raised with every change of what the analyzers make of the same blob
 
 

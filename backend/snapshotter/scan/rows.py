@@ -23,8 +23,17 @@ Paths = Mapping[Unit, list[str]]
 
 # The columns of `files` that follow from a blob and its language, and so are carried over with it.
 _OF_THE_BLOB: Final = (
-    "bytes", "language", "lines", "code", "comment", "blank", "complexity", "binary", "generated", "minified",
-)  # fmt: skip
+    "bytes",
+    "language",
+    "lines",
+    "code",
+    "comment",
+    "blank",
+    "complexity",
+    "binary",
+    "generated",
+    "minified",
+)
 
 
 def paths_by_unit(selection: Selection) -> Paths:
@@ -48,10 +57,18 @@ def files(
         size, *rest = _facts(file, found, lines)
         lfs = _lfs(file, found)
         yield (
-            file.path, file.path_bytes, f"{file.entry.mode:06o}", file.unit[0], file.kind, size, *rest,
+            file.path,
+            file.path_bytes,
+            f"{file.entry.mode:06o}",
+            file.unit[0],
+            file.kind,
+            size,
+            *rest,
             vendored(file.path) if file.kind in ("file", "lfs") else None,
-            *lfs, file.skip_reason, _parse_error(file, found, errors, hidden),
-        )  # fmt: skip
+            *lfs,
+            file.skip_reason,
+            _parse_error(file, found, errors, hidden),
+        )
 
 
 def _facts(file: File, found: Found, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
@@ -64,9 +81,17 @@ def _facts(file: File, found: Found, lines: Mapping[Unit, Lines]) -> tuple[Any, 
     if counted is None:
         return (blob.size, *(None,) * (len(_OF_THE_BLOB) - 1))
     return (
-        blob.size, counted.language, counted.lines, counted.code, counted.comment, counted.blank,
-        counted.complexity, counted.binary, counted.generated, counted.minified,
-    )  # fmt: skip
+        blob.size,
+        counted.language,
+        counted.lines,
+        counted.code,
+        counted.comment,
+        counted.blank,
+        counted.complexity,
+        counted.binary,
+        counted.generated,
+        counted.minified,
+    )
 
 
 def _lfs(file: File, found: Found) -> tuple[str | None, int | None]:
@@ -134,9 +159,12 @@ def dependencies(selection: Selection, found: Found, hidden: Redaction) -> Itera
 def _redacted(item: Dependency) -> Dependency:
     """A dependency of a manifest that holds a secret somewhere."""
     return item._replace(
-        name=named(item.name), version=item.version and named(item.version), purl=named(item.purl),
-        scope=named(item.scope), requirement=item.requirement and REDACTED,
-    )  # fmt: skip
+        name=named(item.name),
+        version=item.version and named(item.version),
+        purl=named(item.purl),
+        scope=named(item.scope),
+        requirement=item.requirement and REDACTED,
+    )
 
 
 def secrets(findings: list[Finding], paths: Paths) -> Iterator[Row]:

@@ -124,9 +124,15 @@ def _started(
     """The running program, which is ended with its whole group when the block is left."""
     try:
         process = subprocess.Popen(
-            argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, start_new_session=True, bufsize=0,
-        )  # fmt: skip
+            argv,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            bufsize=0,
+        )
     except OSError as error:
         raise ScannerFailed(scanner, f"did not start: {error.strerror}") from None
     try:

@@ -50,8 +50,12 @@ class Scanner:
     """Scans one tree. A context manager: what it made is gone at its end, and at every other exit."""
 
     def __init__(
-        self, settings: ScanSettings, means: Means, observer: Observer | None = None, cancel: Cancel | None = None
-    ) -> None:  # fmt: skip
+        self,
+        settings: ScanSettings,
+        means: Means,
+        observer: Observer | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
         self._settings, self._means = settings, means
         self._observer, self._cancel = observer or Observer(), cancel or Cancel()
         self._stack = ExitStack()
@@ -95,9 +99,11 @@ class Scanner:
         files = {f"scan/{path.name}": path for path in self._tables.write(folder).values()}
         known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(found.licences.items())]
         told = replace(
-            about, gaps=[*about.gaps, *gaps], licences=[(one.path, one.spdx) for one in known],
+            about,
+            gaps=[*about.gaps, *gaps],
+            licences=[(one.path, one.spdx) for one in known],
             **({} if hidden.blind else self._quotable(found)),
-        )  # fmt: skip
+        )
         tables = self._tables.connection
         seen = overview(told, tables)
         for name, page in (
@@ -177,16 +183,23 @@ class Scanner:
             return []
         try:
             return secrets.find(
-                self._staging, key=self._means.fingerprint_key, rule_cache=self._means.rules,
-                seconds=self._settings.scanner_seconds, cancel=self._cancel,
-            )  # fmt: skip
+                self._staging,
+                key=self._means.fingerprint_key,
+                rule_cache=self._means.rules,
+                seconds=self._settings.scanner_seconds,
+                cancel=self._cancel,
+            )
         except ScannerFailed as error:
             self._failed.append(f"{error.scanner} {error.reason}")
             return None
 
     def _symbols(
-        self, found: Found, counted: Mapping[Unit, Lines], paths: rows.Paths, searching: Future[list[Finding] | None]
-    ) -> dict[Unit, str]:  # fmt: skip
+        self,
+        found: Found,
+        counted: Mapping[Unit, Lines],
+        paths: rows.Paths,
+        searching: Future[list[Finding] | None],
+    ) -> dict[Unit, str]:
         """Analyse every staged unit of a language with a grammar; returns what could not be analysed, and why."""
         errors: dict[Unit, str] = {}
         jobs: list[Job] = []

@@ -76,11 +76,18 @@ def find(
     argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *cache, "blobs"]
     report = _report(
         run(
-            _SCANNER, argv, folder=staging.root, seconds=seconds, limit=_LIMIT, cancel=cancel, exits=_EXITS,
+            _SCANNER,
+            argv,
+            folder=staging.root,
+            seconds=seconds,
+            limit=_LIMIT,
+            cancel=cancel,
+            exits=_EXITS,
             environment=_environment(staging.root),
         ),
-        staging.blobs, key,
-    )  # fmt: skip
+        staging.blobs,
+        key,
+    )
     if report is None:
         raise ScannerFailed(_SCANNER, "wrote something else than its report")
     findings, read = report
@@ -99,9 +106,14 @@ def warm(rule_cache: Path, *, folder: Path, seconds: float, cancel: Cancel) -> N
     rule_cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     argv = [str(program(_SCANNER)), "rules", "compile-cache", *_QUIET, *_cache(rule_cache)]
     run(
-        _SCANNER, argv, folder=folder, seconds=seconds, limit=1 << 16, cancel=cancel,
+        _SCANNER,
+        argv,
+        folder=folder,
+        seconds=seconds,
+        limit=1 << 16,
+        cancel=cancel,
         environment=_environment(folder),
-    )  # fmt: skip
+    )
 
 
 def _cache(rule_cache: Path | None) -> list[str]:

@@ -20,9 +20,15 @@ _STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3}),")
 _URL = re.compile(r"https?://\S+")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
 _TRANSIENT_CODES = frozenset(
-    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted",
-     "ConditionalRequestConflict"}
-)  # fmt: skip
+    {
+        "SlowDown",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "OperationAborted",
+        "ConditionalRequestConflict",
+    }
+)
 _NETWORK = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
 _SILENT = "it does not answer in time"
 # What the library's dump shows of an endpoint that was not reached: the sentence, and the hint.

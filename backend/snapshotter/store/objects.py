@@ -60,9 +60,14 @@ class Store:
         self._tagging = tagging
 
     def put_new(
-        self, key: str, data: bytes | memoryview, *, content_type: str = "application/octet-stream",
-        tags: Mapping[str, str] | None = None, cancel: Cancel | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        key: str,
+        data: bytes | memoryview,
+        *,
+        content_type: str = "application/octet-stream",
+        tags: Mapping[str, str] | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
         """Create one object, in one request, whole or not at all.
 
         A first try whose answer was lost counts if the stored bytes are these. Raises Unavailable

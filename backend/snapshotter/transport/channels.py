@@ -44,9 +44,14 @@ class ProcessChannel:
     def __init__(self, argv: list[str], env: dict[str, str], limits: WireLimits) -> None:
         try:
             self._child = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, bufsize=0,
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=env,
+                bufsize=0,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         except OSError as error:
             raise Unavailable(
                 f"could not start {argv[0]}: {error.strerror}", code="no-program", hint=f"install {argv[0]}"
@@ -147,31 +152,41 @@ def _of_child(error: SnapshotterError, said: str) -> SnapshotterError:
     details = tuple(said.splitlines()[-6:])
     if "permission denied" in lowered or ("could not read from remote" in lowered and "access" in lowered):
         return AccessDenied(
-            "the origin refused this user", details=details, code="origin-denied",
+            "the origin refused this user",
+            details=details,
+            code="origin-denied",
             hint="check the SSH key (ssh-add -l) and that it may read the repository",
-        )  # fmt: skip
+        )
     if "dubious ownership" in lowered:
         return Unavailable(
-            "git refuses a repository that another user owns", details=details, code="dubious-ownership",
+            "git refuses a repository that another user owns",
+            details=details,
+            code="dubious-ownership",
             hint="if you trust it: git config --global --add safe.directory PATH",
-        )  # fmt: skip
+        )
     if "host key verification failed" in lowered:
         return Unavailable(
-            "the host's SSH key is not known", details=details, code="host-key",
+            "the host's SSH key is not known",
+            details=details,
+            code="host-key",
             hint="add it to known_hosts after checking it (ssh-keyscan, then compare the fingerprint)",
-        )  # fmt: skip
+        )
     if "ssh: connect to host" in lowered or "could not resolve hostname" in lowered:
         return Unavailable(
-            "ssh could not connect to the origin's host", details=details, code="no-connection",
+            "ssh could not connect to the origin's host",
+            details=details,
+            code="no-connection",
             hint="check the host's name, the port and the network",
-        )  # fmt: skip
+        )
     if (
         "not a git repository" in lowered
         or "does not appear to be a git" in lowered
         or "not found" in lowered
     ):
         return Unavailable(
-            "the origin is not a git repository", details=details, code="origin-not-found",
+            "the origin is not a git repository",
+            details=details,
+            code="origin-not-found",
             hint="check the path; `git ls-remote` on the same origin shows what git finds there",
-        )  # fmt: skip
+        )
     return type(error)(error.message, details=details, code=error.code, hint=error.hint)

@@ -111,9 +111,10 @@ def ssh_command(settings: Mapping[str, str]) -> str:
             )  # ssh takes no key without a line's end
     except OSError as error:
         raise Unavailable(
-            f"the SSH key cannot be written to the temporary folder: {error.strerror}", code="machine",
+            f"the SSH key cannot be written to the temporary folder: {error.strerror}",
+            code="machine",
             hint="give it room, or set TMPDIR to a folder that this user can write",
-        ) from error  # fmt: skip
+        ) from error
     if SSH_KEY in texts:
         options += ["-i", str(folder / SSH_KEY), "-o", "IdentitiesOnly=yes"]
     if SSH_KNOWN_HOSTS in texts:

@@ -53,9 +53,15 @@ class HttpWire:
     stateless = True
 
     def __init__(
-        self, origin: Origin, pool: HttpPool, credentials: Credentials, limits: WireLimits, cancel: Cancel,
-        *, allow_http: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        origin: Origin,
+        pool: HttpPool,
+        credentials: Credentials,
+        limits: WireLimits,
+        cancel: Cancel,
+        *,
+        allow_http: bool = False,
+    ) -> None:
         self._origin = origin
         self._pool = pool
         self._credentials = credentials
@@ -152,9 +158,15 @@ class HttpWire:
 
         def ask() -> urllib3.BaseHTTPResponse:
             return self._pool.manager(url).request(
-                method, url, headers=carried, body=body, timeout=timeout,
-                preload_content=False, redirect=False, retries=False,
-            )  # fmt: skip
+                method,
+                url,
+                headers=carried,
+                body=body,
+                timeout=timeout,
+                preload_content=False,
+                redirect=False,
+                retries=False,
+            )
 
         return self._cancel.leaving(ask, lambda late: late.close())
 

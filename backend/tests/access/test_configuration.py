@@ -129,7 +129,10 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     ),
     "no-abort": (rules(lambda rule: "Abort" not in rule["Id"]), {"config-abort-multipart"}),
     "tests-stay": (rules(lambda rule: rule["Id"] != "ExpirePolicyTests"), {"config-expire-tests"}),
-    "diagnostics-stay": (rules(lambda rule: rule["Id"] != "ExpireDiagnostics"), {"config-expire-diagnostics"}),
+    "diagnostics-stay": (
+        rules(lambda rule: rule["Id"] != "ExpireDiagnostics"),
+        {"config-expire-diagnostics"},
+    ),
     "everything-expires": (expired(""), {"config-snapshots-stay"}),
     "the-folder-above-expires": (expired("repo-scans/"), {"config-snapshots-stay"}),
     "one-repository-expires": (expired(f"{SCOPE}github.com__"), {"config-snapshots-stay"}),
@@ -149,7 +152,9 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
         {"config-policy-wrong-header"},
     ),
     "header-of-one-folder": (
-        policy(lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/x/*"), "DenyMissingEncryptionHeader"),
+        policy(
+            lambda each: each.update(Resource=f"arn:aws:s3:::{BUCKET}/x/*"), "DenyMissingEncryptionHeader"
+        ),
         {"config-policy-missing-header"},
     ),
     "write-once-of-one-folder": (
@@ -161,7 +166,7 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
         {"config-policy-write-once"},
     ),
     "public": (anybody, {"config-public-access", "config-policy-only-denies"}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,21 @@ from tests.httpservers import Scripted, reply
 SESSION = boto3.session.Session("key", "secret", region_name="eu-west-1")
 ROWS = {probe.id: probe for probe in PROBES}
 TROUBLE = (
-    ("SlowDown", 503), ("NoSuchBucket", 404), ("ExpiredToken", 400), ("InvalidAccessKeyId", 403), ("301", 301),
-    ("SignatureDoesNotMatch", 403), ("RequestTimeTooSkewed", 403), ("PermanentRedirect", 301), ("", 0),
-    ("InternalError", 500), ("NotImplemented", 501), ("403", 403), ("", 403), ("404", 404),  # a proxy's, perhaps
-)  # fmt: skip
+    ("SlowDown", 503),
+    ("NoSuchBucket", 404),
+    ("ExpiredToken", 400),
+    ("InvalidAccessKeyId", 403),
+    ("301", 301),
+    ("SignatureDoesNotMatch", 403),
+    ("RequestTimeTooSkewed", 403),
+    ("PermanentRedirect", 301),
+    ("", 0),
+    ("InternalError", 500),
+    ("NotImplemented", 501),
+    ("403", 403),
+    ("", 403),
+    ("404", 404),  # a proxy's, perhaps
+)
 DENIED = Answer(Kind.DENIED, "AccessDenied", 403)
 ALLOWED = Answer(Kind.ALLOWED, "", 200)
 
@@ -66,31 +77,39 @@ def test_acls_that_are_off_are_a_refusal_of_acls_only() -> None:
 
 def test_a_change_that_got_past_the_rules_fails_though_nothing_changed() -> None:
     for row, code in (
-        ("settings-change-policy", "MalformedPolicy"), ("settings-change-cors", "MalformedXML"),
-        ("settings-read-cors", "NoSuchCORSConfiguration"), ("delete-one", "PreconditionFailed"),
-    ):  # fmt: skip
+        ("settings-change-policy", "MalformedPolicy"),
+        ("settings-change-cors", "MalformedXML"),
+        ("settings-read-cors", "NoSuchCORSConfiguration"),
+        ("delete-one", "PreconditionFailed"),
+    ):
         assert judge(ROWS[row], from_error(code, 400, ""))[0] is Status.FAILED
 
 
 def test_create_only_must_be_refused_as_taken_and_overwriting_is_reported() -> None:
     conflict = from_error("PreconditionFailed", 412, "")
     assert [judge(ROWS["create-conflict"], each)[0] for each in (conflict, ALLOWED, DENIED)] == [
-        Status.PASSED, Status.FAILED, Status.FAILED,
-    ]  # fmt: skip
+        Status.PASSED,
+        Status.FAILED,
+        Status.FAILED,
+    ]
     assert (
         judge(ROWS["create-conflict"], from_error("ConditionalRequestConflict", 409, ""))[0]
         is Status.UNCHECKED
     )
     assert [judge(ROWS["overwrite"], each)[0] for each in (ALLOWED, DENIED, conflict)] == [
-        Status.PASSED, Status.PASSED, Status.FAILED,
-    ]  # fmt: skip
+        Status.PASSED,
+        Status.PASSED,
+        Status.FAILED,
+    ]
 
 
 def test_what_a_wrong_digest_alone_keeps_out_got_past_the_rules() -> None:
     digest = from_error("BadDigest", 400, "")
     assert [judge(ROWS["put-beside"], each)[0] for each in (digest, DENIED, ALLOWED)] == [
-        Status.PASSED, Status.FAILED, Status.FAILED,
-    ]  # fmt: skip
+        Status.PASSED,
+        Status.FAILED,
+        Status.FAILED,
+    ]
     assert judge(ROWS["put-beside"], from_error("BadDigest", 400, "words"))[1] == "", "a pass needs no note"
     for row in ("put-beside-no-header", "put-beside-kms", "http-beside"):
         assert [judge(ROWS[row], each)[0] for each in (digest, DENIED)] == [Status.FAILED, Status.PASSED]
@@ -196,11 +215,12 @@ def test_what_cannot_be_had_from_the_settings_is_said_before_any_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value, kind in (
-        ("AWS_PROFILE", "nope", UsageError), ("AWS_ENDPOINT_URL", "https//nowhere", UsageError),
+        ("AWS_PROFILE", "nope", UsageError),
+        ("AWS_ENDPOINT_URL", "https//nowhere", UsageError),
         ("AWS_CONFIG_FILE", __file__, UsageError),
         ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/x", Unavailable),
         ("AWS_ACCESS_KEY_ID", "half", Unavailable),
-    ):  # fmt: skip
+    ):
         with monkeypatch.context() as env:
             for each in [each for each in os.environ if each.startswith("AWS_")]:
                 env.delenv(each)

@@ -23,19 +23,31 @@ START = {"rgw": rgw, "ministack": ministack}
 ID = {mutant.id: mutant for mutant in MUTANTS}
 QUICK = {
     "rgw": (
-        "no-missing-header-deny", "public-read", "use-without-slash", "grant-DeleteObject", "use-tests-only",
+        "no-missing-header-deny",
+        "public-read",
+        "use-without-slash",
+        "grant-DeleteObject",
+        "use-tests-only",
         "missing-header-of-tests-only",
     ),
     "ministack": (
-        "no-tls-deny", "no-wrong-header-deny", "list-unconditioned", "use-no-put", "grant-PutBucketPolicy",
-        "tls-deny-of-tests-only", "wrong-header-of-tests-only", "list-tests-only",
+        "no-tls-deny",
+        "no-wrong-header-deny",
+        "list-unconditioned",
+        "use-no-put",
+        "grant-PutBucketPolicy",
+        "tls-deny-of-tests-only",
+        "wrong-header-of-tests-only",
+        "list-tests-only",
     ),
-}  # fmt: skip
+}
 # RADOS Gateway refuses a policy that names an action which it does not know.
 UNKNOWN_TO_RGW = {
-    "grant-GetBucketOwnershipControls", "grant-GetEncryptionConfiguration", "grant-PutBucketOwnershipControls",
+    "grant-GetBucketOwnershipControls",
+    "grant-GetEncryptionConfiguration",
+    "grant-PutBucketOwnershipControls",
     "grant-PutEncryptionConfiguration",
-}  # fmt: skip
+}
 
 
 def run(server: Server, mutants: Iterable[Mutant]) -> Iterator[tuple[Mutant, set[str]]]:

@@ -39,8 +39,13 @@ def script(
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SCRIPT.parents[2]), "HOME": "/nonexistent"}
     done = subprocess.run(
         [sys.executable, SCRIPT, "--bucket", bucket, "--prefix", prefix, *args],
-        env=bare | env, cwd=folder or SCRIPT.parent, capture_output=True, encoding="utf-8", timeout=120, check=False,
-    )  # fmt: skip
+        env=bare | env,
+        cwd=folder or SCRIPT.parent,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -148,9 +153,13 @@ def test_who_to_be_comes_from_one_place(server: Server, tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_usage_and_never_a_finding() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hunter2"}
     for env, bucket in (
-        ({}, ""), ({}, "BAD NAME"), ({}, "u:hunter2@bucket"), ({"AWS_PROFILE": "nope"}, BUCKET),
-        ({"AWS_ENDPOINT_URL": "https//nowhere"}, BUCKET), ({"AWS_CONFIG_FILE": __file__}, BUCKET),
-    ):  # fmt: skip
+        ({}, ""),
+        ({}, "BAD NAME"),
+        ({}, "u:hunter2@bucket"),
+        ({"AWS_PROFILE": "nope"}, BUCKET),
+        ({"AWS_ENDPOINT_URL": "https//nowhere"}, BUCKET),
+        ({"AWS_CONFIG_FILE": __file__}, BUCKET),
+    ):
         code, out, err = script(keys | env, bucket=bucket)
         assert (code, out) == (2, ""), err
         assert err.startswith("❌ ") and "hint: " in err and "hunter2" not in err
@@ -179,14 +188,19 @@ def test_it_writes_small_objects_under_its_prefix_only(server: Server) -> None:
 @pytest.mark.parametrize(
     ("code", "status", "kind", "line"),
     [
-        ("KMS.NotFoundException", 400, Kind.OTHER, "UNEXPECTED FAILURE (KMS.NotFoundException): the bucket policy let"),
+        (
+            "KMS.NotFoundException",
+            400,
+            Kind.OTHER,
+            "UNEXPECTED FAILURE (KMS.NotFoundException): the bucket policy let",
+        ),
         ("InvalidRequest", 400, Kind.OTHER, "UNEXPECTED FAILURE (InvalidRequest)"),
         ("ExpiredToken", 400, Kind.UNCHECKED, "COULD NOT CHECK (ExpiredToken)"),
         ("RequestTimeTooSkewed", 403, Kind.UNCHECKED, "COULD NOT CHECK (RequestTimeTooSkewed)"),
         ("SlowDown", 503, Kind.UNCHECKED, "COULD NOT CHECK (SlowDown)"),
         ("PermanentRedirect", 301, Kind.UNCHECKED, "COULD NOT CHECK (PermanentRedirect)"),
     ],
-)  # fmt: skip
+)
 def test_no_other_code_is_an_expected_failure(code: str, status: int, kind: Kind, line: str) -> None:
     from snapshotter.access import policytest
 

@@ -48,8 +48,13 @@ def cli(env: dict[str, str], *args: str, folder: Path) -> subprocess.CompletedPr
     paths = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.run(
         [sys.executable, "-m", "snapshotter", "prove", *args],
-        env=paths | env, cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        env=paths | env,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_the_table_is_whole() -> None:

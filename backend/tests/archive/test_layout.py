@@ -61,9 +61,19 @@ def test_an_id_of_another_second_is_left_alone(one: RunId, other: RunId) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["", ID + "\n", ID.upper(), ID[:-1], ID + "0", "20261323T120000Z-0123abcd", "20260230T120000Z-0123abcd",
-     "20261123T250000Z-0123abcd", "\u0662\u0660261123T120000Z-0123abcd", "../" + ID],
-)  # fmt: skip
+    [
+        "",
+        ID + "\n",
+        ID.upper(),
+        ID[:-1],
+        ID + "0",
+        "20261323T120000Z-0123abcd",
+        "20260230T120000Z-0123abcd",
+        "20261123T250000Z-0123abcd",
+        "\u0662\u0660261123T120000Z-0123abcd",
+        "../" + ID,
+    ],
+)
 def test_what_is_no_run_id(text: str) -> None:
     assert RunId.parse(text) is None
 
@@ -83,10 +93,16 @@ def test_a_key_survives_parsing(repo: str, run_id: RunId, name: str) -> None:
     "key",
     [
         f"r/2026/11/24/{ID}/manifest.json",  # under a day that is not its own
-        f"r/2026/11/23/{ID}/", f"r/2026/11/23/{ID}", f"/2026/11/23/{ID}/x", f"a/r/2026/11/23/{ID}/x",
-        f"r/2026/11/23/{ID}x/manifest.json", "_diagnostics/x", "policy-tests/2026/x", "",
+        f"r/2026/11/23/{ID}/",
+        f"r/2026/11/23/{ID}",
+        f"/2026/11/23/{ID}/x",
+        f"a/r/2026/11/23/{ID}/x",
+        f"r/2026/11/23/{ID}x/manifest.json",
+        "_diagnostics/x",
+        "policy-tests/2026/x",
+        "",
     ],
-)  # fmt: skip
+)
 def test_keys_that_are_no_runs(key: str) -> None:
     assert parse_key(key) is None
 

@@ -109,9 +109,12 @@ def test_a_manifest_survives_its_bytes() -> None:
 
 
 @given(
-    st.text(), st.text(), st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=4),
-    st.dictionaries(st.sampled_from(["refs", "history"]), st.floats(0, 1e9)), st.integers(0, 2**53),
-)  # fmt: skip
+    st.text(),
+    st.text(),
+    st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=4),
+    st.dictionaries(st.sampled_from(["refs", "history"]), st.floats(0, 1e9)),
+    st.integers(0, 2**53),
+)
 def test_any_manifest_survives_its_bytes(
     reason: str, head: str, labels: dict[str, str], timings: dict[str, float], size: int
 ) -> None:
@@ -249,8 +252,13 @@ def test_manifests_of_real_runs_keep_to_the_schema(tmp_path: Path) -> None:
     def run(minute: int) -> Sealed:
         transport = connector(origin, Cancel())
         try:
-            return take(origin, transport, store, Options(labels={"a": "b"}),
-                        now=datetime(2026, 11, 23, 12, minute, tzinfo=UTC))  # fmt: skip
+            return take(
+                origin,
+                transport,
+                store,
+                Options(labels={"a": "b"}),
+                now=datetime(2026, 11, 23, 12, minute, tzinfo=UTC),
+            )
         finally:
             transport.close()
 

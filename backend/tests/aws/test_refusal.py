@@ -14,7 +14,7 @@ from snapshotter.aws.refusal import (
     explain,
     role_of,
     scope_of,
-)  # fmt: skip
+)
 from snapshotter.base import runbook
 from snapshotter.base.errors import AccessDenied, Unavailable
 
@@ -33,11 +33,21 @@ def put(**more: object) -> Refused:
 CASES = [
     (put(encryption=None), "missing-header", runbook.PUT_DENIED, "no encryption header"),
     (put(encryption="aws:kms"), "wrong-header", runbook.PUT_DENIED, "aws:kms"),
-    (Refused("PutObject", "b", "elsewhere/x", encryption="AES256"), "outside-prefix", runbook.PUT_DENIED, SCOPE),
+    (
+        Refused("PutObject", "b", "elsewhere/x", encryption="AES256"),
+        "outside-prefix",
+        runbook.PUT_DENIED,
+        SCOPE,
+    ),
     (Refused("PutObject", "b", "repo-scans/snapshotter2/x"), "outside-prefix", runbook.PUT_DENIED, SCOPE),
     (Refused("GetObject", "b", "elsewhere/x"), "outside-prefix", runbook.MISSING_KEY, SCOPE),
     (Refused("ListBucket", "b", ""), "unprefixed-list", runbook.LIST_DENIED, "no prefix"),
-    (Refused("ListBucket", "b", "repo-scans/snapshotter"), "list-without-slash", runbook.LIST_DENIED, "slash"),
+    (
+        Refused("ListBucket", "b", "repo-scans/snapshotter"),
+        "list-without-slash",
+        runbook.LIST_DENIED,
+        "slash",
+    ),
     (Refused("ListBucket", "b", "repo-scans/other/"), "outside-prefix", runbook.LIST_DENIED, "outside"),
     (Refused("GetObject", "b", KEY), "missing-key", runbook.MISSING_KEY, "does not exist"),
     (Refused("HeadObject", "b", KEY, identity=TASK), "missing-key", runbook.MISSING_KEY, "list the folder"),
@@ -57,7 +67,7 @@ CASES = [
     (put(code="InvalidAccessKeyId"), "bad-credentials", runbook.CREDENTIALS, "renew"),
     (put(code="SignatureDoesNotMatch"), "bad-credentials", runbook.CREDENTIALS, "renew"),
     (put(code="RequestTimeTooSkewed"), "clock", runbook.CLOCK, "clock"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

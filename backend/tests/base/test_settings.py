@@ -22,9 +22,18 @@ ORIGIN = parse("https://git.example.test/a/b")
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("0", 0), ("16777216", 16 << 20), ("16MiB", 16 << 20), ("16M", 16 << 20), (" 16 mib ", 16 << 20), ("64KiB", 65536),
-     ("5GiB", 5 << 30), ("1B", 1), ("2GB", 2 << 30)],
-)  # fmt: skip
+    [
+        ("0", 0),
+        ("16777216", 16 << 20),
+        ("16MiB", 16 << 20),
+        ("16M", 16 << 20),
+        (" 16 mib ", 16 << 20),
+        ("64KiB", 65536),
+        ("5GiB", 5 << 30),
+        ("1B", 1),
+        ("2GB", 2 << 30),
+    ],
+)
 def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
@@ -87,9 +96,14 @@ def test_the_environment_goes_over_the_file_over_the_defaults(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["SNAPSHOTTER_GIT_TOKEN_COMMAND", "SNAPSHOTTER_SSH_COMMAND", "AWS_CONFIG_FILE",
-     "AWS_SHARED_CREDENTIALS_FILE", "AWS_DATA_PATH"],
-)  # fmt: skip
+    [
+        "SNAPSHOTTER_GIT_TOKEN_COMMAND",
+        "SNAPSHOTTER_SSH_COMMAND",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_DATA_PATH",
+    ],
+)
 def test_a_file_that_came_with_a_repository_runs_no_program(tmp_path: Path, name: str) -> None:
     (tmp_path / ".env").write_text(f"SNAPSHOTTER_UPLOADS=3\n{name}='touch /tmp/x'\n")
     with pytest.raises(UsageError, match=name) as raised:

@@ -45,12 +45,23 @@ def transport_of(url: str) -> Iterator[Transport]:
 
 
 def blobs_of(
-    transport: Transport, commit: str, *, max_file: int = 1000, max_total: int = MIB, cancel: Cancel | None = None
-) -> Blobs:  # fmt: skip
+    transport: Transport,
+    commit: str,
+    *,
+    max_file: int = 1000,
+    max_total: int = MIB,
+    cancel: Cancel | None = None,
+) -> Blobs:
     return Blobs(
-        transport, "sha1" if len(commit) == 40 else "sha256", commit, max_file=max_file, max_total=max_total,
-        max_paths=1000, temp=None, cancel=cancel or Cancel(),
-    )  # fmt: skip
+        transport,
+        "sha1" if len(commit) == 40 else "sha256",
+        commit,
+        max_file=max_file,
+        max_total=max_total,
+        max_paths=1000,
+        temp=None,
+        cancel=cancel or Cancel(),
+    )
 
 
 def refused(blobs: Blobs, why: str, *, with_blobs: bool) -> None:
@@ -231,9 +242,19 @@ def test_no_file_is_left_and_none_has_a_name(
     monkeypatch.setattr("snapshotter.capture.tree._IN_MEMORY", 10)
     commit, temp = repo.commit(ref="refs/heads/main", **FILES), tmp_path / "temp"
     temp.mkdir()
-    with transport_of(str(repo.path)) as transport, Blobs(
-        transport, "sha1", commit, max_file=1000, max_total=MIB, max_paths=9, temp=str(temp), cancel=Cancel()
-    ) as blobs:  # fmt: skip
+    with (
+        transport_of(str(repo.path)) as transport,
+        Blobs(
+            transport,
+            "sha1",
+            commit,
+            max_file=1000,
+            max_total=MIB,
+            max_paths=9,
+            temp=str(temp),
+            cancel=Cancel(),
+        ) as blobs,
+    ):
         assert len(blobs.listing(with_blobs=True).entries) == 3
         assert list(temp.iterdir()) == []
 
@@ -343,10 +364,14 @@ def test_a_huge_blob_is_hashed_and_never_held_not_even_as_the_base_of_a_small_on
     try:
         found = list(
             Pack(
-                lambda at, count: pack[at : at + count], len(pack), 3, "sha1", max_bytes=2 << 30,
+                lambda at, count: pack[at : at + count],
+                len(pack),
+                3,
+                "sha1",
+                max_bytes=2 << 30,
                 max_object=1000,
             ).objects()
-        )  # fmt: skip
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

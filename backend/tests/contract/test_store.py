@@ -27,18 +27,27 @@ ANY = f"arn:aws:s3:::{BUCKET}/*"
 BUCKET_POLICY = {
     "Version": servers.VERSION,
     "Statement": [
-        {"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": ANY, "Condition": rule}
+        {
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": ANY,
+            "Condition": rule,
+        }
         for sid, rule in (
             ("other", {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}),
             ("none", {"Null": {"s3:x-amz-server-side-encryption": "true"}}),
         )
     ],
-}  # fmt: skip
+}
 ACCESS_POLICY = {
     "Version": servers.VERSION,
     "Statement": [
         {
-            "Effect": "Allow", "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{BUCKET}",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": f"arn:aws:s3:::{BUCKET}",
             "Condition": {"StringLike": {"s3:prefix": f"{PREFIX}*"}},
         },
         {
@@ -47,7 +56,7 @@ ACCESS_POLICY = {
             "Resource": f"arn:aws:s3:::{BUCKET}/{PREFIX}*",
         },
     ],
-}  # fmt: skip
+}
 _numbers = count()
 
 
@@ -134,8 +143,11 @@ def test_a_list_is_by_key_and_knows_sizes(store: Store) -> None:
         store.put_new(f"folder/{name}", name.encode())
     store.put_new("folder-2/x", b"x")
     assert store.list("folder") == [
-        Entry("folder/a", 1), Entry("folder/b", 1), Entry("folder/c.e", 3), Entry("folder/c/d", 3),
-    ]  # fmt: skip
+        Entry("folder/a", 1),
+        Entry("folder/b", 1),
+        Entry("folder/c.e", 3),
+        Entry("folder/c/d", 3),
+    ]
     assert store.list("fold") == []
     assert store.list("nothing/here") == []
 

@@ -381,8 +381,15 @@ def test_who_am_i_by_a_real_sts() -> None:
         task = assume_role(server, POLICY, TASK_ROLE)
         execution = assume_role(server, POLICY, "fruitful-repo-snapshotter-execution-role")
         other = assume_role(server, POLICY, "other-role")
-        found = {name: Told(env=server.environment(keys)) for name, keys in
-                 {"task": task, "execution": execution, "other": other, "user": server.user}.items()}  # fmt: skip
+        found = {
+            name: Told(env=server.environment(keys))
+            for name, keys in {
+                "task": task,
+                "execution": execution,
+                "other": other,
+                "user": server.user,
+            }.items()
+        }
         renamed = Told("--role", "other-role", env=server.environment(other))
         unknown = Told(env=server.environment(Keys("AKIANOSUCHKEY0000000", "wrong")))
     assert found["task"].states["identity"] == renamed.states["identity"] == "ok"

@@ -61,12 +61,17 @@ HTML = {
     "doc.js": f'/** {SCRIPT} */\nexport function g(a = "</style>{SCRIPT}") {{}}\nimport x from "{SCRIPT}";\n',
     "requirements.txt": f"{SCRIPT}==1.0\nflask=={SCRIPT}\nx @ https://example.com/{SCRIPT}\n",
     "package.json": json.dumps(
-        {"name": SCRIPT, "description": IMAGE, "bin": {SCRIPT: IMAGE}, "scripts": {"start": SCRIPT},
-         "dependencies": {SCRIPT: IMAGE, "a": SCRIPT}}
+        {
+            "name": SCRIPT,
+            "description": IMAGE,
+            "bin": {SCRIPT: IMAGE},
+            "scripts": {"start": SCRIPT},
+            "dependencies": {SCRIPT: IMAGE, "a": SCRIPT},
+        }
     ),
     "Dockerfile": f'FROM {SCRIPT}\nENTRYPOINT ["{SCRIPT}"]\n',
     "pyproject.toml": f'[project]\nname = "x"\n[project.scripts]\n"{SCRIPT}" = "{SCRIPT}:f"\n',
-}  # fmt: skip
+}
 
 _ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20)
@@ -97,14 +102,25 @@ POINTERS = {
     % (b"a" * 64),
 }
 NAMES: dict[bytes, str] = {  # the name in the tree, and the path that its row has
-    b"new\nline.py": "new\nline.py", ESCAPE.encode() + b".py": f"{ESCAPE}.py", b"..": "..", b"a/b.py": "a/b.py",
-    b"/etc/shadow": "/etc/shadow", b"../../up.py": "../../up.py", b"x" * 4000 + b".py": "x" * 4000 + ".py",
-    b"\xff\xfe.py": "\\xff\\xfe.py", SCRIPT.encode() + b".py": f"{SCRIPT}.py", IMAGE.encode(): IMAGE,
-    b"-rf": "-rf", b" ": " ",
-    b".": ".", b"con.py": "con.py", "\u202egpj.py".encode(): "\u202egpj.py",
+    b"new\nline.py": "new\nline.py",
+    ESCAPE.encode() + b".py": f"{ESCAPE}.py",
+    b"..": "..",
+    b"a/b.py": "a/b.py",
+    b"/etc/shadow": "/etc/shadow",
+    b"../../up.py": "../../up.py",
+    b"x" * 4000 + b".py": "x" * 4000 + ".py",
+    b"\xff\xfe.py": "\\xff\\xfe.py",
+    SCRIPT.encode() + b".py": f"{SCRIPT}.py",
+    IMAGE.encode(): IMAGE,
+    b"-rf": "-rf",
+    b" ": " ",
+    b".": ".",
+    b"con.py": "con.py",
+    "\u202egpj.py".encode(): "\u202egpj.py",
     b"'; DROP TABLE files; --": "'; DROP TABLE files; --",
-    b"\\x41.py": "\\x41.py", b"%00.py": "%00.py",
-}  # fmt: skip
+    b"\\x41.py": "\\x41.py",
+    b"%00.py": "%00.py",
+}
 
 
 def horrors(path: Path) -> Origin:
@@ -113,16 +129,27 @@ def horrors(path: Path) -> Origin:
     source = origin.blob(b"def f():\n    return 1\n")
     entries = [(FILE, name, source) for name in NAMES]
     entries += [
-        (LINK, b"zero", origin.blob(b"/dev/zero")), (LINK, b"passwd", origin.blob(b"/etc/passwd")),
-        (LINK, b"up.py", origin.blob(b"../../../..")), (LINK, b"self", origin.blob(b"self")),
-        (FILE, b"dup.py", source), (FILE, b"dup.py", origin.blob(b"x = 2\n")), (LINK, b"dup.py", source),
-        (TREE, b".git", tree(origin, [(FILE, b"config", origin.blob(b"[core]\n\tfsmonitor = touch pwned\n"))])),
-        (0o100664, b"group.py", source), (0o020666, b"device", source),
-        (0o140000, b"socket", source), (0o1, b"odd", source),
-        (SUB, b"module", "12" * 20), (SUB, b"-module", "13" * 20),
+        (LINK, b"zero", origin.blob(b"/dev/zero")),
+        (LINK, b"passwd", origin.blob(b"/etc/passwd")),
+        (LINK, b"up.py", origin.blob(b"../../../..")),
+        (LINK, b"self", origin.blob(b"self")),
+        (FILE, b"dup.py", source),
+        (FILE, b"dup.py", origin.blob(b"x = 2\n")),
+        (LINK, b"dup.py", source),
+        (
+            TREE,
+            b".git",
+            tree(origin, [(FILE, b"config", origin.blob(b"[core]\n\tfsmonitor = touch pwned\n"))]),
+        ),
+        (0o100664, b"group.py", source),
+        (0o020666, b"device", source),
+        (0o140000, b"socket", source),
+        (0o1, b"odd", source),
+        (SUB, b"module", "12" * 20),
+        (SUB, b"-module", "13" * 20),
         (TREE, b"deep", nested(origin, 2000, tree(origin, [(FILE, b"f.py", source)]))),
         (TREE, b"long", nested(origin, 5, tree(origin, [(FILE, b"f.py", source)]), name=b"y" * 4000)),
-    ]  # fmt: skip
+    ]
     folders: dict[bytes, list[tuple[int, bytes, str]]] = {}
     contents = {name: text.encode() for name, text in HTML.items()} | BOMBS | POINTERS
     for name, content in contents.items():

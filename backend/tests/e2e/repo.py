@@ -202,9 +202,14 @@ class Lab:
         used = wrap(transport) if wrap else transport
         try:
             return snapshot.take(
-                parsed, used, store or self.store, options or snapshot.Options(),
-                observer=self.observer, cancel=cancel, now=self.now,
-            )  # fmt: skip
+                parsed,
+                used,
+                store or self.store,
+                options or snapshot.Options(),
+                observer=self.observer,
+                cancel=cancel,
+                now=self.now,
+            )
         finally:
             transport.close()
 
@@ -240,8 +245,15 @@ class Lab:
 
 def cli_env(**more: str) -> dict[str, str]:
     """The environment of a `snapshotter` process: isolated, with ours to import."""
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(BACKEND), "LC_ALL": "C.UTF-8", "HOME": os.devnull,
-            "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "SNAPSHOTTER_SCAN": "0"} | more  # fmt: skip
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(BACKEND),
+        "LC_ALL": "C.UTF-8",
+        "HOME": os.devnull,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "SNAPSHOTTER_SCAN": "0",
+    } | more
 
 
 def command(*argv: str | Path) -> list[str]:

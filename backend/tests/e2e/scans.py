@@ -42,9 +42,12 @@ def scan_options(
 ) -> ScanOptions:
     means = Means(fingerprint_key=key, rules=rule_cache(), temp=temp)
     held: dict[str, Any] = {
-        "max_file_bytes": 1 << 20, "max_total_bytes": 1 << 26, "max_files": 1000, "scanner_seconds": 120.0,
+        "max_file_bytes": 1 << 20,
+        "max_total_bytes": 1 << 26,
+        "max_files": 1000,
+        "scanner_seconds": 120.0,
         "exclude": [],
-    }  # fmt: skip
+    }
     made = ScanSettings(**held | {"fingerprint_key": means.key_name} | settings)
     return ScanOptions(made, means, ref, None)
 
@@ -100,10 +103,17 @@ class RefusingIds:
 
 
 _LANGUAGES = {
-    "py": "Python", "js": "JavaScript", "ts": "TypeScript", "tsx": "TypeScript", "go": "Go", "rs": "Rust",
+    "py": "Python",
+    "js": "JavaScript",
+    "ts": "TypeScript",
+    "tsx": "TypeScript",
+    "go": "Go",
+    "rs": "Rust",
     "java": "Java",
-    "h": "C Header", "md": "Markdown", "json": "JSON",
-}  # fmt: skip
+    "h": "C Header",
+    "md": "Markdown",
+    "json": "JSON",
+}
 
 
 def count_quickly(staging: Staging, **_: Any) -> dict[str, Lines]:

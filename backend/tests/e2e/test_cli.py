@@ -70,9 +70,17 @@ def test_a_scan_that_found_one_of_each_says_so() -> None:
     settings = ScanSettings(max_file_bytes=1, max_total_bytes=1, max_files=1, scanner_seconds=1, exclude=[])
     counts = dict.fromkeys(("files", "symbols", "imports", "dependencies", "secrets"), 1)
     made = Scan(
-        run_id="r", ref="main", commit="c", tree="t", tables=counts, artifacts=[], scanners={}, settings=settings,
-        licences=[], gaps=[],
-    )  # fmt: skip
+        run_id="r",
+        ref="main",
+        commit="c",
+        tree="t",
+        tables=counts,
+        artifacts=[],
+        scanners={},
+        settings=settings,
+        licences=[],
+        gaps=[],
+    )
     assert lines(made) == ["  scan of main: 1 file, 1 symbol, 1 import, 1 dependency, 1 secret"]
 
 
@@ -208,11 +216,19 @@ def test_list(world: World, tmp_path: Path) -> None:
     assert cli("list", "--store", tmp_path / "empty").out.startswith("no snapshots")
 
 
-@pytest.mark.parametrize(("since", "count"), [
-    ("2024-03-01", 3), ("2024-03-02", 2), ("2024-03-03", 1), ("2024-03-04", 0),
-    ("2024-03-02T13:00Z", 2), ("2024-03-02T13:01Z", 1),
-    ("2024-03-02T13:00:00Z", 2), ("2024-03-02T13:00:01Z", 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        ("2024-03-01", 3),
+        ("2024-03-02", 2),
+        ("2024-03-03", 1),
+        ("2024-03-04", 0),
+        ("2024-03-02T13:00Z", 2),
+        ("2024-03-02T13:01Z", 1),
+        ("2024-03-02T13:00:00Z", 2),
+        ("2024-03-02T13:00:01Z", 1),
+    ],
+)
 def test_list_since(world: World, since: str, count: int) -> None:
     assert datetime.fromisoformat("2024-03-01T13:00:00+00:00") == START + timedelta(hours=1)
     rows = cli("list", world.repo, "--since", since, "--json", *world.store).json["snapshots"]
@@ -224,14 +240,23 @@ def names(world: World) -> list[tuple[str, int]]:
     path, repo = str(world.origin.path), world.repo
     folder = world.taken[0].manifest.key.folder
     return [
-        (repo, 2), (path, 2), (f"file://{path}", 2), (f"{repo}@{world.run_id(1)}", 1),
+        (repo, 2),
+        (path, 2),
+        (f"file://{path}", 2),
+        (f"{repo}@{world.run_id(1)}", 1),
         (f"{path}@{world.run_id(0)}", 0),
-        (f"{repo}@2024-03-01", 0), (f"{repo}@2024-03-02", 1), (f"{path}@2024-03-02T13:00Z", 1),
+        (f"{repo}@2024-03-01", 0),
+        (f"{repo}@2024-03-02", 1),
+        (f"{path}@2024-03-02T13:00Z", 1),
         (f"{repo}@2024-03-02T12:59Z", 0),
-        (f"{repo}@2024-03-02T12:59:59Z", 0), (f"{repo}@2024-03-02T13:00:00Z", 1), (f"{repo}@2030-01-01", 2),
-        (folder, 0), (f"{folder}/", 0), (f"{folder}/manifest.json", 0),
+        (f"{repo}@2024-03-02T12:59:59Z", 0),
+        (f"{repo}@2024-03-02T13:00:00Z", 1),
+        (f"{repo}@2030-01-01", 2),
+        (folder, 0),
+        (f"{folder}/", 0),
+        (f"{folder}/manifest.json", 0),
         (f"file:{world.lab.root}/{folder}", 0),
-    ]  # fmt: skip
+    ]
 
 
 def test_names_of_snapshots(world: World) -> None:
@@ -345,10 +370,12 @@ def test_diff(world: World) -> None:
         for kind in ("created", "deleted", "moved", "rewritten", "unknown")
     }
     assert found == {
-        "created": ["refs/tags/created"], "deleted": ["refs/heads/deleted"],
-        "moved": ["refs/heads/main", "refs/heads/rewritten"], "rewritten": ["refs/heads/rewritten"],
+        "created": ["refs/tags/created"],
+        "deleted": ["refs/heads/deleted"],
+        "moved": ["refs/heads/main", "refs/heads/rewritten"],
+        "rewritten": ["refs/heads/rewritten"],
         "unknown": [],
-    }  # fmt: skip
+    }
     assert all(document[kind]["count"] == len(document[kind]["refs"]) for kind in found)
     text = cli("diff", first, second, *world.store).out
     for line in (
@@ -492,14 +519,17 @@ def test_terminal_escapes_are_neutralised(tmp_path: Path) -> None:
         origin.ref(name.encode(), None)
     origin.git("symbolic-ref", "HEAD", "refs/heads/main")
     outputs += [
-        cli("show", repo, *store), cli("snapshot", origin.path, *store),
+        cli("show", repo, *store),
+        cli("snapshot", origin.path, *store),
         cli("diff", f"{repo}@{run_id}", repo, *store),
-        cli("list", repo, *store), cli("show", "x\x1b[31m\u202e", *store),
+        cli("list", repo, *store),
+        cli("show", "x\x1b[31m\u202e", *store),
         cli("get", repo, "a\x1b]0;b", *store),
         cli("snapshot", "https://h.example/\x1b[2J", *store),
         cli("restore", repo, tmp_path / "\x1b[2J", *store),
-        cli("snapshot", "/no/\x1b[2J\u202e", *store), cli("snapshot", origin.path, "--store", "x\x1b://y"),
-    ]  # fmt: skip
+        cli("snapshot", "/no/\x1b[2J\u202e", *store),
+        cli("snapshot", origin.path, "--store", "x\x1b://y"),
+    ]
     for done in outputs:
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u202e]", done.out + done.err), done
     assert "\\u202egnp.exe" in outputs[1].out + outputs[3].out

@@ -153,12 +153,15 @@ def run(stored: Stored, *argv: str) -> tuple[int, dict[str, Any], str]:
 @pytest.mark.parametrize(
     ("place", "harm"),
     [
-        ((0, "history.bundle.0002"), "flip the middle"), ((0, "history.bundle.0002"), "remove"),
-        ((1, "refs.txt"), "flip the middle"), ((1, "refs.txt"), "remove"),
-        ((0, "manifest.json"), "flip the middle"), ((0, "manifest.json"), "remove"),
+        ((0, "history.bundle.0002"), "flip the middle"),
+        ((0, "history.bundle.0002"), "remove"),
+        ((1, "refs.txt"), "flip the middle"),
+        ((1, "refs.txt"), "remove"),
+        ((0, "manifest.json"), "flip the middle"),
+        ((0, "manifest.json"), "remove"),
         ((3, "manifest.json"), "flip the middle"),
     ],
-)  # fmt: skip
+)
 def test_a_failed_verification_says_so_and_the_next_snapshot_is_a_base(
     stored: Stored, tmp_path: Path, place: tuple[int, str], harm: str
 ) -> None:
@@ -256,10 +259,15 @@ def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_pa
 @pytest.mark.parametrize(
     ("which", "name"),
     [
-        (0, "manifest.json"), (0, "history.bundle.0001"), (1, "history.bundle"), (2, "refs.txt"), (0, "*"),
-        (1, "*"), (0, "history.bundle*"),
+        (0, "manifest.json"),
+        (0, "history.bundle.0001"),
+        (1, "history.bundle"),
+        (2, "refs.txt"),
+        (0, "*"),
+        (1, "*"),
+        (0, "history.bundle*"),
     ],
-)  # fmt: skip
+)
 def test_a_chain_that_lost_an_object_is_not_built_on_though_nobody_verified_it(
     stored: Stored, tmp_path: Path, which: int, name: str
 ) -> None:

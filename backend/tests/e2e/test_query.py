@@ -49,9 +49,12 @@ def test_a_table_for_people(place: Path) -> None:
     done = ask(place, "SELECT repo, sum(code) AS code FROM files GROUP BY ALL ORDER BY repo")
     assert done.code == 0
     assert [line.split() for line in done.out.splitlines()] == [
-        ["repo", "code"], ["─" * len(done.out.splitlines()[1].strip())], ["h__a", "5"], ["h__b", "11175"],
+        ["repo", "code"],
+        ["─" * len(done.out.splitlines()[1].strip())],
+        ["h__a", "5"],
+        ["h__b", "11175"],
         ["2", "rows", "from", "2", "snapshots"],
-    ]  # fmt: skip
+    ]
 
 
 def test_a_table_is_bounded_and_says_so(place: Path) -> None:
@@ -93,15 +96,21 @@ def test_json_is_one_document(place: Path) -> None:
     assert done.code == 0
     assert done.json == {
         "columns": [
-            {"name": "path", "type": "VARCHAR"}, {"name": "code", "type": "BIGINT"}, {"name": "n", "type": "DOUBLE"},
-            {"name": "l", "type": "DOUBLE[]"}, {"name": "n_1", "type": "INTEGER"},
+            {"name": "path", "type": "VARCHAR"},
+            {"name": "code", "type": "BIGINT"},
+            {"name": "n", "type": "DOUBLE"},
+            {"name": "l", "type": "DOUBLE[]"},
+            {"name": "n_1", "type": "INTEGER"},
         ],
         "rows": [
             {"path": EVIL, "code": 3, "n": None, "l": [1.5, None], "n_1": 1},
             {"path": "f149", "code": 149, "n": None, "l": [1.5, None], "n_1": 1},
         ],
-        "row_count": 2, "snapshots": 2, "left_out": [], "ok": True,
-    }  # fmt: skip
+        "row_count": 2,
+        "snapshots": 2,
+        "left_out": [],
+        "ok": True,
+    }
     assert ask(place, "FROM files LIMIT 0", "--format", "json").json["rows"] == []
     assert ask(place, "SELECT now() AS t, {'d': now()} AS s", "--json").code == 0
 

@@ -77,8 +77,10 @@ def test_only_what_was_listed_is_read_and_a_large_table_by_its_columns(
     spans = [tuple(map(int, request.headers["range"].removeprefix("bytes=").split("-"))) for request in parts]
     assert 0 < sum(end - start + 1 for start, end in spans) < WHOLE / 4
     assert sorted(request.key.rpartition("/")[2] for request in gets if request not in parts) == [
-        "files.parquet", "manifest.json", "manifest.json",
-    ]  # fmt: skip
+        "files.parquet",
+        "manifest.json",
+        "manifest.json",
+    ]
     again, seen = ask(server, tmp_path / "cache", sql)
     assert again == expected
     assert {request.operation for request in seen} == {"List"}

@@ -30,11 +30,23 @@ class History:
     def step(self) -> str:
         """Do one to three things, then sometimes tidy up as hosts do."""
         steps: list[tuple[Callable[[], None], int]] = [
-            (self.commits, 6), (self.merge, 3), (self.force_push, 3), (self.create_branch, 3),
-            (self.delete_branch, 2), (self.tag, 3), (self.delete_tag, 2), (self.tag_blob_or_tree, 3),
-            (self.nested_tag, 2), (self.move_tag, 2), (self.note, 2), (self.nothing, 2), (self.head, 3),
-            (self.alias, 1), (self.back, 2), (self.no_branches, 1),
-        ]  # fmt: skip
+            (self.commits, 6),
+            (self.merge, 3),
+            (self.force_push, 3),
+            (self.create_branch, 3),
+            (self.delete_branch, 2),
+            (self.tag, 3),
+            (self.delete_tag, 2),
+            (self.tag_blob_or_tree, 3),
+            (self.nested_tag, 2),
+            (self.move_tag, 2),
+            (self.note, 2),
+            (self.nothing, 2),
+            (self.head, 3),
+            (self.alias, 1),
+            (self.back, 2),
+            (self.no_branches, 1),
+        ]
         chosen = self.random.choices(*zip(*steps, strict=True), k=self.random.choice((1, 1, 2, 3)))
         if self.random.random() < 0.15:
             chosen.append(self.gc)

@@ -65,8 +65,13 @@ class Told:
     def take(self, options: snapshot.Options = SMALL) -> Sealed:
         taken = self.lab.take(self.origin, options)
         # `rev-list --all` counts a detached HEAD in; the recipe's refs do not hold it.
-        seen = git(self.origin.path, "rev-list", "--objects", "--stdin", data=b"\n".join(
-            line.split()[0] for line in refs(self.origin.path).splitlines()))  # fmt: skip
+        seen = git(
+            self.origin.path,
+            "rev-list",
+            "--objects",
+            "--stdin",
+            data=b"\n".join(line.split()[0] for line in refs(self.origin.path).splitlines()),
+        )
         self.moments.append((taken, refs(self.origin.path), {line[:40] for line in seen.splitlines()}))
         return taken
 

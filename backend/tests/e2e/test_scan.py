@@ -190,9 +190,15 @@ def test_scans_build_on_a_scan_that_is_referred_to(lab: Lab, origin: Origin, tmp
 
 @pytest.mark.parametrize(
     "changed",
-    [{"key": KEY}, {"max_file_bytes": 999}, {"max_total_bytes": 99_999}, {"max_files": 99}, {"exclude": ["x/"]},
-     {"scanner_seconds": 60.0}],
-)  # fmt: skip
+    [
+        {"key": KEY},
+        {"max_file_bytes": 999},
+        {"max_total_bytes": 99_999},
+        {"max_files": 99},
+        {"exclude": ["x/"]},
+        {"scanner_seconds": 60.0},
+    ],
+)
 def test_other_settings_make_a_full_scan(lab: Lab, origin: Origin, changed: dict[str, Any]) -> None:
     take(lab, origin)
     second, filters = take(lab, origin, **changed)

@@ -30,9 +30,10 @@ FAULTS = {
 }
 ENDLESS = ("hangs", "leaves a child")
 FILES: dict[str | bytes, bytes] = {
-    "app.py": b"def f():\n    return 1\n", "requirements.txt": b"flask==1.0\n",
+    "app.py": b"def f():\n    return 1\n",
+    "requirements.txt": b"flask==1.0\n",
     "token.py": in_source(VALUES["github-pat"]),
-}  # fmt: skip
+}
 PATCH = """
 import json, os
 from snapshotter.scan import runner
@@ -113,9 +114,10 @@ def snapshot(origin: Origin, tmp_path: Path, fakes: dict[str, str], *flags: str)
     (tmp_path / "site").mkdir(exist_ok=True)
     (tmp_path / "site" / "sitecustomize.py").write_text(PATCH)
     env: dict[str, Any] = {
-        "PYTHONPATH": f"{tmp_path / 'site'}:{BACKEND}", "FAKES": json.dumps(fakes),
+        "PYTHONPATH": f"{tmp_path / 'site'}:{BACKEND}",
+        "FAKES": json.dumps(fakes),
         "SNAPSHOTTER_RULE_CACHE": str(rule_cache()),
-    }  # fmt: skip
+    }
     return cli("snapshot", origin.path, "--store", tmp_path / "store", "--scan", *flags, **env)
 
 

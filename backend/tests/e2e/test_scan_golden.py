@@ -38,11 +38,12 @@ def test_symbols_and_imports_in_the_store_are_the_golden_ones(lab: Lab, taken: S
     lines = [
         f"{line}-{end} {kind} {own} = {qualified} | {signature} | {doc}"
         for line, end, kind, own, qualified, signature, doc in rows(
-            lab, taken,
+            lab,
+            taken,
             "SELECT line, end_line, kind, name, qualified_name, signature, doc FROM symbols"
             f" WHERE path = '{path}'",
         )
-    ]  # fmt: skip
+    ]
     lines += [
         f"{line} import {module} {names}"
         for line, module, names in rows(
@@ -57,10 +58,11 @@ def test_symbols_and_imports_in_the_store_are_the_golden_ones(lab: Lab, taken: S
 @pytest.mark.parametrize("name", golden.manifests())
 def test_dependencies_in_the_store_are_the_golden_ones(lab: Lab, taken: Sealed, name: str) -> None:
     found = rows(
-        lab, taken,
+        lab,
+        taken,
         "SELECT ecosystem, name, version, requirement, scope, direct, purl FROM dependencies"
         f" WHERE path = 'manifests/{name}'",
-    )  # fmt: skip
+    )
     lines = [" | ".join("-" if value is None else str(value) for value in row) for row in found]
     assert sorted(lines) == sorted(golden.stored("dependencies")[name].splitlines()[1:])
 
@@ -79,9 +81,10 @@ def test_nothing_is_missing_and_nothing_left_over(lab: Lab, taken: Sealed) -> No
 def test_the_report_and_the_digest_name_what_is_there(lab: Lab, taken: Sealed) -> None:
     assert taken.manifest.scan is not None
     texts = {
-        artifact.name: lab.store.get(artifact.key).decode() for artifact in taken.manifest.scan.artifacts
+        artifact.name: lab.store.get(artifact.key).decode()
+        for artifact in taken.manifest.scan.artifacts
         if not artifact.name.endswith(".parquet")
-    }  # fmt: skip
+    }
     assert sorted(texts) == ["digest.md", "report.html"]
     for language in ("Python", "Kotlin", "Rust"):
         assert language in texts["digest.md"]

@@ -25,10 +25,13 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
     trees, chance = Trees(origin, seed), random.Random(seed)
     taking = options(
         scan_options(
-            key=KEY if seed % 2 else None, max_file_bytes=MAX_FILE, max_total_bytes=MAX_TOTAL, max_files=MAX_FILES,
+            key=KEY if seed % 2 else None,
+            max_file_bytes=MAX_FILE,
+            max_total_bytes=MAX_TOTAL,
+            max_files=MAX_FILES,
             exclude=EXCLUDE,
         )
-    )  # fmt: skip
+    )
     labs = {name: Lab(tmp_path / name) for name in ("path", "no ids", "http", "refused", "v0")}
     built_on = 0
     with (
@@ -37,9 +40,12 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
         GitHost(tmp_path / "srv", config=REFUSED, v0=True) as v0,
     ):
         ways = {
-            "path": str(origin.path), "no ids": str(origin.path), "http": http.url("x.git"),
-            "refused": refused.url("x.git"), "v0": v0.url("x.git"),
-        }  # fmt: skip
+            "path": str(origin.path),
+            "no ids": str(origin.path),
+            "http": http.url("x.git"),
+            "refused": refused.url("x.git"),
+            "v0": v0.url("x.git"),
+        }
         for number in range(steps):
             what = f"step {number} of seed {seed}: " + (trees.step() if number else "the beginning")
             anew = Lab(tmp_path / f"full-{number}")
@@ -86,7 +92,10 @@ PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
 # Changes that add no path and, some of them, no blob; and yet other rows follow from them.
 QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = {
     "a file becomes a submodule": (PYTHON, {b"lib.py": (SUB, SUBMODULE)}),
-    "a module's file grows too large": (GO | {b"go.mod": MODULE}, {b"go.mod": (FILE, MODULE + b"// x\n" * 999)}),
+    "a module's file grows too large": (
+        GO | {b"go.mod": MODULE},
+        {b"go.mod": (FILE, MODULE + b"// x\n" * 999)},
+    ),
     "a module's file goes to LFS": (GO | {b"go.mod": MODULE}, {b"go.mod": (FILE, POINTER)}),
     "two modules change places": (
         GO | {b"go.mod": MODULE, b"other/go.mod": b"module example.com/o\n"},
@@ -114,9 +123,10 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
         {b"a-link": (FILE, b"x = 1\n")},
     ),
     "a file moves to where it would be a manifest": (
-        {b"notes.txt": b"requests==1.0\n"}, {b"requirements.txt": (FILE, b"requests==1.0\n")}
+        {b"notes.txt": b"requests==1.0\n"},
+        {b"requirements.txt": (FILE, b"requests==1.0\n")},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", QUIET)

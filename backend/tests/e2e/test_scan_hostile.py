@@ -111,9 +111,11 @@ def test_modes_that_are_none_are_skipped_and_said(horrors: Taken) -> None:
         )
     )
     assert found == {
-        "device": "of no known mode (20666)", "socket": "of no known mode (140000)",
-        "odd": "of no known mode (1)", "group.py": None,
-    }  # fmt: skip
+        "device": "of no known mode (20666)",
+        "socket": "of no known mode (140000)",
+        "odd": "of no known mode (1)",
+        "group.py": None,
+    }
 
 
 def test_pointers_of_absurd_size_are_what_they_say_or_files(horrors: Taken) -> None:

@@ -47,9 +47,10 @@ def hanging(origin: Origin, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[b
     (tmp_path / "site").mkdir(exist_ok=True)
     (tmp_path / "site" / "sitecustomize.py").write_text(PATCH)
     env = cli_env(
-        **environment(tmp_path), PYTHONPATH=f"{tmp_path / 'site'}:{BACKEND}",
+        **environment(tmp_path),
+        PYTHONPATH=f"{tmp_path / 'site'}:{BACKEND}",
         FAKES=json.dumps({"kingfisher": str(fake)}),
-    )  # fmt: skip
+    )
     argv = command("snapshot", origin.path, "--store", tmp_path / "store", "--scan")
     process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

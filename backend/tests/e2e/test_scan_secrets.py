@@ -27,7 +27,10 @@ QUOTED: dict[str | bytes, str] = {
     "LICENSE": f"MIT License\n\nCopyright {LINEAR}\n",
     "package.json": json.dumps(
         {
-            "name": "x", "description": NPM, "scripts": {"start": f"deploy --token {NPM}"}, "bin": {NPM: "x.js"},
+            "name": "x",
+            "description": NPM,
+            "scripts": {"start": f"deploy --token {NPM}"},
+            "bin": {NPM: "x.js"},
             "dependencies": {"left-pad": f"git+https://user:{PAT}@github.com/a/b.git"},
         },
         indent=1,
@@ -47,7 +50,7 @@ QUOTED: dict[str | bytes, str] = {
     "constants.rs": f'/// {GRID}\npub const TOKEN: &str = "{GRID}";\nuse x::{PAT};\n',
     "Constants.java": f'class C {{\n  /** {NPM} */\n  static final String T = "{NPM}";\n}}\n',
     "c.h": f'#include "{PAT}.h"\n#define TOKEN "{PAT}"\n',
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +134,10 @@ def test_each_secret_has_a_row_with_its_path_and_line(leaky: Origin, tmp_path: P
     taken = lab.take(leaky, options(scan_options(key=KEY)))
     found = rows(lab, taken, "SELECT path, line, rule, fingerprint FROM secrets")
     lacking = [
-        kind for kind in VALUES
+        kind
+        for kind in VALUES
         if not any(path == f"kinds/{kind}.py" and line == 2 and kind in rule for path, line, rule, _ in found)
-    ]  # fmt: skip
+    ]
     assert lacking == []
     assert len(VALUES) >= 12
     assert ("kinds/aws.txt", 1) in {(path, line) for path, line, _, _ in found}

@@ -106,7 +106,7 @@ def test_a_time_without_a_zone_is_utc_and_one_with_an_offset_is_not(lab: Lab) ->
         (["--store", "s3://bucket/a//b/"], "no prefix for snapshots"),
         (["--store", "s3://bucket/a/../b/"], "no prefix for snapshots"),
     ],
-)  # fmt: skip
+)
 def test_what_a_snapshot_cannot_be_told(tmp_path: Path, argv: list[str], said: str) -> None:
     origin = Origin(tmp_path / "origin.git")
     origin.commit()

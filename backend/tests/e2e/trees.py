@@ -48,13 +48,36 @@ class Trees:
     def step(self) -> str:
         """Do one to four things, then commit."""
         steps: list[tuple[Callable[[], None], int]] = [
-            (self.edit, 4), (self.add, 4), (self.delete, 3), (self.rename, 4), (self.rename_folder, 2),
-            (self.copy, 3), (self.to_other_language, 3), (self.to_manifest, 3), (self.from_manifest, 3),
-            (self.swap, 2), (self.lfs, 3), (self.symlink, 2), (self.submodule, 2), (self.grow, 3),
-            (self.shrink, 3), (self.go_module, 2), (self.manifest, 2), (self.resolves, 4), (self.fill, 2),
-            (self.many, 1), (self.few, 1), (self.exclude, 1), (self.odd_name, 2), (self.secret, 2),
-            (self.binary, 1), (self.minified, 1), (self.generated, 1), (self.licence, 1), (self.nothing, 1),
-        ]  # fmt: skip
+            (self.edit, 4),
+            (self.add, 4),
+            (self.delete, 3),
+            (self.rename, 4),
+            (self.rename_folder, 2),
+            (self.copy, 3),
+            (self.to_other_language, 3),
+            (self.to_manifest, 3),
+            (self.from_manifest, 3),
+            (self.swap, 2),
+            (self.lfs, 3),
+            (self.symlink, 2),
+            (self.submodule, 2),
+            (self.grow, 3),
+            (self.shrink, 3),
+            (self.go_module, 2),
+            (self.manifest, 2),
+            (self.resolves, 4),
+            (self.fill, 2),
+            (self.many, 1),
+            (self.few, 1),
+            (self.exclude, 1),
+            (self.odd_name, 2),
+            (self.secret, 2),
+            (self.binary, 1),
+            (self.minified, 1),
+            (self.generated, 1),
+            (self.licence, 1),
+            (self.nothing, 1),
+        ]
         chosen = self.random.choices(*zip(*steps, strict=True), k=self.random.choice((1, 1, 1, 2, 4)))
         for do in chosen:
             do()

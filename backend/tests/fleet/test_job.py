@@ -51,9 +51,15 @@ def job(
     if document is not None:
         env["SNAPSHOTTER_JOB"] = document if isinstance(document, str) else json.dumps(document)
     done = subprocess.run(
-        command("job", *argv), env=cli_env(**env), input=stdin, capture_output=True, text=True, cwd=cwd,
-        timeout=60, check=False,
-    )  # fmt: skip
+        command("job", *argv),
+        env=cli_env(**env),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+        check=False,
+    )
     return ran(done.returncode, done.stdout, done.stderr)
 
 
@@ -255,9 +261,13 @@ def test_a_stream_that_is_closed_or_full_costs_no_snapshot(
 
 def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
     with subprocess.Popen(
-        command("job", "-"), env=cli_env(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        command("job", "-"),
+        env=cli_env(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         time.sleep(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 143
@@ -281,11 +291,22 @@ def test_the_job_and_the_verb_have_the_same_options() -> None:
 
 def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str, tmp_path: Path) -> None:
     origin.commit("refs/heads/other", {"big": bytes(range(256)) * 4096})
-    options = {"full": True, "refs": ["refs/heads/main"], "exclude_refs": [], "segment_size": "64KiB",
-               "max_chain_age": "30d", "idle_timeout": "9s", "max_refs": 17}  # fmt: skip
+    options = {
+        "full": True,
+        "refs": ["refs/heads/main"],
+        "exclude_refs": [],
+        "segment_size": "64KiB",
+        "max_chain_age": "30d",
+        "idle_timeout": "9s",
+        "max_refs": 17,
+    }
     done = job({"origin": str(origin.path), "store": store, "options": options})
-    flags = [word for key, value in options.items() if key not in ("full", "exclude_refs") for word in
-             (f"--{key.replace('_', '-')}", str(value[0] if isinstance(value, list) else value))]  # fmt: skip
+    flags = [
+        word
+        for key, value in options.items()
+        if key not in ("full", "exclude_refs")
+        for word in (f"--{key.replace('_', '-')}", str(value[0] if isinstance(value, list) else value))
+    ]
     argv = command(
         "snapshot", origin.path, "--store", store, "--full", "--exclude-refs", "", "--json", *flags
     )
@@ -304,13 +325,27 @@ def test_the_schema_in_docs_is_the_code_s_and_judges_as_the_code_does() -> None:
     assert json_schema() == SCHEMA
     judge = jsonschema.Draft202012Validator(SCHEMA)
     for document in (
-        {}, {"origin": "x"}, {"origins": ["x", "y"]}, {"origins": []}, {"origin": "x", "origins": ["y"]},
-        {"origin": 1}, {"origin": "x", "more": 1}, {"origin": "x", "options": {"full": True, "max_refs": 3}},
-        {"origin": "x", "options": {"max_refs": 0}}, {"origin": "x", "labels": {"k": "v"}}, {"verb": "prove"},
-        {"verb": "prove", "store": "s3://b/p/"}, {"verb": "prove", "origins": ["x"]}, {"verb": "x"},
-        {"verb": "prove", "skip": ["http"]}, {"origin": "x", "only": ["put"]}, {"origin": ""},
-        {"origin": "x", "store": ""}, {"origins": [""]}, {"origin": "x", "labels": {"": "v"}},
-    ):  # fmt: skip
+        {},
+        {"origin": "x"},
+        {"origins": ["x", "y"]},
+        {"origins": []},
+        {"origin": "x", "origins": ["y"]},
+        {"origin": 1},
+        {"origin": "x", "more": 1},
+        {"origin": "x", "options": {"full": True, "max_refs": 3}},
+        {"origin": "x", "options": {"max_refs": 0}},
+        {"origin": "x", "labels": {"k": "v"}},
+        {"verb": "prove"},
+        {"verb": "prove", "store": "s3://b/p/"},
+        {"verb": "prove", "origins": ["x"]},
+        {"verb": "x"},
+        {"verb": "prove", "skip": ["http"]},
+        {"origin": "x", "only": ["put"]},
+        {"origin": ""},
+        {"origin": "x", "store": ""},
+        {"origins": [""]},
+        {"origin": "x", "labels": {"": "v"}},
+    ):
         try:
             fits = isinstance(read(json.dumps(document).encode()), Job)
         except UsageError:
@@ -430,8 +465,10 @@ def test_a_job_can_prove_the_bucket_s_rules() -> None:
         done = job({"verb": "prove", "store": store, "only": ["put"]}, **env)
         open_bucket = "snapshots-for-all"
         put_bucket_with_policy(server, open_bucket, None, access_policy(BucketName=open_bucket))
-        broken = job({"verb": "prove", "store": store.replace(bucket, open_bucket), "only": ["put"]},
-                     **server.environment(server.user))  # fmt: skip
+        broken = job(
+            {"verb": "prove", "store": store.replace(bucket, open_bucket), "only": ["put"]},
+            **server.environment(server.user),
+        )
         nowhere = job({"verb": "prove", "store": store}, **env | {"AWS_ENDPOINT_URL": "https://127.0.0.1:9"})
     assert (done.code, done.document["ok"], done.document["stage"]) == (0, True, "done"), done
     assert done.document["proof"]["counts"]["passed"] > 3

@@ -20,8 +20,8 @@ from snapshotter.git.bundle import (
     strip_header,
 )
 from snapshotter.git.refs import Ref, RefsLedger
-from tests.origins import Repo, git
 from tests.git.test_refs import ledgers
+from tests.origins import Repo, git
 
 A, B = "a" * 40, "b" * 40
 
@@ -62,10 +62,15 @@ def test_a_header_is_read_in_any_pieces() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"PACK", b"#", b"# v4 git bundle\n\n", b"# v2 git bundle\nnonsense\n\n", b"\n\n",
-        b"# v2 git bundle\n" + b"A" * 40 + b" refs/heads/a\n\n", b"# v2 git bundle\n@filter=x\n\n",
+        b"PACK",
+        b"#",
+        b"# v4 git bundle\n\n",
+        b"# v2 git bundle\nnonsense\n\n",
+        b"\n\n",
+        b"# v2 git bundle\n" + b"A" * 40 + b" refs/heads/a\n\n",
+        b"# v2 git bundle\n@filter=x\n\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_bundle_is_refused(data: bytes) -> None:
     if data == b"#":
         assert parse_header(data) is None  # may yet become one

@@ -38,10 +38,51 @@ def parsed(text: str) -> Origin | None:
 
 # Text that is often nearly an origin.
 pieces = st.sampled_from(
-    ["https://", "ssh://", "git://", "file://", "http://", "host.test", "git@", ":", "/", "//", "..", ".", "%2e",
-     "%2F", "%252e", "%00", "%0a", "__", "_", "-", "a", "B", ".git", "@", "~", "user:pw@", "[::1]", ":8443", "?q", "#f",
-     " ", "\\", "\u0430", "\uff0e", "\u2024", "\u202e", "\ud800", "\udcff", "0123abcd", "-0123abcd", "%", "\u00e9"]
-)  # fmt: skip
+    [
+        "https://",
+        "ssh://",
+        "git://",
+        "file://",
+        "http://",
+        "host.test",
+        "git@",
+        ":",
+        "/",
+        "//",
+        "..",
+        ".",
+        "%2e",
+        "%2F",
+        "%252e",
+        "%00",
+        "%0a",
+        "__",
+        "_",
+        "-",
+        "a",
+        "B",
+        ".git",
+        "@",
+        "~",
+        "user:pw@",
+        "[::1]",
+        ":8443",
+        "?q",
+        "#f",
+        " ",
+        "\\",
+        "\u0430",
+        "\uff0e",
+        "\u2024",
+        "\u202e",
+        "\ud800",
+        "\udcff",
+        "0123abcd",
+        "-0123abcd",
+        "%",
+        "\u00e9",
+    ]
+)
 texts = st.one_of(st.lists(pieces, min_size=1, max_size=12).map("".join), st.text(max_size=60))
 components = st.text(alphabet="abAB01._-%~@ \u00e9", min_size=1, max_size=8)
 paths = st.lists(components, min_size=1, max_size=4).map("/".join)
@@ -68,8 +109,14 @@ def test_any_text_is_an_origin_with_a_safe_name_or_is_refused(text: str) -> None
     assert origin.url and str(origin) == origin.url
 
 
-@given(st.one_of(texts, paths.map("https://h.test/{}".format), paths.map("ssh://u@h.test/{}".format),
-                 paths.map("u@h.test:{}".format)))  # fmt: skip
+@given(
+    st.one_of(
+        texts,
+        paths.map("https://h.test/{}".format),
+        paths.map("ssh://u@h.test/{}".format),
+        paths.map("u@h.test:{}".format),
+    )
+)
 @settings(max_examples=400)
 @example("ssh://h.test/a%2520b")
 @example("ssh://a%3Ab@h.test/~x")
@@ -151,9 +198,18 @@ def test_plain_origins_have_plain_names(text: str, repo: str) -> None:
 
 @pytest.mark.parametrize(
     "canonical",
-    ["h.test/a__b", "h.test/A", "h.test/a b", "h.test/a-0123abcd", "file:///srv/a", "h.test:1/a", "h.test//a",
-     "h.test/" + "a" * 120, "h.test/\u00e9"],
-)  # fmt: skip
+    [
+        "h.test/a__b",
+        "h.test/A",
+        "h.test/a b",
+        "h.test/a-0123abcd",
+        "file:///srv/a",
+        "h.test:1/a",
+        "h.test//a",
+        "h.test/" + "a" * 120,
+        "h.test/\u00e9",
+    ],
+)
 def test_what_is_not_one_to_one_bears_a_digest(canonical: str) -> None:
     assert re.search(r"-[0-9a-f]{8}$", repo_name(canonical))
 
@@ -260,11 +316,17 @@ def test_a_credential_is_not_shown_in_a_refusal_either(around: str, wrong: str) 
 @pytest.mark.parametrize(
     "text",
     [
-        f"https://h.test/a?private_token={SECRET}", f"https://h.test/a#{SECRET}", f"https://h.test/a?x=@{SECRET}",
-        f"https:/u:{SECRET}@h.test/a", f"https:u:{SECRET}@h.test/a", f"HTTP:/{SECRET}@h.test/a",
-        f"https:/u:{SECRET}@@h.test:99999/a", f"https://u:{SECRET}?x@h.test/a", f"file:/u:{SECRET}@h.test/a",
+        f"https://h.test/a?private_token={SECRET}",
+        f"https://h.test/a#{SECRET}",
+        f"https://h.test/a?x=@{SECRET}",
+        f"https:/u:{SECRET}@h.test/a",
+        f"https:u:{SECRET}@h.test/a",
+        f"HTTP:/{SECRET}@h.test/a",
+        f"https:/u:{SECRET}@@h.test:99999/a",
+        f"https://u:{SECRET}?x@h.test/a",
+        f"file:/u:{SECRET}@h.test/a",
     ],
-)  # fmt: skip
+)
 def test_a_slip_in_a_url_neither_shows_its_secret_nor_makes_it_a_path(text: str) -> None:
     """`https:/u:secret@host/x` is no ssh origin on a host called https, whose path would go into a repo's name."""
     with pytest.raises(UsageError) as raised:

@@ -60,8 +60,11 @@ def _first_bytes(repo: Repo, pack: bytes) -> Iterable[int]:
     """The first byte of every object in a pack, by git's own index."""
     repo.git("index-pack", "--stdin", data=pack)
     index = next(repo.path.glob("objects/pack/*.idx"))
-    listed = repo.git("show-index", f"--object-format={repo.git('rev-parse', '--show-object-format')}",
-                      data=index.read_bytes())  # fmt: skip
+    listed = repo.git(
+        "show-index",
+        f"--object-format={repo.git('rev-parse', '--show-object-format')}",
+        data=index.read_bytes(),
+    )
     return [pack[int(line.split()[0])] for line in listed.splitlines()]
 
 
@@ -118,12 +121,22 @@ OID = hashlib.sha1(b"blob 5\0hello").digest()
 @pytest.mark.parametrize(
     "pack",
     [
-        made(entry(0, b"x")), made(entry(5, b"x")),
-        made(entry(3, b"x", size=2)), made(entry(3, b"xyz", size=2)), made(entry(3, b"x", size=0)),
-        made(entry(3, b"x", size=1 << 50)), made(b"\xbf" + b"\xff" * 20 + b"\x01"), made(b"\xb1notzlib!"),
-        made(b"\xb1" + zlib.compress(b"x")[:-5]), made(b""), made(BLOB, count=2), made(BLOB, BLOB, count=1),
-        made(BLOB, count=0xFFFFFFFF), made(BLOB + b"trailing", count=1),
-        made(entry(REF, varint(0) + varint(0), base=bytes(20))), made(entry(REF, b"", base=b"")),
+        made(entry(0, b"x")),
+        made(entry(5, b"x")),
+        made(entry(3, b"x", size=2)),
+        made(entry(3, b"xyz", size=2)),
+        made(entry(3, b"x", size=0)),
+        made(entry(3, b"x", size=1 << 50)),
+        made(b"\xbf" + b"\xff" * 20 + b"\x01"),
+        made(b"\xb1notzlib!"),
+        made(b"\xb1" + zlib.compress(b"x")[:-5]),
+        made(b""),
+        made(BLOB, count=2),
+        made(BLOB, BLOB, count=1),
+        made(BLOB, count=0xFFFFFFFF),
+        made(BLOB + b"trailing", count=1),
+        made(entry(REF, varint(0) + varint(0), base=bytes(20))),
+        made(entry(REF, b"", base=b"")),
         made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x00")),
         made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x01")),
         made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\xff\xff\xff\xff\xff\x7f")),
@@ -138,7 +151,7 @@ OID = hashlib.sha1(b"blob 5\0hello").digest()
         made(BLOB, entry(REF, varint(5) + b"\xff", base=OID)),
         made(BLOB, entry(REF, b"", base=OID)),
     ],
-)  # fmt: skip
+)
 def test_broken_packs_are_refused(pack: bytes) -> None:
     with pytest.raises(Unavailable) as raised:
         read(pack)

@@ -24,10 +24,14 @@ from tests.origins import ENV, Repo
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 
 hexes = st.text(alphabet="0123456789abcdef", min_size=1, max_size=40).map(lambda text: text.rjust(40, "0"))
-names = st.one_of(
-    st.binary(min_size=1, max_size=12),
-    st.text(alphabet="ab/-._@{\u00e9\u4e2d", min_size=1, max_size=12).map(str.encode),
-).map(lambda tail: b"refs/heads/" + tail).filter(valid_name)  # fmt: skip
+names = (
+    st.one_of(
+        st.binary(min_size=1, max_size=12),
+        st.text(alphabet="ab/-._@{\u00e9\u4e2d", min_size=1, max_size=12).map(str.encode),
+    )
+    .map(lambda tail: b"refs/heads/" + tail)
+    .filter(valid_name)
+)
 
 
 @st.composite
@@ -229,7 +233,8 @@ def test_a_ledger_is_what_git_lists(tmp_path: object) -> None:
 
 def test_refs_that_lie_in_one_another() -> None:
     ledger = RefsLedger.build(
-        Ref(b"refs/" + name, A) for name in (b"heads/a", b"heads/a/b/c", b"heads/a-b", b"heads/ab/c", b"tags/a/b")
-    )  # fmt: skip
+        Ref(b"refs/" + name, A)
+        for name in (b"heads/a", b"heads/a/b/c", b"heads/a-b", b"heads/ab/c", b"tags/a/b")
+    )
     assert clashing(ledger) == [b"refs/heads/a/b/c"]
     assert clashing(RefsLedger()) == []

@@ -27,11 +27,7 @@ INFRA = Path(__file__).parents[3] / "infra"
 STORAGE = INFRA / "storage.yaml"
 SERVICE = INFRA / "service.yaml"
 
-PSEUDO = {
-    "AWS::AccountId": "123456789012",
-    "AWS::Partition": "aws",
-    "AWS::Region": "eu-central-1",
-}
+PSEUDO = {"AWS::AccountId": "123456789012", "AWS::Partition": "aws", "AWS::Region": "eu-central-1"}
 
 # What Ref and GetAtt Arn give for the types that the templates refer to, put together from the resource's own
 # properties and the pseudo parameters ("Return values" on the type's page of the CloudFormation reference).

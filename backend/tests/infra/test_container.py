@@ -144,8 +144,14 @@ class Image:
         privileges = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
         return subprocess.run(
             ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in full.items()), *argv],
-            cwd="/", capture_output=True, text=True, timeout=120, check=False, umask=0o022, **privileges,
-        )  # fmt: skip
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            umask=0o022,
+            **privileges,
+        )
 
 
 def interpreter() -> str:
@@ -268,9 +274,10 @@ def test_the_image_scans_with_those_rules_and_without_a_gap(image: Image, tmp_pa
     before = contents(image)
     with GitHost(tmp_path) as host:
         document = {
-            "origin": host.url("leaky.git"), "store": f"file:{image.tmp}/scans",
+            "origin": host.url("leaky.git"),
+            "store": f"file:{image.tmp}/scans",
             "options": {"scan": True, "secret_gate": True},
-        }  # fmt: skip
+        }
         done = image.run(
             SNAPSHOTTER_JOB=json.dumps(document), SNAPSHOTTER_FINGERPRINT_KEY="a key of the team's"
         )

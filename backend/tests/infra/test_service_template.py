@@ -578,11 +578,7 @@ def test_a_failed_task_is_recorded_and_counted() -> None:
 @pytest.mark.parametrize(
     ("alarm", "name", "metric"),
     [
-        (
-            "TaskFailedAlarm",
-            "task-failed",
-            {"Namespace": "FruitfulSnapshotter", "MetricName": "TasksFailed"},
-        ),
+        ("TaskFailedAlarm", "task-failed", {"Namespace": "FruitfulSnapshotter", "MetricName": "TasksFailed"}),
         (
             "SnapshotFailedAlarm",
             "snapshot-failed",

@@ -98,10 +98,15 @@ def later_scan(lake: Lake, of: Sealed, hours: int, path: str) -> RunKey:
     )
     assert made.manifest.scan
     record = ScanRecord(
-        schema_version=1, tool_version="0.1.0", run_id=made.manifest.run_id, repo=made.manifest.repo,
-        of=Parent(run_id=of.manifest.run_id, manifest_sha256=of.sha256), started_at=NOV, finished_at=NOV,
+        schema_version=1,
+        tool_version="0.1.0",
+        run_id=made.manifest.run_id,
+        repo=made.manifest.repo,
+        of=Parent(run_id=of.manifest.run_id, manifest_sha256=of.sha256),
+        started_at=NOV,
+        finished_at=NOV,
         scan=made.manifest.scan,
-    )  # fmt: skip
+    )
     lake.store.put_new(made.manifest.key.key(layout.SCAN), seal_record(record))
     return made.manifest.key
 
@@ -178,14 +183,19 @@ def test_snapshots_refs_and_changes(lake: Lake) -> None:
         moved=RefChangeList(count=1, refs=[change]), rewritten=RefChangeList(count=1, refs=[change])
     )
     taken = lake.made.add(
-        "h__a", NOV, {"files": [file_row("x")]}, ledger=ledger, ref_changes=changes, labels={"team": "it's"},
+        "h__a",
+        NOV,
+        {"files": [file_row("x")]},
+        ledger=ledger,
+        ref_changes=changes,
+        labels={"team": "it's"},
         gaps=[Gap(kind="lfs", count=2)],
-    )  # fmt: skip
+    )
     run = taken.manifest.run_id
     facts = "repo, run_id, refs, labels['team'], gaps[1].kind, scan_run_id, stored_bytes"
     assert lake.ask(f"SELECT {facts} FROM snapshots") == [
         ("h__a", run, "3", "it's", "lfs", run, str(sum(a.bytes for a in taken.manifest.artifacts)))
-    ]  # fmt: skip
+    ]
     assert lake.ask("SELECT ref, oid, peeled, symref, ref_bytes FROM refs ORDER BY ref") == [
         ("HEAD", "a" * 40, None, "refs/heads/main", None),
         ("refs/heads/\\xff", "b" * 40, None, None, "cmVmcy9oZWFkcy//"),
@@ -330,14 +340,15 @@ def test_a_table_of_other_columns_is_left_out_an_older_or_newer_one_is_not(lake:
         "h__alien": "SELECT 1 AS something",
         "h__older": "SELECT 'old' AS path, 7::BIGINT AS code",
         "h__newer": f"SELECT {{'future': [1]}} AS later, {known}, 'new' AS path",
-    }  # fmt: skip
+    }
     for repo, sql in tables.items():
         lake.made.add(repo, NOV, {"files": (lake.made.parquet(sql), 1)})
     lake.made.add("h__bytes", NOV, {"files": (b"PAR1 this is none PAR1", 1)})
     for _ in range(2):
         assert lake.ask("SELECT path, code, parse_error FROM files ORDER BY path") == [
-            ("new", None, None), ("old", "7", None),
-        ]  # fmt: skip
+            ("new", None, None),
+            ("old", "7", None),
+        ]
         assert {each.key.repo for each in lake.left_out} == {
             "h__text",
             "h__list",
@@ -450,10 +461,13 @@ def test_no_way_out_of_the_views(fenced: Lake, sql: str) -> None:
 
 
 BEYOND_THE_ENGINE = [
-    sql for sql in ESCAPES
+    sql
+    for sql in ESCAPES
     if any(word in sql for word in ("{secret}", "{folder}", "http", "SET ", "SECRET s", "python_variable"))
-    and not any(word in sql for word in ("{parquet}", "MACRO", "enable_logging", "SELECT 1; ", "SELECT 1) TO"))
-]  # fmt: skip
+    and not any(
+        word in sql for word in ("{parquet}", "MACRO", "enable_logging", "SELECT 1; ", "SELECT 1) TO")
+    )
+]
 
 
 @pytest.mark.parametrize("sql", BEYOND_THE_ENGINE, ids=range(len(BEYOND_THE_ENGINE)))
@@ -476,14 +490,14 @@ def test_the_engine_s_own_lock_holds_without_the_guard(tmp_path: Path, sql: str)
     ("sql", "named"),
     [
         ("WITH a AS (FROM files), b AS (FROM a) SELECT * FROM b JOIN refs USING (repo)", {"files", "refs"}),
-        ("SELECT (SELECT count(*) FROM Secrets) FROM \"SYMBOLS\"", {"secrets", "symbols"}),
+        ('SELECT (SELECT count(*) FROM Secrets) FROM "SYMBOLS"', {"secrets", "symbols"}),
         ("PIVOT files ON language IN ('C') USING sum(code)", {"files"}),
         ("FROM imports UNION ALL BY NAME FROM dependencies", {"imports", "dependencies"}),
         ("SUMMARIZE ref_changes", {"ref_changes"}),
         ("SELECT * FROM snapshots, unnest([1]), range(3), generate_series(1, 2)", {"snapshots"}),
         ("VALUES (1)", set()),
     ],
-)  # fmt: skip
+)
 def test_the_guard_knows_the_views_that_sql_reads(sql: str, named: set[str]) -> None:
     with closing(duckdb.connect()) as connection:
         assert guard.read(connection, sql).views == named
@@ -599,9 +613,28 @@ def test_where_the_cache_is(tmp_path: Path) -> None:
 
 def test_version_keys_order_as_people_mean() -> None:
     ordered = [
-        "0.9", "1.0.dev1", "1.0a1", "1.0-beta2", "1.0-M1", "1.0-rc1", "1.0-rc2", "1.0-SNAPSHOT", "1.0", "1.0.post1",
-        "1.0.1", "1.2", "1.9", "1.10", "2.9", "2.16.9", "2.17.0-rc1", "2.17", "2.17.1", "10.0", "20260101",
-    ]  # fmt: skip
+        "0.9",
+        "1.0.dev1",
+        "1.0a1",
+        "1.0-beta2",
+        "1.0-M1",
+        "1.0-rc1",
+        "1.0-rc2",
+        "1.0-SNAPSHOT",
+        "1.0",
+        "1.0.post1",
+        "1.0.1",
+        "1.2",
+        "1.9",
+        "1.10",
+        "2.9",
+        "2.16.9",
+        "2.17.0-rc1",
+        "2.17",
+        "2.17.1",
+        "10.0",
+        "20260101",
+    ]
     same = [("1.0", "1"), ("v1.0", "1.0.0"), ("1.0+build7", "1.0"), ("V2", "2"), ("32.1.3-jre", "32.1.3")]
     with closing(engine.connect(2**28)) as connection:
         for macro in views.MACROS:
@@ -631,23 +664,48 @@ def told(lake: Lake) -> Iterator[Callable[[str], Sequence[tuple[str | None, ...]
     rewrite = RefChanges(
         rewritten=RefChangeList(count=1, refs=[change]), moved=RefChangeList(count=1, refs=[change])
     )
-    lake.made.add("h__a", old, {
-        "files": [file_row("gone.py", 5), file_row("a.py", 50), file_row("same.py", 60)],
-        "dependencies": [dependency(LOG4J, "2.9.0")],
-    })  # fmt: skip
-    lake.made.add("h__a", new, {
-        "files": [file_row("new.go", 300, language="Go"), file_row("u/u.go", 1, language="Go"), file_row("a.py", 51),
-                  file_row("same.py", 60), file_row("vendor/v.py", 7, vendored=True)],
-        "dependencies": [
-            dependency(LOG4J, "2.9.1"), dependency("other:log4j-core", "1.0"),
-            dependency("actions/checkout", None, requirement="v4", ecosystem="github"),
-            dependency("actions/cache", "c" * 40, requirement="c" * 40, ecosystem="github"),
-        ],
-        "secrets": [secret | {"path": "later.env"}],
-        "imports": [{"path": "a.py", "language": "Python", "module": "same", "resolved_path": "same.py"},
-                    {"path": "new.go", "language": "Go", "module": "example.com/m/u", "resolved_path": "u"}],
-        "symbols": [{"path": "a.py", "name": "parse_url", "kind": "function", "line": 4, "signature": "parse_url(x)"}],
-    }, ref_changes=rewrite)  # fmt: skip
+    lake.made.add(
+        "h__a",
+        old,
+        {
+            "files": [file_row("gone.py", 5), file_row("a.py", 50), file_row("same.py", 60)],
+            "dependencies": [dependency(LOG4J, "2.9.0")],
+        },
+    )
+    lake.made.add(
+        "h__a",
+        new,
+        {
+            "files": [
+                file_row("new.go", 300, language="Go"),
+                file_row("u/u.go", 1, language="Go"),
+                file_row("a.py", 51),
+                file_row("same.py", 60),
+                file_row("vendor/v.py", 7, vendored=True),
+            ],
+            "dependencies": [
+                dependency(LOG4J, "2.9.1"),
+                dependency("other:log4j-core", "1.0"),
+                dependency("actions/checkout", None, requirement="v4", ecosystem="github"),
+                dependency("actions/cache", "c" * 40, requirement="c" * 40, ecosystem="github"),
+            ],
+            "secrets": [secret | {"path": "later.env"}],
+            "imports": [
+                {"path": "a.py", "language": "Python", "module": "same", "resolved_path": "same.py"},
+                {"path": "new.go", "language": "Go", "module": "example.com/m/u", "resolved_path": "u"},
+            ],
+            "symbols": [
+                {
+                    "path": "a.py",
+                    "name": "parse_url",
+                    "kind": "function",
+                    "line": 4,
+                    "signature": "parse_url(x)",
+                }
+            ],
+        },
+        ref_changes=rewrite,
+    )
     lake.made.add("h__b", old + DAY, {"secrets": [secret], "dependencies": [dependency(LOG4J, "2.17.0")]})
     lake.made.add(
         "h__c", datetime.now(UTC) - timedelta(hours=1), {"dependencies": [dependency(LOG4J, "2.100")]}
@@ -665,19 +723,25 @@ ANSWERS: dict[str, Sequence[tuple[str | None, ...]]] = {
     "Who still uses log4j": [("h__a", "pom.xml", "2.9.1")],
     "Where did each secret first appear": [("f1", "2026-10-21 00:00:00", "h__b", ".env", "3", "aws")],
     "What changed between two dates": [
-        ("h__a", "a.py", "changed"), ("h__a", "gone.py", "removed"), ("h__a", "new.go", "added"),
-        ("h__a", "u/u.go", "added"), ("h__a", "vendor/v.py", "added"),
+        ("h__a", "a.py", "changed"),
+        ("h__a", "gone.py", "removed"),
+        ("h__a", "new.go", "added"),
+        ("h__a", "u/u.go", "added"),
+        ("h__a", "vendor/v.py", "added"),
     ],
     "Which files are the largest": [
-        ("h__a", "new.go", "3000", "Go"), ("h__a", "same.py", "600", "Python"), ("h__a", "a.py", "510", "Python"),
-        ("h__a", "vendor/v.py", "70", "Python"), ("h__a", "u/u.go", "10", "Go"),
+        ("h__a", "new.go", "3000", "Go"),
+        ("h__a", "same.py", "600", "Python"),
+        ("h__a", "a.py", "510", "Python"),
+        ("h__a", "vendor/v.py", "70", "Python"),
+        ("h__a", "u/u.go", "10", "Go"),
     ],
     "Where did the languages shift most": [("h__a", "Go", "0", "301"), ("h__a", "Python", "115", "118")],
     "Which files does nobody import": [("h__a", "new.go", "300"), ("h__a", "a.py", "51")],
     "Which branches were rewritten": [("2026-11-20 00:00:00", "h__a", "refs/heads/main", "1" * 40, "2" * 40)],
     "Which GitHub Actions": [("actions/checkout", "v4", "1")],
     "Where is a function or class": [("h__a", "a.py", "4", "function", "parse_url(x)")],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("question", ANSWERS)

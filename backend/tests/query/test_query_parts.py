@@ -73,9 +73,12 @@ def large(tmp_path: Path, groups: bytes) -> Large:
         ("SELECT a.path FROM files a JOIN files b USING (path) WHERE a.code = 1 AND b.bytes = 101", 1.1),
         ("SUMMARIZE SELECT code FROM files", 0.10),
         ("SELECT COLUMNS('^co') FROM files ORDER BY 1 DESC LIMIT 1", 0.10),
-        ("WITH f AS (SELECT bytes FROM files) SELECT max(bytes) FROM f UNION ALL SELECT min(code) FROM files", 0.25),
+        (
+            "WITH f AS (SELECT bytes FROM files) SELECT max(bytes) FROM f UNION ALL SELECT min(code) FROM files",
+            0.25,
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_answer_is_that_of_the_whole_and_costs_a_part(large: Large, sql: str, most: float) -> None:
     whole = large.ask(sql, cache=None)
     rows, read = large.part(sql)

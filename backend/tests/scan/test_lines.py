@@ -92,10 +92,19 @@ def test_generated_and_minified_are_marked_and_keep_their_language(staging):
 def test_nothing_is_left_out(staging):
     """Neither for what an ignore file says, nor for size, nor as a duplicate, nor as a lock file or configuration."""
     blobs = {
-        ".gitignore": b"*\n", ".ignore": b"*\n", ".dockerignore": b"*\n", ".sccignore": b"*\n", ".gitmodules": b"[x]\n",
-        ".sccconfig": b"--no-gen\n--include-ext\ngo\n", "yarn.lock": b"x\n", "big.py": b"x = 1\n" * 400_000,
-        "one.py": b"x = 2\n", "generated.go": GENERATED, "minified.js": b"var a=1;" * 500, "a.svg": b"<svg/>\n",
-    }  # fmt: skip
+        ".gitignore": b"*\n",
+        ".ignore": b"*\n",
+        ".dockerignore": b"*\n",
+        ".sccignore": b"*\n",
+        ".gitmodules": b"[x]\n",
+        ".sccconfig": b"--no-gen\n--include-ext\ngo\n",
+        "yarn.lock": b"x\n",
+        "big.py": b"x = 1\n" * 400_000,
+        "one.py": b"x = 2\n",
+        "generated.go": GENERATED,
+        "minified.js": b"var a=1;" * 500,
+        "a.svg": b"<svg/>\n",
+    }
     names = {
         path: staging.add(f"{n:040x}", name_key(path), data) for n, (path, data) in enumerate(blobs.items())
     }

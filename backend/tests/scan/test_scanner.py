@@ -23,10 +23,17 @@ from snapshotter.scan.tree import Entry, Listing
 from tests.e2e.scans import quickly
 
 ABOUT = Facts(
-    repo="r", origin="https://example.com/r", run_id="20240101T000000Z-00000000",
+    repo="r",
+    origin="https://example.com/r",
+    run_id="20240101T000000Z-00000000",
     taken_at=datetime(2024, 1, 1, tzinfo=UTC),
-    ref="refs/heads/main", commit="c" * 40, kind="base", reason="the first snapshot", refs=1, chain=1,
-)  # fmt: skip
+    ref="refs/heads/main",
+    commit="c" * 40,
+    kind="base",
+    reason="the first snapshot",
+    refs=1,
+    chain=1,
+)
 Files = dict[str, bytes]
 
 
@@ -69,13 +76,16 @@ class Result:
 
 def scan(
     folder: Path, origin: Origin, *, before: Result | None = None, seconds: float = 60, **limits: int
-) -> Result:  # fmt: skip
+) -> Result:
     held = {"max_file_bytes": 10_000, "max_total_bytes": 100_000, "max_files": 100} | limits
     settings = ScanSettings(**held, scanner_seconds=seconds, exclude=[])
     listing = Listing(
-        "c" * 40, "t" * 40, [Entry(path.encode(), 0o100644, oid(data)) for path, data in sorted(origin.files.items())],
-        False, [],
-    )  # fmt: skip
+        "c" * 40,
+        "t" * 40,
+        [Entry(path.encode(), 0o100644, oid(data)) for path, data in sorted(origin.files.items())],
+        False,
+        [],
+    )
     earlier = {table: before.folder / f"{table}.parquet" for table in COLUMNS} if before else None
     with Scanner(settings, Means(temp=folder)) as scanner:
         made = scanner.scan(listing, origin, ABOUT, earlier)
@@ -92,8 +102,11 @@ FILES: Files = {f"f{n}.py": b"def f%d():\n    return %d\n" % (n, n) * (n + 1) fo
 @pytest.mark.parametrize("total", [100, 300, 500, 100_000])
 def test_the_order_in_which_blobs_come_makes_no_difference(tmp_path: Path, total: int) -> None:
     orders: list[Callable[[list[bytes]], list[bytes]]] = [
-        sorted, lambda blobs: blobs[::-1], lambda blobs: sorted(blobs, key=oid), lambda blobs: sorted(blobs, key=len)
-    ]  # fmt: skip
+        sorted,
+        lambda blobs: blobs[::-1],
+        lambda blobs: sorted(blobs, key=oid),
+        lambda blobs: sorted(blobs, key=len),
+    ]
     files = FILES | {"again/f3.py": FILES["f3.py"], "f3.js": FILES["f3.py"]}
     made = [
         scan(tmp_path / str(n), Origin(files, order), max_total_bytes=total) for n, order in enumerate(orders)
@@ -109,8 +122,10 @@ def test_what_does_not_fit_comes_again_if_its_path_comes_first(tmp_path: Path) -
     origin = Origin(small | {"z.py": b"z" * 90}, lambda blobs: sorted(blobs, key=len, reverse=True))
     made = scan(tmp_path / "x", origin, max_total_bytes=130)
     assert made.rows("SELECT path, skip_reason FROM files ORDER BY path") == [
-        ("a.py", None), ("b.py", None), ("z.py", "over the limit of 130 bytes in all"),
-    ]  # fmt: skip
+        ("a.py", None),
+        ("b.py", None),
+        ("z.py", "over the limit of 130 bytes in all"),
+    ]
     assert len(origin.asked) == 2
     assert made.rows("SELECT path, lines FROM files WHERE lines > 0 ORDER BY path") == [
         ("a.py", 10),
@@ -134,8 +149,11 @@ def test_each_blob_is_asked_for_once_whatever_its_paths(tmp_path: Path) -> None:
     made = scan(tmp_path / "x", origin)
     assert origin.asked == [{oid(b"x = 1\n")}]
     assert made.rows("SELECT path, language FROM files ORDER BY path") == [
-        ("README.md", "Markdown"), ("a.py", "Python"), ("b.py", "Python"), ("c.js", "JavaScript"),
-    ]  # fmt: skip
+        ("README.md", "Markdown"),
+        ("a.py", "Python"),
+        ("b.py", "Python"),
+        ("c.js", "JavaScript"),
+    ]
 
 
 def test_of_a_known_tree_only_what_is_new_is_asked_for(tmp_path: Path) -> None:

@@ -125,10 +125,26 @@ def test_one_value_has_one_fingerprint_wherever_it_stands(staging, find):
 
 def test_what_is_found_does_not_depend_on_the_name(staging, find):
     paths = [
-        "a.py", "a", "package-lock.json", "go.sum", "a.css", "a.svg", "a.png", "a.zip", "a.gz", "a.exe", "x.min.js",
-        "node_modules/a.map", "vendor/x.lock", "LICENSE", ".gitignore", "test/fixtures/example.pdf", "a\n\x1b[31m.py",
-        "../../x", "x" * 4000,
-    ]  # fmt: skip
+        "a.py",
+        "a",
+        "package-lock.json",
+        "go.sum",
+        "a.css",
+        "a.svg",
+        "a.png",
+        "a.zip",
+        "a.gz",
+        "a.exe",
+        "x.min.js",
+        "node_modules/a.map",
+        "vendor/x.lock",
+        "LICENSE",
+        ".gitignore",
+        "test/fixtures/example.pdf",
+        "a\n\x1b[31m.py",
+        "../../x",
+        "x" * 4000,
+    ]
     for number, path in enumerate(paths):
         staging.add(oid(number), name_key(path), f'x = "{VALUE}" # {number}\n'.encode())
     assert find() == [

@@ -333,12 +333,7 @@ def test_which_texts_are_wanted_and_which_readme_stands_for_all() -> None:
     assert [
         wanted(path)
         for path in ("pyproject.toml", "web/package.json", "Dockerfile.dev", "a/b/c/d/e/setup.cfg")
-    ] == [
-        True,
-        True,
-        True,
-        False,
-    ]
+    ] == [True, True, True, False]
     assert not wanted("node_modules/x/package.json") and not wanted("notpyproject.toml")
     assert readme_path(["docs/README.md", "readme.rst", "README.md", "src/README.md"]) == "README.md"
     assert readme_path(["src/README.md"]) is None

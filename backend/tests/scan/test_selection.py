@@ -23,9 +23,11 @@ def settings(**changed: Any) -> ScanSettings:
 
 
 def chosen(
-    *entries: tuple[bytes, int, str], before: tuple[dict[str, Any], ...] = (), odd: tuple[bytes, ...] = (),
+    *entries: tuple[bytes, int, str],
+    before: tuple[dict[str, Any], ...] = (),
+    odd: tuple[bytes, ...] = (),
     **changed: Any,
-) -> Selection:  # fmt: skip
+) -> Selection:
     listing = Listing("c" * 40, "t" * 40, [Entry(*entry) for entry in entries], False, list(odd))
     return select(listing, before, settings(**changed))
 

@@ -65,9 +65,13 @@ def test_the_layout_is_as_documented(tmp_path):
         assert staging.add(OTHER, "makefile", b"all:") == f"whole/ff/{OTHER}/makefile"
         assert staging.add(OTHER, "d.ts", b"all:") == f"ff/{OTHER}.d.ts"
         assert paths(staging.root) == {
-            f"blobs/01/{OID}", f"blobs/ff/{OTHER}", f"lines/01/{OID}", f"lines/01/{OID}.py",
-            f"lines/ff/{OTHER}.d.ts", f"lines/whole/ff/{OTHER}/makefile",
-        }  # fmt: skip
+            f"blobs/01/{OID}",
+            f"blobs/ff/{OTHER}",
+            f"lines/01/{OID}",
+            f"lines/01/{OID}.py",
+            f"lines/ff/{OTHER}.d.ts",
+            f"lines/whole/ff/{OTHER}/makefile",
+        }
         assert staging.read(f"01/{OID}.py") == b"x = 1\n"
         facts = staging.staged[f"01/{OID}.py"]
         assert facts == (OID, "py", 6, 1, False)
@@ -209,8 +213,10 @@ with Staging(0, folder=Path(sys.argv[1]), tmpfs=Path(sys.argv[1], "none")) as st
 def test_what_a_killed_run_left_is_removed_by_the_next_and_only_then(tmp_path):
     child = subprocess.Popen(
         [sys.executable, "-c", _KILLED, str(tmp_path)],
-        stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     try:
         left = Path(child.stdout.readline().strip())
         with Staging(0, folder=tmp_path, tmpfs=tmp_path / "none"):
@@ -238,8 +244,10 @@ def test_only_folders_of_our_kind_are_removed(tmp_path):
     with Staging(0, folder=place, tmpfs=tmp_path / "none"):
         pass
     assert {path.name for path in place.iterdir()} == {
-        "snapshotter-scandal", "snapshotter-scan-link", "snapshotter-scan-file",
-    }  # fmt: skip
+        "snapshotter-scandal",
+        "snapshotter-scan-link",
+        "snapshotter-scan-file",
+    }
     assert (elsewhere / "inside").is_dir()
 
 

@@ -86,11 +86,7 @@ def test_what_is_not_read_says_why(blob: bytes, language: str, error: str) -> No
 
 @pytest.mark.parametrize(
     "blob",
-    [
-        b"def caf\xc3\xa9(): pass",
-        b"\xef\xbb\xbfdef caf\xc3\xa9(): pass",
-        "def café(): pass".encode("utf-16"),
-    ],
+    [b"def caf\xc3\xa9(): pass", b"\xef\xbb\xbfdef caf\xc3\xa9(): pass", "def café(): pass".encode("utf-16")],
     ids=["utf-8", "bom", "utf-16"],
 )
 def test_encodings_give_the_same_name(blob: bytes) -> None:
@@ -122,11 +118,7 @@ def test_any_bytes_in_any_language_give_rows(blob: bytes, language: str) -> None
     assert (
         all(1 <= one.line <= one.end_line <= lines for one in found.symbols)
         or b"\0" in blob
-        or blob[:2]
-        in (
-            b"\xff\xfe",
-            b"\xfe\xff",
-        )
+        or blob[:2] in (b"\xff\xfe", b"\xfe\xff")
     )
 
 

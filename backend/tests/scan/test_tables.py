@@ -275,9 +275,12 @@ def test_resolving_asks_once_for_each_import_and_sets_every_row(tmp_path: Path) 
             ("c", "Go", Import("m", ("x", "y"), 7)),
         ]
         assert [(*row[4:6], row[6]) for row in select(tables, "imports")] == [
-            (["x", "y"], 4, "a/m\0"), (["y", "x"], 5, "a/m\0"), ([], 6, None), (["x", "y"], 9, "a/m\0"),
+            (["x", "y"], 4, "a/m\0"),
+            (["y", "x"], 5, "a/m\0"),
+            ([], 6, None),
+            (["x", "y"], 9, "a/m\0"),
             (["x", "y"], 7, "c/m\0"),
-        ]  # fmt: skip
+        ]
 
 
 def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp_path: Path) -> None:

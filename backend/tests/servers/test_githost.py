@@ -93,10 +93,18 @@ def test_gzipped_and_chunked_request_bodies_arrive(host: GitHost, tmp_path: Path
     # git gzips bodies over 1 kB, and sends in chunks what exceeds http.postBuffer: 300 wants do both in turn
     git("clone", "-q", "--mirror", "-c", "http.postBuffer=65536", host.url("x.git"), str(tmp_path / "a"))
     trace = git(
-        "-c", "protocol.version=0", "-c", "http.postBuffer=1",
-        "-C", str(tmp_path / "a"), "push", host.url("x.git"), "refs/heads/main:refs/heads/pushed",
-        check=False, GIT_CURL_VERBOSE="1",
-    )  # fmt: skip
+        "-c",
+        "protocol.version=0",
+        "-c",
+        "http.postBuffer=1",
+        "-C",
+        str(tmp_path / "a"),
+        "push",
+        host.url("x.git"),
+        "refs/heads/main:refs/heads/pushed",
+        check=False,
+        GIT_CURL_VERBOSE="1",
+    )
     assert "403" in trace.stderr  # nobody may push here without credentials
     listing = b"0014command=ls-refs\n00010009peel\n0000"
     with socket.create_connection(("127.0.0.1", int(host.url().rsplit(":", 1)[1]))) as connection:

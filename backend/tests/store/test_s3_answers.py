@@ -149,9 +149,15 @@ def test_anothers_object_is_not_taken_for_ours(store: Store, bucket: Bucket) -> 
 
 @pytest.mark.parametrize(
     "fault",
-    [error(409, "ConditionalRequestConflict"), error(503, "SlowDown"), error(500, "InternalError"),
-     error(429, "TooManyRequests"), error(400, "RequestTimeout"), reply(502, {}, b"<html>bad gateway</html>")],
-)  # fmt: skip
+    [
+        error(409, "ConditionalRequestConflict"),
+        error(503, "SlowDown"),
+        error(500, "InternalError"),
+        error(429, "TooManyRequests"),
+        error(400, "RequestTimeout"),
+        reply(502, {}, b"<html>bad gateway</html>"),
+    ],
+)
 @pytest.mark.parametrize("action", CALLS)
 def test_trouble_that_passes_is_outlasted(store: Store, bucket: Bucket, fault: bytes, action: str) -> None:
     if action != "PutObject":
@@ -178,14 +184,21 @@ def test_trouble_that_passes_is_outlasted(store: Store, bucket: Bucket, fault: b
 )
 @pytest.mark.parametrize("action", CALLS)
 def test_refusals_are_told_apart_and_not_repeated(
-    store: Store, bucket: Bucket, server: Scripted, fault: bytes, kind: type[SnapshotterError], code: str, action: str
-) -> None:  # fmt: skip
+    store: Store,
+    bucket: Bucket,
+    server: Scripted,
+    fault: bytes,
+    kind: type[SnapshotterError],
+    code: str,
+    action: str,
+) -> None:
     if action != "PutObject":
         bucket.objects[KEY] = b"x"
     bucket.faults = [fault] * 20
-    bucket.only = lambda request: (request.method, "list-type" in request.target) == {
-        "PutObject": ("PUT", False), "GetObject": ("GET", False), "ListBucket": ("GET", True)
-    }[action]  # fmt: skip
+    bucket.only = lambda request: (
+        (request.method, "list-type" in request.target)
+        == {"PutObject": ("PUT", False), "GetObject": ("GET", False), "ListBucket": ("GET", True)}[action]
+    )
     raised = error_of(lambda: CALLS[action](store))
     assert (isinstance(raised, kind), raised.code) == (True, code)
     assert len([request for request in server.seen if bucket.only(request)]) == 1

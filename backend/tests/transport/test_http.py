@@ -148,9 +148,14 @@ def test_connection_refused(connect: Callable[..., Transport]) -> None:
 @pytest.mark.parametrize("path", [DISCOVERY, "#ls-refs"])
 @pytest.mark.parametrize("credential", ["", f"user:{SECRET}@"])
 def test_refusals_by_status(
-    host: GitHost, connect: Callable[..., Transport], status: int, code: str, exit_code: int, path: str,
+    host: GitHost,
+    connect: Callable[..., Transport],
+    status: int,
+    code: str,
+    exit_code: int,
+    path: str,
     credential: str,
-) -> None:  # fmt: skip
+) -> None:
     host.fault = lambda label: Fault(status=status, body=b"<html/>") if label.endswith(path) else None
     error = error_listing(connect, host.url("x.git").replace("//", f"//{credential}"))
     assert (error.code, error.exit_code) == (code, exit_code)
@@ -490,8 +495,14 @@ def test_trouble_at_the_host_is_tried_again(
 
 @pytest.mark.parametrize(
     ("asked", "least", "most"),
-    [("7", 7, 7), ("0", 0, 0), ("86400", 60, 60), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.5, 1), ("\xb2", 0.5, 1)]
-)  # fmt: skip
+    [
+        ("7", 7, 7),
+        ("0", 0, 0),
+        ("86400", 60, 60),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 0.5, 1),
+        ("\xb2", 0.5, 1),
+    ],
+)
 def test_retry_after_is_kept_within_reason(
     host: GitHost, connect: Callable[..., Transport], asked: str, least: float, most: float
 ) -> None:
@@ -589,9 +600,12 @@ def asked(folder: Path) -> int:
     ],
 )
 def test_tokens_are_sent_as_the_host_wants_them(
-    root: Path, connect: Callable[..., Transport], server: dict[str, object], settings: dict[str, str],
+    root: Path,
+    connect: Callable[..., Transport],
+    server: dict[str, object],
+    settings: dict[str, str],
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     caplog.set_level("DEBUG")
     with GitHost(root, **server) as host:  # type: ignore[arg-type]
         transport = connect(host.url("x.git"), credentials=GitCredentials(Settings(settings)))
@@ -719,10 +733,23 @@ def test_a_redirect_of_a_post_is_not_followed(connect: Callable[..., Transport])
 
 @pytest.mark.parametrize(
     "inward",
-    ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "127.1", "2130706433", "0x7f.1",
-     "[::ffff:127.0.0.1]", "0.0.0.0", "[fe80::1]", "10.1.2.3", "192.168.0.1", "[fd00:ec2::254]",
-     "LOCALHOST."],
-)  # fmt: skip
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "169.254.169.254",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+        "[fe80::1]",
+        "10.1.2.3",
+        "192.168.0.1",
+        "[fd00:ec2::254]",
+        "LOCALHOST.",
+    ],
+)
 def test_a_redirect_inwards_is_not_followed(
     connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, inward: str
 ) -> None:

@@ -39,9 +39,11 @@ def _said(changes: Mapping[str, Changed[Any]]) -> str:
 
 def _figures(found: Changes, compared: str) -> list[Line]:
     subjects = (
-        ("secrets", found.secrets), ("dependencies", found.dependencies),
-        ("files", found.files), ("symbols", found.symbols),
-    )  # fmt: skip
+        ("secrets", found.secrets),
+        ("dependencies", found.dependencies),
+        ("files", found.files),
+        ("symbols", found.symbols),
+    )
     said = "; ".join(f"{name} {_said(part)}" for name, part in subjects if _said(part))
     return [Line(f"Against the scan of {quoted(compared)}: {said or 'the tree is the same'}.", 0)]
 
@@ -100,9 +102,12 @@ def _refs(changes: RefChanges) -> tuple[list[Line], list[Line]]:
     """The figures of the refs, and a line for each that was rewritten, deleted, created or moved."""
     special = {one.ref for one in (*changes.rewritten.refs, *changes.unknown.refs)}
     sorts = {
-        "rewritten": changes.rewritten, "moved, maybe rewritten": changes.unknown,
-        "deleted": changes.deleted, "created": changes.created, "moved": changes.moved,
-    }  # fmt: skip
+        "rewritten": changes.rewritten,
+        "moved, maybe rewritten": changes.unknown,
+        "deleted": changes.deleted,
+        "created": changes.created,
+        "moved": changes.moved,
+    }
     lines = []
     for sort, found in sorts.items():
         for one in found.refs[:_REFS]:

@@ -23,9 +23,19 @@ from snapshotter.scan.report.html import Child, Html, element, text
 _REFS: Final = 60  # of each sort of change
 
 _TONES: Final = {
-    "added": "good", "created": "good", "removed": "bad", "deleted": "bad", "rewritten": "bad",
-    "new": "bad", "gone": "good", "up": "good", "down": "bad", "moved": "", "changed": "", "unknown": "",
-}  # fmt: skip
+    "added": "good",
+    "created": "good",
+    "removed": "bad",
+    "deleted": "bad",
+    "rewritten": "bad",
+    "new": "bad",
+    "gone": "good",
+    "up": "good",
+    "down": "bad",
+    "moved": "",
+    "changed": "",
+    "unknown": "",
+}
 
 
 def section(facts: Facts, changes: Changes | None) -> parts.Section:
@@ -116,9 +126,12 @@ def _refs(changes: RefChanges) -> Html:
     """Moved branches that were rewritten, or of which that is unknown, stand once, under that word."""
     special = {change.ref for change in (*changes.rewritten.refs, *changes.unknown.refs)}
     sorts = {
-        "rewritten": changes.rewritten, "deleted": changes.deleted, "created": changes.created,
-        "unknown": changes.unknown, "moved": changes.moved,
-    }  # fmt: skip
+        "rewritten": changes.rewritten,
+        "deleted": changes.deleted,
+        "created": changes.created,
+        "unknown": changes.unknown,
+        "moved": changes.moved,
+    }
     rows: list[list[Child]] = [
         [_ref(change), parts.badge(_word(sort), _TONES[sort])]
         for sort, found in sorts.items()

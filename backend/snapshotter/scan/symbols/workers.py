@@ -95,10 +95,14 @@ class _Worker:
         with theirs:
             limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, *limits], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                [sys.executable, "-c", _SERVE, *limits],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
                 env={"PYTHONPATH": str(_PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
-            )  # fmt: skip
+            )
         self.connection = Connection(ours.detach())
         self._ready = False
 
