@@ -1,7 +1,5 @@
 """The request handler of `githost`: one HTTP request is one run of `git http-backend` (CGI, RFC 3875)."""
 
-from __future__ import annotations
-
 import fcntl
 import gzip
 import os
@@ -16,24 +14,12 @@ from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler
 from subprocess import PIPE
-from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from gitfaults import Cut, Fault, chatter, spoil
-
-if TYPE_CHECKING:
-    from githost import Server
+from gitserver import Request, Server
 
 PIPE_BYTES = 1 << 20
-
-
-class Request(NamedTuple):
-    """One answered request, as the host's log keeps it."""
-
-    method: str
-    path: str  # the request's target; of protocol v2 with its command: "/x.git/git-upload-pack#ls-refs"
-    protocol: str  # the Git-Protocol header, "" when there was none
-    status: int
 
 
 class CgiHandler(BaseHTTPRequestHandler):

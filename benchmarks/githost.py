@@ -12,18 +12,16 @@ large pack costs this process neither memory nor much CPU. Connections are kept 
 import argparse
 import base64
 import os
-import socket
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from socketserver import ThreadingTCPServer
 from typing import Self
 
-from gitcgi import CgiHandler, Request
+from gitcgi import CgiHandler
 from gitfaults import Fault
+from gitserver import Request, Server
 
 __all__ = ["Fault", "GitHost", "Request"]
 
@@ -63,7 +61,7 @@ class GitHost:
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self._scheme = "https" if tls else "http"
-        self._server = Server(("127.0.0.1", port), self, tls)
+        self._server = Server(("127.0.0.1", port), CgiHandler, self, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -109,43 +107,6 @@ class GitHost:
         for n, (key, value) in enumerate(config.items()):
             env |= {f"GIT_CONFIG_KEY_{n}": key, f"GIT_CONFIG_VALUE_{n}": value}
         return env
-
-
-class Server(ThreadingTCPServer):
-    """Threads for connections, which it remembers so that it can hang up on them."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, address: tuple[str, int], host: GitHost, tls: Path | None) -> None:
-        super().__init__(address, CgiHandler)
-        self.host = host
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
-        if self.tls and tls:
-            self.tls.load_cert_chain(tls / "tls.crt", tls / "tls.key")
-        self._open: set[socket.socket] = set()
-
-    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        if self.tls:  # the handshake is left to the connection's own thread
-            request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no news; anything else is told on stderr."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-    def hang_up(self) -> None:
-        for connection in tuple(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
 
 
 def main() -> None:
