@@ -10,7 +10,8 @@ import pytest
 
 from scanstore import ScanStore
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.query import LeftOut, Options, ask
+from snapshotter.query.question import ask
+from snapshotter.query.terms import LeftOut, QueryOptions
 from snapshotter.store.objects import Store
 from tests.faults import RecordingStore
 
@@ -29,7 +30,7 @@ class Lake:
     def ask(self, sql: str, *, store: Store | None = None, **options: Any) -> list[tuple[str | None, ...]]:
         """The rows, every value as text."""
         options.setdefault("cache", self.cache)
-        with ask(store or self.store, sql, Options(**options)) as answer:
+        with ask(store or self.store, sql, QueryOptions(**options)) as answer:
             rows = list(answer.texts())
             self.left_out = answer.left_out
         return rows
@@ -78,7 +79,7 @@ def file_row(path: str, code: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def refused(sql: str, store: Store, **options: Any) -> SnapshotterError:
-    with pytest.raises(SnapshotterError) as raised, ask(store, sql, Options(**options)) as answer:
+    with pytest.raises(SnapshotterError) as raised, ask(store, sql, QueryOptions(**options)) as answer:
         list(answer.texts())
     assert raised.value.hint
     return raised.value

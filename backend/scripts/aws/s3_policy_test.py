@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _test(bucket: str, prefix: str, *, anywhere: bool) -> int:
-    from snapshotter.access import policytest
+    from snapshotter.access import policy_test
     from snapshotter.access.proof import target
     from snapshotter.access.wire import here
 
@@ -56,10 +56,10 @@ def _test(bucket: str, prefix: str, *, anywhere: bool) -> int:
     identity.adopt(found, os.environ)
     store = target(None, settings.Settings(found | dict(os.environ))["SNAPSHOTTER_STORE"])
     scope = scope_of(bucket, store.prefix if store.bucket == bucket else "")
-    outcomes = policytest.policy_test(here(), bucket, prefix, scope=scope, anywhere=anywhere)
+    outcomes = policy_test.run(here(), bucket, prefix, scope=scope, anywhere=anywhere)
     for outcome in outcomes:
         print(outcome.line)
-    return policytest.exit_code(outcomes)
+    return policy_test.exit_code(outcomes)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class S3Answer:
     """One raw answer: S3's error code ("" for success) and the HTTP status (0 for none)."""
 
     kind: Kind
@@ -76,7 +76,7 @@ _NO_CREDENTIALS = frozenset(
 )
 
 
-def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> Answer:
+def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Answer:
     """Make one request by boto3 and say what came back; never raises for what S3 or the network does.
 
     A refused HEAD has no body: with `head`, its status stands for the code, if S3 itself sent it.
@@ -95,18 +95,18 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> Answe
     except ParamValidationError:
         raise  # a row of ours is wrong
     except BotoCoreError as error:
-        return Answer(Kind.UNCHECKED, type(error).__name__, message=redact(str(error)))
+        return S3Answer(Kind.UNCHECKED, type(error).__name__, message=redact(str(error)))
     except RuntimeError as error:  # botocore's, for renewed credentials that are expired again
-        return Answer(Kind.UNCHECKED, "CredentialRetrievalError", message=str(error))
+        return S3Answer(Kind.UNCHECKED, "CredentialRetrievalError", message=str(error))
     metadata = response["ResponseMetadata"]
     status = metadata["HTTPStatusCode"]
     refused = response.get("Errors")  # of DeleteObjects, which answers 200 whatever it did
     if refused:
         return from_error(str(refused[0].get("Code", "")), status, str(refused[0].get("Message") or ""))
-    return Answer(Kind.ALLOWED, "", status, response=response, metadata=metadata)
+    return S3Answer(Kind.ALLOWED, "", status, response=response, metadata=metadata)
 
 
-def from_error(code: str, status: int, message: str, *, head: bool = False) -> Answer:
+def from_error(code: str, status: int, message: str, *, head: bool = False) -> S3Answer:
     """The answer in an S3 error document, whose code must be S3's: a mere 403 may be a proxy's.
 
     A `head` has no document, so there 403 stands for AccessDenied and 404 for NoSuchBucket.
@@ -116,17 +116,17 @@ def from_error(code: str, status: int, message: str, *, head: bool = False) -> A
     if code == "AccessDenied":
         # "kms:GenerateDataKey" and its like: it passed the bucket's rules and failed at the key's.
         passed = "kms:" in message
-        return Answer(
+        return S3Answer(
             Kind.OTHER if passed else Kind.DENIED,
             "KMS.AccessDenied" if passed else "AccessDenied",
             status,
             message,
         )
     if code in _NO_ANSWER or status >= 500 or not status or not code or code.isdigit():
-        return Answer(Kind.UNCHECKED, code or str(status), status, message)
+        return S3Answer(Kind.UNCHECKED, code or str(status), status, message)
     if identity_problem(code):
-        return Answer(Kind.UNCHECKED, code, status, message)
-    return Answer(Kind.OTHER, code, status, message)
+        return S3Answer(Kind.UNCHECKED, code, status, message)
+    return S3Answer(Kind.OTHER, code, status, message)
 
 
 def identity_problem(code: str) -> Unavailable | None:
@@ -135,7 +135,7 @@ def identity_problem(code: str) -> Unavailable | None:
     return error if isinstance(error, Unavailable) else None
 
 
-def unavailable(answer: Answer, bucket: str) -> Unavailable:
+def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
     """The error for an answer that leaves everything open: what is missing and what to do."""
     from snapshotter.store.errors import no_credentials
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snapshotter.access.answer import Answer, Kind
-from snapshotter.access.objects import POLICY
+from snapshotter.access.answer import Kind, S3Answer
+from snapshotter.access.object_probes import POLICY
 from snapshotter.access.probe import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 
 GROUP = "configuration"
@@ -34,7 +34,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Found:
+class SettingState:
     """What a setting is. `holds` is None if it could not be read."""
 
     setting: Setting
@@ -43,10 +43,10 @@ class Found:
 
 
 def read(
-    send: Callable[[str, Mapping[str, Any]], Answer], bucket: str, prefix: str, wanted: frozenset[str]
-) -> Iterator[Found]:
+    send: Callable[[str, Mapping[str, Any]], S3Answer], bucket: str, prefix: str, wanted: frozenset[str]
+) -> Iterator[SettingState]:
     """Read and judge the settings with these ids; each operation is asked once."""
-    answers: dict[str, Answer] = {}
+    answers: dict[str, S3Answer] = {}
     for setting in SETTINGS:
         if setting.id not in wanted:
             continue
@@ -55,13 +55,13 @@ def read(
         yield _judged(setting, answers[setting.operation], prefix)
 
 
-def _judged(setting: Setting, answer: Answer, prefix: str) -> Found:
+def _judged(setting: Setting, answer: S3Answer, prefix: str) -> SettingState:
     if answer.kind is Kind.OTHER and answer.code == setting.absent:
-        return Found(setting, "none", setting.absent_is_right)
+        return SettingState(setting, "none", setting.absent_is_right)
     if answer.kind is not Kind.ALLOWED:
-        return Found(setting, str(answer), None)
+        return SettingState(setting, str(answer), None)
     wrong = setting.says(answer.response, prefix)
-    return Found(setting, wrong or "so it is", not wrong)
+    return SettingState(setting, wrong or "so it is", not wrong)
 
 
 def _public_access(answer: Mapping[str, Any], _: str) -> str:

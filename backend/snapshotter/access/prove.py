@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from snapshotter.access import configuration
-from snapshotter.access.bucket import PROBES
+from snapshotter.access.bucket_probes import PROBES
 from snapshotter.access.probe import Actor, Probe
+from snapshotter.access.probe_run import ProbeRun
 from snapshotter.access.proof import Proof, Result, Status, Target
-from snapshotter.access.run import Run
 from snapshotter.access.wire import Connection, Wire
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.base.errors import SnapshotterError, UsageError
@@ -59,7 +59,7 @@ def prove(
     probes, settings = select(only, skip)
     start = time.monotonic()
     wire = Wire(connection)
-    run = Run(wire, target)
+    run = ProbeRun(wire, target)
     try:
         results = [run.result(probe) for probe in _each(probes, check)]
         if run.owner or only:
@@ -91,7 +91,7 @@ def _each(probes: Sequence[Probe], check: Callable[[], None]) -> Iterator[Probe]
         yield probe
 
 
-def _setting(found: configuration.Found) -> Result:
+def _setting(found: configuration.SettingState) -> Result:
     status = {True: Status.PASSED, False: Status.FAILED, None: Status.UNCHECKED}[found.holds]
     setting = found.setting
     return Result(

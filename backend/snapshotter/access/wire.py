@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from snapshotter.access.answer import Answer, Kind, ask, from_error
-from snapshotter.access.bucket import MALFORMED
+from snapshotter.access.answer import Kind, S3Answer, ask, from_error
+from snapshotter.access.bucket_probes import MALFORMED
 from snapshotter.access.probe import Actor
 from snapshotter.aws.endpoint import session, settings
 from snapshotter.aws.refusal import error_code
@@ -100,10 +100,10 @@ class Wire:
 
     def send(
         self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False
-    ) -> Answer:
+    ) -> S3Answer:
         """One request. After plain HTTP could once not be reached, it is not tried again."""
         if plain and self._closed:
-            return Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
+            return S3Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
         if actor is Actor.LINK:
             answer = self._follow(operation, params)
         else:
@@ -113,7 +113,7 @@ class Wire:
             self._closed = answer.code
         return answer
 
-    def identity(self) -> Answer:
+    def identity(self) -> S3Answer:
         """Who the caller is, as STS answers; not every S3 has one."""
         client = self._connection.session.client(
             "sts",
@@ -145,7 +145,7 @@ class Wire:
             client.meta.events.register(f"before-call.s3.{operation}", _Send(body))
         return client
 
-    def _follow(self, operation: str, params: Mapping[str, Any]) -> Answer:
+    def _follow(self, operation: str, params: Mapping[str, Any]) -> S3Answer:
         """Follow a presigned link as anybody could who saw it: without credentials."""
         from botocore.awsrequest import AWSRequest
         from botocore.exceptions import BotoCoreError
@@ -159,11 +159,11 @@ class Wire:
         try:
             reply = http.send(AWSRequest("GET", url).prepare())
         except (BotoCoreError, OSError) as error:
-            return Answer(
+            return S3Answer(
                 Kind.UNCHECKED, type(error).__name__
             )  # its text may hold the link, and so the token
         if reply.status_code < 300:
-            return Answer(Kind.ALLOWED, "", reply.status_code)
+            return S3Answer(Kind.ALLOWED, "", reply.status_code)
         return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")
 
 

@@ -22,7 +22,7 @@ _SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Answer:
+class EndpointReply:
     """What a request without credentials brings: the status, the bucket's region ('' if not told), and by how
     many seconds this machine's clock is behind the server's (None if not told)."""
 
@@ -81,7 +81,7 @@ def url(session: boto3.session.Session, env: Mapping[str, str]) -> str:
     return found.rstrip("/")
 
 
-def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> Answer:
+def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
     """Ask for the bucket's head, unsigned: S3 refuses, and tells its time and the bucket's region anyway.
 
     Raises Unavailable if nothing answers.
@@ -105,7 +105,7 @@ def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> Answer:
             f"{runbook.see(runbook.REGION)}",
         ) from error
     headers = {key.lower(): value for key, value in answer.headers.items()}
-    return Answer(
+    return EndpointReply(
         answer.status_code,
         headers.get("x-amz-bucket-region", ""),
         _skew(headers.get("date", ""), (began + time.time()) / 2),

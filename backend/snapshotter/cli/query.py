@@ -18,7 +18,7 @@ from snapshotter.cli.session import Flags, Outcome, Session, run
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from snapshotter.query import LeftOut, Options
+    from snapshotter.query.terms import LeftOut, QueryOptions
 
 _TOLD = 5  # things left out that are told one by one; `--json` lists all
 
@@ -124,17 +124,17 @@ def _options(
     history: bool,
     memory: str | None,
     timeout: str | None,
-) -> Options:
+) -> QueryOptions:
     from snapshotter.archive.layout import parse_time
     from snapshotter.base.settings import parse_size, parse_span
-    from snapshotter.query import Options
     from snapshotter.query.cache import folder
+    from snapshotter.query.terms import QueryOptions
 
     moment = parse_time(at) if at is not None else None
     if at is not None and moment is None:
         raise UsageError(f"not a time: {at}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
     settings = session.settings
-    return Options(
+    return QueryOptions(
         at=moment,
         repos=tuple(repos),
         history=history,
@@ -146,9 +146,9 @@ def _options(
 
 
 def _query(
-    session: Session, sql: str, options: Options, form: str, output: Path | None, limit: int
+    session: Session, sql: str, options: QueryOptions, form: str, output: Path | None, limit: int
 ) -> Outcome:
-    from snapshotter.query import ask
+    from snapshotter.query.question import ask
 
     store = session.store(reading=True)
     common: dict[str, Any] = {"observer": session.observer, "cancel": session.cancel}

@@ -24,7 +24,7 @@ from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 
 if TYPE_CHECKING:
-    from snapshotter.query import Answer
+    from snapshotter.query.question import QueryResult
 
 FORMATS: Final = ("table", "json", "csv", "parquet")
 _MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; more wait on disk
@@ -33,7 +33,7 @@ _WIDE: Final = 10_000  # columns of the screen where there is none
 _NUMBER: Final = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*)\Z")
 
 
-def table(answer: Answer, limit: int) -> list[str]:
+def table(answer: QueryResult, limit: int) -> list[str]:
     """The first `limit` rows (0 is all) in columns, and how many more there are. Escapes in the data do not act."""
     from rich import box
     from rich.console import Console
@@ -61,7 +61,7 @@ def table(answer: Answer, limit: int) -> list[str]:
     return lines
 
 
-def write(answer: Answer, form: str, file: IO[bytes], *, screen: bool = False) -> None:
+def write(answer: QueryResult, form: str, file: IO[bytes], *, screen: bool = False) -> None:
     """The whole answer as `json` or `csv`. On a `screen`, CSV is made safe to look at."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     try:
@@ -112,7 +112,7 @@ def to_stdout() -> Iterator[IO[bytes]]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _json(answer: Answer, text: io.TextIOBase) -> None:
+def _json(answer: QueryResult, text: io.TextIOBase) -> None:
     columns = [{"name": name, "type": kind} for name, kind in answer.columns]
     text.write('{\n"columns": ' + json.dumps(columns, ensure_ascii=False) + ',\n"rows": [')
     count = 0

@@ -64,7 +64,7 @@ def failed(name: str, error: SnapshotterError, heading: str) -> Check:
     return Check(name, "failed", says, error.hint, named, error)
 
 
-def clock(answer: endpoint.Answer) -> Check:
+def clock(answer: endpoint.EndpointReply) -> Check:
     """This machine's clock against the endpoint's."""
     if answer.skew is None:
         return Check(

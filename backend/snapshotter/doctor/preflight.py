@@ -102,7 +102,7 @@ class _Doctor:
             yield self._place(answer, shown, region)
         yield checks.clock(answer)
 
-    def _place(self, answer: endpoint.Answer, shown: str, region: str | None) -> Check:
+    def _place(self, answer: endpoint.EndpointReply, shown: str, region: str | None) -> Check:
         """Whether the bucket is where it is looked for."""
         if answer.status == 404:
             self._blocked = "there is no such bucket"

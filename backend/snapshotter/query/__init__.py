@@ -1,10 +1,6 @@
 """SQL over what the store holds: every repository's snapshots and scans.
 
-`ask` is the use case. How it goes: guard reads the SQL; selection finds the snapshots by listing; rows and tables bring
-what the SQL names, through the cache; engine runs it, locked. docs/query.md describes the views.
+`question.ask` is the use case. `guard` reads the SQL; `snapshot_choice` finds the snapshots by listing;
+`archive_views` and `table_files` bring what the SQL names, through `cache`; `locked_engine` runs it.
+docs/query.md describes the views.
 """
-
-from snapshotter.query.model import LeftOut, Options
-from snapshotter.query.question import Answer, ask
-
-__all__ = ["Answer", "LeftOut", "Options", "ask"]

@@ -1,8 +1,8 @@
 """Objects of a store kept on this machine, by their SHA-256: private, bounded, and checked before they are kept.
 
-A whole object is in `objects/` only after its bytes were hashed; it gets its name last, by a rename, so that
-a half-written one is never taken for whole. A large object of which only parts were read is in `parts/` (see
-parts). `index/` remembers, for each store, manifests that were read: they never change.
+`objects/` holds whole objects, whose bytes were hashed. A file gets its name last, by a rename, so a half-written
+one is never taken for whole. `parts/` holds large objects of which only parts were read (see partial_file).
+`index/` holds what was learned from objects that never change: for each store its manifests, and tables' columns.
 """
 
 from __future__ import annotations

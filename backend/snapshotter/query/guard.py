@@ -1,7 +1,7 @@
 """What SQL may be run: one SELECT over the views. Read by DuckDB's own parser, never by patterns.
 
 This is the first of two fences. It refuses, with a hint, what cannot be meant; the second is the engine's own
-lock (see engine), which holds whatever gets past this one.
+lock (see locked_engine), which holds whatever gets past this one.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ import duckdb
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
-from snapshotter.query import cache, engine, guard, plan, schema
-from snapshotter.query.model import LeftOut, Options
-from snapshotter.query.parts import PartialFile
-from snapshotter.query.rows import Records, create, insert, keys
-from snapshotter.query.selection import Selection, select
-from snapshotter.query.tables import Table, Tables
+from snapshotter.query import cache, guard, locked_engine, schema, sql_plan
+from snapshotter.query.archive_views import ArchiveViews, create, insert, keys
+from snapshotter.query.partial_file import PartialFile
+from snapshotter.query.snapshot_choice import ChosenSnapshots, choose
+from snapshotter.query.table_files import TableFile, TableFiles
+from snapshotter.query.terms import LeftOut, QueryOptions
 from snapshotter.query.views import KEYS, MACROS, SCANNED, Column
 from snapshotter.store.objects import Store
 
@@ -29,13 +29,13 @@ _NOT_JSON: Final = re.compile(r"\b(?:NaN|Infinity)\b")
 
 
 @dataclass
-class Answer:
+class QueryResult:
     """The rows that SQL has, to be taken once, and what is not among them."""
 
     columns: list[tuple[str, str]]  # name and DuckDB type; names are unique
     snapshots: int
     left_out: list[LeftOut]
-    _running: engine.Running
+    _running: locked_engine.Running
     _sql: str
     _partials: dict[str, list[PartialFile]] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class Answer:
         sql = self._wrapped("{}")
         self._fill(sql)
         self._running.execute(
-            f"COPY ({sql}) TO {engine.literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY ({sql}) TO {locked_engine.literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
         )
         return int(self._running.fetch(1)[0][0])
 
@@ -77,30 +77,31 @@ class Answer:
 
     def _fill(self, sql: str) -> None:
         if self._partials:
-            found = plan.readings(self._running, sql)
+            found = sql_plan.readings(self._running, sql)
             for table, partials in self._partials.items():
                 for partial in partials:
-                    plan.fill(self._running, partial, table, found)
+                    sql_plan.fill(self._running, partial, table, found)
 
 
 @contextmanager
 def ask(
     store: Store,
     sql: str,
-    options: Options,
+    options: QueryOptions,
     *,
     output: Path | None = None,
     observer: Observer | None = None,
     cancel: Cancel | None = None,
-) -> Iterator[Answer]:
+) -> Iterator[QueryResult]:
     """Ask `sql` of the snapshots that the options mean. Only what it names is read.
 
-    `output` is the file that `Answer.parquet` may write. Raises UsageError (code `sql`) for SQL that cannot be run,
-    Unavailable (codes `query-time`, `query-memory`, `query-data`, and the store's own), and at once when cancelled.
-    A snapshot or table that is missing, damaged or not what it says is left out, and is in `Answer.left_out`.
+    `output` is the file that `QueryResult.parquet` may write. Raises UsageError (code `sql`) for SQL that cannot be
+    run, Unavailable (codes `query-time`, `query-memory`, `query-data`, and the store's own), and Interrupted when
+    cancelled.
+    A snapshot or table that is missing, damaged or not what it says is left out, and is in `QueryResult.left_out`.
     """
     observer, cancel = observer or Observer(), cancel or Cancel()
-    with closing(engine.connect(options.memory)) as connection:
+    with closing(locked_engine.connect(options.memory)) as connection:
         for macro in MACROS:
             connection.execute(macro)
         wanted = guard.read(connection, sql)
@@ -109,11 +110,11 @@ def ask(
             try:
                 question.prepare()
             except duckdb.OutOfMemoryException as error:
-                raise engine.too_large(options.memory) from error
+                raise locked_engine.too_large(options.memory) from error
             except duckdb.Error as error:
-                raise engine.unreadable("a table", str(error)) from error
-            engine.lock(connection, [*question.files, *([output] if output else [])])
-            running = engine.Running(
+                raise locked_engine.unreadable("a table", str(error)) from error
+            locked_engine.lock(connection, [*question.files, *([output] if output else [])])
+            running = locked_engine.Running(
                 connection,
                 memory=options.memory,
                 seconds=options.seconds,
@@ -122,7 +123,7 @@ def ask(
                 files=question.unchecked,
             )
             columns = _describe(running, wanted.sql)
-            yield Answer(
+            yield QueryResult(
                 columns,
                 len(question.selection.snapshots),
                 question.left_out,
@@ -140,17 +141,17 @@ class _Question:
         connection: duckdb.DuckDBPyConnection,
         catalog: Catalog,
         kept: cache.Cache,
-        options: Options,
+        options: QueryOptions,
         views: frozenset[str],
         observer: Observer,
         cancel: Cancel,
     ) -> None:
         self._connection, self._views, self._cancel = connection, views, cancel
         scans = not views.isdisjoint(("snapshots", *SCANNED))
-        self.selection: Selection = select(catalog, kept, options, cancel, scans=scans)
-        self._records = Records(connection, catalog, kept, cancel)
+        self.selection: ChosenSnapshots = choose(catalog, kept, options, cancel, scans=scans)
+        self._records = ArchiveViews(connection, catalog, kept, cancel)
         self._known = schema.Known(kept)
-        self._tables = Tables(catalog, kept, whole=options.whole, observer=observer, cancel=cancel)
+        self._tables = TableFiles(catalog, kept, whole=options.whole, observer=observer, cancel=cancel)
         self.files: set[Path] = set()
         self.partials: dict[str, list[PartialFile]] = {}
         self.unchecked: dict[str, str] = {}  # whose table it is, by a file's path
@@ -183,10 +184,10 @@ class _Question:
         if partials:
             self.partials[table] = list(partials.values())
 
-    def _fitting(self, table: str, brought: Sequence[Table]) -> list[tuple[Table, schema.Schema]]:
+    def _fitting(self, table: str, brought: Sequence[TableFile]) -> list[tuple[TableFile, schema.Schema]]:
         """The files whose columns are what the table's should be, with their schemas."""
         found = self._known.read(self._connection, {each.path: each.sha256 for each in brought})
-        fitting: list[tuple[Table, schema.Schema]] = []
+        fitting: list[tuple[TableFile, schema.Schema]] = []
         for each in brought:
             columns = found[each.path]
             wrong = columns if isinstance(columns, str) else schema.misfit(table, columns)
@@ -197,7 +198,7 @@ class _Question:
         return fitting
 
 
-def _describe(running: engine.Running, sql: str) -> list[tuple[str, str]]:
+def _describe(running: locked_engine.Running, sql: str) -> list[tuple[str, str]]:
     running.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n) AS t")  # noqa: S608 - guarded
     return [(str(name), str(kind)) for name, kind, *_ in running.fetch(10_000)]
 

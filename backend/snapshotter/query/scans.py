@@ -11,7 +11,7 @@ from snapshotter.archive.later_scans import Later, later_scans
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
-from snapshotter.query.model import LeftOut
+from snapshotter.query.terms import LeftOut
 
 _PARALLEL: Final = 16
 

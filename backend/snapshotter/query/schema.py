@@ -14,9 +14,9 @@ import duckdb
 import msgspec
 
 from snapshotter.query.cache import Cache
-from snapshotter.query.engine import literal
 from snapshotter.query.guard import shortened
-from snapshotter.query.plan import PLACE
+from snapshotter.query.locked_engine import literal
+from snapshotter.query.sql_plan import PLACE
 from snapshotter.query.views import KEYS
 from snapshotter.scan.tables import COLUMNS
 

@@ -11,11 +11,11 @@ import boto3
 import pytest
 from botocore.exceptions import ConnectTimeoutError
 
-from snapshotter.access.answer import Answer, Kind, ask, from_error, unavailable
-from snapshotter.access.bucket import PROBES
+from snapshotter.access.answer import Kind, S3Answer, ask, from_error, unavailable
+from snapshotter.access.bucket_probes import PROBES
 from snapshotter.access.probe import Actor, Expected, Probe
+from snapshotter.access.probe_run import ProbeRun, _result, judge
 from snapshotter.access.proof import Proof, Status, Target, error_of
-from snapshotter.access.run import Run, _result, judge
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
 from snapshotter.access.wire import Connection, Wire, here
 from snapshotter.base import runbook
@@ -40,8 +40,8 @@ TROUBLE = (
     ("", 403),
     ("404", 404),  # a proxy's, perhaps
 )
-DENIED = Answer(Kind.DENIED, "AccessDenied", 403)
-ALLOWED = Answer(Kind.ALLOWED, "", 200)
+DENIED = S3Answer(Kind.DENIED, "AccessDenied", 403)
+ALLOWED = S3Answer(Kind.ALLOWED, "", 200)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.id)
@@ -120,15 +120,15 @@ class Open:
 
     is_aws = True
 
-    def send(self, operation: str, *_: object, **__: object) -> Answer:
-        return Answer(Kind.ALLOWED, response={"VersionId": "v 1"}) if operation == "PutObject" else DENIED
+    def send(self, operation: str, *_: object, **__: object) -> S3Answer:
+        return S3Answer(Kind.ALLOWED, response={"VersionId": "v 1"}) if operation == "PutObject" else DENIED
 
-    def identity(self) -> Answer:
+    def identity(self) -> S3Answer:
         return DENIED
 
 
 def test_the_command_that_removes_a_leftover_can_be_pasted_whatever_the_prefix() -> None:
-    run = Run(Open(), Target("b", "it's $(here)/"))  # type: ignore[arg-type]
+    run = ProbeRun(Open(), Target("b", "it's $(here)/"))  # type: ignore[arg-type]
     run.result(ROWS["put-look-alike"])
     (left,) = run.leftovers
     assert left.key.startswith("it's $(here)2/")
@@ -144,20 +144,20 @@ class WriteOnce:
     def __init__(self, *, writable: bool = True) -> None:
         self._writable = writable
 
-    def send(self, operation: str, params: dict[str, Any], *_: object, **__: object) -> Answer:
+    def send(self, operation: str, params: dict[str, Any], *_: object, **__: object) -> S3Answer:
         if operation == "PutObject" and self._writable and "IfNoneMatch" in params:
-            return Answer(Kind.ALLOWED, response={})
-        return Answer(Kind.ALLOWED, response={}) if operation == "ListObjectsV2" else DENIED
+            return S3Answer(Kind.ALLOWED, response={})
+        return S3Answer(Kind.ALLOWED, response={}) if operation == "ListObjectsV2" else DENIED
 
-    def identity(self) -> Answer:
+    def identity(self) -> S3Answer:
         return DENIED
 
 
 def test_where_overwriting_is_refused_it_is_reported_unless_every_write_is() -> None:
-    row = Run(WriteOnce(), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    row = ProbeRun(WriteOnce(), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
     assert (row.status, row.got) == (Status.PASSED, "denied (AccessDenied)")
     assert "EnforceWriteOnce is in force" in row.note
-    row = Run(WriteOnce(writable=False), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    row = ProbeRun(WriteOnce(writable=False), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
     assert row.status is Status.FAILED
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from botocore.exceptions import ClientError
 
-from snapshotter.access.bucket import PROBES
+from snapshotter.access.bucket_probes import PROBES
 from snapshotter.access.proof import Status, Target, error_of
 from snapshotter.access.prove import prove
 from snapshotter.base.errors import Finding

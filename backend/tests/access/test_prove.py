@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from snapshotter.access import configuration
-from snapshotter.access.bucket import MALFORMED, PROBES
+from snapshotter.access.bucket_probes import MALFORMED, PROBES
 from snapshotter.access.probe import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER, Harm
 from snapshotter.access.proof import Proof, Status, Target, error_of, target
 from snapshotter.access.prove import prove, select

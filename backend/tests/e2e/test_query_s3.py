@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scanstore import ScanStore
-from snapshotter.query.model import WHOLE
+from snapshotter.query.terms import WHOLE
 from snapshotter.store.objects import open_store
 from tests.e2e.repo import cli_env, command
 from tests.infra.template import access_policy, bucket_policy

@@ -23,9 +23,11 @@ from snapshotter.archive.scan_record import seal as seal_record
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable, UsageError
 from snapshotter.git.refs import Ref, RefsLedger
-from snapshotter.query import Options, ask, engine, guard, views
+from snapshotter.query import guard, locked_engine, views
 from snapshotter.query.cache import Cache, folder
 from snapshotter.query.examples import EXAMPLES
+from snapshotter.query.question import ask
+from snapshotter.query.terms import QueryOptions
 from snapshotter.scan.tables import COLUMNS
 from snapshotter.store.objects import open_store
 from tests.faults import FlippingStore, RecordingStore
@@ -254,7 +256,7 @@ def test_a_store_may_be_called_anything(tmp_path: Path, name: str) -> None:
     lake = Lake(open_store(f"file:{tmp_path / name}"), tmp_path / "cache")
     lake.made.add("h__a", NOV, {"files": [file_row("x")]})
     assert lake.ask("SELECT path FROM files") == [("x",)]
-    with ask(lake.store, "SELECT path FROM files", Options(), output=tmp_path / name / "out") as answer:
+    with ask(lake.store, "SELECT path FROM files", QueryOptions(), output=tmp_path / name / "out") as answer:
         assert answer.parquet(tmp_path / name / "out") == 1
 
 
@@ -475,9 +477,9 @@ def test_the_engine_s_own_lock_holds_without_the_guard(tmp_path: Path, sql: str)
     a_python_variable = [(1,)]
     assert a_python_variable
     (tmp_path / "secret.csv").write_text("SECRET\n")
-    with closing(engine.connect(2**28)) as connection:
+    with closing(locked_engine.connect(2**28)) as connection:
         connection.execute("CREATE TABLE files (path VARCHAR)")
-        engine.lock(connection, [tmp_path / "allowed.parquet"])
+        locked_engine.lock(connection, [tmp_path / "allowed.parquet"])
         with pytest.raises(duckdb.Error) as raised:
             connection.execute(
                 sql.format(secret=tmp_path / "secret.csv", folder=tmp_path, parquet="")
@@ -526,7 +528,7 @@ def test_sql_that_runs_too_long_ends(lake: Lake) -> None:
 
 
 def test_only_the_engine_s_time_counts() -> None:
-    with ask(open_store("memory:"), "FROM range(20000)", Options(seconds=2)) as answer:
+    with ask(open_store("memory:"), "FROM range(20000)", QueryOptions(seconds=2)) as answer:
         rows = answer.texts()
         next(rows)
         time.sleep(2.2)
@@ -550,7 +552,7 @@ def test_a_cancelled_query_ends(lake: Lake) -> None:
     cancel = Cancel()
     threading.Timer(0.3, cancel.cancel, [Interrupted("stopped")]).start()
     sql = "SELECT count(*) FROM range(100000000000)"
-    with pytest.raises(Interrupted), ask(lake.store, sql, Options(), cancel=cancel) as answer:
+    with pytest.raises(Interrupted), ask(lake.store, sql, QueryOptions(), cancel=cancel) as answer:
         list(answer.texts())
 
 
@@ -636,7 +638,7 @@ def test_version_keys_order_as_people_mean() -> None:
         "20260101",
     ]
     same = [("1.0", "1"), ("v1.0", "1.0.0"), ("1.0+build7", "1.0"), ("V2", "2"), ("32.1.3-jre", "32.1.3")]
-    with closing(engine.connect(2**28)) as connection:
+    with closing(locked_engine.connect(2**28)) as connection:
         for macro in views.MACROS:
             connection.execute(macro)
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from scanstore import ScanStore
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.query import LeftOut, Options, ask, plan
-from snapshotter.query.parts import merged, without
+from snapshotter.query import sql_plan
+from snapshotter.query.partial_file import merged, without
+from snapshotter.query.question import ask
+from snapshotter.query.terms import LeftOut, QueryOptions
 from snapshotter.store.objects import Store, open_store
 from tests.lake import NOV, Counting, Lake, file_row
 
@@ -98,7 +100,9 @@ def test_parts_add_up(large: Large) -> None:
 
 
 def test_parquet_from_parts(large: Large, tmp_path: Path) -> None:
-    with ask(large.store, "SELECT code FROM files", Options(whole=SMALL), output=tmp_path / "out") as answer:
+    with ask(
+        large.store, "SELECT code FROM files", QueryOptions(whole=SMALL), output=tmp_path / "out"
+    ) as answer:
         assert answer.parquet(tmp_path / "out") == ROWS + 1
 
 
@@ -120,7 +124,7 @@ class Spoiled(Counting):
 
 
 def error_of(store: Store, sql: str) -> SnapshotterError:
-    with pytest.raises(SnapshotterError) as raised, ask(store, sql, Options(whole=SMALL)) as answer:
+    with pytest.raises(SnapshotterError) as raised, ask(store, sql, QueryOptions(whole=SMALL)) as answer:
         list(answer.texts())
     return raised.value
 
@@ -128,7 +132,7 @@ def error_of(store: Store, sql: str) -> SnapshotterError:
 def test_a_range_that_comes_short_is_no_answer(large: Large) -> None:
     store = Short(large.store)
     left: list[LeftOut] = []
-    with ask(store, "SELECT sum(code) FROM files", Options(whole=SMALL)) as answer:
+    with ask(store, "SELECT sum(code) FROM files", QueryOptions(whole=SMALL)) as answer:
         left = answer.left_out
     assert [each.key.repo for each in left] == ["h__large"]
 
@@ -158,15 +162,15 @@ def test_a_large_object_that_is_no_parquet_is_left_out(large: Large) -> None:
 
 def test_the_plan_names_tables_and_columns(large: Large) -> None:
     """Were DuckDB to write its plans otherwise, every column would be read: right, and slow. This would tell."""
-    seen: list[plan.Reading] = []
-    original = plan.readings
+    seen: list[sql_plan.Reading] = []
+    original = sql_plan.readings
 
-    def spy(*arguments: Any) -> list[plan.Reading]:
+    def spy(*arguments: Any) -> list[sql_plan.Reading]:
         seen.extend(original(*arguments))
         return seen
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "readings", spy)
+        patch.setattr(sql_plan, "readings", spy)
         large.part("SELECT sum(code) FROM files WHERE bytes > 5")
     assert seen
     for each in seen:

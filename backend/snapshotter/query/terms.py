@@ -12,7 +12,7 @@ WHOLE = 4 * 1024 * 1024  # bytes; a table up to this size is read whole and chec
 
 
 @dataclass(frozen=True)
-class Options:
+class QueryOptions:
     """Which snapshots, and the limits. Sizes are bytes, `seconds` is how long the SQL may run.
 
     `repos` are globs over repo names, of which one must match; `at` is the latest start of a snapshot.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.access.answer import Kind, from_error
-from snapshotter.access.policytest import WRITES, Outcome, Verdict, exit_code, inside
+from snapshotter.access.policy_test import WRITES, Outcome, Verdict, exit_code, inside
 from tests.access.support import SCOPE, make_bucket
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client
@@ -202,13 +202,13 @@ def test_it_writes_small_objects_under_its_prefix_only(server: Server) -> None:
     ],
 )
 def test_no_other_code_is_an_expected_failure(code: str, status: int, kind: Kind, line: str) -> None:
-    from snapshotter.access import policytest
+    from snapshotter.access import policy_test
 
     class Wire:
         def send(self, *_: object) -> object:
             return from_error(code, status, "")
 
-    outcomes = tuple(policytest._outcome(Wire(), "b", "k", write) for write in WRITES)  # type: ignore[arg-type]
+    outcomes = tuple(policy_test._outcome(Wire(), "b", "k", write) for write in WRITES)  # type: ignore[arg-type]
     assert {outcome.answer.kind for outcome in outcomes} == {kind}
     assert all(line in outcome.line for outcome in outcomes)
     assert exit_code(outcomes) == (1 if kind is Kind.OTHER else 4)

@@ -18,8 +18,8 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
 from snapshotter.query.cache import Cache
-from snapshotter.query.model import LeftOut
-from snapshotter.query.selection import Snapshot
+from snapshotter.query.snapshot_choice import Snapshot
+from snapshotter.query.terms import LeftOut
 from snapshotter.query.views import VIEWS, Column
 
 Row = Mapping[str, Any]
@@ -28,7 +28,7 @@ _PARALLEL: Final = 16
 _LEDGERS: Final = 64  # ledgers in memory at once
 
 
-class Records:
+class ArchiveViews:
     """Fills tables of one connection with what manifests and ledgers say about the snapshots of a query."""
 
     def __init__(

@@ -19,8 +19,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.query.cache import Cache
-from snapshotter.query.model import LeftOut, Options
 from snapshotter.query.scans import scans_of
+from snapshotter.query.terms import LeftOut, QueryOptions
 
 _PARALLEL: Final = 16
 _INDEX_BYTES: Final = 32 * 1024 * 1024  # of manifests that are remembered for one store
@@ -36,16 +36,16 @@ class Snapshot:
     scan: Scan | None = None
 
 
-class Selection(NamedTuple):
+class ChosenSnapshots(NamedTuple):
     """The snapshots, by repo and time, and what of them does not read."""
 
     snapshots: list[Snapshot]
     left_out: list[LeftOut]
 
 
-def select(
-    catalog: Catalog, cache: Cache, options: Options, cancel: Cancel, *, scans: bool = True
-) -> Selection:
+def choose(
+    catalog: Catalog, cache: Cache, options: QueryOptions, cancel: Cancel, *, scans: bool = True
+) -> ChosenSnapshots:
     """The snapshots that the options mean, with their `scans` if those are wanted. Everything is found by
     listing, each time anew; only manifests, which never change, are remembered.
 
@@ -60,10 +60,10 @@ def select(
         return selection
     held, unusable = scans_of(catalog, (each.manifest for each in selection.snapshots), cancel)
     with_scans = [replace(each, scan=held.get(each.run.key)) for each in selection.snapshots]
-    return Selection(with_scans, selection.left_out + unusable)
+    return ChosenSnapshots(with_scans, selection.left_out + unusable)
 
 
-def _matching(catalog: Catalog, options: Options) -> list[str]:
+def _matching(catalog: Catalog, options: QueryOptions) -> list[str]:
     globs = [glob.removeprefix("https://").replace("/", "__") for glob in options.repos]
     repos = [repo for repo in catalog.repos() if not globs or any(fnmatchcase(repo, glob) for glob in globs)]
     if globs and not repos:
@@ -75,7 +75,7 @@ def _matching(catalog: Catalog, options: Options) -> list[str]:
     return repos
 
 
-def _runs(catalog: Catalog, repo: str, options: Options, cancel: Cancel) -> list[Run]:
+def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) -> list[Run]:
     cancel.check()
     if options.history:
         runs = catalog.snapshots(repo)
@@ -84,7 +84,7 @@ def _runs(catalog: Catalog, repo: str, options: Options, cancel: Cancel) -> list
     return [newest] if newest else []
 
 
-def _read(catalog: Catalog, index: Index, runs: Sequence[Run], cancel: Cancel) -> Selection:
+def _read(catalog: Catalog, index: Index, runs: Sequence[Run], cancel: Cancel) -> ChosenSnapshots:
     def read(run: Run) -> Manifest | SnapshotterError:
         cancel.check()
         try:
@@ -98,7 +98,7 @@ def _read(catalog: Catalog, index: Index, runs: Sequence[Run], cancel: Cancel) -
     fresh = [run for run in runs if known[run.key] is None]
     with ThreadPoolExecutor(_PARALLEL) as pool:
         answers = {run.key: answer for run, answer in zip(fresh, pool.map(read, fresh), strict=True)}
-    selection = Selection([], [])
+    selection = ChosenSnapshots([], [])
     for run in runs:
         answer = known[run.key] or answers[run.key]
         if isinstance(answer, SnapshotterError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snapshotter.access.objects import NARROW, OBJECT_PROBES
+from snapshotter.access.object_probes import NARROW, OBJECT_PROBES
 from snapshotter.access.probe import LIST, NOBODY, Expected, Harm, Probe
 
 # What is sent instead of a document, by operation.

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from snapshotter.access.answer import Answer, Kind, identity_problem, unavailable
+from snapshotter.access.answer import Kind, S3Answer, identity_problem, unavailable
 from snapshotter.access.wire import Connection, Wire
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.refusal import SCOPE, Refused, diagnose
@@ -44,7 +44,7 @@ class Outcome:
     write: Write
     key: str
     verdict: Verdict
-    answer: Answer
+    answer: S3Answer
     meaning: str = ""
 
     @property
@@ -75,7 +75,7 @@ def inside(prefix: str, scope: str = SCOPE) -> bool:
     return f"{prefix.rstrip('/')}/".startswith(scope) and not {".", ".."} & set(parts)
 
 
-def policy_test(
+def run(
     connection: Connection, bucket: str, prefix: str, *, scope: str = SCOPE, anywhere: bool = False
 ) -> tuple[Outcome, ...]:
     """Make the three writes under `prefix` and a random folder. `scope` is what the access policy covers.
@@ -127,7 +127,7 @@ def _outcome(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE
     return Outcome(write, key, Verdict.UNEXPECTED, answer, meaning)
 
 
-def _meaning(write: Write, answer: Answer) -> str:
+def _meaning(write: Write, answer: S3Answer) -> str:
     if answer.kind is Kind.ALLOWED:
         return (
             "the bucket policy was changed or is missing: it must deny PutObject "

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
 
-from snapshotter.access.answer import Answer, Kind, unavailable
-from snapshotter.access.bucket import OWNERS_READS, PROBES
+from snapshotter.access.answer import Kind, S3Answer, unavailable
+from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.proof import Leftover, Result, Status, Target
 from snapshotter.access.servers import AWS, WRITE_ONCE, recognise
@@ -23,13 +23,13 @@ TESTS = "policy-tests/"  # under the prefix; expires after a day
 class _NotMadeError(Exception):
     """What a row is about could not be made first."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: S3Answer) -> None:
         super().__init__(str(answer))
         self.answer = answer
 
 
 @dataclass
-class Run:
+class ProbeRun:
     """One run's state: names filled in so far, what the caller turned out to be, what was left behind.
 
     Raises Unavailable if nothing can be asked: no network, no such bucket.
@@ -44,7 +44,7 @@ class Run:
         prefix = self.target.prefix
         self.folder = f"{prefix}{TESTS}{random}/"
         self._uploads: list[tuple[str, str]] = []
-        self._made: dict[str, Answer] = {}
+        self._made: dict[str, S3Answer] = {}
         self._names = {
             "bucket": self.target.bucket,
             "prefix": prefix,
@@ -92,7 +92,7 @@ class Run:
                 )
                 self.leftovers.append(Leftover(self.target.bucket, key, command))
 
-    def _judged(self, probe: Probe, key: str | None, answer: Answer) -> Result:
+    def _judged(self, probe: Probe, key: str | None, answer: S3Answer) -> Result:
         status, note = judge(probe, answer)
         if probe.expected is Expected.REPORTED and answer.kind is Kind.DENIED:
             note = "EnforceWriteOnce is in force: create-only writes pass, this one does not"
@@ -110,7 +110,7 @@ class Run:
         actor: Actor = Actor.SELF,
         *,
         plain: bool = False,
-    ) -> Answer:
+    ) -> S3Answer:
         given: dict[str, Any] = {} if operation == "ListBuckets" else {"Bucket": self.target.bucket}
         if operation.startswith("List") and operation != "ListParts":
             given |= {} if key is None else {"Prefix": key}
@@ -123,7 +123,7 @@ class Run:
             answer.response["Body"].close()
         return answer
 
-    def _remember(self, probe: Probe, key: str | None, answer: Answer) -> None:
+    def _remember(self, probe: Probe, key: str | None, answer: S3Answer) -> None:
         if answer.kind is not Kind.ALLOWED or key is None:
             return
         if probe.operation == "CreateMultipartUpload":
@@ -159,14 +159,14 @@ class Run:
             return str(made.response["UploadId"])
         return self._names[name]
 
-    def _object(self) -> Answer:
+    def _object(self) -> S3Answer:
         """The answer to a lawful write, which is made once: the object that other rows are about."""
         params = {"ServerSideEncryption": "AES256", "IfNoneMatch": "*"}
         if "object" not in self._made:
             self._made["object"] = self._send("PutObject", f"{self.folder}object", params)
         return self._made["object"]
 
-    def _upload(self) -> Answer:
+    def _upload(self) -> S3Answer:
         """The answer to the start of a multipart upload, which is made once and given up at the end."""
         if "upload" not in self._made:
             key = f"{self.folder}upload"
@@ -182,7 +182,7 @@ class Run:
         return None if probe.key is None else re.sub(r"\{(\w+)\}", lambda match: known[match[1]], probe.key)
 
 
-def judge(probe: Probe, answer: Answer) -> tuple[Status, str]:
+def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
     """Whether an answer is the one that the rules promise, and a note where it needs one."""
     if answer.kind is Kind.UNCHECKED:
         return Status.UNCHECKED, answer.message[:200]
@@ -216,7 +216,7 @@ def judge(probe: Probe, answer: Answer) -> tuple[Status, str]:
     )
 
 
-def _not_made(probe: Probe, key: str | None, answer: Answer) -> Result:
+def _not_made(probe: Probe, key: str | None, answer: S3Answer) -> Result:
     if probe.expected is Expected.REPORTED and answer.kind is Kind.DENIED:
         return _result(
             probe, key, str(answer), Status.FAILED, "the create-only write before it was refused too"

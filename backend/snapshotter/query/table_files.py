@@ -1,9 +1,9 @@
 """The scan's Parquet tables as local files that the engine may read, checked.
 
-In a folder store a table is read where it lies; from any other store it is fetched. A table of at most
-`Options.whole` bytes is read whole and its SHA-256 compared with the manifest's before the engine sees it. A
-larger one is read by parts (see parts), so that nobody downloads a gigabyte for one column: then what holds is that its
-size is the recorded one, its footer reads, and its columns are of the right types; its digest is `verify`'s to check.
+A folder store's tables are read where they lie; from any other store they are fetched. A table of at most
+`QueryOptions.whole` bytes is read whole, and its SHA-256 is compared with the manifest's before the engine sees it.
+A larger one is read by parts (see partial_file), so that nobody downloads a gigabyte for one column. Of such a table
+only its size, its footer and the types of its columns are checked here; its digest is checked by `verify`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.query.cache import Cache, has_glob
-from snapshotter.query.model import LeftOut
-from snapshotter.query.parts import PartialFile
-from snapshotter.query.selection import Snapshot
+from snapshotter.query.partial_file import PartialFile
+from snapshotter.query.snapshot_choice import Snapshot
+from snapshotter.query.terms import LeftOut
 
 _PARALLEL: Final = 16
 _BATCH: Final = 64  # tables of a folder that one thread reads in a row
@@ -37,7 +37,7 @@ _GONE: Final = (
 
 
 @dataclass(frozen=True)
-class Table:
+class TableFile:
     """One snapshot's table: the file that holds it, and its digest, or None where that was not checked.
 
     `partial` is set where the file has holes yet to be filled.
@@ -58,7 +58,7 @@ class _Wanted:
     snapshots: list[Snapshot]
 
 
-class Tables:
+class TableFiles:
     """Brings tables of one store."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Tables:
         self._observer, self._cancel = observer, cancel
         self.left_out: list[LeftOut] = []
 
-    def bring(self, table: str, snapshots: Sequence[Snapshot]) -> list[Table]:
+    def bring(self, table: str, snapshots: Sequence[Snapshot]) -> list[TableFile]:
         """The files of `table` of every snapshot whose scan has rows of it; what is missing or damaged is left out."""
         wanted = self._wanted(table, snapshots)
         self._observer.stage(f"reading {table}", sum(each.artifact.bytes for each in wanted))
@@ -77,14 +77,14 @@ class Tables:
         batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             brought = [place for batch in pool.map(self._bring_all, batches) for place in batch]
-        found: list[Table] = []
+        found: list[TableFile] = []
         for each, place in zip(wanted, brought, strict=True):
             for snapshot in each.snapshots:
                 if isinstance(place, SnapshotterError):
                     self.left_out.append(LeftOut(snapshot.run.key, table, place.message))
                 else:
                     checked = each.artifact.sha256 if each.artifact.bytes <= self._whole else None
-                    found.append(Table(snapshot, place[0], checked, place[1]))
+                    found.append(TableFile(snapshot, place[0], checked, place[1]))
         return found
 
     def _wanted(self, table: str, snapshots: Sequence[Snapshot]) -> list[_Wanted]:

@@ -1,7 +1,7 @@
 """A large Parquet object of which only the needed parts are read: its footer, then columns of row groups.
 
 The parts lie in a sparse file of the object's size, each at its own place, so the engine reads it like the whole.
-Which parts the SQL needs is the engine's own plan (see plan). A part that was not fetched is zeros, which no
+Which parts the SQL needs is the engine's own plan (see sql_plan). A part that was not fetched is zeros, which no
 page header begins with: should plan and execution ever differ, the engine fails and never answers wrongly.
 """
 
