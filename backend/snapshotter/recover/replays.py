@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Sealed
 from snapshotter.archive.replay import replay
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git.program import Repository
 from snapshotter.recover.evidence import Evidence
 from snapshotter.store.objects import Store
+
+_PREFIX: Final = "snapshotter-verify-"
 
 
 @dataclass
@@ -72,17 +74,10 @@ class Replaying:
         self._observer.stage(
             f"replaying {plural(len(chain), 'bundle')}", sum(map(self._evidence.history_bytes, chain))
         )
-        with ExitStack() as scope:
-            temp = scope.enter_context(
-                tempfile.TemporaryDirectory(
-                    prefix="snapshotter-verify-", dir=self._temp, ignore_cleanup_errors=True
-                )
-            )
-            # A cancellation clears up by itself: this thread may be held by a dead store.
-            scope.enter_context(self._cancel.ending(lambda: shutil.rmtree(temp, ignore_errors=True)))
-            repository = Repository.create(
-                Path(temp) / "replay.git", _manifest(last).object_format, self._cancel
-            )
+        place = self._temp or Path(tempfile.gettempdir())
+        sweep(place, _PREFIX)
+        with locked_folder(place, _PREFIX, cancel=self._cancel) as temp:
+            repository = Repository.create(temp / "replay.git", _manifest(last).object_format, self._cancel)
             known: frozenset[str] = frozenset()
             for position, key in enumerate(chain):
                 started = time.monotonic()

@@ -10,17 +10,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from snapshotter.base.errors import Unavailable
+from snapshotter.base.folders import locked_folder, sweep
 
 _TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only for a folder with mode 0700 and a name nobody knows before
 _PREFIX: Final = "snapshotter-scan-"
@@ -133,7 +132,7 @@ class Staging:
             else:
                 os.link(f"{self._root}/{plain}", self._place(f"lines/{name}"), follow_symlinks=False)
         except OSError as error:
-            raise _machine("stage a blob for the scanners", error) from error
+            raise _machine("stage a blob for the scanners", error.strerror) from error
         self._staged[name] = _facts(blob_oid, key, data)
         self._blobs[blob_oid] = len(data)
         self._names.setdefault(blob_oid, []).append(name)
@@ -197,57 +196,20 @@ def private_folder(parent: Path | None = None) -> Iterator[Path]:
     (code `machine`).
     """
     place = parent or Path(tempfile.gettempdir())
-    _sweep(place)
-    try:
-        folder, lock = _locked_folder(place)
-    except OSError as error:
-        raise _machine("make the scan's folder", error) from error
-    try:
-        yield folder
-    finally:
+    sweep(place, _PREFIX)
+    with ExitStack() as scope:
         try:
-            shutil.rmtree(folder)
+            folder = scope.enter_context(locked_folder(place, _PREFIX))
         except OSError as error:
-            raise _machine("remove the scan's folder", error) from error
-        finally:
-            os.close(lock)
+            raise _machine("make the scan's folder", error.strerror) from error
+        yield folder
+    if folder.exists():
+        raise _machine("remove the scan's folder", "some of it is left")
 
 
-def _locked_folder(parent: Path) -> tuple[Path, int]:
-    """A new private folder and the descriptor whose lock says that its owner lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-        with suppress(FileNotFoundError):  # swept by another run before it was locked: make another
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with suppress(OSError):  # a file system without locks: then nobody sweeps there either
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():
-                return folder, lock
-            os.close(lock)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove the folders of our kind and user whose owner is gone. What cannot be removed is left to the next run."""
-    with suppress(OSError):
-        for entry in os.scandir(parent):
-            if entry.name.startswith(_PREFIX):
-                with suppress(OSError):  # alive, or somebody else's, or being removed by another run
-                    _remove_if_left(Path(entry.path))
-
-
-def _remove_if_left(folder: Path) -> None:
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        if os.fstat(lock).st_uid == os.geteuid():
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
-    finally:
-        os.close(lock)
-
-
-def _machine(what: str, error: OSError) -> Unavailable:
+def _machine(what: str, why: str | None) -> Unavailable:
     return Unavailable(
-        f"could not {what}: {error.strerror}",
+        f"could not {what}: {why}",
         code="machine",
         hint="check free space and permissions of /dev/shm and of the temporary folder, or lower the scan's limits",
     )

@@ -239,8 +239,8 @@ def test_only_folders_of_our_kind_are_removed(tmp_path):
     (place / "snapshotter-scandal").mkdir(parents=True)
     (place / "snapshotter-scan-link").symlink_to(elsewhere)
     (place / "snapshotter-scan-file").write_text("")
-    (place / "snapshotter-scan-x1").mkdir()
-    (place / "snapshotter-scan-x1" / "link").symlink_to(elsewhere)
+    (place / "snapshotter-scan-0123abcd").mkdir()
+    (place / "snapshotter-scan-0123abcd" / "link").symlink_to(elsewhere)
     with Staging(0, folder=place, tmpfs=tmp_path / "none"):
         pass
     assert {path.name for path in place.iterdir()} == {
