@@ -1,16 +1,16 @@
-"""Settings: flags over the environment over `.env` over defaults. One table holds them all."""
+"""The settings in force: the environment over `.env` over the defaults of the table in `variables`."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
+from snapshotter.base.variables import DEFAULTS
 
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 _A_SLIP = 0.95  # how like another a name is that has one letter wrong
@@ -25,86 +25,6 @@ _RUN_PROGRAMS = frozenset(
     }
 )
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One variable: its name, its default as text ('' for none), and what it does."""
-
-    name: str
-    default: str
-    help: str
-    secret: bool = False
-
-
-SETTINGS = (
-    Setting("SNAPSHOTTER_STORE", "./snapshots", "where snapshots are kept: a folder, or s3://bucket/prefix/"),
-    Setting("SNAPSHOTTER_SEGMENT_SIZE", "16MiB", "largest object of a history, 64KiB to 5GiB"),
-    Setting("SNAPSHOTTER_UPLOADS", "2", "uploads in flight, each holding one segment in memory"),
-    Setting("SNAPSHOTTER_REFS", "", "refs to take, as patterns separated by spaces; empty for all"),
-    Setting(
-        "SNAPSHOTTER_EXCLUDE_REFS",
-        "refs/pull/*/merge refs/merge-requests/*/merge",
-        "refs to leave out, as patterns separated by spaces",
-    ),
-    Setting(
-        "SNAPSHOTTER_MAX_CHAIN_AGE",
-        "",
-        "take a base when the chain's is older, like 30d; required with an expiry",
-    ),
-    Setting("SNAPSHOTTER_MAX_REFS", "2000000", "refuse an origin with more refs"),
-    Setting("SNAPSHOTTER_IDLE_TIMEOUT", "90s", "give up on an origin that sends nothing for so long"),
-    Setting(
-        "SNAPSHOTTER_STALL_TIMEOUT", "30m", "give up on an origin that talks but sends no pack for so long"
-    ),
-    Setting("SNAPSHOTTER_ALLOW_HTTP", "0", "1 allows plain http to other machines, and to a loopback S3"),
-    Setting("SNAPSHOTTER_CA_BUNDLE", "", "PEM file of the CAs to trust for https origins"),
-    Setting("SNAPSHOTTER_SSH_COMMAND", "ssh", "the ssh client with its options"),
-    Setting("SNAPSHOTTER_SSH_KEY", "", "private key for ssh origins, as text: for tasks", secret=True),
-    Setting(
-        "SNAPSHOTTER_SSH_KNOWN_HOSTS", "", "known_hosts for ssh origins, as text; no other host is then taken"
-    ),
-    Setting("SNAPSHOTTER_GIT_TOKEN", "", "token for https origins; user:token names a user", secret=True),
-    Setting(
-        "SNAPSHOTTER_GIT_TOKEN_<HOST>",
-        "",
-        "token for one host, as ..._GITHUB_COM; over the general one",
-        secret=True,
-    ),
-    Setting(
-        "SNAPSHOTTER_GIT_TOKEN_COMMAND", "", "command that prints a fresh token; asked again after a 401"
-    ),
-    Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
-    Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
-    Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay and for scans; empty for the system's"),
-    Setting("SNAPSHOTTER_SCAN", "1", "0 leaves the scan out of snapshots"),
-    Setting(
-        "SNAPSHOTTER_SCAN_EXCLUDE",
-        "",
-        "paths that scans leave out, as patterns separated by spaces; docs/ is a folder",
-    ),
-    Setting("SNAPSHOTTER_SCAN_MAX_FILE", "4MiB", "scans leave out larger files"),
-    Setting("SNAPSHOTTER_SCAN_MAX_TOTAL", "1GiB", "scans read no more of one tree"),
-    Setting("SNAPSHOTTER_SCAN_MAX_FILES", "100000", "scans read no more files of one tree"),
-    Setting("SNAPSHOTTER_SCAN_TIMEOUT", "5m", "how long each scanner may run"),
-    Setting(
-        "SNAPSHOTTER_FINGERPRINT_KEY",
-        "",
-        "key of the fingerprints of leaked secrets: the same for all repositories",
-        secret=True,
-    ),
-    Setting(
-        "SNAPSHOTTER_RULE_CACHE",
-        "",
-        "folder of the secret scanner's compiled rules; empty for the user's cache",
-    ),
-    Setting("SNAPSHOTTER_CACHE", "", "folder for what `query` has read; empty for the user's cache folder"),
-    Setting("SNAPSHOTTER_CACHE_SIZE", "2GiB", "what that folder may hold"),
-    Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
-    Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
-    Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
-)
-DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
 class Settings(Mapping[str, str]):

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import SnapshotterError, UsageError
-from snapshotter.base.settings import DEFAULTS, SETTINGS, Settings, dotenv, load, parse_size, parse_span
+from snapshotter.base.settings import Settings, dotenv, load, parse_size, parse_span
+from snapshotter.base.variables import DEFAULTS, SETTINGS
 from snapshotter.git import program
 from snapshotter.git.origin import Credential, parse
 from snapshotter.transport.credentials import GitCredentials, host_variable

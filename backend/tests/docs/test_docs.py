@@ -9,7 +9,7 @@ import typer
 
 from snapshotter.archive.manifest import Manifest, json_schema
 from snapshotter.base import errors
-from snapshotter.base.settings import SETTINGS
+from snapshotter.base.variables import SETTINGS
 from snapshotter.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[3]

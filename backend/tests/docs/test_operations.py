@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from snapshotter.base import runbook, settings
+from snapshotter.base import runbook, variables
 from snapshotter.fleet import job
 from tests.e2e.repo import Origin, cli_env, command, git, state_of
 from tests.infra.template import access_policy, bucket_policy
@@ -79,7 +79,7 @@ def test_the_job_in_the_page_is_one() -> None:
 
 def test_every_setting_that_the_pages_name_exists() -> None:
     for page in (PAGE, AWS_GUIDE):
-        assert set(re.findall(r"SNAPSHOTTER_[A-Z_]+(?:<HOST>)?", page)) <= set(settings.DEFAULTS)
+        assert set(re.findall(r"SNAPSHOTTER_[A-Z_]+(?:<HOST>)?", page)) <= set(variables.DEFAULTS)
 
 
 def test_the_origin_s_error_codes_are_those_of_the_code() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from snapshotter.base.settings import DEFAULTS, SETTINGS
+from snapshotter.base.variables import DEFAULTS, SETTINGS
 from snapshotter.fleet.job import VARIABLE, read
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
