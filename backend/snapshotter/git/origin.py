@@ -1,13 +1,11 @@
-"""Where a repository lives: parsing, redaction, and the one-to-one rule from origin to repo name.
+"""Where a repository lives: an origin as a value, and its parsing from what a user, a job or a manifest says.
 
-The rule (docs/format.md): host and path joined by ``__``, lower-case host, no user, no default
-port, no trailing ``.git``. Whatever this does not map one-to-one gets ``-<8 hex of SHA-256 of the
-canonical origin>`` appended, so two origins never share a name and none leaves its segment.
+Transports are an allow-list, credentials are never part of any text, and nothing that could be taken for an option or
+that climbs out of its path is let through.
 """
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import os
 import re
@@ -18,9 +16,9 @@ from urllib.parse import quote, unquote, urlsplit
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import is_loopback
+from snapshotter.git.repo_name import repo_name, strip_git
 
 DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
-MAX_REPO = 120  # characters of a repo name
 MAX_ORIGIN = 4096  # characters of an origin: longer is a mistake or an attack
 
 # Hosts that answer to any case of a path: there, one repository must not have two names.
@@ -33,8 +31,6 @@ _SCP = re.compile(
 _SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # no host that ssh reaches is called so
 _HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
 _HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
-_PLAIN = re.compile(r"^[a-z0-9._-]+\Z")
-_LOOKS_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SUBDELIMS = "/!$&'()*+,;=:@~"  # what a path's text keeps as it is (RFC 3986)
 
@@ -98,7 +94,7 @@ class Origin:
         if self.is_local:
             return f"file://{self.path}"
         plain = self.scheme in ("ssh", "git")
-        path = _strip_git((quote(self.path, safe=_SUBDELIMS) if plain else self.path).strip("/"))
+        path = strip_git((quote(self.path, safe=_SUBDELIMS) if plain else self.path).strip("/"))
         if self.host in CASE_BLIND_HOSTS:
             path = path.lower()
         home_relative = path.startswith("~") or (self.scheme == "ssh" and not self.path.startswith("/"))
@@ -158,26 +154,6 @@ def local(path: str) -> Origin:
     return Origin("file", "", None, real)
 
 
-def repo_name(canonical: str) -> str:
-    """The key segment of a canonical origin; see the module's rule.
-
-    >>> repo_name("github.com/psf/requests")
-    'github.com__psf__requests'
-    """
-    is_file = canonical.startswith("file://")
-    parts = canonical.removeprefix("file://").split("/")
-    parts = ["local", *parts] if is_file else parts
-    if is_file:
-        parts[-1] = _strip_git(parts[-1])
-    one_to_one = not is_file and all(_is_plain(part) for part in parts)
-    stem = "__".join(re.sub(r"[^A-Za-z0-9._-]", "-", part) for part in parts if part)
-    if one_to_one and len(stem) <= MAX_REPO and not _LOOKS_HASHED.search(stem):
-        return stem
-    stem = stem.lstrip("-._") or "origin"  # an IPv6 address begins with ":": no name begins as an option
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{stem[: MAX_REPO - 9]}-{digest}"
-
-
 def _shown(text: str) -> str:
     """A refused origin without what may be a secret: all before the last @, as a text that does not parse does not
     tell where its secret ends, and a query, in which hosts take tokens."""
@@ -192,11 +168,6 @@ def _shown(text: str) -> str:
 def _is_utf8(text: str) -> bool:
     """Whether text has no lone surrogates: as Python has the bytes of a command line that are not UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _is_plain(part: str) -> bool:
-    """Whether a component survives the join unchanged and can be told apart again."""
-    return bool(_PLAIN.match(part)) and "__" not in part and part.strip("_") == part
 
 
 def _parse_url(text: str, scheme: str, shown: str) -> Origin:
@@ -275,8 +246,3 @@ def _climbs(part: str) -> bool:
             return True
         part = unquote(part)
     return False
-
-
-def _strip_git(path: str) -> str:
-    stripped = path.removesuffix(".git")
-    return stripped.rstrip("/") if stripped.rstrip("/") else path
