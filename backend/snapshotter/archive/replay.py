@@ -13,9 +13,10 @@ from snapshotter.archive.segments import SegmentReader, damaged
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.git.bundle import BundleHeader, PackCheck, parse_header
-from snapshotter.git.program import Repository
+from snapshotter.git.bundle import BundleHeader, parse_header
+from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import RefsLedger
+from snapshotter.git.repository import Repository
 from snapshotter.store.objects import Store
 
 

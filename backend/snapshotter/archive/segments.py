@@ -20,7 +20,7 @@ from snapshotter.archive.layout import MANIFEST, RunKey, segment_name
 from snapshotter.archive.manifest import Artifact, Manifest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
-from snapshotter.git.bundle import PackCheck
+from snapshotter.git.pack_frame import PackCheck
 from snapshotter.store.objects import Store
 
 MIN_SEGMENT = 64 * 1024

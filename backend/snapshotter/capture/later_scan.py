@@ -21,8 +21,8 @@ from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError,
 from snapshotter.base.observer import Observer
 from snapshotter.capture.scan_step import Scanning, ScanOptions, Target, limits, target
 from snapshotter.git.origin import Origin, parse
-from snapshotter.git.program import Repository
 from snapshotter.git.refs import RefsLedger
+from snapshotter.git.repository import Repository
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.means import scanners
 from snapshotter.scan.staging import private_folder

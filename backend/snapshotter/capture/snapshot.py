@@ -42,7 +42,7 @@ from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.capture import changes, scan_step
 from snapshotter.capture.parent import ParentSnapshot, with_ledger
 from snapshotter.capture.parent import find as find_parent
-from snapshotter.git import bundle
+from snapshotter.git import bundle, pack_frame
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, clashing, select
 from snapshotter.scan.facts import Facts
@@ -209,7 +209,7 @@ class _Run:
             if request.wants:
                 self._transport.fetch(request, sink)
             else:
-                sink(memoryview(bundle.empty_pack(fmt)))
+                sink(memoryview(pack_frame.empty_pack(fmt)))
             written = (writer or open_writer()).finish()
         except WantVanished as error:
             if writer is None:

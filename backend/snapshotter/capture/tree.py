@@ -15,8 +15,8 @@ from typing import IO, Final, Self
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.bundle import PackCheck
 from snapshotter.git.pack import Pack, PackObject
+from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import ObjectFormat
 from snapshotter.scan.tree import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished

@@ -1,20 +1,17 @@
-"""The format of a stored history: git's bundle header, a pack's frame, prerequisites.
+"""A bundle's header, written and read, and the prerequisites that an increment names in it.
 
-Sources: git's gitformat-bundle (v2, and v3 for SHA-256) and gitformat-pack.
+Source: git's gitformat-bundle (v2, and v3 for SHA-256). After the header comes a pack: see `pack_frame`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.refs import OID_LENGTHS, ObjectFormat, RefsLedger, is_oid
 
 MAX_HEADER = 512 * 1024 * 1024  # bytes: over a million refs of ordinary length
-DIGEST_BYTES = {"sha1": 20, "sha256": 32}
 
 
 def object_format(ledger: RefsLedger, default: ObjectFormat = "sha1") -> ObjectFormat:
@@ -86,91 +83,6 @@ def parse_header(data: bytes) -> BundleHeader | None:
         else:
             refs[name] = oid.decode()
     return BundleHeader(fmt, frozenset(required), refs, end + 2)
-
-
-def empty_pack(fmt: str) -> bytes:
-    """A pack of no objects, for a snapshot in which only refs changed."""
-    frame = struct.pack(">4sII", b"PACK", 2, 0)
-    return frame + hashlib.new(fmt, frame).digest()
-
-
-class PackCheck:
-    """Checks a pack's frame as it streams by: signature, object count, trailing checksum.
-
-    Feed it with `update` in order and close it with `finish`. It hashes what it is given at
-    once, less the trailer, which it holds back because only the end tells where the end is.
-    """
-
-    def __init__(self, fmt: str) -> None:
-        self._hash = hashlib.new(fmt, usedforsecurity=False)
-        self._size = DIGEST_BYTES[fmt]
-        self._tail = b""
-        self._head = b""
-        self.bytes = 0
-        self.objects = 0
-
-    def update(self, data: memoryview) -> None:
-        """Take the next bytes. Raises Unavailable if the stream does not begin as a pack."""
-        if len(self._head) < 12:
-            self._head += bytes(data[: 12 - len(self._head)])
-            if len(self._head) == 12:
-                self.objects = pack_objects(self._head)
-        self.bytes += len(data)
-        if len(data) >= self._size:
-            self._hash.update(self._tail)
-            self._hash.update(data[: -self._size])
-            self._tail = bytes(data[-self._size :])
-        else:
-            joined = self._tail + bytes(data)
-            self._hash.update(joined[: -self._size])
-            self._tail = joined[-self._size :]
-
-    def finish(self) -> str:
-        """The pack's checksum in hex. Raises Unavailable if the stream was short or altered."""
-        if self.bytes < 12 + self._size:
-            raise Unavailable(
-                f"the pack ended after {self.bytes} bytes",
-                code="pack-short",
-                hint="the origin or something before it cut the transfer; try again",
-            )
-        if self._hash.digest() != self._tail:
-            raise Unavailable(
-                f"the pack's checksum is wrong after {self.bytes} bytes: it was cut or altered on its way",
-                code="pack-checksum",
-                hint="try again; if it stays, run `git fsck` at the origin and look for a proxy in between",
-            )
-        return self._tail.hex()
-
-
-def pack_objects(head: bytes) -> int:
-    """The object count in a pack's first 12 bytes. Raises Unavailable if they are no pack's."""
-    signature, version, count = struct.unpack(">4sII", head[:12])
-    if signature != b"PACK" or version not in (2, 3):
-        raise Unavailable(
-            "the origin sent something else than a pack",
-            code="not-a-pack",
-            hint="check the origin with `git clone`; a proxy may have answered instead",
-        )
-    return int(count)
-
-
-def strip_header(feed: Callable[[memoryview], None]) -> Callable[[memoryview], BundleHeader | None]:
-    """A consumer of a bundle's bytes that passes the pack on to `feed`, and returns the header once read."""
-    held = bytearray()
-    parsed: list[BundleHeader] = []
-
-    def take(data: memoryview) -> BundleHeader | None:
-        if parsed:
-            feed(data)
-            return parsed[0]
-        held.extend(data)
-        found = parse_header(bytes(held))
-        if found is not None:
-            parsed.append(found)
-            feed(memoryview(bytes(held))[found.length :])
-        return found
-
-    return take
 
 
 def _bad(what: str) -> Unavailable:

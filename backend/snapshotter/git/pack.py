@@ -12,11 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from snapshotter.git.bundle import DIGEST_BYTES, PackCheck
 from snapshotter.git.delta import apply_delta, bad_pack, delta_target
+from snapshotter.git.pack_frame import DIGEST_BYTES, MAX_ENTRY_HEAD, TYPES, EntryHead, PackCheck, entry_head
 
-TYPES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
-_OFS_DELTA, _REF_DELTA = 6, 7
 _BASES = 32 * 1024 * 1024  # bytes of objects that are kept at hand as bases of deltas
 _LARGEST_BASE = 64 * 1024 * 1024  # bytes of an object that is made whole only as a base of deltas
 _PIECE = 1024 * 1024
@@ -80,16 +78,6 @@ class Pack:
             raise bad_pack("it holds more than its header says")
 
 
-@dataclass(frozen=True)
-class _Head:
-    """What stands before an object's deflated bytes, which begin at `at`."""
-
-    kind: int
-    size: int
-    base: int  # offset of a delta's base, else 0
-    at: int
-
-
 class _Reader:
     def __init__(self, read: Read, end: int, fmt: str, max_bytes: int, max_object: int | None) -> None:
         self._read, self._end, self._fmt = read, end, fmt
@@ -124,13 +112,13 @@ class _Reader:
         self._starts.add(start)
         return found
 
-    def _is_blob(self, head: _Head) -> bool:
+    def _is_blob(self, head: EntryHead) -> bool:
         """Whether it is one or a delta against one: only a blob's base may be unknown by its id."""
         return TYPES.get(head.kind) == "blob" or (
             head.kind not in TYPES and (head.base in self._passed or head.base < 0)
         )
 
-    def _pass(self, start: int, head: _Head) -> PackObject:
+    def _pass(self, start: int, head: EntryHead) -> PackObject:
         """A blob, inflated for nothing but where it ends."""
         self._passed.add(start)
         if head.size > self._max_object and head.kind in TYPES:
@@ -191,34 +179,11 @@ class _Reader:
             self._keep(offset, kind, data)
         return kind, data
 
-    def _head(self, start: int) -> _Head:
-        window = bytes(self._read(start, min(64, self._end - start)))
-        try:
-            byte, at = window[0], 1
-            kind, size, shift = (byte >> 4) & 7, byte & 15, 4
-            while byte & 0x80:
-                byte, at = window[at], at + 1
-                size |= (byte & 0x7F) << shift
-                shift += 7
-            base = 0
-            if kind == _OFS_DELTA:
-                byte, at = window[at], at + 1
-                offset = byte & 0x7F
-                while byte & 0x80:
-                    byte, at = window[at], at + 1
-                    offset = ((offset + 1) << 7) | (byte & 0x7F)
-                base = start - offset
-        except IndexError:
-            raise bad_pack("it ends early, or an object's size is absurd") from None
-        if kind == _REF_DELTA:
-            width = DIGEST_BYTES[self._fmt]
-            base = self._by_oid.get(window[at : at + width], -1)
-            at += width
-        elif kind not in TYPES and kind != _OFS_DELTA:
-            raise bad_pack("it has an object of no known type")
-        return _Head(kind, size, base, start + at)
+    def _head(self, start: int) -> EntryHead:
+        window = bytes(self._read(start, min(MAX_ENTRY_HEAD, self._end - start)))
+        return entry_head(window, start, self._by_oid, DIGEST_BYTES[self._fmt])
 
-    def _inflate(self, head: _Head) -> tuple[bytes, int]:
+    def _inflate(self, head: EntryHead) -> tuple[bytes, int]:
         """An object's bytes, and where the next begins."""
         size, at = head.size, head.at
         if size > self._left + self._again:
@@ -237,7 +202,7 @@ class _Reader:
             raise bad_pack("an object's size is not what its header says")
         return out, at
 
-    def _skim(self, head: _Head) -> PackObject:
+    def _skim(self, head: EntryHead) -> PackObject:
         """An object over the limit of one, hashed without being kept."""
         kind = TYPES[head.kind]
         digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), head.size), usedforsecurity=False)

@@ -1,22 +1,21 @@
-"""The only module that runs git on a repository of ours, isolated from everybody's configuration.
+"""Children of git/: git itself, isolated from everybody's configuration, and the user's own helpers for secrets.
 
-No hooks, no replace refs, no lazy fetches, no prompts, no colour; children die with a cancellation.
+On repositories of ours git runs without hooks, replace refs, lazy fetches, prompts and colour. Only
+`credential_fill` runs it with the user's configuration, which is what it asks. Children die with a cancellation.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
-from snapshotter.git.refs import RefsLedger
 
 _ISOLATED = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -42,140 +41,58 @@ _SETTINGS = (
 _CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
-class Repository:
-    """A repository that we made: `path` is its git directory."""
+@dataclass(frozen=True)
+class Answer:
+    """What a git that ran to its end said: its exit code, its stdout and stderr."""
 
-    def __init__(self, path: Path, cancel: Cancel) -> None:
-        self.path = path
-        self._cancel = cancel
-
-    @classmethod
-    def create(cls, path: Path, object_format: str, cancel: Cancel) -> Repository:
-        """A new, empty, bare repository at `path`, without templates and so without hooks."""
-        repository = cls(path, cancel)
-        run(
-            ["init", "--quiet", "--bare", "--template=", f"--object-format={object_format}", str(path)],
-            cancel,
-        )
-        return repository
-
-    def index_pack(self, chunks: Iterable[memoryview]) -> None:
-        """Add a pack, given in pieces, completing deltas against objects held before it.
-
-        Hashes every object. Raises Unavailable (code `git`) with git's own words if the pack is not whole.
-        """
-        process = self._popen(["index-pack", "--stdin", "--fix-thin"], stdin=subprocess.PIPE)
-        assert process.stdin is not None  # noqa: S101 - it is PIPE
-        with self._cancel.ending(process.kill):
-            try:
-                for chunk in chunks:
-                    process.stdin.write(chunk)
-            except BrokenPipeError:
-                pass  # git has said why on stderr
-            except BaseException:
-                process.kill()
-                process.communicate()
-                raise
-            self._finish(process, "index-pack")
-
-    def write_refs(self, ledger: RefsLedger) -> None:
-        """Set every ref at once, symbolic refs and HEAD too, in place of those before.
-
-        One `packed-refs` file, as `git clone` writes, instead of a file for each ref.
-        """
-        shutil.rmtree(self.path / "refs")
-        (self.path / "refs" / "heads").mkdir(parents=True)  # without it git sees no repository
-        lines = [b"# pack-refs with: peeled fully-peeled sorted \n"]
-        for ref in ledger:
-            if ref.symref is None:
-                lines.append(b"%b %b\n" % (ref.oid.encode(), ref.name))
-                if ref.peeled:
-                    lines.append(b"^%b\n" % ref.peeled.encode())
-        (self.path / "packed-refs").write_bytes(b"".join(lines))
-        for ref in ledger:
-            if ref.symref is not None:
-                place = Path(os.fsdecode(os.path.join(os.fsencode(self.path), ref.name)))  # noqa: PTH118 - names are bytes
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(b"ref: %b\n" % ref.symref)
-        if ledger.head_target is not None:
-            (self.path / "HEAD").write_bytes(b"ref: %b\n" % ledger.head_target)
-        elif ledger.head_oid:
-            (self.path / "HEAD").write_bytes(b"%b\n" % ledger.head_oid.encode())
-
-    def missing(self, tips: Iterable[str], known: Iterable[str] = ()) -> str | None:
-        """git's words about the first object that cannot be reached from `tips`, or None if all are there.
-
-        What is reachable from `known` is taken as checked before.
-        """
-        feed = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
-        done = self._git(["rev-list", "--objects", "--stdin", "--quiet"], stdin=feed.encode(), check=False)
-        return None if done.returncode == 0 else _words(done.stderr) or "rev-list failed"
-
-    def refs(self) -> dict[bytes, str]:
-        """Object id by ref name, as git reads them."""
-        done = self._git(["for-each-ref", "--format=%(objectname) %(refname)"])
-        return {
-            name: oid.decode() for oid, _, name in (line.partition(b" ") for line in done.stdout.splitlines())
-        }
-
-    def fsck(self) -> list[str]:
-        """What `git fsck --strict` finds, as lines. Recorded, never a verdict: well-known projects have findings."""
-        done = self._git(["fsck", "--strict", "--no-dangling", "--no-progress", "--no-reflogs"], check=False)
-        return [printable(line) for line in decode_name(done.stdout + done.stderr).splitlines()][:1000]
-
-    def configure(self, settings: Sequence[tuple[str, str]]) -> None:
-        """Set configuration in the repository itself."""
-        for key, value in settings:
-            self._git(["config", "--add", "--", key, value])
-
-    def checkout(self, tree: Path) -> None:
-        """Fill the work tree from HEAD: no hooks, no filters but git's own, no submodules."""
-        self._git(["read-tree", "-m", "-u", "HEAD"], work_tree=tree)
-
-    def _git(
-        self,
-        argv: list[str],
-        *,
-        stdin: bytes | None = None,
-        check: bool = True,
-        work_tree: Path | None = None,
-    ) -> subprocess.CompletedProcess[bytes]:
-        process = self._popen(
-            argv, stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL, work_tree=work_tree
-        )
-        with self._cancel.ending(process.kill):
-            out, err = process.communicate(stdin)
-        self._cancel.check()
-        if check and process.returncode:
-            raise _failed(argv[0], process.returncode, err)
-        if process.returncode < 0 or _of_the_machine(err):  # git gave no answer, so this is none
-            raise _failed(argv[0], process.returncode, err)
-        return subprocess.CompletedProcess(argv, process.returncode, out, err)
-
-    def _popen(
-        self, argv: list[str], *, stdin: int, work_tree: Path | None = None
-    ) -> subprocess.Popen[bytes]:
-        place = [f"--git-dir={self.path}"]
-        if work_tree:
-            place = ["-C", str(work_tree), *place, f"--work-tree={work_tree}"]
-        return _start([*place, *argv], stdin)
-
-    def _finish(self, process: subprocess.Popen[bytes], what: str) -> None:
-        _, err = process.communicate()
-        self._cancel.check()
-        if process.returncode:
-            raise _failed(what, process.returncode, err)
+    code: int
+    out: bytes
+    err: bytes
 
 
-def run(argv: list[str], cancel: Cancel) -> bytes:
-    """Run git isolated and return its stdout. Raises Unavailable (code `git`) with git's words."""
-    process = _start(argv, subprocess.DEVNULL)
+def ask(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: bytes | None = None) -> Answer:
+    """Run git isolated and return its answer, whatever its exit code.
+
+    `place` are git's own options before the command, which say where the repository is. Raises Unavailable (code
+    `machine`) if a signal or the machine kept git from answering.
+    """
+    answer = _communicate(argv, cancel, place, stdin)
+    if answer.code < 0 or _of_the_machine(answer.err):  # git gave no answer, so this is none
+        raise _failed(argv[0], answer)
+    return answer
+
+
+def run(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: bytes | None = None) -> bytes:
+    """As `ask`, and return the stdout. Raises Unavailable (code `git`) with git's words if it failed."""
+    answer = ask(argv, cancel, place=place, stdin=stdin)
+    if answer.code:
+        raise _failed(argv[0], answer)
+    return answer.out
+
+
+def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, place: Sequence[str] = ()) -> None:
+    """Run git isolated on a stdin that comes in pieces. Raises as `run` does, and whatever `chunks` raises."""
+    process = _start([*place, *argv], subprocess.PIPE)
+    assert process.stdin is not None  # noqa: S101 - it is PIPE
     with cancel.ending(process.kill):
-        out, err = process.communicate()
+        try:
+            for chunk in chunks:
+                process.stdin.write(chunk)
+        except BrokenPipeError:
+            pass  # git has said why on stderr
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
+        _, err = process.communicate()
     cancel.check()
     if process.returncode:
-        raise _failed(argv[0], process.returncode, err)
-    return out
+        raise _failed(argv[0], Answer(process.returncode, b"", err))
+
+
+def words(stderr: bytes) -> str:
+    """git's own words on stderr, safe to show: without credentials and control characters, at most 500 characters."""
+    return printable(redact(decode_name(stderr.strip())))[:500]
 
 
 def version() -> str:
@@ -245,20 +162,24 @@ def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
         ) from error
 
 
-def _words(stderr: bytes) -> str:
-    return printable(redact(decode_name(stderr.strip())))[:500]
+def _communicate(argv: list[str], cancel: Cancel, place: Sequence[str], stdin: bytes | None) -> Answer:
+    process = _start([*place, *argv], subprocess.DEVNULL if stdin is None else subprocess.PIPE)
+    with cancel.ending(process.kill):
+        out, err = process.communicate(stdin)
+    cancel.check()
+    return Answer(process.returncode, out, err)
 
 
-def _failed(what: str, code: int, stderr: bytes) -> Unavailable:
+def _failed(command: str, answer: Answer) -> Unavailable:
     """Why git failed. The machine's trouble (code `machine`) is told from the repository's (code `git`)."""
-    if code < 0:
+    if answer.code < 0:
         return Unavailable(
-            f"git {what} was killed by signal {-code}",
+            f"git {command} was killed by signal {-answer.code}",
             code="machine",
             hint="the machine may be out of memory; run again where there is more",
         )
-    message = f"git {what} failed: {_words(stderr)}"
-    if _of_the_machine(stderr):
+    message = f"git {command} failed: {words(answer.err)}"
+    if _of_the_machine(answer.err):
         return Unavailable(
             message,
             code="machine",

@@ -17,7 +17,7 @@ from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
-from snapshotter.git.program import Repository
+from snapshotter.git.repository import Repository
 from snapshotter.recover.evidence import Evidence
 from snapshotter.store.objects import Store
 

@@ -12,8 +12,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
-from snapshotter.git.program import Repository
 from snapshotter.git.refs import RefsLedger
+from snapshotter.git.repository import Repository
 from snapshotter.recover import build_folder
 
 

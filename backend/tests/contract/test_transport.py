@@ -13,8 +13,8 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, SnapshotterError, Terminated, Unavailable
-from snapshotter.git.bundle import pack_objects
 from snapshotter.git.origin import parse
+from snapshotter.git.pack_frame import pack_objects
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.connect import Connector
 from tests.origins import NoCredentials, Repo, Servers, Way, git, pack_of

@@ -21,8 +21,8 @@ from githost import Fault, GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, UsageError
 from snapshotter.base.settings import Settings
-from snapshotter.git.bundle import PackCheck, pack_objects
 from snapshotter.git.origin import parse
+from snapshotter.git.pack_frame import PackCheck, pack_objects
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
