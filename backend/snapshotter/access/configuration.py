@@ -10,6 +10,7 @@ from typing import Any
 from snapshotter.access.answer import Kind, S3Answer
 from snapshotter.access.object_probes import POLICY
 from snapshotter.access.probe import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
+from snapshotter.base.text import plural
 
 GROUP = "configuration"
 _FIX = "deploy infra/storage.yaml again, or set it by hand as docs/aws.md ('The bucket') says"
@@ -87,7 +88,7 @@ def _versioning(answer: Mapping[str, Any], _: str) -> str:
 
 
 def _cors(answer: Mapping[str, Any], _: str) -> str:
-    return f"{len(rules)} rules" if (rules := answer.get("CORSRules")) else ""
+    return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else ""
 
 
 def _abort(answer: Mapping[str, Any], _: str) -> str:

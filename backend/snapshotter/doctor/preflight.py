@@ -22,7 +22,7 @@ from snapshotter.aws.refusal import TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Finding, SnapshotterError, Unavailable, UsageError
-from snapshotter.base.text import human_bytes
+from snapshotter.base.text import human_bytes, plural
 from snapshotter.base.urls import redact
 from snapshotter.doctor import checks
 from snapshotter.doctor.checks import Check, State, failed, guarded
@@ -173,7 +173,7 @@ class _Doctor:
                 ledger = transport.ls_refs()
             finally:
                 transport.close()
-            return "ok", f"{parse(text)}: {len(ledger):,} refs, HEAD {ledger.head_text or 'none'}"
+            return "ok", f"{parse(text)}: {plural(len(ledger), 'ref')}, HEAD {ledger.head_text or 'none'}"
 
         return guarded("origin", runbook.ORIGIN, look)
 

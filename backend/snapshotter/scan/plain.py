@@ -54,11 +54,6 @@ def count(number: int | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
-def plural(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 file``, ``1,234 files``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def share(part: float, whole: float) -> str:
     """A part of a whole in per cent: ``12.3%``, never 0 for something nor 100 for not all."""
     if not whole or not part:

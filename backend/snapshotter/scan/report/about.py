@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 from typing import Final
 
-from snapshotter.base.text import human_bytes
+from snapshotter.base.text import human_bytes, plural
 from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
@@ -63,7 +63,7 @@ def _identity(facts: Facts) -> Html:
         ("Parent", parts.code(facts.parent) if facts.parent else "none"),
         ("Refs", plain.count(facts.refs)),
         ("History", _history(facts)),
-        ("To restore", plain.plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
+        ("To restore", plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
         ("Licences", _licences(facts)),
     ]
     return element("div", element("h3", "What it is"), parts.facts(pairs), class_="block")
@@ -73,8 +73,8 @@ def _history(facts: Facts) -> str:
     if facts.history is None:
         return "none in this run"
     history = facts.history
-    pieces = f"{plain.plural(history.objects, 'object')}, {human_bytes(history.bytes)}"
-    return f"{pieces}, {plain.plural(len(history.segments), 'segment')}"
+    pieces = f"{plural(history.objects, 'object')}, {human_bytes(history.bytes)}"
+    return f"{pieces}, {plural(len(history.segments), 'segment')}"
 
 
 def _licences(facts: Facts) -> Child:

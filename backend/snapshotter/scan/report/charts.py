@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from snapshotter.base.text import plural
 from snapshotter.scan import plain
 from snapshotter.scan.report.html import Html, element, text
 from snapshotter.scan.report.treemap import Box, squarify
@@ -68,7 +69,7 @@ def treemap(groups: Sequence[Group], classes: Mapping[str, str], size: tuple[int
     """Folders as framed areas, files within as tiles, coloured by language; labels only where they fit."""
     boxes = squarify([group.weight for group in groups], Box(0, 0, *size))
     drawn = [_group(group, box, classes) for group, box in zip(groups, boxes, strict=True)]
-    said = "; ".join(f"{group.label}: {group.weight:,} lines" for group in groups[:12])
+    said = "; ".join(f"{group.label}: {plural(group.weight, 'line')}" for group in groups[:12])
     width, height = size
     return _svg(
         name, "Lines of code by folder and file", said, drawn, viewBox=f"0 0 {width} {height}", width="100%"
@@ -80,7 +81,10 @@ def _group(group: Group, box: Box, classes: Mapping[str, str]) -> Html:
     roomy = frame.height > 2.2 * _HEADER and frame.width > 44
     inner = frame.inset(2, _HEADER if roomy else 2, 2, 2)
     tiles = squarify([tile.weight for tile in group.tiles], inner)
-    parts = [element("title", f"{group.label}: {group.weight:,} lines of code"), _rect(frame, "frame", 4)]
+    parts = [
+        element("title", f"{group.label}: {plural(group.weight, 'line')} of code"),
+        _rect(frame, "frame", 4),
+    ]
     if roomy:
         label = _fitting(group.label, frame.width - 12, 1.1 * _LABEL, keep_end=True)
         parts.append(element("text", label, x=_n(frame.x + 6), y=_n(frame.y + 13.5), class_="folder"))

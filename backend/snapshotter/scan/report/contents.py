@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from duckdb import DuckDBPyConnection
 
-from snapshotter.base.text import human_bytes
+from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
 from snapshotter.scan.folders import Folder, split
 from snapshotter.scan.overview import Overview
@@ -104,7 +104,9 @@ def _treemaps(seen: Overview, classes: Mapping[str, str]) -> list[Html]:
 
 
 def _group(folder: Folder, seen: Overview) -> charts.Group:
-    label = f"{folder.merged:,} more folders" if folder.merged else folder.path or "./"
+    label = (
+        f"{folder.merged:,} more {noun(folder.merged, 'folder')}" if folder.merged else folder.path or "./"
+    )
     tiles: list[charts.Tile] = []
     rest: dict[str, int] = dict(folder.languages)
     for path, language, code in () if folder.merged else seen.tree:
@@ -112,13 +114,15 @@ def _group(folder: Folder, seen: Overview) -> charts.Group:
             break
         if path.startswith(folder.path) and not (folder.direct and "/" in path[len(folder.path) :]):
             tiles.append(
-                charts.Tile(path[len(folder.path) :], language, code, f"{path}: {language}, {code:,} lines")
+                charts.Tile(
+                    path[len(folder.path) :], language, code, f"{path}: {language}, {plural(code, 'line')}"
+                )
             )
             rest[language] -= code
     own = bool(tiles)
     for language, code in rest.items():
         if code > 0:
-            title = f"{label}: {language}, {code:,} lines in {'smaller' if own else 'all'} files"
+            title = f"{label}: {language}, {plural(code, 'line')} in {'smaller' if own else 'all'} files"
             tiles.append(charts.Tile(f"other {language}" if own else language, language, code, title))
     tiles.sort(key=lambda tile: (-tile.weight, tile.title))
     return charts.Group(label, folder.weight, tiles)

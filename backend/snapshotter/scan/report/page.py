@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from snapshotter.base.text import noun
 from snapshotter.scan import figures, plain
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.report import about, parts
@@ -36,18 +37,18 @@ def _style() -> tuple[Html, str]:
 def key_figures(facts: Facts, whole: figures.Totals) -> list[Figure]:
     """The figures at the head of the page."""
     return [
-        Figure("file" if whole.files == 1 else "files", whole.files, "files"),
-        Figure("line of code" if whole.code == 1 else "lines of code", whole.code, "languages"),
-        Figure("symbol" if whole.symbols == 1 else "symbols", whole.symbols, "symbols"),
-        Figure("dependency" if whole.packages == 1 else "dependencies", whole.packages, "dependencies"),
+        Figure(noun(whole.files, "file"), whole.files, "files"),
+        Figure(noun(whole.code, "line of code", "lines of code"), whole.code, "languages"),
+        Figure(noun(whole.symbols, "symbol"), whole.symbols, "symbols"),
+        Figure(noun(whole.packages, "dependency", "dependencies"), whole.packages, "dependencies"),
         Figure(
-            "secret finding" if whole.secrets == 1 else "secret findings",
+            noun(whole.secrets, "secret finding"),
             whole.secrets,
             "secrets",
             "bad" if whole.secrets else "good",
         ),
-        Figure("gap" if len(facts.gaps) == 1 else "gaps", len(facts.gaps), "unread"),
-        Figure("file skipped" if whole.skipped == 1 else "files skipped", whole.skipped, "unread"),
+        Figure(noun(len(facts.gaps), "gap"), len(facts.gaps), "unread"),
+        Figure(noun(whole.skipped, "file skipped", "files skipped"), whole.skipped, "unread"),
     ]
 
 
