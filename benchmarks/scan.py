@@ -37,7 +37,7 @@ from measure import Sample, medians, paired
 from snapshotter.scan.runner import program
 
 WITHOUT = (
-    "import snapshotter.scan.scanner as it; it.Scanner._symbols = lambda *_: {};"
+    "import snapshotter.scan.tree_scan as it; it.TreeScan._symbols = lambda *_: {};"
     "from snapshotter.__main__ import main; main()"
 )
 SUBSET = 5  # one file in so many is read for the comparison with ctags

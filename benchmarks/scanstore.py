@@ -26,7 +26,7 @@ from snapshotter.archive.manifest import (
     seal,
 )
 from snapshotter.git.refs import Ref, RefsLedger
-from snapshotter.scan.tables import COLUMNS
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.store.objects import Store
 
 PARQUET = "application/vnd.apache.parquet"

@@ -24,7 +24,7 @@ from snapshotter.git.origin import Origin, parse
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.means import scanners
+from snapshotter.scan.scanners import scanner_versions
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import Transport
 
@@ -119,7 +119,7 @@ class _Rescan:
             keyed=bool(self._options.settings.fingerprint_key),
             ref_changes=manifest.ref_changes,
             gaps=manifest.gaps,
-            scanners=scanners(),
+            scanners=scanner_versions(),
             limits=limits(self._options.settings),
         )
 
@@ -145,7 +145,7 @@ class _Rescan:
     ) -> Scan:
         """The scan of the snapshot's own history, replayed into a repository that lasts as long."""
         self._observer.warn(f"the origin cannot be read, so the snapshot itself is: {why.message}")
-        with private_folder(self._options.means.temp) as folder:
+        with private_folder(self._options.resources.temp) as folder:
             repository = Repository.create(folder / "x.git", manifest.object_format, self._cancel)
             links = [sealed.manifest for sealed in self._catalog.manifests(manifest.chain_keys)]
             self._observer.stage(

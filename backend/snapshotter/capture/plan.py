@@ -20,7 +20,7 @@ from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import printable
 from snapshotter.capture.scan_step import ScanOptions
 from snapshotter.capture.snapshot import Options
-from snapshotter.scan.means import Means
+from snapshotter.scan.resources import ScanResources
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials, ssh_command
@@ -100,7 +100,7 @@ def _checked(labels: Mapping[str, str]) -> dict[str, str]:
 def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOptions:
     """How a scan is made; one older than `age` is not referred to. Raises UsageError for what cannot be read."""
     key = settings["SNAPSHOTTER_FINGERPRINT_KEY"]
-    means = Means(
+    resources = ScanResources(
         fingerprint_key=key.encode() if key else None,
         rules=_folder(settings["SNAPSHOTTER_RULE_CACHE"]),
         temp=_folder(settings["SNAPSHOTTER_TEMP"]),
@@ -112,9 +112,9 @@ def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOpti
         max_files=settings.number("SNAPSHOTTER_SCAN_MAX_FILES"),
         scanner_seconds=parse_span(settings["SNAPSHOTTER_SCAN_TIMEOUT"]).total_seconds(),
         exclude=list(settings.words("SNAPSHOTTER_SCAN_EXCLUDE")),
-        fingerprint_key=means.key_name,
+        fingerprint_key=resources.key_name,
     )
-    return ScanOptions(made, means, ref, parse_span(age) if age else None)
+    return ScanOptions(made, resources, ref, parse_span(age) if age else None)
 
 
 def _folder(text: str) -> Path | None:

@@ -20,9 +20,10 @@ from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError,
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git.refs import RefsLedger
-from snapshotter.scan.means import FAILED, Means, scanners
+from snapshotter.scan.columns import COLUMNS
+from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.scanners import FAILED, scanner_versions
 from snapshotter.scan.staging import private_folder
-from snapshotter.scan.tables import COLUMNS
 from snapshotter.store.objects import Store
 from snapshotter.transport import Transport
 
@@ -47,7 +48,7 @@ class ScanOptions:
     """How a scan is made: of `ref`, or of the default branch; under which limits and with what."""
 
     settings: ScanSettings
-    means: Means = field(default_factory=Means)
+    resources: ScanResources = field(default_factory=ScanResources)
     ref: str | None = None
     max_age: timedelta | None = None
 
@@ -101,7 +102,7 @@ def usable(previous: Scan | None, ref: str, options: ScanOptions, now: datetime)
     """
     if previous is None or previous.ref != ref or previous.settings != options.settings:
         return None
-    if previous.scanners != scanners() or any(gap.kind == FAILED for gap in previous.gaps):
+    if previous.scanners != scanner_versions() or any(gap.kind == FAILED for gap in previous.gaps):
         return None
     if options.max_age is not None and now - RunId(previous.run_id).started_at > options.max_age:
         return None
@@ -138,11 +139,11 @@ class Scanning:
             return previous
         # DuckDB and the analyzers are loaded only by runs that scan.
         from snapshotter.capture.tree import Blobs
-        from snapshotter.scan.scanner import Scanner
+        from snapshotter.scan.tree_scan import TreeScan
 
-        settings, means = self._options.settings, self._options.means
+        settings, resources = self._options.settings, self._options.resources
         self._observer.stage("reading the tree to scan")
-        temp = str(means.temp) if means.temp else None
+        temp = str(resources.temp) if resources.temp else None
         with Blobs(
             self._transport,
             "sha256" if len(target.commit) == 64 else "sha1",
@@ -158,7 +159,7 @@ class Scanning:
                 return previous
             with (
                 self._tables(previous) as before,
-                Scanner(settings, means, self._observer, self._cancel) as scanner,
+                TreeScan(settings, resources, self._observer, self._cancel) as scanner,
             ):
                 made = scanner.scan(listing, blobs.read, about, before)
                 artifacts = [
@@ -171,7 +172,7 @@ class Scanning:
             tree=listing.tree,
             tables=made.rows,
             artifacts=artifacts,
-            scanners=scanners(),
+            scanners=scanner_versions(),
             settings=settings,
             licences=made.licences,
             gaps=made.gaps,
@@ -183,7 +184,7 @@ class Scanning:
         if previous is None:
             yield None
             return
-        with private_folder(self._options.means.temp) as folder:
+        with private_folder(self._options.resources.temp) as folder:
             tables = {
                 name: artifact for name in COLUMNS if (artifact := previous.artifact(f"scan/{name}.parquet"))
             }

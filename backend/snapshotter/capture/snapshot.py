@@ -46,7 +46,7 @@ from snapshotter.git import bundle, pack_frame
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import SYNTHETIC_MERGES, ObjectFormat, RefsLedger, clashing, select
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.means import scanners
+from snapshotter.scan.scanners import scanner_versions
 from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Transport, WantVanished
 
@@ -322,7 +322,7 @@ class _Run:
             keyed=bool(options.settings.fingerprint_key),
             ref_changes=judged,
             gaps=gaps,
-            scanners=scanners(),
+            scanners=scanner_versions(),
             limits=scan_step.limits(options.settings),
         )
         work = scan_step.Scanning(self._transport, self._store, options, self._observer, self._cancel)

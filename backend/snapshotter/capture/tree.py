@@ -18,7 +18,7 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.git.pack import Pack, PackObject
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import ObjectFormat
-from snapshotter.scan.tree import Listing, tree_of, walk
+from snapshotter.scan.listing import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 
 _IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a file without a name

@@ -18,7 +18,7 @@ from snapshotter.query.guard import shortened
 from snapshotter.query.locked_engine import literal
 from snapshotter.query.sql_plan import PLACE
 from snapshotter.query.views import KEYS
-from snapshotter.scan.tables import COLUMNS
+from snapshotter.scan.columns import COLUMNS
 
 _KNOWN: Final = 20_000  # schemas that are remembered
 Schema = tuple[tuple[str, str], ...]  # name and DuckDB type of each column, in the file's order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from snapshotter.scan.tables import COLUMNS
+from snapshotter.scan.columns import COLUMNS
 
 
 class Column(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from duckdb import DuckDBPyConnection
 
-from snapshotter.scan.versions import Direction, direction
+from snapshotter.scan.version_order import Direction, direction
 
 Row = TypeVar("Row")
 
@@ -69,7 +69,7 @@ class ChangedSecret(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ScanChanges:
     """Everything that changed between two scans."""
 
     files: dict[str, Changed[ChangedFile]]  # added, removed, moved, changed
@@ -162,7 +162,7 @@ _SECRETS: Final = """
 DEPENDENCY_SORTS: Final = ("down", "up", "changed", "added", "removed")
 
 
-def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> Changes:
+def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> ScanChanges:
     """What changed from the `before_` tables to the others, at most `most` rows of each sort.
 
     `keyed` says that secrets' fingerprints are of their values.
@@ -170,7 +170,7 @@ def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> Changes:
     files = _sorted(tables.execute(_FILES, [most]).fetchall(), ("added", "removed", "moved", "changed"))
     symbols = _sorted(tables.execute(_SYMBOLS, [most]).fetchall(), ("added", "removed", "changed"))
     secrets = _sorted(tables.execute(_SECRETS, [most, keyed]).fetchall(), ("new", "gone"))
-    return Changes(
+    return ScanChanges(
         {sort: Changed(n, [ChangedFile(*row) for row in rows]) for sort, (n, rows) in files.items()},
         _dependencies(tables, most),
         {sort: Changed(n, [ChangedSymbol(*row) for row in rows]) for sort, (n, rows) in symbols.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from snapshotter.archive.manifest import Scan
 from snapshotter.base.errors import Finding, SnapshotterError, Unavailable
-from snapshotter.scan.means import FAILED, SECRETS
+from snapshotter.scan.scanners import FAILED, SECRETS
 
 
 def secret_gate(made: Scan | None) -> SnapshotterError | None:

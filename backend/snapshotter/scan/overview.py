@@ -8,9 +8,9 @@ from typing import Final
 from duckdb import DuckDBPyConnection
 
 from snapshotter.scan import figures
-from snapshotter.scan.compare import Changed, Changes, compare
+from snapshotter.scan.compare import Changed, ScanChanges, compare
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.folders import Folder, grow
+from snapshotter.scan.folder_tree import Folder, grow
 from snapshotter.scan.ranking import Ranking, rank
 
 _SYMBOLS: Final = 120  # ranked ones that fit a digest
@@ -38,14 +38,14 @@ class Overview:
     ranking: Ranking
     direct: tuple[int, list[figures.Package]]
     indirect: tuple[int, list[figures.Package]]
-    changes: Changes | None
+    changes: ScanChanges | None
     skipped: list[figures.Unread]
     partly_read: list[figures.Unread]
     leaking: frozenset[str]
 
 
 def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
-    """Everything that the report and the digest share, of the tables of `snapshotter.scan.tables.COLUMNS` and, under
+    """Everything that the report and the digest share, of the tables of `snapshotter.scan.columns.COLUMNS` and, under
     `before_` names, those of the scan before (empty where there is none)."""
     tree = tables.execute(_TREE).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
@@ -72,7 +72,7 @@ def _discreet(ranking: Ranking, leaking: frozenset[str]) -> Ranking:
     return Ranking(symbols, ranking.files)
 
 
-def _discreet_changes(changes: Changes, leaking: frozenset[str]) -> Changes:
+def _discreet_changes(changes: ScanChanges, leaking: frozenset[str]) -> ScanChanges:
     symbols = {
         sort: Changed(
             found.count,

@@ -17,12 +17,12 @@ from typing import Any, Final, Self
 import duckdb
 
 from snapshotter.base.errors import Unavailable
+from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
-from snapshotter.scan.symbols.model import Import
-from snapshotter.scan.tables import COLUMNS, OF_A_BLOB, create, order
+from snapshotter.scan.symbols.records import Import
 
 Find = Callable[[str, str, Import], str | None]
-"""The file that an import of (path, language, import) means, as `symbols.Tree.resolve` answers."""
+"""The file that an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
 
 MEMORY: Final = 300  # MiB
 SPILL: Final = 2048  # MiB

@@ -14,7 +14,7 @@ from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.pack import PackObject
 from snapshotter.scan import dependencies, facts, licences
 from snapshotter.scan.dependencies import Dependency, ManifestError, is_manifest
-from snapshotter.scan.selection import TOO_LARGE, File, Selection, Unit
+from snapshotter.scan.reading_plan import TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
 
 Read = Callable[[Set[str]], Iterator[PackObject]]
@@ -35,7 +35,7 @@ class Blob:
 
 
 @dataclass
-class Found:
+class TreeContents:
     """What was read, by blob, unit or path. `staged` says what each staged name is."""
 
     blobs: dict[str, Blob] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Found:
     late: bool = False  # manifests were not read for want of time
 
 
-def read_blobs(selection: Selection, read: Read, settings: ScanSettings, staging: Staging) -> Found:
+def read_blobs(selection: ReadingPlan, read: Read, settings: ScanSettings, staging: Staging) -> TreeContents:
     """Read what `selection` asks for. Files that turn out to be too large, not sent, or beyond the total get a
     `skip_reason`; the order in which blobs come makes no difference."""
     reading = _Reading(selection, settings, staging)
@@ -62,8 +62,8 @@ def read_blobs(selection: Selection, read: Read, settings: ScanSettings, staging
 
 
 class _Reading:
-    def __init__(self, selection: Selection, settings: ScanSettings, staging: Staging) -> None:
-        self.found = Found()
+    def __init__(self, selection: ReadingPlan, settings: ScanSettings, staging: Staging) -> None:
+        self.found = TreeContents()
         self._files, self._settings, self._staging = selection.files, settings, staging
         self._units: defaultdict[str, set[str]] = defaultdict(set)  # name keys to stage, by blob
         self._paths: defaultdict[str, list[str]] = defaultdict(
@@ -144,7 +144,7 @@ class _Reading:
         if self.found.readme and self.found.readme[0] == path:
             self.found.readme = None
 
-    def _judge_one(self, file: File) -> int:
+    def _judge_one(self, file: PlannedFile) -> int:
         """The bytes that a file costs; its kind or reason may change."""
         if file.before is not None:
             return int(file.before["bytes"] or 0)
@@ -160,7 +160,7 @@ class _Reading:
             return 0
         return blob.size
 
-    def _is_text(self, file: File) -> bool:
+    def _is_text(self, file: PlannedFile) -> bool:
         if file.kind != "file" or file.skip_reason:
             return False
         path = file.path

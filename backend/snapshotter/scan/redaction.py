@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from snapshotter.scan.secrets import Finding
+from snapshotter.scan.secrets import SecretFinding
 
 REDACTED: Final = "[redacted: a leaked secret is near]"
 _ABOVE: Final = 20  # lines that a declaration's comment may begin above it
@@ -26,7 +26,7 @@ _BELOW: Final = 60  # lines of a declaration that its signature of at most 240 c
 class Redaction:
     """Which text of a blob may hold a secret. `findings` is None if the search for secrets failed."""
 
-    def __init__(self, findings: Iterable[Finding] | None) -> None:
+    def __init__(self, findings: Iterable[SecretFinding] | None) -> None:
         self._blind = findings is None
         self._lines: defaultdict[str, list[int]] = defaultdict(list)
         for finding in findings or ():

@@ -32,7 +32,7 @@ _EXITS: Final = frozenset({0, 200})  # 200: there are findings
 _LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 
 
-class Finding(NamedTuple):
+class SecretFinding(NamedTuple):
     """One secret in one blob, without its value.
 
     `line` counts from 1; it is 0 in a blob of over 256 MiB, where kingfisher tells none. `fingerprint` is hex.
@@ -59,7 +59,7 @@ def find(
     cancel: Cancel,
     rule_cache: Path | None = None,
     kingfisher: Path | None = None,
-) -> list[Finding]:
+) -> list[SecretFinding]:
     """The secrets in every staged blob, sorted; equal blobs and key give equal findings.
 
     With a key, the fingerprint is the HMAC-SHA256 of the value under it: the same secret has the same fingerprint
@@ -164,9 +164,11 @@ class _Record(msgspec.Struct):
     audit: _Audit | None = None
 
 
-def _report(output: bytes, blobs: Container[str], key: bytes | None) -> tuple[list[Finding], int] | None:
+def _report(
+    output: bytes, blobs: Container[str], key: bytes | None
+) -> tuple[list[SecretFinding], int] | None:
     """The findings and how many blobs were read; None for anything but a whole report of these blobs."""
-    found: set[Finding] = set()
+    found: set[SecretFinding] = set()
     read: int | None = None
     decoder = msgspec.json.Decoder(_Record)
     for line in output.splitlines():
@@ -186,7 +188,7 @@ def _report(output: bytes, blobs: Container[str], key: bytes | None) -> tuple[li
             if blob not in blobs:
                 return None
             mark = _fingerprint(record.rule.id, blob, match.line, match.snippet, key)
-            found.add(Finding(blob, record.rule.id, match.line, match.confidence, mark))
+            found.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
     return None if read is None else (sorted(found), read)
 
 

@@ -16,11 +16,11 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.capture import snapshot
 from snapshotter.capture.scan_step import ScanOptions
 from snapshotter.scan import secrets
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.lines import Lines
-from snapshotter.scan.means import Means
-from snapshotter.scan.secrets import Finding
+from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staged, Staging
-from snapshotter.scan.tables import COLUMNS
 from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
 from tests.e2e.repo import Lab
@@ -40,7 +40,7 @@ def rule_cache() -> Path:
 def scan_options(
     *, ref: str | None = None, key: bytes | None = None, temp: Path | None = None, **settings: Any
 ) -> ScanOptions:
-    means = Means(fingerprint_key=key, rules=rule_cache(), temp=temp)
+    resources = ScanResources(fingerprint_key=key, rules=rule_cache(), temp=temp)
     held: dict[str, Any] = {
         "max_file_bytes": 1 << 20,
         "max_total_bytes": 1 << 26,
@@ -48,8 +48,8 @@ def scan_options(
         "scanner_seconds": 120.0,
         "exclude": [],
     }
-    made = ScanSettings(**held | {"fingerprint_key": means.key_name} | settings)
-    return ScanOptions(made, means, ref, None)
+    made = ScanSettings(**held | {"fingerprint_key": resources.key_name} | settings)
+    return ScanOptions(made, resources, ref, None)
 
 
 def options(scan: ScanOptions | None = None, **changed: Any) -> snapshot.Options:
@@ -129,7 +129,7 @@ def count_quickly(staging: Staging, **_: Any) -> dict[str, Lines]:
     return {name: one(name, staged) for name, staged in staging.staged.items()}
 
 
-def find_quickly(staging: Staging, *, key: bytes | None, **_: Any) -> list[Finding]:
+def find_quickly(staging: Staging, *, key: bytes | None, **_: Any) -> list[SecretFinding]:
     """What kingfisher is to a scan: findings that follow from a blob and the key, without a process."""
     found = []
     for blob in staging.blobs:
@@ -137,11 +137,11 @@ def find_quickly(staging: Staging, *, key: bytes | None, **_: Any) -> list[Findi
         for line, text in enumerate(data.splitlines(), 1):
             if text.startswith(b"value = "):
                 mark = hmac.digest(key or blob.encode(), text, "sha256").hex()
-                found.append(Finding(blob, "a rule", line, "high", mark))
+                found.append(SecretFinding(blob, "a rule", line, "high", mark))
     return sorted(found)
 
 
 def quickly(patch: pytest.MonkeyPatch) -> None:
     """Let scans do without the two programs, whose start costs more than all else of a small tree."""
-    patch.setattr("snapshotter.scan.scanner.lines.count", count_quickly)
-    patch.setattr("snapshotter.scan.scanner.secrets.find", find_quickly)
+    patch.setattr("snapshotter.scan.tree_scan.lines.count", count_quickly)
+    patch.setattr("snapshotter.scan.tree_scan.secrets.find", find_quickly)

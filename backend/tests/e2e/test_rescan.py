@@ -221,7 +221,7 @@ def test_a_later_scan_without_its_secrets_is_not_built_on(
 
     first = lab.take(origin, NO_SCAN)
     with monkeypatch.context() as patch:
-        patch.setattr("snapshotter.scan.scanner.secrets.find", fail)
+        patch.setattr("snapshotter.scan.tree_scan.secrets.find", fail)
         scanned(lab, first)
     second = lab.take(origin, options())
     assert scan_of(second).run_id == second.manifest.run_id

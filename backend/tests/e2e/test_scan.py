@@ -14,8 +14,8 @@ from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture import scan_step
 from snapshotter.git.refs import RefsLedger
-from snapshotter.scan.means import FAILED
 from snapshotter.scan.runner import ScannerFailed
+from snapshotter.scan.scanners import FAILED
 from snapshotter.transport import FetchRequest, Transport
 from tests.e2e.repo import Lab, Origin
 from tests.e2e.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
@@ -215,8 +215,8 @@ def test_another_fingerprint_key_makes_a_full_scan(lab: Lab, origin: Origin) -> 
 
 def test_other_scanners_make_a_full_scan(lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     take(lab, origin)
-    now = scan_step.scanners() | {"scc": "99.0"}
-    monkeypatch.setattr(scan_step, "scanners", lambda: now)
+    now = scan_step.scanner_versions() | {"scc": "99.0"}
+    monkeypatch.setattr(scan_step, "scanner_versions", lambda: now)
     second, filters = take(lab, origin)
     assert (own(second), filters) == (True, [WHOLE])
     assert scan_of(second).scanners["scc"] == "99.0"
@@ -238,7 +238,7 @@ def test_a_scan_that_lacks_what_a_scanner_would_tell_is_never_built_on(
         raise ScannerFailed("kingfisher", "exited with status 7")
 
     with monkeypatch.context() as patch:
-        patch.setattr("snapshotter.scan.scanner.secrets.find", fail)
+        patch.setattr("snapshotter.scan.tree_scan.secrets.find", fail)
         first, _ = take(lab, origin)
     assert [(gap.kind, gap.sample) for gap in scan_of(first).gaps] == [
         (FAILED, ["kingfisher exited with status 7"])
@@ -274,7 +274,7 @@ def test_a_damaged_table_of_the_parent_makes_a_full_scan_with_a_warning(
 
 def test_a_scan_older_than_its_limit_is_made_anew(lab: Lab, origin: Origin) -> None:
     made = scan_options()
-    aged = scan_step.ScanOptions(made.settings, made.means, None, timedelta(hours=3))
+    aged = scan_step.ScanOptions(made.settings, made.resources, None, timedelta(hours=3))
     first = lab.take(origin, options(aged))
     second = lab.take(origin, options(aged))
     lab.now += timedelta(hours=3)
@@ -359,7 +359,7 @@ def test_an_unexpected_error_is_told_by_its_type_alone(
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("the secret is hunter2")
 
-    monkeypatch.setattr("snapshotter.scan.scanner.lines.count", explode)
+    monkeypatch.setattr("snapshotter.scan.tree_scan.lines.count", explode)
     taken, _ = take(lab, origin)
     assert [gap.sample for gap in taken.manifest.gaps] == [["unexpected RuntimeError"]]
     assert "hunter2" not in "".join(lab.observer.warnings)

@@ -11,7 +11,7 @@ import pytest
 from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.scan import runner
 from snapshotter.scan.gate import secret_gate
-from snapshotter.scan.means import FAILED
+from snapshotter.scan.scanners import FAILED
 from tests.e2e.cli import Done, cli
 from tests.e2e.repo import BACKEND, Lab, Origin
 from tests.e2e.scans import options, rows, rule_cache, scan_of, scan_options

@@ -9,7 +9,7 @@ import pytest
 
 from githost import GitHost
 from snapshotter.archive.manifest import Sealed
-from snapshotter.scan.tables import COLUMNS
+from snapshotter.scan.columns import COLUMNS
 from tests.e2e.repo import Lab, Origin
 from tests.e2e.scans import KEY, RefusingIds, options, quickly, rows, scan_of, scan_options, tables
 from tests.e2e.trees import EXCLUDE, FILE, LINK, MAX_FILE, MAX_FILES, MAX_TOTAL, SUB, Trees

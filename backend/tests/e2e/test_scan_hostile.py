@@ -251,7 +251,7 @@ def test_a_malformed_tree_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     quickly(monkeypatch)
     origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
     origin.commit()
-    monkeypatch.setattr("snapshotter.scan.tree._parse", lambda *_: (_ for _ in ()).throw(hostile_error()))
+    monkeypatch.setattr("snapshotter.scan.listing._parse", lambda *_: (_ for _ in ()).throw(hostile_error()))
     taken = lab.take(origin, options())
     assert taken.manifest.scan is None
     assert [(gap.kind, gap.sample) for gap in taken.manifest.gaps] == [
@@ -261,7 +261,7 @@ def test_a_malformed_tree_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def hostile_error() -> Exception:
-    from snapshotter.scan.tree import _bad
+    from snapshotter.scan.listing import _bad
 
     return _bad("bad")
 
@@ -280,7 +280,7 @@ def test_memory_that_runs_out_is_a_gap(tmp_path: Path, monkeypatch: pytest.Monke
     def starve(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("snapshotter.scan.scanner.read_blobs", starve)
+    monkeypatch.setattr("snapshotter.scan.tree_scan.read_blobs", starve)
     origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
     origin.commit()
     taken = lab.take(origin, options(scan_options(temp=tmp_path)))

@@ -193,18 +193,18 @@ def test_no_exception_of_a_scan_holds_a_value(
     def broken(output: bytes, *_: Any) -> None:
         raise ScannerFailed("kingfisher", "wrote something else than its report")
 
-    from snapshotter.scan.scanner import Scanner
+    from snapshotter.scan.tree_scan import TreeScan
 
-    real = Scanner._secrets
+    real = TreeScan._secrets
 
-    def watched(self: Scanner, found: Any) -> Any:
+    def watched(self: TreeScan, found: Any) -> Any:
         try:
             return real(self, found)
         finally:
             caught.extend(traceback.format_stack())
 
     monkeypatch.setattr("snapshotter.scan.secrets._report", broken)
-    monkeypatch.setattr(Scanner, "_secrets", watched)
+    monkeypatch.setattr(TreeScan, "_secrets", watched)
     lab = Lab(tmp_path / "store")
     taken = lab.take(leaky, options())
     assert_clean("gaps", repr(taken.manifest).encode())

@@ -28,7 +28,7 @@ from snapshotter.query.cache import Cache, folder
 from snapshotter.query.examples import EXAMPLES
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
-from snapshotter.scan.tables import COLUMNS
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.store.objects import open_store
 from tests.faults import FlippingStore, RecordingStore
 from tests.lake import DAY, NOV, Counting, Lake, file_row, refused

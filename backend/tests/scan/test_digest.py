@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from snapshotter.archive.manifest import Gap
 from snapshotter.scan import digest
-from snapshotter.scan.digest.budget import Line, Part, fit
+from snapshotter.scan.digest.budget import DigestSection, Line, fit
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import overview
-from tests.scan.seen import facts, hostile, tables
+from tests.scan.by_hand import facts, hostile, tables
 from tests.scan.test_report import HOSTILE
 
 SECTIONS = [
@@ -192,12 +192,12 @@ def test_what_was_left_out_is_counted(large: tuple) -> None:
 
 
 def test_one_that_was_left_out_is_counted_too() -> None:
-    part = Part("x", [Line("y" * 40)] * 30, 1)
+    part = DigestSection("x", [Line("y" * 40)] * 30, 1)
     for room in range(60, len(part.text()) + 50):
         text = part.text(room)
         left = re.search(r"… and (\d+) more", text)
         assert text.count("y" * 40) + int(left.group(1) if left else 0) == 30 and len(text) <= room
-    assert "… and 1 more" in Part("x", [Line("y")], 1, total=2).text()
+    assert "… and 1 more" in DigestSection("x", [Line("y")], 1, total=2).text()
 
 
 def test_that_everything_was_read_is_said() -> None:
@@ -205,7 +205,7 @@ def test_that_everything_was_read_is_said() -> None:
 
 
 def test_what_one_section_does_not_need_the_others_get() -> None:
-    small, long = Part("small", [Line("x")], 10), Part("long", [Line("y" * 9)] * 500, 10)
+    small, long = DigestSection("small", [Line("x")], 10), DigestSection("long", [Line("y" * 9)] * 500, 10)
     first, second = fit([small, long], 2_000)
     assert first == small.text()
     assert 1_900 < len(first) + len(second) <= 2_000

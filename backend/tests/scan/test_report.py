@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from snapshotter.archive.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.scan import report
 from snapshotter.scan.report.html import element
-from tests.scan.seen import facts, hostile, tables
+from tests.scan.by_hand import facts, hostile, tables
 
 HOSTILE = [
     "</style><script>alert(1)</script>",

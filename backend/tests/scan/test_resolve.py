@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapshotter.scan.symbols import LANGUAGES, Import, Tree, resolve
+from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree, resolve
 
 PATHS = [
     "backend/shop/__init__.py",
@@ -98,7 +98,7 @@ def test_an_import_means_a_file(
 
 def test_without_go_mod_no_go_import_is_guessed() -> None:
     item = Import("example.com/shop/internal/store", (), 1)
-    assert Tree(PATHS).resolve("go/main.go", "Go", item) is None
+    assert SourceTree(PATHS).resolve("go/main.go", "Go", item) is None
 
 
 @settings(max_examples=300, deadline=None)
@@ -109,6 +109,6 @@ def test_without_go_mod_no_go_import_is_guessed() -> None:
     names=st.lists(st.text("./*ab", max_size=5), max_size=3),
 )
 def test_an_answer_is_always_inside_the_tree(path: str, language: str, module: str, names: list[str]) -> None:
-    tree = Tree(PATHS, GO)
+    tree = SourceTree(PATHS, GO)
     found = tree.resolve(path, language, Import(module, tuple(names), 1))
     assert found is None or found in tree.files or found in tree.folders

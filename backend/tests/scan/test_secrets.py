@@ -20,7 +20,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.scan import secrets
 from snapshotter.scan.runner import ScannerFailed
-from snapshotter.scan.secrets import Finding
+from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging, name_key
 from tests.scan import planted
 from tests.scan.planted import VALUES
@@ -45,7 +45,7 @@ def staging(tmp_path):
 
 @pytest.fixture
 def find(staging, rule_cache):
-    def run(**more) -> list[Finding]:
+    def run(**more) -> list[SecretFinding]:
         options = {"key": KEY, "seconds": 120, "cancel": Cancel(), "rule_cache": rule_cache}
         return secrets.find(staging, **options | more)
 
@@ -117,9 +117,9 @@ def test_one_value_has_one_fingerprint_wherever_it_stands(staging, find):
     staging.add(oid(1), "py", f'a = "{VALUE}"\nx = 1\nb = "{VALUE}" or "{VALUE}"\n'.encode())
     staging.add(oid(2), "", f"{VALUE}\n".encode())
     assert find() == [
-        Finding(oid(1), "betterleaks.github-pat", 1, "high", mark(VALUE)),
-        Finding(oid(1), "betterleaks.github-pat", 3, "high", mark(VALUE)),
-        Finding(oid(2), "betterleaks.github-pat", 1, "high", mark(VALUE)),
+        SecretFinding(oid(1), "betterleaks.github-pat", 1, "high", mark(VALUE)),
+        SecretFinding(oid(1), "betterleaks.github-pat", 3, "high", mark(VALUE)),
+        SecretFinding(oid(2), "betterleaks.github-pat", 1, "high", mark(VALUE)),
     ]
 
 
@@ -148,7 +148,8 @@ def test_what_is_found_does_not_depend_on_the_name(staging, find):
     for number, path in enumerate(paths):
         staging.add(oid(number), name_key(path), f'x = "{VALUE}" # {number}\n'.encode())
     assert find() == [
-        Finding(oid(number), "betterleaks.github-pat", 1, "high", mark(VALUE)) for number in range(len(paths))
+        SecretFinding(oid(number), "betterleaks.github-pat", 1, "high", mark(VALUE))
+        for number in range(len(paths))
     ]
 
 
@@ -334,7 +335,7 @@ def test_the_report_that_the_fakes_write_is_otherwise_believed(staging, find, fa
     staging.add(oid(1), "py", b"x = 1\n")
     (tmp_path / "report").write_text(record(f"blobs/00/{oid(1)}") + "\n" + account() + "\n")
     assert find(kingfisher=fake(f"cat '{tmp_path}/report'; exit 200")) == [
-        Finding(oid(1), "r", 1, "high", mark(VALUE))
+        SecretFinding(oid(1), "r", 1, "high", mark(VALUE))
     ]
 
 

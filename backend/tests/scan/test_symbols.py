@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols import LANGUAGES, Workers, analyze, refine
 from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS
-from snapshotter.scan.symbols.engine import compiled
 from snapshotter.scan.symbols.imports import split_path
 from snapshotter.scan.symbols.languages import grammars
+from snapshotter.scan.symbols.parsing import compiled
 from tests.scan import golden
 
 ALL = sorted({*LANGUAGES})

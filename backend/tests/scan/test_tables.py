@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.scan import loading, parquet
+from snapshotter.scan.columns import COLUMNS, REQUIRED, order
 from snapshotter.scan.parquet import Tables
-from snapshotter.scan.symbols.model import Import
-from snapshotter.scan.tables import COLUMNS, REQUIRED, order
+from snapshotter.scan.symbols.records import Import
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -445,5 +445,5 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
 
 
 def test_the_schema_loads_no_database() -> None:
-    code = "import sys, snapshotter.scan.tables; sys.exit('duckdb' in sys.modules)"
+    code = "import sys, snapshotter.scan.columns; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,7 +10,7 @@ from typing import Final
 
 from snapshotter.scan.dependencies import cargo, go, images, maven, node, python, ruby
 from snapshotter.scan.dependencies.go import module_path
-from snapshotter.scan.dependencies.model import Dependency, ManifestError
+from snapshotter.scan.dependencies.record import Dependency, ManifestError
 
 __all__ = ["MAX_ROWS", "Dependency", "ManifestError", "is_manifest", "module_path", "parse"]
 

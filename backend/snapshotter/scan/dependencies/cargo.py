@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, strings, tables, toml
-from snapshotter.scan.dependencies.model import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, dependency
 
 _SECTIONS: Final = {"dependencies": "runtime", "dev-dependencies": "dev", "build-dependencies": "build"}
 _EXACT: Final = re.compile(r"=\s*(\d+\.\d+\.\d+[\w.+-]*)")

@@ -17,7 +17,7 @@ import yaml
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from snapshotter.scan.dependencies.model import ManifestError
+from snapshotter.scan.dependencies.record import ManifestError
 
 MAX_BYTES: Final = 16 * 1024 * 1024  # the largest lock files of real projects are half of it
 MAX_DEPTH: Final = 100

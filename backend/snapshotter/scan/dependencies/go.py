@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from snapshotter.scan.dependencies.formats import text
-from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _MODULE: Final = re.compile(r"^module\s+\"?([^\s\"/][^\s\"]*)\"?", re.M)
 _PART: Final = r"\"?([^\s\"]+)\"?"
@@ -16,7 +16,7 @@ _REPLACE: Final = re.compile(rf"{_PART}(?:\s+\S+)?\s+=>\s+{_PART}\s+(v\S+)")
 
 
 def module_path(blob: bytes) -> str | None:
-    """The path that a go.mod declares for its own module, as `symbols.Tree` wants it."""
+    """The path that a go.mod declares for its own module, as `symbols.SourceTree` wants it."""
     found = _MODULE.search(text(blob))
     return found.group(1) if found else None
 

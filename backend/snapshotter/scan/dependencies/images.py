@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, tables, text, yaml_object
-from snapshotter.scan.dependencies.model import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, dependency
 
 _IMAGE: Final = re.compile(r"([A-Za-z0-9][\w.:/-]*?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?")
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)

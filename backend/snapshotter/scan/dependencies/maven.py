@@ -8,7 +8,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from snapshotter.scan.dependencies.formats import xml
-from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _PROPERTY: Final = re.compile(r"\$\{([\w.-]+)\}")
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")

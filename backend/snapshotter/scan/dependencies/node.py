@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, text, yaml_object
-from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _SCOPES: Final = {
     "dependencies": "runtime",

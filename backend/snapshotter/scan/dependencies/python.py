@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies.formats import mapping, string, strings, tables, text, toml
-from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*")
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*)")

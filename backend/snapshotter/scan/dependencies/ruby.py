@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from snapshotter.scan.dependencies.formats import text
-from snapshotter.scan.dependencies.model import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _SPEC: Final = re.compile(r"    (\S+) \(([^)\s-]+)[^)]*\)")
 _ASKED: Final = re.compile(r"  ([^\s!]+)(?: \(([^)]*)\))?!?")

@@ -22,7 +22,7 @@ def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DigestSection:
     """A section: its heading, its lines with the most important first, and its share of the limit.
 
     `total` counts the things there are where `lines` do not tell of all; `where` is the artifact that does.
@@ -58,7 +58,7 @@ class Part:
         return _MORE + len(self.where)
 
 
-def fit(parts: Sequence[Part], limit: int) -> list[str]:
+def fit(parts: Sequence[DigestSection], limit: int) -> list[str]:
     """The parts' texts, in order, together at most `limit` characters. A part that gets too little for its
     heading and one line is left out."""
     allotted = _allot([len(part.text()) for part in parts], [part.share for part in parts], limit)

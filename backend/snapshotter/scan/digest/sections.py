@@ -9,12 +9,12 @@ from duckdb import DuckDBPyConnection
 
 from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
-from snapshotter.scan.digest.budget import Line, Part, chunks
-from snapshotter.scan.digest.changes import changes
-from snapshotter.scan.digest.entries import entries
+from snapshotter.scan.digest.budget import DigestSection, Line, chunks
+from snapshotter.scan.digest.change_lines import changes
+from snapshotter.scan.digest.entry_points import entry_points
 from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
 from snapshotter.scan.facts import Facts, readme_path, wanted
-from snapshotter.scan.folders import Folder, split
+from snapshotter.scan.folder_tree import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import is_test
 from snapshotter.scan.readme import lead
@@ -50,7 +50,7 @@ def head(facts: Facts, whole: figures.Totals) -> str:
     )
 
 
-def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Part]:
+def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[DigestSection]:
     """The sections, in order."""
     return [
         _what(facts, tables, seen),
@@ -64,16 +64,18 @@ def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[Par
     ]
 
 
-def _what(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> Part:
+def _what(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> DigestSection:
     if not facts.readme:
         held = readme_path(path for (path,) in tables.execute(_READMES).fetchall())
         none = f"{place(held)} is not quoted: {_unquoted(held, seen)}." if held else "No README."
-        return Part("What it is", [Line(none, 0)], 1)
+        return DigestSection("What it is", [Line(none, 0)], 1)
     path, source = facts.readme
     if path in seen.leaking:
-        return Part("What it is", [Line(f"{place(path)} is not quoted: {_unquoted(path, seen)}.", 0)], 1)
+        return DigestSection(
+            "What it is", [Line(f"{place(path)} is not quoted: {_unquoted(path, seen)}.", 0)], 1
+        )
     lines = [Line(f"The first lines of {place(path)}:", 0), Line("", 0)]
-    return Part("What it is", [*lines, *(Line(line, 0) for line in block(lead(source, 2_500)))], 12)
+    return DigestSection("What it is", [*lines, *(Line(line, 0) for line in block(lead(source, 2_500)))], 12)
 
 
 def _unquoted(path: str, seen: Overview) -> str:
@@ -83,10 +85,10 @@ def _unquoted(path: str, seen: Overview) -> str:
     )
 
 
-def _layout(seen: Overview) -> Part:
+def _layout(seen: Overview) -> DigestSection:
     names = sorted(path for path, _, _ in seen.tree if "/" not in path)
     lines = [_folder(folder, names) for folder in split(seen.root, _FOLDERS)] if seen.tree else []
-    return Part("Layout", lines or [Line("No files.", 0)], 14)
+    return DigestSection("Layout", lines or [Line("No files.", 0)], 14)
 
 
 def _folder(folder: Folder, at_root: list[str]) -> Line:
@@ -104,7 +106,7 @@ def _folder(folder: Folder, at_root: list[str]) -> Line:
     return Line(line + (" (files directly in it)" if folder.direct and folder.path else "") + ".")
 
 
-def _languages(seen: Overview) -> Part:
+def _languages(seen: Overview) -> DigestSection:
     found, total = seen.languages, seen.totals.code
     lines = [
         Line(
@@ -113,25 +115,25 @@ def _languages(seen: Overview) -> Part:
         )
         for one in found
     ]
-    return Part(
+    return DigestSection(
         "Languages", lines or [Line("No file of a known language.", 0)], 6, where="scan/files.parquet"
     )
 
 
-def _entries(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> Part:
+def _entries(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> DigestSection:
     lines = [
         Line(
             f"- {place(one.path, one.line)}: {word(one.sort)} {quoted(one.name)}"
             + (f" runs {quoted(one.runs)}." if one.runs and one.path not in seen.leaking else ".")
         )
-        for one in entries(tables, facts.texts)
+        for one in entry_points(tables, facts.texts)
     ]
     unasked = sorted(path for path, _, _ in seen.tree if wanted(path) and path not in facts.texts)
     lines += [Line(f"- {place(path)} was not asked: {_unquoted(path, seen)}.") for path in unasked]
-    return Part("Entry points", lines or [Line("None that paths, names or manifests tell.", 0)], 10)
+    return DigestSection("Entry points", lines or [Line("None that paths, names or manifests tell.", 0)], 10)
 
 
-def _symbols(seen: Overview) -> Part:
+def _symbols(seen: Overview) -> DigestSection:
     ranking = seen.ranking
     lines = []
     if ranking.files:
@@ -143,12 +145,12 @@ def _symbols(seen: Overview) -> Part:
         doc = f": {prose(one.doc)}" if one.doc else ""
         kind = "" if one.signature.startswith(one.kind) else f"{word(one.kind)} "
         lines.append(Line(f"- {place(one.path, one.line)} {kind}{quoted(one.signature)}{by}{doc}"))
-    return Part(
+    return DigestSection(
         "Most referenced symbols", lines or [Line("No symbols.", 0)], 30, where="scan/symbols.parquet"
     )
 
 
-def _dependencies(seen: Overview) -> Part:
+def _dependencies(seen: Overview) -> DigestSection:
     """Each package once, at the manifest nearest to the root: ``name requirement (exact version)``."""
     lines, total = [], 0
     for (count, found), kind in ((seen.direct, ""), (seen.indirect, ", not known to be direct")):
@@ -159,7 +161,7 @@ def _dependencies(seen: Overview) -> Part:
             shown = [_package(one) for one in group]
             lines += [Line(about + ", ".join(some), len(some)) for some in chunks(shown, _ON_A_LINE)]
     none = [Line("No manifest that is known names any.", 0)]
-    return Part("Dependencies", lines or none, 14, total, where="scan/dependencies.parquet")
+    return DigestSection("Dependencies", lines or none, 14, total, where="scan/dependencies.parquet")
 
 
 def _package(one: figures.Package) -> str:
@@ -169,7 +171,7 @@ def _package(one: figures.Package) -> str:
     return quoted(" ".join(said), 100)
 
 
-def _unread(facts: Facts, seen: Overview) -> Part:
+def _unread(facts: Facts, seen: Overview) -> DigestSection:
     lines = []
     for gap in facts.gaps:
         such = f", such as {', '.join(quoted(one, 120) for one in gap.sample[:3])}" if gap.sample else ""
@@ -183,4 +185,4 @@ def _unread(facts: Facts, seen: Overview) -> Part:
         lines.append(Line(f"- Read in part, {quoted(one.reason)}: {said}."))
     if not lines:
         lines = [Line("Nothing: every file of the tree was read.", 0)]
-    return Part("What was not read", lines, 8, where="scan/files.parquet")
+    return DigestSection("What was not read", lines, 8, where="scan/files.parquet")

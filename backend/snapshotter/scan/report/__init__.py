@@ -6,7 +6,7 @@ from duckdb import DuckDBPyConnection
 
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview, overview
-from snapshotter.scan.report import about, changes, contents, findings, page
+from snapshotter.scan.report import about, change_tables, contents, findings, page
 
 __all__ = ["render"]
 
@@ -14,7 +14,7 @@ __all__ = ["render"]
 def render(facts: Facts, tables: DuckDBPyConnection, seen: Overview | None = None) -> bytes:
     """The report as UTF-8 HTML: one page that loads nothing, runs nothing, and links to nothing outside itself.
 
-    `tables` holds the tables of `snapshotter.scan.tables.COLUMNS` and, under `before_` names, those of the scan
+    `tables` holds the tables of `snapshotter.scan.columns.COLUMNS` and, under `before_` names, those of the scan
     before (empty where there is none); `seen` is their overview, where the caller has it already. All text from
     the repository is escaped, cut, and made visible, so a repository can neither add markup nor hide anything. The
     page stays below a megabyte or so whatever the repository's size, and says what it left out. The same facts and
@@ -23,7 +23,7 @@ def render(facts: Facts, tables: DuckDBPyConnection, seen: Overview | None = Non
     seen = seen or overview(facts, tables)
     sections = [
         about.section(facts, seen),
-        changes.section(facts, seen.changes),
+        change_tables.section(facts, seen.changes),
         contents.languages(seen),
         contents.files(tables),
         contents.symbols(tables, seen.ranking),

@@ -12,16 +12,16 @@ from snapshotter.scan import plain
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.readme import lead
-from snapshotter.scan.report import parts
+from snapshotter.scan.report import blocks
 from snapshotter.scan.report.html import Child, Html, element, text
 
 _CODE: Final = re.compile(r"`+([^`]+)`+")
 
 
-def section(facts: Facts, seen: Overview) -> parts.Section:
+def section(facts: Facts, seen: Overview) -> blocks.Section:
     """What the snapshot is and how it was proven."""
-    content = [_readme(facts, seen), parts.cards([_identity(facts), _proof(facts)])]
-    return parts.Section("snapshot", "This snapshot", "Snapshot", content)
+    content = [_readme(facts, seen), blocks.cards([_identity(facts), _proof(facts)])]
+    return blocks.Section("snapshot", "This snapshot", "Snapshot", content)
 
 
 def moment(facts: Facts) -> str:
@@ -43,7 +43,7 @@ def _readme(facts: Facts, seen: Overview) -> Html | None:
     ]
     if not heading and not body:
         return None
-    return element("figure", element("blockquote", said), element("figcaption", "From ", parts.path(path)))
+    return element("figure", element("blockquote", said), element("figcaption", "From ", blocks.path(path)))
 
 
 def _prose(body: str) -> list[Child]:
@@ -55,18 +55,18 @@ def _prose(body: str) -> list[Child]:
 def _identity(facts: Facts) -> Html:
     pairs: list[tuple[str, Child]] = [
         ("Origin", element("code", text(facts.origin), class_="path")),
-        ("Ref", parts.code(facts.ref)),
+        ("Ref", blocks.code(facts.ref)),
         ("Commit", element("code", text(facts.commit), class_="path")),
         ("Taken", moment(facts)),
         ("Kind", f"{facts.kind}: {facts.reason}" if facts.reason else facts.kind),
-        ("Run", parts.code(facts.run_id)),
-        ("Parent", parts.code(facts.parent) if facts.parent else "none"),
+        ("Run", blocks.code(facts.run_id)),
+        ("Parent", blocks.code(facts.parent) if facts.parent else "none"),
         ("Refs", plain.count(facts.refs)),
         ("History", _history(facts)),
         ("To restore", plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
         ("Licences", _licences(facts)),
     ]
-    return element("div", element("h3", "What it is"), parts.facts(pairs), class_="block")
+    return element("div", element("h3", "What it is"), blocks.facts(pairs), class_="block")
 
 
 def _history(facts: Facts) -> str:
@@ -86,7 +86,7 @@ def _licences(facts: Facts) -> Child:
 
 
 def _licence(path: str, ids: Iterable[str]) -> list[Child]:
-    return [", ".join(ids) or "not recognised", " in ", parts.path(path)]
+    return [", ".join(ids) or "not recognised", " in ", blocks.path(path)]
 
 
 def _proof(facts: Facts) -> Html:

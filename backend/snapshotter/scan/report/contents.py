@@ -9,10 +9,10 @@ from duckdb import DuckDBPyConnection
 
 from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
-from snapshotter.scan.folders import Folder, split
+from snapshotter.scan.folder_tree import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import Ranking
-from snapshotter.scan.report import charts, parts
+from snapshotter.scan.report import blocks, charts
 from snapshotter.scan.report.html import Child, Html, element, text
 
 _LANGUAGES_SHOWN: Final = 24
@@ -36,12 +36,12 @@ _LONGEST: Final = """
     WHERE kind IN ('function', 'method') ORDER BY length DESC, path, line, qualified_name LIMIT $1"""
 
 
-def languages(seen: Overview) -> parts.Section:
+def languages(seen: Overview) -> blocks.Section:
     """Languages as a bar, a table, and a treemap of the tree."""
     rows = seen.languages
     if not rows:
         none = element("p", "No file of a known language was read.", class_="none")
-        return parts.Section("languages", "Languages", "Languages", [none])
+        return blocks.Section("languages", "Languages", "Languages", [none])
     total = sum(row.code for row in rows)
     classes = charts.colours(row.name for row in rows)
     content = [
@@ -49,7 +49,7 @@ def languages(seen: Overview) -> parts.Section:
         _language_table(rows, total, classes),
         *_treemaps(seen, classes),
     ]
-    return parts.Section("languages", "Languages", "Languages", content)
+    return blocks.Section("languages", "Languages", "Languages", content)
 
 
 def _bar_parts(rows: Sequence[figures.Language]) -> list[tuple[str, int]]:
@@ -60,12 +60,12 @@ def _bar_parts(rows: Sequence[figures.Language]) -> list[tuple[str, int]]:
 
 def _language_table(rows: Sequence[figures.Language], total: int, classes: Mapping[str, str]) -> Html:
     columns = [
-        parts.Column("Language"),
-        parts.Column("Lines of code", "num"),
-        parts.Column("Share", "num"),
-        parts.Column("Files", "num"),
-        parts.Column("Comment", "num wide"),
-        parts.Column("Complexity", "num wide"),
+        blocks.Column("Language"),
+        blocks.Column("Lines of code", "num"),
+        blocks.Column("Share", "num"),
+        blocks.Column("Files", "num"),
+        blocks.Column("Comment", "num wide"),
+        blocks.Column("Complexity", "num wide"),
     ]
     cells: list[list[Child]] = [
         [
@@ -76,9 +76,9 @@ def _language_table(rows: Sequence[figures.Language], total: int, classes: Mappi
             plain.count(comment),
             plain.count(complexity),
         ]
-        for name, files, code, comment, complexity, _ in rows[: parts.FIRST + parts.FOLDED]
+        for name, files, code, comment, complexity, _ in rows[: blocks.FIRST + blocks.FOLDED]
     ]
-    return parts.table(
+    return blocks.table(
         "Languages by lines of code", columns, cells, total=len(rows), first=10, source="scan/files.parquet"
     )
 
@@ -128,26 +128,26 @@ def _group(folder: Folder, seen: Overview) -> charts.Group:
     return charts.Group(label, folder.weight, tiles)
 
 
-def files(tables: DuckDBPyConnection) -> parts.Section:
+def files(tables: DuckDBPyConnection) -> blocks.Section:
     """The largest and the most complex files."""
     largest = tables.execute(_LARGEST, [_FILES_SHOWN]).fetchall()
     complexest = tables.execute(_COMPLEX, [_FILES_SHOWN]).fetchall()
     big = [[_file(row), human_bytes(row[1]), plain.count(row[2])] for row in largest]
     hard = [[_file(row), plain.count(row[1]), plain.count(row[2])] for row in complexest]
-    file, lines = parts.Column("File"), parts.Column("Lines", "num")
+    file, lines = blocks.Column("File"), blocks.Column("Lines", "num")
     content = [
-        parts.cards(
+        blocks.cards(
             [
-                parts.table("Largest files", [file, parts.Column("Size", "num"), lines], big),
-                parts.table(
+                blocks.table("Largest files", [file, blocks.Column("Size", "num"), lines], big),
+                blocks.table(
                     "Most complex files (branches and loops)",
-                    [file, parts.Column("Complexity", "num"), parts.Column("Code", "num")],
+                    [file, blocks.Column("Complexity", "num"), blocks.Column("Code", "num")],
                     hard,
                 ),
             ]
         )
     ]
-    return parts.Section("files", "Files", "Files", content)
+    return blocks.Section("files", "Files", "Files", content)
 
 
 def _file(row: Sequence[Any]) -> Html:
@@ -158,8 +158,8 @@ def _file(row: Sequence[Any]) -> Html:
         if flag
     ]
     words = [*(["LFS"] if kind == "lfs" else []), *names, *(["not read"] if skip_reason else [])]
-    badges = [join_space(parts.badge(word)) for word in words]
-    return parts.two_lines(parts.path(path), [text(language or "no language", 60), badges])
+    badges = [join_space(blocks.badge(word)) for word in words]
+    return blocks.two_lines(blocks.path(path), [text(language or "no language", 60), badges])
 
 
 def join_space(badge: Html) -> Html:
@@ -167,42 +167,44 @@ def join_space(badge: Html) -> Html:
     return Html(" " + badge)
 
 
-def symbols(tables: DuckDBPyConnection, ranking: Ranking) -> parts.Section:
+def symbols(tables: DuckDBPyConnection, ranking: Ranking) -> blocks.Section:
     """Symbols by kind, by language, by how much they are referenced, and by length."""
     kinds = tables.execute(_KINDS).fetchall()
     if not kinds:
         none = element("p", "No symbols were found.", class_="none")
-        return parts.Section("symbols", "Symbols", "Symbols", [none])
+        return blocks.Section("symbols", "Symbols", "Symbols", [none])
     referenced: list[list[Child]] = [
         [
-            parts.two_lines(parts.code(one.signature, 160), [parts.path(one.path, one.line), _doc(one.doc)]),
+            blocks.two_lines(
+                blocks.code(one.signature, 160), [blocks.path(one.path, one.line), _doc(one.doc)]
+            ),
             plain.count(one.importers),
         ]
         for one in ranking.symbols
         if one.importers
     ]
     longest: list[list[Child]] = [
-        [parts.two_lines(parts.code(name, 120), parts.path(path, line)), plain.count(length)]
+        [blocks.two_lines(blocks.code(name, 120), blocks.path(path, line)), plain.count(length)]
         for path, line, name, length in tables.execute(_LONGEST, [10]).fetchall()
     ]
-    symbol = parts.Column("Symbol")
+    symbol = blocks.Column("Symbol")
     content = [
-        parts.cards(
+        blocks.cards(
             [
-                parts.table(
-                    "Most referenced", [symbol, parts.Column("Importers", "num")], referenced, first=15
+                blocks.table(
+                    "Most referenced", [symbol, blocks.Column("Importers", "num")], referenced, first=15
                 ),
-                parts.stack(
+                blocks.stack(
                     _kinds(kinds),
                     _documented(tables),
-                    parts.table(
-                        "Longest functions", [symbol, parts.Column("Lines", "num")], longest, first=5
+                    blocks.table(
+                        "Longest functions", [symbol, blocks.Column("Lines", "num")], longest, first=5
                     ),
                 ),
             ]
         )
     ]
-    return parts.Section("symbols", "Symbols", "Symbols", content)
+    return blocks.Section("symbols", "Symbols", "Symbols", content)
 
 
 def _doc(doc: str) -> Html | None:
@@ -212,10 +214,10 @@ def _doc(doc: str) -> Html | None:
 def _kinds(kinds: Sequence[tuple[str, int]]) -> Html:
     most = kinds[0][1]
     rows: list[list[Child]] = [
-        [text(kind, 40), charts.meter(n, most, "accent"), plain.count(n)] for kind, n in kinds[: parts.FIRST]
+        [text(kind, 40), charts.meter(n, most, "accent"), plain.count(n)] for kind, n in kinds[: blocks.FIRST]
     ]
-    columns = [parts.Column("Kind"), parts.Column("", "bar-cell"), parts.Column("Symbols", "num")]
-    return parts.table("Symbols by kind", columns, rows, total=len(kinds), first=8)
+    columns = [blocks.Column("Kind"), blocks.Column("", "bar-cell"), blocks.Column("Symbols", "num")]
+    return blocks.table("Symbols by kind", columns, rows, total=len(kinds), first=8)
 
 
 def _documented(tables: DuckDBPyConnection) -> Html:
@@ -224,8 +226,8 @@ def _documented(tables: DuckDBPyConnection) -> Html:
         for language, n, documented in tables.execute(_DOCUMENTED, [_LANGUAGES_SHOWN]).fetchall()
     ]
     columns = [
-        parts.Column("Language"),
-        parts.Column("Declarations", "num"),
-        parts.Column("Documented", "num"),
+        blocks.Column("Language"),
+        blocks.Column("Declarations", "num"),
+        blocks.Column("Documented", "num"),
     ]
-    return parts.table("Types, functions and methods", columns, rows, first=5)
+    return blocks.table("Types, functions and methods", columns, rows, first=5)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from snapshotter.base.text import noun
 from snapshotter.scan import figures, plain
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.report import about, parts
+from snapshotter.scan.report import about, blocks
 from snapshotter.scan.report.html import Html, element, join, text
 
 
@@ -52,7 +52,7 @@ def key_figures(facts: Facts, whole: figures.Totals) -> list[Figure]:
     ]
 
 
-def html(facts: Facts, sections: Sequence[parts.Section], key: Iterable[Figure]) -> Html:
+def html(facts: Facts, sections: Sequence[blocks.Section], key: Iterable[Figure]) -> Html:
     """The whole document."""
     body = element(
         "body",
@@ -103,7 +103,7 @@ def _figure(one: Figure) -> Html:
     )
 
 
-def _navigation(sections: Iterable[parts.Section]) -> Html:
+def _navigation(sections: Iterable[blocks.Section]) -> Html:
     links = [element("li", element("a", one.short, href=f"#{one.anchor}")) for one in sections]
     return element("nav", element("ul", links), aria_label="Sections")
 

@@ -2,8 +2,18 @@
 
 from snapshotter.scan.symbols.analysis import analyze
 from snapshotter.scan.symbols.languages import LANGUAGES, refine
-from snapshotter.scan.symbols.model import Analysis, Import, Symbol
-from snapshotter.scan.symbols.resolve import Tree, resolve
+from snapshotter.scan.symbols.records import Analysis, Import, Symbol
+from snapshotter.scan.symbols.resolve import SourceTree, resolve
 from snapshotter.scan.symbols.workers import Workers
 
-__all__ = ["LANGUAGES", "Analysis", "Import", "Symbol", "Tree", "Workers", "analyze", "refine", "resolve"]
+__all__ = [
+    "LANGUAGES",
+    "Analysis",
+    "Import",
+    "SourceTree",
+    "Symbol",
+    "Workers",
+    "analyze",
+    "refine",
+    "resolve",
+]

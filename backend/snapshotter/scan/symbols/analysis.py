@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from snapshotter.scan.symbols.engine import Captures, GaveUp, compiled, matches, parse
 from snapshotter.scan.symbols.imports import Imports
 from snapshotter.scan.symbols.languages import Grammar, grammar, grammar_for
-from snapshotter.scan.symbols.model import Analysis, Symbol
-from snapshotter.scan.symbols.text import MAX_NAME, comment_above, docstring, name_of, signature
+from snapshotter.scan.symbols.parsing import Captures, GaveUp, compiled, matches, parse
+from snapshotter.scan.symbols.records import Analysis, Symbol
+from snapshotter.scan.symbols.signatures import MAX_NAME, comment_above, docstring, name_of, signature
 
 MAX_BYTES: Final = 1024 * 1024  # a tree takes up to 170 times its source
 MAX_ROWS: Final = 20_000  # symbols of one file, and imports of one file

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from snapshotter.scan.symbols.engine import Captures
-from snapshotter.scan.symbols.model import Import
-from snapshotter.scan.symbols.text import decode
+from snapshotter.scan.symbols.parsing import Captures
+from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.symbols.signatures import decode
 
 MAX_MODULE: Final = 1024  # characters of a module's name
 _MAX_NAMES: Final = 500

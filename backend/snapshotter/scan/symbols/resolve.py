@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from snapshotter.scan.symbols.languages import LANGUAGES
-from snapshotter.scan.symbols.model import Import
+from snapshotter.scan.symbols.records import Import
 
 _SCRIPTS: Final = (".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs", ".json")
 _COMPILED: Final = {".js": (".ts", ".tsx"), ".jsx": (".tsx",), ".mjs": (".mts",), ".cjs": (".cts",)}
@@ -22,7 +22,7 @@ _SHELL_PREFIX: Final = re.compile(r"^(?:\$\(.*\)|\$\{?\w+[^/]*)/")
 _MAX_UP: Final = 64  # folders looked through upwards
 
 
-class Tree:
+class SourceTree:
     """The paths of one tree, indexed for resolution.
 
     `go_modules` maps a folder ("" for the root) to the module path that its go.mod declares; without it no Go
@@ -76,8 +76,8 @@ def resolve(
     paths: Iterable[str],
     go_modules: Mapping[str, str] | None = None,
 ) -> list[str | None]:
-    """The resolved path of each (path, language, import), in the same order. See `Tree.resolve`."""
-    tree = Tree(paths, go_modules)
+    """The resolved path of each (path, language, import), in the same order. See `SourceTree.resolve`."""
+    tree = SourceTree(paths, go_modules)
     return [tree.resolve(path, language, item) for path, language, item in imports]
 
 
@@ -91,7 +91,7 @@ def _below(*parts: str) -> str:
     return "/".join([part for part in parts if part])
 
 
-def _python(tree: Tree, path: str, item: Import) -> str | None:
+def _python(tree: SourceTree, path: str, item: Import) -> str | None:
     dots = len(item.module) - len(item.module.lstrip("."))
     parts = [part for part in item.module[dots:].split(".") if part]
     if dots:
@@ -110,7 +110,7 @@ def _python(tree: Tree, path: str, item: Import) -> str | None:
     return None
 
 
-def _python_module(tree: Tree, folder: str, parts: list[str], names: tuple[str, ...]) -> str | None:
+def _python_module(tree: SourceTree, folder: str, parts: list[str], names: tuple[str, ...]) -> str | None:
     """A module below a folder; a package from which a submodule is taken means that submodule."""
     base = _below(folder, *parts)
     submodules = (f"{base}/{name}.py" if base else f"{name}.py" for name in names)
@@ -119,7 +119,7 @@ def _python_module(tree: Tree, folder: str, parts: list[str], names: tuple[str, 
     return tree.first((f"{base}.py" if parts else None, _below(base, "__init__.py"), f"{base}.pyi"))
 
 
-def _script(tree: Tree, path: str, item: Import) -> str | None:
+def _script(tree: SourceTree, path: str, item: Import) -> str | None:
     if not item.module.startswith("."):
         return None
     base = _join(posixpath.dirname(path), item.module)
@@ -130,7 +130,7 @@ def _script(tree: Tree, path: str, item: Import) -> str | None:
     return tree.first([*whole[:1], *compiled, *whole[1:], *(index + other for other in _SCRIPTS)])
 
 
-def _go(tree: Tree, _path: str, item: Import) -> str | None:
+def _go(tree: SourceTree, _path: str, item: Import) -> str | None:
     for folder, module in tree.go_modules:
         if item.module == module or item.module.startswith(module + "/"):
             package = _join(folder, item.module[len(module) :].strip("/"))
@@ -139,7 +139,7 @@ def _go(tree: Tree, _path: str, item: Import) -> str | None:
     return None
 
 
-def _rust(tree: Tree, path: str, item: Import) -> str | None:
+def _rust(tree: SourceTree, path: str, item: Import) -> str | None:
     parts = item.module.split("::")
     folder, stem = posixpath.dirname(path), posixpath.splitext(posixpath.basename(path))[0]
     own = folder if stem in ("mod", "lib", "main") else posixpath.join(folder, stem)
@@ -165,7 +165,7 @@ def _rust(tree: Tree, path: str, item: Import) -> str | None:
     return tree.first(f"{start}{end}" for end in (".rs", "/mod.rs", "/lib.rs", "/main.rs"))
 
 
-def _include(tree: Tree, path: str, item: Import) -> str | None:
+def _include(tree: SourceTree, path: str, item: Import) -> str | None:
     system = item.module.startswith("<")
     name = item.module.strip("<>")
     if not tree.has_name(name):
@@ -178,7 +178,7 @@ def _include(tree: Tree, path: str, item: Import) -> str | None:
     return tree.only(name) if "/" in name or not system else None
 
 
-def _jvm(tree: Tree, _path: str, item: Import) -> str | None:
+def _jvm(tree: SourceTree, _path: str, item: Import) -> str | None:
     """Java, Kotlin and Scala: packages are folders by convention; the tail may be a member of the class."""
     parts = item.module.split(".")
     if item.names and item.names[0] != "*":
@@ -190,7 +190,7 @@ def _jvm(tree: Tree, _path: str, item: Import) -> str | None:
     return None
 
 
-def _ruby(tree: Tree, path: str, item: Import) -> str | None:
+def _ruby(tree: SourceTree, path: str, item: Import) -> str | None:
     name = item.module.removesuffix(".rb") + ".rb"
     if not tree.has_name(name):
         return None
@@ -199,7 +199,7 @@ def _ruby(tree: Tree, path: str, item: Import) -> str | None:
     return tree.first((*near, *roots))
 
 
-def _php(tree: Tree, path: str, item: Import) -> str | None:
+def _php(tree: SourceTree, path: str, item: Import) -> str | None:
     if item.module.endswith((".php", ".inc")):
         name = item.module.lstrip("/")
         return tree.first((_join(posixpath.dirname(path), name), _join("", name)))
@@ -212,12 +212,12 @@ def _php(tree: Tree, path: str, item: Import) -> str | None:
     return None
 
 
-def _shell(tree: Tree, path: str, item: Import) -> str | None:
+def _shell(tree: SourceTree, path: str, item: Import) -> str | None:
     name = _SHELL_PREFIX.sub("", item.module)
     return tree.first((_join(posixpath.dirname(path), name), _join("", name)))
 
 
-_RULES: Final[Mapping[str, Callable[[Tree, str, Import], str | None]]] = {
+_RULES: Final[Mapping[str, Callable[[SourceTree, str, Import], str | None]]] = {
     "python": _python,
     "javascript": _script,
     "typescript": _script,

@@ -27,7 +27,7 @@ import msgspec
 import snapshotter
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.analysis import analyze
-from snapshotter.scan.symbols.model import Analysis
+from snapshotter.scan.symbols.records import Analysis
 
 Key = TypeVar("Key")
 

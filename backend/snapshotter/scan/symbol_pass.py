@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.scan import rows
+from snapshotter.scan import table_rows
 from snapshotter.scan.parquet import Tables
+from snapshotter.scan.reading_plan import Unit
 from snapshotter.scan.redaction import Redaction
-from snapshotter.scan.secrets import Finding
-from snapshotter.scan.selection import Unit
+from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbols import Analysis, Workers
 
@@ -20,7 +20,7 @@ _A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more worker: i
 _BATCH: Final = 20_000  # rows that are held before the tables take them
 
 
-class Job(NamedTuple):
+class SourceFile(NamedTuple):
     """One staged file to analyse."""
 
     name: str
@@ -28,7 +28,7 @@ class Job(NamedTuple):
     language: str
 
 
-class Analysing:
+class SymbolPass:
     """One pass over staged files; at most `workers` processes."""
 
     def __init__(self, staging: Staging, tables: Tables, workers: int, cancel: Cancel) -> None:
@@ -36,11 +36,11 @@ class Analysing:
 
     def run(
         self,
-        jobs: Sequence[Job],
+        jobs: Sequence[SourceFile],
         seconds: float,
-        paths: rows.Paths,
+        paths: table_rows.Paths,
         errors: dict[Unit, str],
-        searching: Future[list[Finding] | None],
+        searching: Future[list[SecretFinding] | None],
     ) -> bool:
         """Analyse `jobs` for at most `seconds`; returns whether some came too late.
 
@@ -50,7 +50,7 @@ class Analysing:
         deadline = time.monotonic() + seconds
         late: list[Unit] = []
 
-        def feed() -> Iterator[tuple[Job, bytes, str]]:
+        def feed() -> Iterator[tuple[SourceFile, bytes, str]]:
             for job in jobs:
                 self._cancel.check()
                 if time.monotonic() > deadline:
@@ -76,25 +76,28 @@ class Analysing:
         errors.update(dict.fromkeys(late, "not analysed: out of time"))
         return bool(late)
 
-    def _workers(self, jobs: Sequence[Job]) -> int:
+    def _workers(self, jobs: Sequence[SourceFile]) -> int:
         """As many as pay for their start."""
         size = sum(self._staging.staged[job.name].bytes for job in jobs)
         return min(self._most, len(jobs), 1 + size // _A_WORKER)
 
     def _add(
-        self, batch: list[tuple[Job, Analysis]], paths: rows.Paths, searching: Future[list[Finding] | None]
+        self,
+        batch: list[tuple[SourceFile, Analysis]],
+        paths: table_rows.Paths,
+        searching: Future[list[SecretFinding] | None],
     ) -> None:
         hidden = Redaction(searching.result())
-        for table, make in (("symbols", rows.symbols), ("imports", rows.imports)):
+        for table, make in (("symbols", table_rows.symbols), ("imports", table_rows.imports)):
             self._tables.add(
                 table,
                 (row for job, found in batch for row in make(job.unit, job.language, found, paths, hidden)),
             )
 
 
-def _batches(analyses: Iterable[tuple[Job, Analysis]]) -> Iterator[list[tuple[Job, Analysis]]]:
+def _batches(analyses: Iterable[tuple[SourceFile, Analysis]]) -> Iterator[list[tuple[SourceFile, Analysis]]]:
     """Lists of analyses with about _BATCH rows."""
-    held: list[tuple[Job, Analysis]] = []
+    held: list[tuple[SourceFile, Analysis]] = []
     size = 0
     for job, found in analyses:
         held.append((job, found))

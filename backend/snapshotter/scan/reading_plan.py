@@ -11,8 +11,8 @@ from typing import Any, Final
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.base.text import decode_name, plural, raw_if_changed
 from snapshotter.scan.dependencies import is_manifest
+from snapshotter.scan.listing import Listing, TreeEntry
 from snapshotter.scan.staging import name_key
-from snapshotter.scan.tree import Entry, Listing
 
 LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
 
@@ -24,10 +24,10 @@ Unit = tuple[str, str]
 
 
 @dataclass(slots=True)
-class File:
+class PlannedFile:
     """One path on its way into the `files` table. `before` is the row that it is carried over from."""
 
-    entry: Entry
+    entry: TreeEntry
     path: str
     path_bytes: str | None
     kind: str
@@ -47,10 +47,10 @@ class File:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ReadingPlan:
     """Every path of the tree, in git's order, each with its fate; `odd` are those that could not be listed."""
 
-    files: list[File]
+    files: list[PlannedFile]
     odd: list[str] = field(default_factory=list)
 
     @property
@@ -59,11 +59,11 @@ class Selection:
         return {file.unit[0] for file in self.files if file.is_read}
 
 
-def select(listing: Listing, before: Sequence[BeforeFile], settings: ScanSettings) -> Selection:
+def plan_reading(listing: Listing, before: Sequence[BeforeFile], settings: ScanSettings) -> ReadingPlan:
     """Decide the fate of every path. `before` are the parent's `files` rows, made under the same settings."""
     carried = _Carried(before)
     excluded = _matcher(settings.exclude)
-    files: list[File] = []
+    files: list[PlannedFile] = []
     odd = [decode_name(path) for path in listing.odd]
     seen: set[str] = set()
     count = 0
@@ -74,7 +74,7 @@ def select(listing: Listing, before: Sequence[BeforeFile], settings: ScanSetting
             continue
         seen.add(path)
         kind = "submodule" if entry.is_submodule else "symlink" if entry.is_symlink else "file"
-        file = File(entry, path, raw_if_changed(entry.path), kind, (entry.oid, name_key(path)))
+        file = PlannedFile(entry, path, raw_if_changed(entry.path), kind, (entry.oid, name_key(path)))
         if kind == "file" and (pattern := excluded(path)) is not None:
             file.skip_reason = f"excluded by {pattern}"
         elif kind == "file":
@@ -86,7 +86,7 @@ def select(listing: Listing, before: Sequence[BeforeFile], settings: ScanSetting
             else:
                 file.carry(carried.of(file))
         files.append(file)
-    return Selection(files, odd)
+    return ReadingPlan(files, odd)
 
 
 class _Carried:
@@ -103,7 +103,7 @@ class _Carried:
                 self._by_path[row["path"]] = row
                 self._by_unit.setdefault((row["blob"], name_key(row["path"])), row)
 
-    def of(self, file: File) -> BeforeFile | None:
+    def of(self, file: PlannedFile) -> BeforeFile | None:
         """The row to carry over, or None."""
         same = self._by_path.get(file.path)
         if same is not None and same["blob"] == file.unit[0]:

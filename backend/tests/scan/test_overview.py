@@ -7,12 +7,12 @@ import pytest
 from snapshotter.scan import digest, plain, report
 from snapshotter.scan.compare import compare
 from snapshotter.scan.facts import readme_path, wanted
-from snapshotter.scan.folders import grow, split
+from snapshotter.scan.folder_tree import grow, split
 from snapshotter.scan.ranking import is_test, rank
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report.treemap import Box, squarify
-from snapshotter.scan.versions import direction
-from tests.scan.seen import facts, tables
+from snapshotter.scan.version_order import direction
+from tests.scan.by_hand import facts, tables
 
 
 def link(path: str, target: str, *names: str, module: str = "m") -> dict[str, object]:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from snapshotter.archive.manifest import ScanSettings
-from snapshotter.scan.selection import Selection, select
-from snapshotter.scan.tables import COLUMNS
-from snapshotter.scan.tree import Entry, Listing
+from snapshotter.scan.columns import COLUMNS
+from snapshotter.scan.listing import Listing, TreeEntry
+from snapshotter.scan.reading_plan import ReadingPlan, plan_reading
 
 A, B = "aa" * 20, "bb" * 20
 SETTINGS = ScanSettings(
@@ -27,9 +27,9 @@ def chosen(
     before: tuple[dict[str, Any], ...] = (),
     odd: tuple[bytes, ...] = (),
     **changed: Any,
-) -> Selection:
-    listing = Listing("c" * 40, "t" * 40, [Entry(*entry) for entry in entries], False, list(odd))
-    return select(listing, before, settings(**changed))
+) -> ReadingPlan:
+    listing = Listing("c" * 40, "t" * 40, [TreeEntry(*entry) for entry in entries], False, list(odd))
+    return plan_reading(listing, before, settings(**changed))
 
 
 def file(path: bytes, oid: str = A) -> tuple[bytes, int, str]:
@@ -42,11 +42,11 @@ def row(path: str, blob: str = A, **columns: Any) -> dict[str, Any]:
     )
 
 
-def carried_from(selection: Selection) -> list[str | None]:
+def carried_from(selection: ReadingPlan) -> list[str | None]:
     return [None if one.before is None else one.before["path"] for one in selection.files]
 
 
-def reasons(selection: Selection) -> list[str | None]:
+def reasons(selection: ReadingPlan) -> list[str | None]:
     return [one.skip_reason for one in selection.files]
 
 

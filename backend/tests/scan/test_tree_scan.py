@@ -14,12 +14,13 @@ import pytest
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.pack import PackObject
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.means import FAILED, Means
+from snapshotter.scan.listing import Listing, TreeEntry
 from snapshotter.scan.redaction import REDACTED, named
-from snapshotter.scan.scanner import Scanner
-from snapshotter.scan.tables import COLUMNS
-from snapshotter.scan.tree import Entry, Listing
+from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.scanners import FAILED
+from snapshotter.scan.tree_scan import TreeScan
 from tests.e2e.scans import quickly
 
 ABOUT = Facts(
@@ -82,12 +83,12 @@ def scan(
     listing = Listing(
         "c" * 40,
         "t" * 40,
-        [Entry(path.encode(), 0o100644, oid(data)) for path, data in sorted(origin.files.items())],
+        [TreeEntry(path.encode(), 0o100644, oid(data)) for path, data in sorted(origin.files.items())],
         False,
         [],
     )
     earlier = {table: before.folder / f"{table}.parquet" for table in COLUMNS} if before else None
-    with Scanner(settings, Means(temp=folder)) as scanner:
+    with TreeScan(settings, ScanResources(temp=folder)) as scanner:
         made = scanner.scan(listing, origin, ABOUT, earlier)
         folder.mkdir(exist_ok=True)
         tables = {table: made.files[f"scan/{table}.parquet"].read_bytes() for table in COLUMNS}
@@ -181,8 +182,8 @@ def test_nothing_is_left_whatever_happens(tmp_path: Path, monkeypatch: pytest.Mo
         raise Unavailable("cut", code="stream-cut")
 
     settings = ScanSettings(max_file_bytes=9, max_total_bytes=9, max_files=9, scanner_seconds=9, exclude=[])
-    listing = Listing("c" * 40, "t" * 40, [Entry(b"a.py", 0o100644, oid(b"x"))], False, [])
-    with pytest.raises(Unavailable, match="cut"), Scanner(settings, Means(temp=temp)) as scanner:
+    listing = Listing("c" * 40, "t" * 40, [TreeEntry(b"a.py", 0o100644, oid(b"x"))], False, [])
+    with pytest.raises(Unavailable, match="cut"), TreeScan(settings, ScanResources(temp=temp)) as scanner:
         assert len(list(temp.iterdir())) == 1
         scanner.scan(listing, broken, ABOUT)
     assert list(temp.iterdir()) == []

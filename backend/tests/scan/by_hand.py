@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 
 from snapshotter.archive.manifest import Gap, History, RefChange, RefChangeList, RefChanges
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.tables import COLUMNS
 
 Rows = list[dict[str, Any]]
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 from snapshotter.scan.classify import vendored
 from snapshotter.scan.dependencies import Dependency
 from snapshotter.scan.lines import Lines
-from snapshotter.scan.reading import Found
+from snapshotter.scan.reading import TreeContents
+from snapshotter.scan.reading_plan import PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.redaction import REDACTED, Redaction, named
-from snapshotter.scan.secrets import Finding
-from snapshotter.scan.selection import File, Selection, Unit
+from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.symbols import Analysis
-from snapshotter.scan.symbols.model import Import, Symbol
+from snapshotter.scan.symbols.records import Import, Symbol
 
 _STATEMENT: Final = 20  # lines that an import may go on for
 
@@ -36,7 +36,7 @@ _OF_THE_BLOB: Final = (
 )
 
 
-def paths_by_unit(selection: Selection) -> Paths:
+def paths_by_unit(selection: ReadingPlan) -> Paths:
     """The paths of each unit that was read in this scan."""
     found: defaultdict[Unit, list[str]] = defaultdict(list)
     for file in selection.files:
@@ -46,8 +46,8 @@ def paths_by_unit(selection: Selection) -> Paths:
 
 
 def files(
-    selection: Selection,
-    found: Found,
+    selection: ReadingPlan,
+    found: TreeContents,
     lines: Mapping[Unit, Lines],
     errors: Mapping[Unit, str],
     hidden: Redaction,
@@ -71,7 +71,7 @@ def files(
         )
 
 
-def _facts(file: File, found: Found, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
+def _facts(file: PlannedFile, found: TreeContents, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
     if file.before is not None:
         return tuple(file.before[column] for column in _OF_THE_BLOB)
     blob = found.blobs.get(file.unit[0])
@@ -94,7 +94,7 @@ def _facts(file: File, found: Found, lines: Mapping[Unit, Lines]) -> tuple[Any, 
     )
 
 
-def _lfs(file: File, found: Found) -> tuple[str | None, int | None]:
+def _lfs(file: PlannedFile, found: TreeContents) -> tuple[str | None, int | None]:
     if file.kind != "lfs":
         return None, None
     if file.before is not None:
@@ -102,7 +102,9 @@ def _lfs(file: File, found: Found) -> tuple[str | None, int | None]:
     return found.blobs[file.unit[0]].lfs or (None, None)
 
 
-def _parse_error(file: File, found: Found, errors: Mapping[Unit, str], hidden: Redaction) -> str | None:
+def _parse_error(
+    file: PlannedFile, found: TreeContents, errors: Mapping[Unit, str], hidden: Redaction
+) -> str | None:
     if file.before is not None:
         error = file.before["parse_error"]
         return None if error is None else str(error)
@@ -147,7 +149,7 @@ def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden:
             yield (path, blob, language, *row, None)
 
 
-def dependencies(selection: Selection, found: Found, hidden: Redaction) -> Iterator[Row]:
+def dependencies(selection: ReadingPlan, found: TreeContents, hidden: Redaction) -> Iterator[Row]:
     """The rows of `dependencies` of the manifests that were read."""
     for file in selection.files:
         if file.is_read:
@@ -167,7 +169,7 @@ def _redacted(item: Dependency) -> Dependency:
     )
 
 
-def secrets(findings: list[Finding], paths: Paths) -> Iterator[Row]:
+def secrets(findings: list[SecretFinding], paths: Paths) -> Iterator[Row]:
     """The rows of `secrets`, for each path of a blob; a finding holds no value, only its fingerprint."""
     by_blob: defaultdict[str, list[str]] = defaultdict(list)
     for unit, names in paths.items():

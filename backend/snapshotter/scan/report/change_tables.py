@@ -13,10 +13,10 @@ from snapshotter.scan.compare import (
     ChangedFile,
     ChangedSecret,
     ChangedSymbol,
-    Changes,
+    ScanChanges,
 )
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.report import parts
+from snapshotter.scan.report import blocks
 from snapshotter.scan.report.findings import FINGERPRINT
 from snapshotter.scan.report.html import Child, Html, element, text
 
@@ -38,25 +38,27 @@ _TONES: Final = {
 }
 
 
-def section(facts: Facts, changes: Changes | None) -> parts.Section:
+def section(facts: Facts, changes: ScanChanges | None) -> blocks.Section:
     """What changed: refs by the manifest, the tree by its tables."""
     content: list[Child] = [_refs(facts.ref_changes)] if facts.ref_changes else []
     if changes is None:
-        content.append(parts.note("There is no scan of a snapshot before this one to compare the tree with."))
+        content.append(
+            blocks.note("There is no scan of a snapshot before this one to compare the tree with.")
+        )
     elif changes.empty:
         content.append(
-            parts.note("The scanned tree is the same as in ", parts.code(facts.compared or ""), ".")
+            blocks.note("The scanned tree is the same as in ", blocks.code(facts.compared or ""), ".")
         )
     else:
         content += [
-            parts.note("The tree is compared with the scan of ", parts.code(facts.compared or ""), "."),
-            parts.cards(
+            blocks.note("The tree is compared with the scan of ", blocks.code(facts.compared or ""), "."),
+            blocks.cards(
                 [
-                    parts.stack(
+                    blocks.stack(
                         _table("Secrets", "Where", changes.secrets, _secret, "scan/secrets.parquet"),
                         _table("Files", "File", changes.files, _file, "scan/files.parquet"),
                     ),
-                    parts.stack(
+                    blocks.stack(
                         _table(
                             "Dependencies",
                             "Package",
@@ -69,7 +71,7 @@ def section(facts: Facts, changes: Changes | None) -> parts.Section:
                 ]
             ),
         ]
-    return parts.Section("changes", "Changes since the parent", "Changes", content)
+    return blocks.Section("changes", "Changes since the parent", "Changes", content)
 
 
 def _table(
@@ -77,12 +79,12 @@ def _table(
 ) -> Html:
     """All sorts of change of one subject in one table, and the figures of each in its caption."""
     rows: list[list[Child]] = [
-        [cell(row), parts.badge(sort, _TONES[sort])] for sort, found in changes.items() for row in found.rows
+        [cell(row), blocks.badge(sort, _TONES[sort])] for sort, found in changes.items() for row in found.rows
     ]
     said = ", ".join(f"{plain.count(found.count)} {sort}" for sort, found in changes.items() if found.count)
-    columns = [parts.Column(what), parts.Column("Change", "num")]
+    columns = [blocks.Column(what), blocks.Column("Change", "num")]
     total = sum(found.count for found in changes.values())
-    return parts.table(
+    return blocks.table(
         f"{caption}: {said}" if said else caption,
         columns,
         rows,
@@ -95,31 +97,33 @@ def _table(
 
 def _file(row: ChangedFile) -> Child:
     if row.before is not None:
-        return parts.two_lines(parts.path(row.path), ["from ", parts.path(row.before)])
+        return blocks.two_lines(blocks.path(row.path), ["from ", blocks.path(row.before)])
     return (
-        parts.two_lines(parts.path(row.path), f"{row.lines:+,} lines".replace("-", "−"))
+        blocks.two_lines(blocks.path(row.path), f"{row.lines:+,} lines".replace("-", "−"))
         if row.lines
-        else parts.path(row.path)
+        else blocks.path(row.path)
     )
 
 
 def _dependency(row: ChangedDependency) -> Child:
-    old, new = (parts.code(value or "any", 60) if value is not None else None for value in (row.old, row.new))
+    old, new = (
+        blocks.code(value or "any", 60) if value is not None else None for value in (row.old, row.new)
+    )
     versions: list[Child] = [old, " → ", new] if old and new else [old or new]
-    return parts.two_lines(
-        [parts.code(row.name, 100), " ", versions], [text(row.ecosystem, 40), " in ", parts.path(row.path)]
+    return blocks.two_lines(
+        [blocks.code(row.name, 100), " ", versions], [text(row.ecosystem, 40), " in ", blocks.path(row.path)]
     )
 
 
 def _symbol(row: ChangedSymbol) -> Child:
-    shown = parts.code(row.signature or row.before or row.name, 160)
-    before = [element("del", parts.code(row.before, 160)), " "] if row.before and row.signature else None
-    return parts.two_lines([before, shown], [text(row.kind, 30), " in ", parts.path(row.path, row.line)])
+    shown = blocks.code(row.signature or row.before or row.name, 160)
+    before = [element("del", blocks.code(row.before, 160)), " "] if row.before and row.signature else None
+    return blocks.two_lines([before, shown], [text(row.kind, 30), " in ", blocks.path(row.path, row.line)])
 
 
 def _secret(row: ChangedSecret) -> Child:
-    mark = parts.code(row.fingerprint[:FINGERPRINT] + "…")
-    return parts.two_lines(parts.path(row.path, row.line), [text(row.rule, 80), " ", mark])
+    mark = blocks.code(row.fingerprint[:FINGERPRINT] + "…")
+    return blocks.two_lines(blocks.path(row.path, row.line), [text(row.rule, 80), " ", mark])
 
 
 def _refs(changes: RefChanges) -> Html:
@@ -133,16 +137,16 @@ def _refs(changes: RefChanges) -> Html:
         "moved": changes.moved,
     }
     rows: list[list[Child]] = [
-        [_ref(change), parts.badge(_word(sort), _TONES[sort])]
+        [_ref(change), blocks.badge(_word(sort), _TONES[sort])]
         for sort, found in sorts.items()
         for change in found.refs[:_REFS]
         if sort != "moved" or change.ref not in special
     ]
     said = ", ".join(f"{plain.count(found.count)} {sort}" for sort, found in sorts.items() if found.count)
     total = sum(sorts[sort].count for sort in ("created", "deleted", "moved"))
-    columns = [parts.Column("Ref"), parts.Column("Change", "num")]
+    columns = [blocks.Column("Ref"), blocks.Column("Change", "num")]
     caption = f"Refs: {said}" if said else "Changed refs"
-    return parts.table(caption, columns, rows, total=total, first=10, source="manifest.json")
+    return blocks.table(caption, columns, rows, total=total, first=10, source="manifest.json")
 
 
 def _word(sort: str) -> str:
@@ -151,7 +155,7 @@ def _word(sort: str) -> str:
 
 def _ref(change: RefChange) -> Child:
     ends = [
-        parts.code(end[:12] if len(end) in (40, 64) else end, 100) for end in (change.old, change.new) if end
+        blocks.code(end[:12] if len(end) in (40, 64) else end, 100) for end in (change.old, change.new) if end
     ]
     between: list[Child] = [ends[0], " → ", ends[1]] if len(ends) == 2 else [*ends]
-    return parts.two_lines(element("code", text(change.ref), class_="path"), between)
+    return blocks.two_lines(element("code", text(change.ref), class_="path"), between)

@@ -19,7 +19,7 @@ _SUBMODULE: Final = 0o160000
 _FOLDERS_A_FILE: Final = 4  # folders are walked up to so many times the limit of files
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One path of a tree that is no folder: its mode as git writes it, and the id of its blob or commit."""
 
     path: bytes
@@ -51,7 +51,7 @@ class Listing:
 
     commit: str
     tree: str
-    entries: list[Entry]
+    entries: list[TreeEntry]
     cut: bool
     odd: list[bytes]
 
@@ -70,7 +70,7 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
     Raises KeyError with the id of a tree that is not in `trees`, Unavailable for one that is malformed.
     """
     width = len(tree) // 2
-    entries: list[Entry] = []
+    entries: list[TreeEntry] = []
     seen: set[bytes] = set()
     odd: list[bytes] = []
     folders = size = 0
@@ -93,7 +93,7 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
             stack.append((path + b"/", _parse(trees[oid], width)))
         else:
             seen.add(path)
-            entries.append(Entry(path, mode, oid))
+            entries.append(TreeEntry(path, mode, oid))
     return Listing(commit, tree, entries, False, odd)
 
 

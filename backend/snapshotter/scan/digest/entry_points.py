@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from duckdb import DuckDBPyConnection
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, tables, text, toml
-from snapshotter.scan.dependencies.model import ManifestError
+from snapshotter.scan.dependencies.record import ManifestError
 from snapshotter.scan.facts import MAX_TEXT
 from snapshotter.scan.ranking import is_test
 
@@ -33,7 +33,7 @@ _PATHS: Final = """
     ORDER BY module DESC, length(path) - length(replace(path, '/', '')), path LIMIT $1"""
 
 
-class Entry(NamedTuple):
+class EntryPoint(NamedTuple):
     """One entry point: where it is written, what sort it is, its name, and what it runs where that is told."""
 
     path: str
@@ -43,30 +43,30 @@ class Entry(NamedTuple):
     runs: str = ""
 
 
-def entries(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list[Entry]:
+def entry_points(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list[EntryPoint]:
     """The entry points, declared ones first, nearest to the root first; those of tests and examples last.
 
     A manifest that cannot be read has none; the scan's `files` table says that it could not be.
     """
-    found: list[Entry] = []
+    found: list[EntryPoint] = []
     for path in sorted(texts, key=lambda path: (path.count("/"), path)):
         try:
             found += _declared(path, texts[path][:MAX_TEXT])
         except ManifestError:
             continue  # recorded as the file's parse error by the dependencies' scan of the same blob
     mains = tables.execute(_MAINS, [_MOST]).fetchall()
-    found += [Entry(path, line, f"{language} program", sign) for path, line, language, sign in mains]
+    found += [EntryPoint(path, line, f"{language} program", sign) for path, line, language, sign in mains]
     for path, module in tables.execute(_PATHS, [_MOST]).fetchall():
         name = posixpath.basename(posixpath.dirname(path)) if module else posixpath.basename(path)
-        found.append(Entry(path, None, "Python package that runs" if module else "script", name))
+        found.append(EntryPoint(path, None, "Python package that runs" if module else "script", name))
     return sorted(found, key=lambda one: is_test(one.path))
 
 
-def _declared(path: str, blob: bytes) -> list[Entry]:
+def _declared(path: str, blob: bytes) -> list[EntryPoint]:
     name = posixpath.basename(path)
     reader = _READERS.get(name, _dockerfile)
     return [
-        Entry(path, None, sort, key, string(runs))
+        EntryPoint(path, None, sort, key, string(runs))
         for _, (sort, key, runs) in zip(range(_MOST), reader(blob), strict=False)
     ]
 

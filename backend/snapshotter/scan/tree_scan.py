@@ -17,27 +17,30 @@ from typing import Any, Final, Self
 from snapshotter.archive.manifest import Gap, Licence, ScanSettings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
-from snapshotter.scan import digest, lines, report, rows, secrets
-from snapshotter.scan.analysing import Analysing, Job
+from snapshotter.scan import digest, lines, report, secrets, table_rows
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.lines import Lines
-from snapshotter.scan.means import DIGEST, FAILED, REPORT, Means
+from snapshotter.scan.listing import Listing
 from snapshotter.scan.overview import overview
 from snapshotter.scan.parquet import Tables
-from snapshotter.scan.reading import GO_MOD, Found, Read, read_blobs
+from snapshotter.scan.reading import GO_MOD, Read, TreeContents, read_blobs
+from snapshotter.scan.reading_plan import ReadingPlan, Unit, plan_reading
 from snapshotter.scan.redaction import Redaction
+from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.runner import ScannerFailed
-from snapshotter.scan.secrets import Finding
-from snapshotter.scan.selection import Selection, Unit, select
+from snapshotter.scan.scanners import FAILED
+from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.symbols import LANGUAGES, Tree, refine
-from snapshotter.scan.tree import Listing
+from snapshotter.scan.symbol_pass import SourceFile, SymbolPass
+from snapshotter.scan.symbols import LANGUAGES, SourceTree, refine
 
-_SAMPLE: Final = 5
+REPORT: Final = "report.html"
+DIGEST: Final = "digest.md"
+_SAMPLE: Final = 5  # of what a gap counts
 
 
 @dataclass(frozen=True)
-class Made:
+class ScanResult:
     """What a scan made: files by artifact name, rows by table, and what the tables do not hold."""
 
     files: dict[str, Path]
@@ -46,17 +49,17 @@ class Made:
     gaps: list[Gap]
 
 
-class Scanner:
+class TreeScan:
     """Scans one tree. A context manager: what it made is gone at its end, and at every other exit."""
 
     def __init__(
         self,
         settings: ScanSettings,
-        means: Means,
+        resources: ScanResources,
         observer: Observer | None = None,
         cancel: Cancel | None = None,
     ) -> None:
-        self._settings, self._means = settings, means
+        self._settings, self._resources = settings, resources
         self._observer, self._cancel = observer or Observer(), cancel or Cancel()
         self._stack = ExitStack()
         self._failed: list[str] = []
@@ -64,7 +67,7 @@ class Scanner:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self._staging = opening.enter_context(
-                Staging(self._settings.max_total_bytes, folder=self._means.temp)
+                Staging(self._settings.max_total_bytes, folder=self._resources.temp)
             )
             self._tables = opening.enter_context(Tables(temp=self._staging.root))
             self._stack = opening.pop_all()
@@ -77,7 +80,7 @@ class Scanner:
 
     def scan(
         self, listing: Listing, read: Read, about: Facts, before: Mapping[str, Path] | None = None
-    ) -> Made:
+    ) -> ScanResult:
         """Scan the tree that `listing` lists. `about` holds the facts of the run; the scan adds its own.
 
         `before` are the tables of the parent's scan, by name, made under the same settings by the same
@@ -87,7 +90,7 @@ class Scanner:
         if before:
             self._tables.load_before(before)
         earlier = self._tables.before_files()
-        chosen = select(listing, earlier, self._settings)
+        chosen = plan_reading(listing, earlier, self._settings)
         found = read_blobs(chosen, read, self._settings, self._staging)
         if found.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
@@ -113,9 +116,9 @@ class Scanner:
             files[name] = folder / name
             files[name].write_bytes(page)
         self._cancel.check()
-        return Made(files, self._tables.counts(), known, gaps)
+        return ScanResult(files, self._tables.counts(), known, gaps)
 
-    def _quotable(self, found: Found) -> dict[str, Any]:
+    def _quotable(self, found: TreeContents) -> dict[str, Any]:
         """The README and the texts that hold no secret, by all that this scan and those before it found."""
         leaky = {
             path
@@ -127,9 +130,9 @@ class Scanner:
             "texts": {path: text for path, text in found.texts.items() if path not in leaky},
         }
 
-    def _fill(self, chosen: Selection, found: Found) -> Redaction:
+    def _fill(self, chosen: ReadingPlan, found: TreeContents) -> Redaction:
         """Run the scanners and put every row into the tables; returns what must not be quoted."""
-        paths = rows.paths_by_unit(chosen)
+        paths = table_rows.paths_by_unit(chosen)
         self._observer.stage("scanning files, symbols and secrets")
         with ThreadPoolExecutor(1, thread_name_prefix="secrets") as pool:
             searching = pool.submit(self._secrets, found)
@@ -138,20 +141,20 @@ class Scanner:
             errors = self._symbols(found, counted, paths, searching)
             findings = searching.result()
         hidden = Redaction(findings)
-        self._tables.add("files", rows.files(chosen, found, counted, errors, hidden))
-        self._tables.add("dependencies", rows.dependencies(chosen, found, hidden))
-        self._tables.add("secrets", rows.secrets(findings or [], paths))
+        self._tables.add("files", table_rows.files(chosen, found, counted, errors, hidden))
+        self._tables.add("dependencies", table_rows.dependencies(chosen, found, hidden))
+        self._tables.add("secrets", table_rows.secrets(findings or [], paths))
         self._resolve(chosen, found)
         return hidden
 
-    def _carry(self, chosen: Selection) -> None:
+    def _carry(self, chosen: ReadingPlan) -> None:
         self._tables.carry(
             (file.path, file.before["path"])
             for file in chosen.files
             if file.before is not None and file.skip_reason is None
         )
 
-    def _resolve(self, chosen: Selection, found: Found) -> None:
+    def _resolve(self, chosen: ReadingPlan, found: TreeContents) -> None:
         """Tell what imports mean. Of all of them where the tree's paths or modules are others: a new path may be
         what an old import means."""
         read = [file.path for file in chosen.files if file.is_read]
@@ -159,10 +162,12 @@ class Scanner:
         module = any(path.rpartition("/")[2] == GO_MOD for path in read)
         anew = moved or module or self._tables.paths_changed()
         if anew or read:
-            tree = Tree((file.path for file in chosen.files if file.kind != "submodule"), found.go_modules)
+            tree = SourceTree(
+                (file.path for file in chosen.files if file.kind != "submodule"), found.go_modules
+            )
             self._tables.resolve(tree.resolve, carried=anew)
 
-    def _lines(self, found: Found) -> dict[Unit, Lines]:
+    def _lines(self, found: TreeContents) -> dict[Unit, Lines]:
         if not found.staged:
             return {}
         try:
@@ -177,15 +182,15 @@ class Scanner:
                 refined[unit] = one._replace(language=language)
         return refined
 
-    def _secrets(self, found: Found) -> list[Finding] | None:
+    def _secrets(self, found: TreeContents) -> list[SecretFinding] | None:
         """What kingfisher finds; None if it failed."""
         if not found.staged:
             return []
         try:
             return secrets.find(
                 self._staging,
-                key=self._means.fingerprint_key,
-                rule_cache=self._means.rules,
+                key=self._resources.fingerprint_key,
+                rule_cache=self._resources.rules,
                 seconds=self._settings.scanner_seconds,
                 cancel=self._cancel,
             )
@@ -195,14 +200,14 @@ class Scanner:
 
     def _symbols(
         self,
-        found: Found,
+        found: TreeContents,
         counted: Mapping[Unit, Lines],
-        paths: rows.Paths,
-        searching: Future[list[Finding] | None],
+        paths: table_rows.Paths,
+        searching: Future[list[SecretFinding] | None],
     ) -> dict[Unit, str]:
         """Analyse every staged unit of a language with a grammar; returns what could not be analysed, and why."""
         errors: dict[Unit, str] = {}
-        jobs: list[Job] = []
+        jobs: list[SourceFile] = []
         for name, unit in sorted(found.staged.items()):
             one = counted.get(unit)
             if one is None or one.binary or one.language not in LANGUAGES:
@@ -210,10 +215,10 @@ class Scanner:
             if one.minified:
                 errors[unit] = "minified: its names mean nothing"
             else:
-                jobs.append(Job(name, unit, one.language))
+                jobs.append(SourceFile(name, unit, one.language))
         if jobs:
             try:
-                work = Analysing(self._staging, self._tables, self._means.workers, self._cancel)
+                work = SymbolPass(self._staging, self._tables, self._resources.workers, self._cancel)
                 late = work.run(jobs, self._settings.scanner_seconds, paths, errors, searching)
                 if late:
                     self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
@@ -221,7 +226,7 @@ class Scanner:
                 self._failed.append(f"{error.scanner} {error.reason}")
         return errors
 
-    def _gaps(self, listing: Listing, chosen: Selection) -> list[Gap]:
+    def _gaps(self, listing: Listing, chosen: ReadingPlan) -> list[Gap]:
         """What the scan knows that it lacks."""
         skipped = [file for file in chosen.files if file.skip_reason]
         found = [

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any, Final
 
 from snapshotter.archive.manifest import RefChanges
-from snapshotter.scan.compare import Changed, Changes
-from snapshotter.scan.digest.budget import Line, Part, chunks
+from snapshotter.scan.compare import Changed, ScanChanges
+from snapshotter.scan.digest.budget import DigestSection, Line, chunks
 from snapshotter.scan.digest.quoting import place, quoted, word
 from snapshotter.scan.facts import Facts
 
@@ -18,7 +18,7 @@ _SHARE: Final = 16
 _FINGERPRINT: Final = 12  # characters
 
 
-def changes(facts: Facts, found: Changes | None) -> Part:
+def changes(facts: Facts, found: ScanChanges | None) -> DigestSection:
     """Refs, secrets, dependencies, files and symbols that changed, with the figures first."""
     figures, lines = _refs(facts.ref_changes) if facts.ref_changes else ([], [])
     total = len(lines)
@@ -30,14 +30,14 @@ def changes(facts: Facts, found: Changes | None) -> Part:
         parts = (found.secrets, found.dependencies, found.files, found.symbols)
         total += sum(one.count for part in parts for one in part.values())
     between = [Line("", 0)] if lines else []
-    return Part("Changes since the parent", [*figures, *between, *lines], _SHARE, total)
+    return DigestSection("Changes since the parent", [*figures, *between, *lines], _SHARE, total)
 
 
 def _said(changes: Mapping[str, Changed[Any]]) -> str:
     return ", ".join(f"{one.count:,} {sort}" for sort, one in changes.items() if one.count)
 
 
-def _figures(found: Changes, compared: str) -> list[Line]:
+def _figures(found: ScanChanges, compared: str) -> list[Line]:
     subjects = (
         ("secrets", found.secrets),
         ("dependencies", found.dependencies),
@@ -48,18 +48,18 @@ def _figures(found: Changes, compared: str) -> list[Line]:
     return [Line(f"Against the scan of {quoted(compared)}: {said or 'the tree is the same'}.", 0)]
 
 
-def _lines(found: Changes) -> list[Line]:
+def _lines(found: ScanChanges) -> list[Line]:
     return [*_secrets(found), *_dependencies(found), *_files(found), *_symbols(found)]
 
 
-def _secrets(found: Changes) -> Iterator[Line]:
+def _secrets(found: ScanChanges) -> Iterator[Line]:
     for sort, secrets in found.secrets.items():
         for one in secrets.rows:
             said = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:_FINGERPRINT])}"
             yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {said}")
 
 
-def _dependencies(found: Changes) -> Iterator[Line]:
+def _dependencies(found: ScanChanges) -> Iterator[Line]:
     for sort, packages in found.dependencies.items():
         rows = sorted(packages.rows, key=lambda one: (one.path, one.ecosystem))
         for (path, ecosystem), group in groupby(rows, key=lambda one: (one.path, one.ecosystem)):
@@ -74,7 +74,7 @@ def _dependencies(found: Changes) -> Iterator[Line]:
                 yield Line(f"- {place(path)} {word(ecosystem)} {sort}: {', '.join(some)}", len(some))
 
 
-def _files(found: Changes) -> Iterator[Line]:
+def _files(found: ScanChanges) -> Iterator[Line]:
     for sort, files in found.files.items():
         shown = [
             place(one.path)
@@ -86,7 +86,7 @@ def _files(found: Changes) -> Iterator[Line]:
             yield Line(f"- Files {sort} (lines): {', '.join(some)}", len(some))
 
 
-def _symbols(found: Changes) -> Iterator[Line]:
+def _symbols(found: ScanChanges) -> Iterator[Line]:
     for sort, symbols in found.symbols.items():
         for path, group in groupby(symbols.rows, key=lambda one: one.path):
             shown = [

@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.scan import tree
-from snapshotter.scan.tree import Entry, Listing, tree_of, walk
+from snapshotter.scan import listing as listing_module
+from snapshotter.scan.listing import Listing, TreeEntry, tree_of, walk
 
 BLOB, COMMIT = "ab" * 20, "cd" * 20
 
@@ -36,10 +36,10 @@ def test_paths_come_in_the_trees_order_with_mode_and_id() -> None:
     }
     found = listed(trees)
     assert found.entries == [
-        Entry(b"a", 0o100644, BLOB),
-        Entry(b"d/run", 0o100755, BLOB),
-        Entry(b"d/sub", 0o160000, COMMIT),
-        Entry(b"z", 0o120000, BLOB),
+        TreeEntry(b"a", 0o100644, BLOB),
+        TreeEntry(b"d/run", 0o100755, BLOB),
+        TreeEntry(b"d/sub", 0o160000, COMMIT),
+        TreeEntry(b"z", 0o120000, BLOB),
     ]
     kinds = [(entry.is_file, entry.is_symlink, entry.is_submodule) for entry in found.entries]
     assert kinds == [(1, 0, 0), (1, 0, 0), (0, 0, 1), (0, 1, 0)]
@@ -70,7 +70,7 @@ def test_a_path_that_comes_twice_is_listed_once_and_told() -> None:
         oid(2): packed((0o100644, b"f", BLOB)),
     }
     found = listed(trees)
-    assert found.entries == [Entry(b"a", 0o100644, BLOB), Entry(b"d/f", 0o100644, BLOB)]
+    assert found.entries == [TreeEntry(b"a", 0o100644, BLOB), TreeEntry(b"d/f", 0o100644, BLOB)]
     assert found.odd == [b"a", b"d/f"]
     assert not found.cut
 
@@ -79,7 +79,7 @@ def test_a_path_over_the_limit_is_told_in_part() -> None:
     names = {oid(n): packed((0o40000, b"x" * 4000, oid(n + 1))) for n in range(1, 6)}
     found = listed(names | {oid(6): packed((0o100644, b"f", BLOB))})
     assert found.entries == []
-    assert found.odd == [(b"x" * 4000 + b"/") * 4 + b"x" * (tree.MAX_PATH - 16_004)]
+    assert found.odd == [(b"x" * 4000 + b"/") * 4 + b"x" * (listing_module.MAX_PATH - 16_004)]
 
 
 def test_a_tree_of_very_many_levels_is_listed_as_far_as_its_path_reaches() -> None:
@@ -113,13 +113,13 @@ def test_a_bomb_of_folders_without_files_ends_too() -> None:
 def test_a_bomb_of_names_that_come_twice_ends_too() -> None:
     same = packed(*[(0o100644, b"f", BLOB)] * 1000)
     found = listed({oid(1): packed(*((0o40000, b"a", oid(2)) for _ in range(1500))), oid(2): same}, limit=500)
-    assert found.entries == [Entry(b"a/f", 0o100644, BLOB)]
+    assert found.entries == [TreeEntry(b"a/f", 0o100644, BLOB)]
     assert found.cut
     assert len(found.odd) <= 500
 
 
 def test_long_folders_over_many_files_end_at_the_bytes_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree, "MAX_PATHS", 100_000)
+    monkeypatch.setattr(listing_module, "MAX_PATHS", 100_000)
     files = packed(*((0o100644, b"%d" % n, BLOB) for n in range(1000)))
     found = listed({oid(1): packed((0o40000, b"x" * 4000, oid(2))), oid(2): files}, limit=5000)
     assert found.cut
