@@ -15,7 +15,7 @@ from pathlib import Path
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.layout import RunId, RunKey, parse_key
 from snapshotter.archive.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Sealed, open_sealed
-from snapshotter.archive.segments import checked_get, damaged
+from snapshotter.archive.segments import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import parse as parse_origin
@@ -124,7 +124,7 @@ class Catalog:
     def manifest(self, key: RunKey, *, listed: bool = False) -> Sealed:
         """The manifest of a run, whose folder is listed first unless the caller has `listed` it.
 
-        Raises Unavailable if it is missing (code `missing`), unreadable or newer.
+        Raises Missing, Unusable if it is not what was written, NewerSchema if a newer release wrote it.
         """
         name = key.key(layout.MANIFEST)
         if not listed:
@@ -137,7 +137,7 @@ class Catalog:
             return list(pool.map(self.manifest, keys))
 
     def ledger(self, manifest: Manifest) -> RefsLedger:
-        """The refs ledger of a snapshot. Raises Unavailable if it is not the one recorded (code `damaged`)."""
+        """The refs ledger of a snapshot. Raises Unusable if it is not the one recorded."""
         refs = manifest.refs
         if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
             raise damaged(
@@ -153,7 +153,7 @@ class Catalog:
         return ledger
 
     def artifact(self, artifact: Artifact) -> bytes:
-        """An artifact of any run, whose folder is listed first. Raises Unavailable (code `damaged` or `missing`)."""
+        """An artifact of any run, whose folder is listed first. Raises Damaged or Missing."""
         self._present(artifact.key)
         return checked_get(self.store, artifact)
 
@@ -204,7 +204,7 @@ class Catalog:
     def _present(self, key: str) -> None:
         """A missing key answers 403 on a bucket like ours, so whether it exists is asked by listing."""
         if key not in {entry.key for entry in self.store.list(key.rpartition("/")[0])}:
-            raise damaged(key, "it is missing", code="missing")
+            raise missing(key)
 
     def _one(self, key: RunKey, name: str) -> Run:
         run = self.folder(key)

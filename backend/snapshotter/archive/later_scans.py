@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import MAX_MANIFEST, Manifest, Scan, seal
 from snapshotter.archive.scan_record import open_record
-from snapshotter.base.errors import Unavailable
-
-_UNUSABLE: Final = (
-    "scan-record",
-    "too-large",
-    "missing",
-)  # codes of one bad record, not of a store in trouble
+from snapshotter.base.errors import Unusable
 
 
 class Later(NamedTuple):
     """What a repo's later scans are: the newest of each snapshot, and the records that do not read, by their run."""
 
     scans: dict[RunKey, Scan]
-    unusable: dict[RunKey, Unavailable]
+    unusable: dict[RunKey, Unusable]
 
 
 def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> Later:
@@ -38,9 +32,7 @@ def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> L
     for run in runs:
         try:
             record = open_record(catalog.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST), run.key)
-        except Unavailable as error:
-            if error.code not in _UNUSABLE:
-                raise
+        except Unusable as error:
             found.unusable[run.key] = error
             continue
         if (key := wanted.get((record.of.run_id, record.of.manifest_sha256))) is not None:
@@ -49,7 +41,7 @@ def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> L
 
 
 def scan_of(catalog: Catalog, manifest: Manifest) -> Scan | None:
-    """The scan of a snapshot, or None. Raises Unavailable for a record of a later scan that does not read, if
+    """The scan of a snapshot, or None. Raises Unusable for a record of a later scan that does not read, if
     no other holds."""
     if manifest.scan is not None:
         return manifest.scan

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Damaged, NewerSchema
 
 SCHEMA_VERSION = 1
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
@@ -237,8 +237,8 @@ def seal(manifest: Manifest) -> Sealed:
 def open_sealed(data: bytes, where: RunKey) -> Sealed:
     """Read a stored manifest of the run `where`.
 
-    Raises Unavailable if it is unreadable, of a newer schema, not canonical, damaged, or the
-    record of another run.
+    Raises NewerSchema for a schema that this release does not know; Damaged if it is unreadable, not canonical,
+    altered, or the record of another run.
     """
     manifest = _decode(data, where)
     if seal(manifest).data != data:
@@ -256,11 +256,11 @@ def _decode(data: bytes, where: RunKey) -> Manifest:
     try:
         version = msgspec.json.decode(data, type=_Version).schema_version
         if version != SCHEMA_VERSION:
-            raise _bad(
-                where,
-                f"it has schema version {version}, and this program knows {SCHEMA_VERSION}",
-                "manifest-newer",
-                "use the release of snapshotter that wrote it, or a newer one",
+            raise NewerSchema(
+                _cannot_be_used(
+                    where, f"it has schema version {version}, and this program knows {SCHEMA_VERSION}"
+                ),
+                hint="use the release of snapshotter that wrote it, or a newer one",
             )
         return msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -276,9 +276,13 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Manifest)}
 
 
-def _bad(where: RunKey, what: str, code: str, hint: str = "") -> Unavailable:
-    return Unavailable(
-        f"the manifest of {where.folder} cannot be used: {what}",
+def _cannot_be_used(where: RunKey, why: str) -> str:
+    return f"the manifest of {where.folder} cannot be used: {why}"
+
+
+def _bad(where: RunKey, why: str, code: str) -> Damaged:
+    return Damaged(
+        _cannot_be_used(where, why),
         code=code,
-        hint=hint or "run `snapshotter verify` on it, and name an older snapshot with @RUN-ID meanwhile",
+        hint="run `snapshotter verify` on it, and name an older snapshot with @RUN-ID meanwhile",
     )

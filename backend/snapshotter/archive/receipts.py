@@ -14,7 +14,7 @@ import msgspec
 
 from snapshotter.archive.layout import RECEIPTS, RunId, RunKey
 from snapshotter.archive.manifest import MAX_MANIFEST, canonical
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Damaged
 from snapshotter.store.objects import Store
 
 _OK, _FAILED = "0", "f"  # the first of a name's eight hex digits; the rest are random
@@ -63,7 +63,7 @@ def says_ok(name: str) -> bool:
 def read(store: Store, key: RunKey, name: str) -> Receipt:
     """The receipt `name` of the run `key`.
 
-    Raises Unavailable (code `receipt-unreadable`) if it does not read as one, or says another thing than its name.
+    Raises Damaged (code `receipt-unreadable`) if it does not read as one, or says another thing than its name.
     """
     try:
         receipt = msgspec.json.decode(store.get(key.key(name), limit=MAX_MANIFEST), type=Receipt)
@@ -91,8 +91,8 @@ def _after(earlier: Sequence[str], now: datetime) -> datetime:
     return last.started_at + timedelta(seconds=1) if last.started_at.year < MAXYEAR else last.started_at
 
 
-def _unreadable(key: str, what: str) -> Unavailable:
-    return Unavailable(
+def _unreadable(key: str, what: str) -> Damaged:
+    return Damaged(
         f"the receipt {key} {what}",
         code="receipt-unreadable",
         hint="it was altered; run `snapshotter verify`, which writes a new one",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.segments import SegmentReader, damaged
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Damaged
 from snapshotter.base.observer import Observer
 from snapshotter.git.bundle import BundleHeader, parse_header
 from snapshotter.git.pack_frame import PackCheck
@@ -31,8 +31,8 @@ def replay(
 ) -> None:
     """Add one link of a chain to `repository`; those before it must be in already.
 
-    Raises Unavailable (code `damaged`) if the bundle is not what the manifest and ledger say, and
-    (code `git`) if git refuses its pack.
+    Raises Unusable: Damaged if the bundle is not what the manifest and ledger say, GitFailed if git refuses
+    its pack.
     """
     assert link.history is not None  # noqa: S101 - chains hold only runs with a history
     reader = SegmentReader(store, link, cancel=cancel)
@@ -73,7 +73,7 @@ class _Pack:
         self._done = True
 
     def finish(self) -> None:
-        """Compare what streamed by with the record. Raises Unavailable (code `damaged`) where they differ."""
+        """Compare what streamed by with the record. Raises Damaged where they differ."""
         if not self._done:
             raise self._damaged("git stopped reading before the pack's end")
         checksum = self._check.finish()
@@ -89,7 +89,7 @@ class _Pack:
         if not same:
             raise self._damaged("the bundle's header does not list the snapshot's refs")
 
-    def _damaged(self, what: str) -> Unavailable:
+    def _damaged(self, what: str) -> Damaged:
         return damaged(self._link.key.key(self._history.segments[0]), what)
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import SCHEMA_VERSION, Parent, Scan, canonical
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Damaged
 
 
 class ScanRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +37,7 @@ def seal(record: ScanRecord) -> bytes:
 
 
 def open_record(data: bytes, where: RunKey) -> ScanRecord:
-    """Read the stored record of the run `where`. Raises Unavailable (code `scan-record`) for what is none."""
+    """Read the stored record of the run `where`. Raises Damaged (code `scan-record`) for what is none."""
     try:
         record = msgspec.json.decode(data, type=ScanRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -51,8 +51,8 @@ def open_record(data: bytes, where: RunKey) -> ScanRecord:
     return record
 
 
-def _bad(where: RunKey, what: str) -> Unavailable:
-    return Unavailable(
+def _bad(where: RunKey, what: str) -> Damaged:
+    return Damaged(
         f"the scan record of {where.folder} cannot be used: {what}",
         code="scan-record",
         hint="make the scan again with `snapshotter scan`",

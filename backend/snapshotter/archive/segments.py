@@ -19,7 +19,7 @@ from typing import TypeVar
 from snapshotter.archive.layout import MANIFEST, RunKey, segment_name
 from snapshotter.archive.manifest import Artifact, Manifest
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import Damaged, Missing, TooLarge, Unavailable, UsageError
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.store.objects import Store
 
@@ -27,6 +27,10 @@ MIN_SEGMENT = 64 * 1024
 MAX_SEGMENT = 5 * 1024**3  # S3's largest single PUT
 MAX_SEGMENTS = 10_000  # four digits: `cat history.bundle.*` must list them in order
 CONTENT_TYPE = "application/octet-stream"
+_VERIFY = (
+    "run `snapshotter verify` on it: its receipt makes the next run take a base; "
+    "restore an older snapshot meanwhile"
+)
 T = TypeVar("T")
 
 
@@ -154,8 +158,8 @@ def check_size(segment_bytes: int) -> None:
 class SegmentReader:
     """The bytes of one stored bundle in order, each segment checked against its manifest before use.
 
-    Segments of at most `ahead` are in memory at a time, besides the one in use. Raises Unavailable (code
-    `damaged`) where the manifest lists none.
+    Segments of at most `ahead` are in memory at a time, besides the one in use. Raises Damaged
+    where the manifest lists none.
     """
 
     def __init__(
@@ -170,7 +174,7 @@ class SegmentReader:
         self._cancel = cancel or Cancel()
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Raises Unavailable (code `damaged`) at a segment that is missing or not what was written."""
+        """Raises Damaged at a segment that is missing or not what was written."""
         with ThreadPoolExecutor(max(1, self._ahead), thread_name_prefix="download") as pool:
             pending: list[Future[bytes]] = []
             queue = iter(self._segments)
@@ -205,15 +209,13 @@ def _awaited(future: Future[T], cancel: Cancel) -> T:
 
 
 def checked_get(store: Store, artifact: Artifact) -> bytes:
-    """An artifact's bytes. Raises Unavailable (code `damaged`) unless size and SHA-256 are as recorded."""
+    """An artifact's bytes. Raises Damaged unless size and SHA-256 are as recorded."""
     try:
         data = store.get(artifact.key, limit=artifact.bytes)
-    except Unavailable as error:
-        if error.code in ("missing", "too-large"):
-            raise damaged(
-                artifact.key, "it is missing" if error.code == "missing" else error.message
-            ) from error
-        raise
+    except Missing as error:
+        raise damaged(artifact.key, "it is missing") from error
+    except TooLarge as error:
+        raise damaged(artifact.key, error.message) from error
     if len(data) != artifact.bytes:
         raise damaged(artifact.key, f"it has {len(data)} bytes, not {artifact.bytes}")
     if hashlib.sha256(data).hexdigest() != artifact.sha256:
@@ -221,14 +223,14 @@ def checked_get(store: Store, artifact: Artifact) -> bytes:
     return data
 
 
-def damaged(key: str, what: str, code: str = "damaged") -> Unavailable:
-    """For a stored object that is not what its manifest says, or not there."""
-    return Unavailable(
-        f"{key}: {what}",
-        code=code,
-        hint="run `snapshotter verify` on it: its receipt makes the next run take a base; "
-        "restore an older snapshot meanwhile",
-    )
+def damaged(key: str, what: str) -> Damaged:
+    """For a stored object that is not what its manifest says."""
+    return Damaged(f"{key}: {what}", hint=_VERIFY)
+
+
+def missing(key: str) -> Missing:
+    """For an object that a manifest names, and that a listing does not show."""
+    return Missing(f"{key}: it is missing", hint=_VERIFY)
 
 
 def _segment(manifest: Manifest, name: str) -> Artifact:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshotter.aws.refusal import Refused, StoreDenied, explain
 from snapshotter.base import runbook
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
 
 if TYPE_CHECKING:
     import boto3
@@ -64,7 +64,7 @@ def adopt(found: Mapping[str, str], env: MutableMapping[str, str]) -> None:
 def source(session: boto3.Session, env: Mapping[str, str] = os.environ) -> Source:
     """Where this process's credentials come from, after fetching them once.
 
-    Raises Unavailable (code `credentials`) that says what is missing, or what did not answer.
+    Raises NoCredentials, which says what is missing, or what did not answer.
     """
     from botocore.exceptions import BotoCoreError
 
@@ -87,7 +87,7 @@ def source(session: boto3.Session, env: Mapping[str, str] = os.environ) -> Sourc
 def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
     """The caller's ARN by STS.
 
-    Raises Unavailable: code `credentials` if STS refuses them, `sts` if it cannot be asked.
+    Raises NoCredentials if STS refuses them, Unavailable (code `sts`) if it cannot be asked.
     """
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -99,8 +99,8 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         told = explain(Refused("GetCallerIdentity", "", "", code=code))
-        if isinstance(told, Unavailable):
-            raise Unavailable(told.message, code="credentials", hint=told.hint) from error
+        if isinstance(told, NoCredentials):
+            raise told from error
         raise _no_sts(code or "it does not know the question") from error
     except (BotoCoreError, OSError, RuntimeError) as error:
         raise _no_sts(type(error).__name__) from error
@@ -128,34 +128,31 @@ def _own_arn() -> str:
         return ""
 
 
-def _missing(env: Mapping[str, str]) -> Unavailable:
+def _missing(env: Mapping[str, str]) -> NoCredentials:
     lacks = ["AWS_ACCESS_KEY_ID and AWS_PROFILE are not set"]
     if not any(env.get(name) for name in _CONTAINER):
         lacks.append(
             f"{_CONTAINER[0]} is not set either, so this is no ECS task, or its definition has no taskRoleArn"
         )
-    return Unavailable(
+    return NoCredentials(
         "no AWS credentials were found",
-        code="credentials",
         details=tuple(lacks),
         hint="in a task, set the task definition's taskRoleArn; elsewhere, log in (aws sso login) or set "
         f"AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",
     )
 
 
-def _unanswered(error: Exception, env: Mapping[str, str]) -> Unavailable:
+def _unanswered(error: Exception, env: Mapping[str, str]) -> NoCredentials:
     named = next((name for name in _CONTAINER if env.get(name)), "")
     if named:
-        return Unavailable(
+        return NoCredentials(
             f"{named} is set, but the credential endpoint that it names gives no credentials",
-            code="credentials",
             details=(type(error).__name__,),
             hint="check that the task definition has a taskRoleArn, that the role exists, and that nothing "
             f"in the task blocks the endpoint {runbook.see(runbook.CREDENTIALS)}",
         )
-    return Unavailable(
+    return NoCredentials(
         f"the AWS credentials cannot be had ({type(error).__name__})",
-        code="credentials",
         hint=f"log in again (aws sso login) or check AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from snapshotter.base import runbook
-from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.errors import AccessDenied, NoCredentials, SnapshotterError
 
 PRODUCTION = "fruitful-lab-snapshots-prod"
 SCOPE = "repo-scans/snapshotter/"  # what production's access policy covers
@@ -133,7 +133,7 @@ def explain(refused: Refused) -> SnapshotterError:
     hint = f"{found.hint} {runbook.see(found.heading)}"
     if reason := _IDENTITY.get(refused.code):
         message = f"{reason[1]} ({refused.code})"
-        return Unavailable(message, code="credentials", details=details, hint=hint)
+        return NoCredentials(message, details=details, hint=hint)
     what = _VERBS.get(refused.action, refused.action)
     message = f"the bucket refused {what} ({refused.status} {refused.code}, {refused.action})"
     return StoreDenied(message, refused, hint=hint, details=details, cause=found.cause)

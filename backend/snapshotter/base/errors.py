@@ -69,11 +69,57 @@ class Unavailable(SnapshotterError):
     default_code = "unavailable"
 
 
+class Unusable(Unavailable):
+    """What was read is not what it should be: an object of the store, or a pack or refs of an origin.
+
+    The trouble is that one object's. Trouble of the store, the network or this machine, after which another
+    try may succeed, is any other Unavailable. Whoever can do without the object catches this class.
+    """
+
+    default_code = "unusable"
+
+
+class Damaged(Unusable):
+    """A stored object is not what was written, or not what its manifest says."""
+
+    default_code = "damaged"
+
+
+class Missing(Unusable):
+    """An object that was listed, or that a manifest names, is not there."""
+
+    default_code = "missing"
+
+
+class TooLarge(Unusable):
+    """An object exceeds the size that was recorded for it, or a limit."""
+
+    default_code = "too-large"
+
+
+class NewerSchema(Unavailable):
+    """A newer release wrote it, so this one cannot tell whether it is in order: never Unusable."""
+
+    default_code = "manifest-newer"
+
+
+class NoCredentials(Unavailable):
+    """The store was asked without credentials, or with some that are not accepted."""
+
+    default_code = "credentials"
+
+
 class AccessDenied(SnapshotterError):
     """The origin or the store knows what was asked and refuses it."""
 
     exit_code = 5
     default_code = "access-denied"
+
+
+class Defect(SnapshotterError):
+    """An exception that nobody meant: a fault of this program."""
+
+    default_code = "defect"
 
 
 class Interrupted(SnapshotterError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.errors import Defect, SnapshotterError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 
@@ -30,8 +30,7 @@ def _translated(error: BaseException) -> SnapshotterError:
         return SnapshotterError(
             "out of memory", code="memory", hint="lower --segment-size or SNAPSHOTTER_UPLOADS"
         )
-    return SnapshotterError(
+    return Defect(
         f"a defect in snapshotter: {type(error).__name__}: {printable(redact(str(error)))[:300]}",
-        code="defect",
         hint="run again with --verbose and report the traceback",
     )

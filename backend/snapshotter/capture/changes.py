@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
-from snapshotter.base.errors import Interrupted, SnapshotterError, Unavailable
+from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.pack import read_pack
 from snapshotter.git.refs import HEADS, RefsLedger
@@ -104,7 +104,7 @@ def _holds(transport: Transport, fmt: str, change: Moved) -> bool | None:
     def sink(data: memoryview) -> None:
         pack.extend(data)
         if len(pack) > MAX_PACK:
-            raise Unavailable("more commits than are judged", code="pack-too-large")
+            raise TooLarge("more commits than are judged", code="pack-too-large")
 
     try:
         fork.fetch(FetchRequest([new], [old], thin=False, filter="tree:0"), sink)

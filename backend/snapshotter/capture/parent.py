@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from snapshotter.archive.catalog import AHEAD, Catalog, Run
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Sealed
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import Unavailable, Unusable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
@@ -64,9 +64,7 @@ def with_ledger(
         return replace(parent, ledger=listed)
     try:
         return replace(parent, ledger=catalog.ledger(parent.sealed.manifest))
-    except Unavailable as error:
-        if error.code not in ("damaged", "missing", "bad-refs"):
-            raise
+    except Unusable as error:
         observer.warn(f"the parent's refs cannot be read, so this snapshot is a base: {error.message}")
         return parent
 
@@ -76,9 +74,7 @@ def _read(
 ) -> Found:
     try:
         sealed = catalog.manifest(run.key, listed=True)
-    except Unavailable as error:
-        if not error.code.startswith("manifest") or error.code == "manifest-newer":
-            raise
+    except Unusable as error:
         observer.warn(f"the newest snapshot cannot be built on, so this one is a base: {error.message}")
         return Found(None, key, "the newest snapshot's manifest cannot be read")
     if _canonical(sealed.manifest.origin) != origin.canonical:

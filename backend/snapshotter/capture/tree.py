@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import TooLarge, Unusable
 from snapshotter.git.pack import Pack, PackObject
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import ObjectFormat
@@ -26,6 +26,7 @@ _TREES: Final = (
     128 * 1024 * 1024
 )  # bytes of all trees of a commit, which are held at once: some 3 million paths
 _INFLATED: Final = 4  # times the limit of all blobs: what a pack may hold before nothing of it is scanned
+_HINT: Final = "raise the scan's limits, or leave it out with --no-scan"
 _TREE: Final = 64 * 1024 * 1024  # bytes of one of them
 
 
@@ -33,7 +34,7 @@ class Blobs:
     """One commit of an origin, read object by object; a context manager that lets go of what it fetched.
 
     Sizes are bytes: no blob over `max_file` is kept whole, no more than `max_total` of blobs is read, and
-    `max_paths` bounds the listing. Errors are the transport's, and Unavailable for packs and trees that do
+    `max_paths` bounds the listing. Errors are the transport's, and Unusable for packs and trees that do
     not read.
     """
 
@@ -91,11 +92,7 @@ class Blobs:
         too large together: what is asked for by id is sent whatever a filter says."""
         try:
             return self._fetch(FetchRequest(sorted(wanted), thin=False))
-        except WantVanished:
-            return None
-        except Unavailable as error:
-            if error.code != "pack-too-large":
-                raise
+        except (WantVanished, TooLarge):
             return None
 
     def _walk(self, fetched: _Fetched) -> Listing:
@@ -104,14 +101,14 @@ class Blobs:
         root, size, missing = "", 0, "the commit"
         for found in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
             if found.type in ("commit", "tree") and not found.whole:
-                raise _incomplete(f"a {found.type} of it exceeds the limit", "pack-too-large")
+                raise _over_limit(f"a {found.type} of it exceeds the limit")
             if found.oid == self._commit and found.type == "commit":
                 root = tree_of(found.data)
             elif found.type == "tree":
                 trees[found.oid] = found.data
                 size += len(found.data)
                 if size > _TREES:
-                    raise _incomplete("its trees exceed the limit", "pack-too-large")
+                    raise _over_limit("its trees exceed the limit")
             elif found.type == "blob" and root and missing != "":
                 try:
                     return walk(trees, self._commit, root, limit=self._max_paths)
@@ -169,14 +166,14 @@ class _Fetched:
         return self.check.bytes
 
     def take(self, data: memoryview) -> None:
-        """The next bytes. Raises Unavailable beyond the limit."""
+        """The next bytes. Raises TooLarge beyond the limit."""
         if self.check.bytes + len(data) > self._limit:
-            raise _incomplete("it is larger than the limit", "pack-too-large")
+            raise _over_limit("it is larger than the limit")
         self.check.update(data)
         self._file.write(data)
 
     def finish(self) -> None:
-        """Raises Unavailable for a pack that was cut or altered on its way."""
+        """Raises Unusable for a pack that was cut or altered on its way."""
         self.check.finish()
 
     def read(self, at: int, size: int) -> bytes:
@@ -185,9 +182,9 @@ class _Fetched:
         return self._file.read(size)
 
 
-def _incomplete(what: str, code: str = "bad-pack") -> Unavailable:
-    return Unavailable(
-        f"the commit to scan cannot be read: {what}",
-        code=code,
-        hint="raise the scan's limits, or leave it out with --no-scan",
-    )
+def _incomplete(what: str) -> Unusable:
+    return Unusable(f"the commit to scan cannot be read: {what}", code="bad-pack", hint=_HINT)
+
+
+def _over_limit(what: str) -> TooLarge:
+    return TooLarge(f"the commit to scan cannot be read: {what}", code="pack-too-large", hint=_HINT)

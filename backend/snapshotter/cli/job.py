@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.base.errors import Defect, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.cli import options as flag
@@ -83,7 +83,7 @@ class Report:
 
     def say(self, error: SnapshotterError, **fields: Any) -> None:
         """Log an error, with its traceback if it is a defect or if all are wanted."""
-        if self._verbose or error.code == "defect":
+        if self._verbose or isinstance(error, Defect):
             fields["traceback"] = "".join(traceback.format_exception(error))
         self.log.say("error", error.message, **fields, error=error.as_dict())
 

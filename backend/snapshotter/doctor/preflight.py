@@ -21,7 +21,14 @@ from snapshotter.aws import endpoint, identity
 from snapshotter.aws.refusal import TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Finding, SnapshotterError, Unavailable, UsageError
+from snapshotter.base.errors import (
+    AccessDenied,
+    Finding,
+    NoCredentials,
+    SnapshotterError,
+    Unavailable,
+    UsageError,
+)
 from snapshotter.base.text import human_bytes, plural
 from snapshotter.base.urls import redact
 from snapshotter.doctor import checks
@@ -136,12 +143,11 @@ class _Doctor:
         yield checks.credentials(found)
         try:
             yield checks.caller(identity.caller(self._session), self._patient.role)
+        except NoCredentials as error:
+            self._blocked = "the credentials are not accepted"
+            yield failed("identity", error, runbook.CREDENTIALS)
         except Unavailable as error:
-            if error.code == "credentials":
-                self._blocked = "the credentials are not accepted"
-                yield failed("identity", error, runbook.CREDENTIALS)
-            else:
-                yield Check("identity", "warning", error.message, error.hint, runbook.CREDENTIALS, error)
+            yield Check("identity", "warning", error.message, error.hint, runbook.CREDENTIALS, error)
 
     def use(self) -> Iterator[Check]:
         """One write, a list of its folder, and the same bytes read back, all as a snapshot would."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unusable
 from snapshotter.git.refs import OID_LENGTHS, ObjectFormat, RefsLedger, is_oid
 
 MAX_HEADER = 512 * 1024 * 1024  # bytes: over a million refs of ordinary length
@@ -61,7 +61,7 @@ class BundleHeader:
 def parse_header(data: bytes) -> BundleHeader | None:
     """Read a bundle's header from its first bytes; None if more bytes are needed.
 
-    Raises Unavailable if the bytes are no bundle.
+    Raises Unusable if the bytes are no bundle.
     """
     end = data.find(b"\n\n")
     if end < 0:
@@ -85,8 +85,8 @@ def parse_header(data: bytes) -> BundleHeader | None:
     return BundleHeader(fmt, frozenset(required), refs, end + 2)
 
 
-def _bad(what: str) -> Unavailable:
-    return Unavailable(
+def _bad(what: str) -> Unusable:
+    return Unusable(
         f"the stored bundle {what}",
         code="bad-bundle",
         hint="the object was altered or is not ours; run `snapshotter verify` on this snapshot",

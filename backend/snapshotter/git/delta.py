@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import TooLarge, Unusable
+
+_CHECK = "check the origin with `git fsck`"
 
 
 def delta_target(delta: bytes) -> int:
-    """The size in bytes of what a git delta makes. Raises Unavailable if the delta is damaged."""
+    """The size in bytes of what a git delta makes. Raises Unusable if the delta is damaged."""
     try:
         return _varint(delta, _varint(delta, 0)[1])[0]
     except IndexError:
@@ -14,7 +16,7 @@ def delta_target(delta: bytes) -> int:
 
 
 def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
-    """The target of a git delta. Raises Unavailable if the delta is damaged or its target exceeds `limit`."""
+    """The target of a git delta. Raises Unusable if the delta is damaged or its target exceeds `limit`."""
     try:
         source, at = _varint(delta, 0)
         target, at = _varint(delta, at)
@@ -73,6 +75,11 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
             raise bad_pack("a delta's size is absurd")
 
 
-def bad_pack(what: str, code: str = "bad-pack") -> Unavailable:
-    """For a pack, or a delta in it, that is not what git writes or goes over a limit."""
-    return Unavailable(f"the pack cannot be read: {what}", code=code, hint="check the origin with `git fsck`")
+def bad_pack(what: str) -> Unusable:
+    """For a pack, or a delta in it, that is not what git writes."""
+    return Unusable(f"the pack cannot be read: {what}", code="bad-pack", hint=_CHECK)
+
+
+def large_pack(what: str) -> TooLarge:
+    """For a pack that goes over a limit."""
+    return TooLarge(f"the pack cannot be read: {what}", code="pack-too-large", hint=_CHECK)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from snapshotter.git.delta import apply_delta, bad_pack, delta_target
+from snapshotter.git.delta import apply_delta, bad_pack, delta_target, large_pack
 from snapshotter.git.pack_frame import DIGEST_BYTES, MAX_ENTRY_HEAD, TYPES, EntryHead, PackCheck, entry_head
 
 _BASES = 32 * 1024 * 1024  # bytes of objects that are kept at hand as bases of deltas
@@ -41,7 +41,7 @@ class PackObject:
 def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[PackObject]:
     """Every object of a self-contained pack in memory.
 
-    Raises Unavailable for a pack that is damaged, holds deltas against objects outside it, or
+    Raises Unusable for a pack that is damaged, holds deltas against objects outside it, or
     whose objects together exceed `max_bytes` once inflated.
     """
     check = PackCheck(fmt)
@@ -65,7 +65,7 @@ class Pack:
     def objects(self, *, pass_blobs: bool = False) -> Iterator[PackObject]:
         """Every object in the pack's order. May be called again, and reads all of it again.
 
-        Raises Unavailable like `read_pack`; no object of more than `max_object` bytes is kept whole. With
+        Raises as `read_pack` does; no object of more than `max_object` bytes is kept whole. With
         `pass_blobs` blobs are passed over: neither made of their deltas nor hashed, in a third of the time.
         """
         reader = _Reader(self._read, self._end, self._fmt, self._max_bytes, self._max_object)
@@ -161,7 +161,7 @@ class _Reader:
             if head.size > self._largest:
                 return None
             if head.size > self._again:
-                raise bad_pack("its deltas cost more than the limit", code="pack-too-large")
+                raise large_pack("its deltas cost more than the limit")
             data, _ = self._inflate(head)
             self._again -= len(data)
             if head.kind in TYPES:
@@ -187,7 +187,7 @@ class _Reader:
         """An object's bytes, and where the next begins."""
         size, at = head.size, head.at
         if size > self._left + self._again:
-            raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")
+            raise large_pack("its objects exceed the limit once inflated")
         stream, out = zlib.decompressobj(), b""
         # Fed in windows: handing over the whole rest would copy it for every object (unused_data).
         window = size + (size >> 10) + 64
@@ -216,7 +216,7 @@ class _Reader:
                 digest.update(out)
                 done += len(out)
                 if done > self._again:
-                    raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")
+                    raise large_pack("its objects exceed the limit once inflated")
         except zlib.error:
             raise bad_pack("an object does not inflate") from None
         if done != head.size or not stream.eof:
@@ -228,4 +228,4 @@ class _Reader:
     def _spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise bad_pack("its objects exceed the limit once inflated", code="pack-too-large")
+            raise large_pack("its objects exceed the limit once inflated")

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unusable
 from snapshotter.git.delta import bad_pack
 
 DIGEST_BYTES = {"sha1": 20, "sha256": 32}
@@ -41,7 +41,7 @@ class PackCheck:
         self.objects = 0
 
     def update(self, data: memoryview) -> None:
-        """Take the next bytes. Raises Unavailable if the stream does not begin as a pack."""
+        """Take the next bytes. Raises Unusable if the stream does not begin as a pack."""
         if len(self._head) < 12:
             self._head += bytes(data[: 12 - len(self._head)])
             if len(self._head) == 12:
@@ -57,15 +57,15 @@ class PackCheck:
             self._tail = joined[-self._size :]
 
     def finish(self) -> str:
-        """The pack's checksum in hex. Raises Unavailable if the stream was short or altered."""
+        """The pack's checksum in hex. Raises Unusable if the stream was short or altered."""
         if self.bytes < 12 + self._size:
-            raise Unavailable(
+            raise Unusable(
                 f"the pack ended after {self.bytes} bytes",
                 code="pack-short",
                 hint="the origin or something before it cut the transfer; try again",
             )
         if self._hash.digest() != self._tail:
-            raise Unavailable(
+            raise Unusable(
                 f"the pack's checksum is wrong after {self.bytes} bytes: it was cut or altered on its way",
                 code="pack-checksum",
                 hint="try again; if it stays, run `git fsck` at the origin and look for a proxy in between",
@@ -74,10 +74,10 @@ class PackCheck:
 
 
 def pack_objects(head: bytes) -> int:
-    """The object count in a pack's first 12 bytes. Raises Unavailable if they are no pack's."""
+    """The object count in a pack's first 12 bytes. Raises Unusable if they are no pack's."""
     signature, version, count = struct.unpack(">4sII", head[:12])
     if signature != b"PACK" or version not in (2, 3):
-        raise Unavailable(
+        raise Unusable(
             "the origin sent something else than a pack",
             code="not-a-pack",
             hint="check the origin with `git clone`; a proxy may have answered instead",
@@ -101,7 +101,7 @@ class EntryHead:
 def entry_head(window: bytes, start: int, by_oid: Mapping[bytes, int], width: int) -> EntryHead:
     """The head of the entry at offset `start`, from its first `MAX_ENTRY_HEAD` bytes (fewer at the pack's end).
 
-    `by_oid` gives the offset of each object before it by its raw id of `width` bytes. Raises Unavailable for a head
+    `by_oid` gives the offset of each object before it by its raw id of `width` bytes. Raises Unusable for a head
     that git does not write.
     """
     try:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unavailable, Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
 
@@ -41,6 +41,12 @@ _SETTINGS = (
 _CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
+class GitFailed(Unusable):
+    """git refuses what it was given, and says why: a pack, a tree. The machine's trouble is another error."""
+
+    default_code = "git"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a git that ran to its end said: its exit code, its stdout and stderr."""
@@ -63,7 +69,7 @@ def ask(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: by
 
 
 def run(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: bytes | None = None) -> bytes:
-    """As `ask`, and return the stdout. Raises Unavailable (code `git`) with git's words if it failed."""
+    """As `ask`, and return the stdout. Raises GitFailed with git's words if it failed."""
     answer = ask(argv, cancel, place=place, stdin=stdin)
     if answer.code:
         raise _failed(argv[0], answer)
@@ -171,7 +177,7 @@ def _communicate(argv: list[str], cancel: Cancel, place: Sequence[str], stdin: b
 
 
 def _failed(command: str, answer: Answer) -> Unavailable:
-    """Why git failed. The machine's trouble (code `machine`) is told from the repository's (code `git`)."""
+    """Why git failed. The machine's trouble (code `machine`) is told from the repository's (GitFailed)."""
     if answer.code < 0:
         return Unavailable(
             f"git {command} was killed by signal {-answer.code}",
@@ -185,7 +191,7 @@ def _failed(command: str, answer: Answer) -> Unavailable:
             code="machine",
             hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's",
         )
-    return Unavailable(message, code="git", hint="run `snapshotter verify`")
+    return GitFailed(message, hint="run `snapshotter verify`")
 
 
 def _of_the_machine(stderr: bytes) -> bool:

@@ -22,7 +22,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 
 HEADS = b"refs/heads/"
@@ -60,7 +60,7 @@ class RefsLedger:
     ) -> RefsLedger:
         """A ledger of refs in any order.
 
-        Raises Unavailable for a name that git itself would refuse, for a name listed twice, and
+        Raises Unusable for a name that git itself would refuse, for a name listed twice, and
         for object ids of mixed lengths: such a list comes from a broken or hostile server.
         """
         ordered = sorted(refs, key=lambda ref: ref.name)
@@ -129,7 +129,7 @@ class RefsLedger:
 
 
 def parse_ledger(data: bytes) -> RefsLedger:
-    """Read `refs.txt`. Raises Unavailable if it is not one, to the byte."""
+    """Read `refs.txt`. Raises Unusable if it is not one, to the byte."""
     refs: list[Ref] = []
     head_target = head_oid = None
     for line in data.split(b"\n")[:-1]:
@@ -228,8 +228,8 @@ def _lines(ledger: RefsLedger) -> Iterator[bytes]:
             yield b"^%b\n" % ref.peeled.encode()
 
 
-def _bad(what: str, who: str = "the origin") -> Unavailable:
-    return Unavailable(
+def _bad(what: str, who: str = "the origin") -> Unusable:
+    return Unusable(
         f"{who} {what}",
         code="bad-refs",
         hint="a snapshot of such refs could not be restored; check the origin with `git ls-remote`",

@@ -32,7 +32,7 @@ class Repository:
     def index_pack(self, chunks: Iterable[memoryview]) -> None:
         """Add a pack, given in pieces, completing deltas against objects held before it.
 
-        Hashes every object. Raises Unavailable (code `git`) with git's own words if the pack is not whole.
+        Hashes every object. Raises GitFailed with git's own words if the pack is not whole.
         """
         program.feed(["index-pack", "--stdin", "--fix-thin"], chunks, self._cancel, place=self._place())
 

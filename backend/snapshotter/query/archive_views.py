@@ -14,7 +14,7 @@ import duckdb
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.manifest import Gap, RefChanges
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
 from snapshotter.query.cache import Cache
@@ -65,9 +65,7 @@ class ArchiveViews:
             if data := self._cache.read(digest):
                 return parse_ledger(data)
             ledger = self._catalog.ledger(snapshot.manifest)
-        except Unavailable as error:
-            if error.code not in ("missing", "damaged", "too-large", "bad-refs"):
-                raise
+        except Unusable as error:
             return LeftOut(snapshot.run.key, "refs", error.message)
         self._cache.keep(digest, ledger.encoded)
         return ledger

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import Damaged, UsageError
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
 _GRACE: Final = 3600.0  # seconds for which what was used is not removed: another query may have it open
@@ -151,9 +151,7 @@ def has_glob(path: Path) -> bool:
 
 
 def _digest(sha256: str) -> str:
-    """A manifest's digest becomes part of a path only if it is one. Raises Unavailable (code `damaged`)."""
+    """A manifest's digest becomes part of a path only if it is one. Raises Damaged."""
     if not _DIGEST.match(sha256):
-        raise Unavailable(
-            "a manifest's SHA-256 is not one", code="damaged", hint="run `snapshotter verify` on its snapshot"
-        )
+        raise Damaged("a manifest's SHA-256 is not one", hint="run `snapshotter verify` on its snapshot")
     return sha256

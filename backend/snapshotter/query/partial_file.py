@@ -41,7 +41,7 @@ class PartialFile:
         self._have = self._recorded()
 
     def footer(self) -> None:
-        """Make sure that the footer is there. Raises Unavailable (code `damaged`) if it is none."""
+        """Make sure that the footer is there. Raises Damaged if it is none."""
         size = self._artifact.bytes
         self.fill([(0, len(_MAGIC)), (max(0, size - _TAIL), size)])
         with self.path.open("rb") as file:

@@ -16,7 +16,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import NewerSchema, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.text import printable
 from snapshotter.query.cache import Cache
 from snapshotter.query.scans import scans_of
@@ -89,9 +89,7 @@ def _read(catalog: Catalog, index: Index, runs: Sequence[Run], cancel: Cancel) -
         cancel.check()
         try:
             return catalog.manifest(run.key, listed=True).manifest
-        except Unavailable as error:
-            if not error.code.startswith(("manifest", "too-large")):
-                raise
+        except (Unusable, NewerSchema) as error:
             return error
 
     known = {run.key: index.find(run) for run in runs}

@@ -18,9 +18,9 @@ from typing import Final
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Artifact
-from snapshotter.archive.segments import checked_get, damaged
+from snapshotter.archive.segments import checked_get, damaged, missing
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import SnapshotterError, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.query.cache import Cache, has_glob
 from snapshotter.query.partial_file import PartialFile
@@ -29,11 +29,6 @@ from snapshotter.query.terms import LeftOut
 
 _PARALLEL: Final = 16
 _BATCH: Final = 64  # tables of a folder that one thread reads in a row
-_GONE: Final = (
-    "missing",
-    "damaged",
-    "too-large",
-)  # codes of what is wrong with one object, not with the store
 
 
 @dataclass(frozen=True)
@@ -122,9 +117,7 @@ class TableFiles:
                 self._listed(wanted)
                 return self._partial(artifact)
             return self._cache.find(artifact.sha256) or self._fetched(wanted), None
-        except Unavailable as error:
-            if error.code not in _GONE:
-                raise
+        except Unusable as error:
             return error
         finally:
             self._observer.advance(artifact.bytes)
@@ -134,7 +127,7 @@ class TableFiles:
             size = path.stat().st_size
             data = path.read_bytes() if size == artifact.bytes <= self._whole else b""
         except FileNotFoundError:
-            raise damaged(artifact.key, "it is missing", code="missing") from None
+            raise missing(artifact.key) from None
         _check(artifact, size, data if artifact.bytes <= self._whole else None)
         return path
 
@@ -156,7 +149,7 @@ class TableFiles:
         else:
             size = self._catalog.folder(wanted.run).files.get(wanted.artifact.name)
         if size is None:
-            raise damaged(wanted.artifact.key, "it is missing", code="missing")
+            raise missing(wanted.artifact.key)
         _check(wanted.artifact, size, None)
 
 

@@ -16,25 +16,11 @@ from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Artifact, Manifest, Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import SnapshotterError, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.git.refs import RefsLedger
 
 _PARALLEL = 4
-# What makes a check "could not", not "failed": the store or the machine is in trouble, not the snapshot.
-_NOT_FINDINGS = frozenset(
-    {
-        "store",
-        "credentials",
-        "region",
-        "no-bucket",
-        "no-git",
-        "disk",
-        "machine",
-        "manifest-newer",
-        "store-denied",
-    }
-)
 
 
 class Evidence:
@@ -178,8 +164,8 @@ class Evidence:
         return self._folders[key]
 
     def manifest(self, key: RunKey) -> Sealed | str:
-        """A run's manifest, or what is wrong with it. Raises Unavailable if the store is in trouble, and for a
-        newer schema (code `manifest-newer`)."""
+        """A run's manifest, or what is wrong with it. Raises Unavailable if the store is in trouble, and
+        NewerSchema."""
         if key not in self._manifests:
             name = key.key(layout.MANIFEST)
             try:
@@ -212,7 +198,7 @@ class Evidence:
     @staticmethod
     def finding(error: SnapshotterError, where: str) -> str:
         """The problem that an error is; an error that is no finding is raised again."""
-        if not isinstance(error, Unavailable) or error.code in _NOT_FINDINGS:
+        if not isinstance(error, Unusable):
             raise error
         return error.message if where in error.message else f"{where}: {error.message}"
 

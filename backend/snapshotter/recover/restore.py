@@ -9,9 +9,10 @@ from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.replay import replay
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Finding, Unavailable, UsageError
+from snapshotter.base.errors import Damaged, Finding, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
+from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
 from snapshotter.recover import build_folder
@@ -96,9 +97,7 @@ def _replay_all(
     observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
     for link in chain:
         if link.history is None:
-            raise Unavailable(
-                f"{link.key.folder} is in a chain but has no history", code="damaged", hint="run verify"
-            )
+            raise Damaged(f"{link.key.folder} is in a chain but has no history", hint="run verify")
         replay(catalog.store, link, catalog.ledger(link), repository, observer=observer, cancel=cancel)
     return total
 
@@ -124,9 +123,7 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
     if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
         try:
             repository.checkout(work)
-        except Unavailable as error:
-            if error.code != "git":
-                raise
+        except GitFailed as error:
             raise Unavailable(
                 f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
                 code="checkout",

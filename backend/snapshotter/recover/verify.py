@@ -19,7 +19,7 @@ from snapshotter.archive.layout import RunKey, parse_key
 from snapshotter.archive.manifest import Sealed
 from snapshotter.archive.receipts import Receipt
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git import program
@@ -100,9 +100,7 @@ class _Verification:
             started = time.monotonic()
             try:
                 verdict = self._digests(run)
-            except Unavailable as error:
-                if error.code != "manifest-newer":
-                    raise
+            except NewerSchema as error:
                 verdicts.append(Verdict(run.key, unchecked=error.message))
                 continue
             verdict.seconds = time.monotonic() - started

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Damaged, Unavailable
 from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
@@ -66,7 +66,7 @@ class Tables:
     def load_before(self, paths: Mapping[str, Path]) -> None:
         """Load the tables of the parent's scan, by name; one that is not there is empty.
 
-        Comes before every other method. Raises Unavailable(code="damaged") for a file that is not such a
+        Comes before every other method. Raises Damaged for a file that is not such a
         table: no Parquet, other columns or types, nulls where there are none, more than MAX_ROWS rows, or
         more than this memory and folder hold.
         """
@@ -233,10 +233,9 @@ def _room() -> Iterator[None]:
         ) from error
 
 
-def _damaged(table: str, why: str) -> Unavailable:
-    return Unavailable(
+def _damaged(table: str, why: str) -> Damaged:
+    return Damaged(
         f"the parent's scan is damaged: {table}.parquet cannot be read",
-        code="damaged",
         hint="take the snapshot with a full scan, and verify the parent",
         details=(why,),
     )

@@ -9,7 +9,7 @@ from obstore import exceptions as obs
 
 from snapshotter.aws.refusal import Refused, error_code, explain, scope_of
 from snapshotter.base import runbook
-from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.base.errors import AccessDenied, Missing, NoCredentials, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 
@@ -103,11 +103,9 @@ def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) ->
     )
 
 
-def missing(key: str, uri: str) -> Unavailable:
+def missing(key: str, uri: str) -> Missing:
     """For an object that was listed or recorded, and is not there."""
-    return Unavailable(
-        f"{key}: it is missing from {uri}", code="missing", hint="it was removed; run `snapshotter verify`"
-    )
+    return Missing(f"{key}: it is missing from {uri}", hint="it was removed; run `snapshotter verify`")
 
 
 def taken(key: str) -> Unavailable:
@@ -119,11 +117,10 @@ def taken(key: str) -> Unavailable:
     )
 
 
-def no_credentials(why: str = "") -> Unavailable:
-    """For S3 without anybody to be."""
-    return Unavailable(
+def no_credentials(why: str = "") -> NoCredentials:
+    """For S3 without credentials."""
+    return NoCredentials(
         "no AWS credentials were found" + (f": {why}" if why else ""),
-        code="credentials",
         hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
         f"{runbook.see(runbook.CREDENTIALS)}",
     )

@@ -21,7 +21,7 @@ from obstore import exceptions as obs
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, SnapshotterError, TooLarge, Unavailable, UsageError
 from snapshotter.store import errors
 
 _ATTEMPTS = 5
@@ -96,14 +96,13 @@ class Store:
                 return
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
-        """A whole object that is known to exist. Raises Unavailable (code `too-large`) beyond `limit` bytes."""
+        """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone."""
 
         def read() -> bytes:
             result = obstore.get(self._backend, self._full(key))
             if limit is not None and result.meta["size"] > limit:
-                raise Unavailable(
+                raise TooLarge(
                     f"{key} has {result.meta['size']} bytes, more than the {limit} expected",
-                    code="too-large",
                     hint="it was altered, or is not ours; run `snapshotter verify`",
                 )
             return bytes(result.bytes())

@@ -37,7 +37,7 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     """The bucket that ``s3://bucket/prefix/`` names, by the usual AWS variables in `env`; nothing is asked yet.
 
     Raises UsageError for any other URI, and for an endpoint over plain HTTP unless it is loopback and
-    allowed; Unavailable (code `credentials`) if there are none.
+    allowed; NoCredentials if there are none.
     """
     bucket, prefix = _parse(uri)
     endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or ""
@@ -127,7 +127,7 @@ class AwsCredentials:
         return {"access_key_id": key, "secret_access_key": secret, "token": token, "expires_at": None}
 
     def _renewable(self) -> Any:
-        """What botocore's chain finds. Raises Unavailable (code `credentials`)."""
+        """What botocore's chain finds. Raises NoCredentials if it finds none."""
         from botocore.exceptions import BotoCoreError
 
         try:

@@ -74,6 +74,12 @@ class Transport(Protocol):
         ...
 
 
+class NoGitAnswer(Unavailable):
+    """The origin's answer is cut off, or is not a git server's. Who runs the wire may know why."""
+
+    default_code = "not-git"
+
+
 class WantVanished(Unavailable):
     """An object listed a moment ago is gone: list again."""
 

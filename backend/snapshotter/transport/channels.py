@@ -13,7 +13,7 @@ from typing import Protocol
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
-from snapshotter.transport import WireLimits
+from snapshotter.transport import NoGitAnswer, WireLimits
 
 _STDERR_KEPT = 4096
 
@@ -88,7 +88,7 @@ class ProcessChannel:
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it."""
-        if error.code not in ("not-git", "stream-cut", "unavailable"):
+        if not isinstance(error, NoGitAnswer):
             return error
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(0.5)

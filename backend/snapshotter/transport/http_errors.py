@@ -7,6 +7,7 @@ from urllib3 import exceptions as u3
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
+from snapshotter.transport import NoGitAnswer
 
 
 def retriable(error: Exception) -> bool:
@@ -46,7 +47,7 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
         return Unavailable(
             f"could not connect to {host}", code="no-connection", hint="check the port and the network"
         )
-    return Unavailable(
+    return NoGitAnswer(
         f"the connection to {host} broke ({type(error).__name__})",
         code="stream-cut",
         hint="the origin or something before it closed the connection; try again",
@@ -80,13 +81,11 @@ def wrong_content(content_type: str, origin: Origin) -> SnapshotterError:
     """An answer that is no git server's."""
     shown = printable(content_type)[:80] or "no content type"
     if content_type == "text/plain":
-        return Unavailable(
+        return NoGitAnswer(
             f"the origin is served as plain files (dumb HTTP), which is not supported: {origin.url}",
-            code="not-git",
             hint="serve it by `git http-backend`, or use SSH",
         )
-    return Unavailable(
+    return NoGitAnswer(
         f"the origin answered with {shown}, not as a git server: {origin.url}",
-        code="not-git",
         hint="is this the repository's clone URL? A login page or proxy may have answered instead",
     )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import decode_name, printable
+from snapshotter.transport import NoGitAnswer
 
 MAX_PACKET = 65520
 _BUFFER = 4 * 65536
@@ -82,9 +82,8 @@ class PktReader:
         except ValueError:
             length = -1
         if length < 0 or length == 3 or length > MAX_PACKET:
-            raise Unavailable(
+            raise NoGitAnswer(
                 f"the origin's answer is not git's protocol (it has {printable(decode_name(head))!r} for a length)",
-                code="not-git",
                 hint="is the URL that of a git repository? Try `git ls-remote` on it; a proxy may answer instead",
             )
         return length
@@ -113,8 +112,8 @@ def encode_lines(lines: Iterable[bytes]) -> bytes:
     return b"".join(encode(line + b"\n") for line in lines)
 
 
-def _cut(total: int) -> Unavailable:
-    return Unavailable(
+def _cut(total: int) -> NoGitAnswer:
+    return NoGitAnswer(
         f"the origin's answer was cut off after {total} bytes",
         code="stream-cut",
         hint="the origin or something before it closed the connection; try again",

@@ -12,7 +12,16 @@ from typing import Protocol
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.git.refs import RefsLedger
-from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits, v0, v2
+from snapshotter.transport import (
+    FetchRequest,
+    FilterRefused,
+    NoGitAnswer,
+    Sink,
+    Transport,
+    WireLimits,
+    v0,
+    v2,
+)
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.replies import AGENT, bounded, broken, check_error, server_error
 
@@ -133,9 +142,8 @@ def _advertisement(
             raise broken("its preface does not end")
         first = reader.line()
     if first is Mark.END:
-        raise Unavailable(
+        raise NoGitAnswer(
             "the origin closed the connection without a word",
-            code="not-git",
             hint="is it a git repository, and may this user read it? Try `git ls-remote`",
         )
     if isinstance(first, bytes):
@@ -168,7 +176,7 @@ class _Receiver:
             return
         while (packet := reader.packet()) is not Mark.FLUSH:
             if isinstance(packet, Mark):
-                raise Unavailable(
+                raise NoGitAnswer(
                     f"the origin stopped sending after {reader.total} bytes, before its pack was complete",
                     code="stream-cut",
                     hint="the origin's server died or a proxy cut the transfer; try again",

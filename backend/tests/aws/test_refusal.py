@@ -16,7 +16,7 @@ from snapshotter.aws.refusal import (
     scope_of,
 )
 from snapshotter.base import runbook
-from snapshotter.base.errors import AccessDenied, Unavailable
+from snapshotter.base.errors import AccessDenied, NoCredentials
 
 KEY = f"{SCOPE}github.com__psf__requests/refs.txt"
 TASK = f"arn:aws:sts::123456789012:assumed-role/{TASK_ROLE}/0123"
@@ -87,7 +87,7 @@ def test_only_access_denied_is_denied(refused: Refused) -> None:
         assert isinstance(error, StoreDenied)
         assert (error.exit_code, error.code) == (AccessDenied.exit_code, "store-denied")
     else:
-        assert (type(error), error.code) == (Unavailable, "credentials")
+        assert (type(error), error.code) == (NoCredentials, "credentials")
     assert f"key: {refused.key}" in error.details
 
 
