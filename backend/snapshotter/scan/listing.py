@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unusable
 
 MAX_PATH: Final = 16 * 1024  # bytes
 MAX_PATHS: Final = 32 * 1024 * 1024  # bytes of all paths, folders too; 100,000 paths seldom have 8 MiB
@@ -57,7 +57,7 @@ class Listing:
 
 
 def tree_of(commit: bytes) -> str:
-    """The id of a commit's tree. Raises Unavailable for a commit that names none."""
+    """The id of a commit's tree. Raises Unusable for a commit that names none."""
     first = commit.partition(b"\n")[0]
     if not first.startswith(b"tree ") or len(first) not in (45, 69):
         raise _bad("a commit names no tree")
@@ -67,7 +67,7 @@ def tree_of(commit: bytes) -> str:
 def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> Listing:
     """The first `limit` paths below the tree object `tree`, odd ones included; `trees` holds tree objects by id.
 
-    Raises KeyError with the id of a tree that is not in `trees`, Unavailable for one that is malformed.
+    Raises KeyError with the id of a tree that is not in `trees`, Unusable for one that is malformed.
     """
     width = len(tree) // 2
     entries: list[TreeEntry] = []
@@ -113,7 +113,7 @@ def _parse(data: bytes, width: int) -> Iterator[tuple[int, bytes, str]]:
         at = end + 1 + width
 
 
-def _bad(what: str) -> Unavailable:
-    return Unavailable(
+def _bad(what: str) -> Unusable:
+    return Unusable(
         f"the tree cannot be read: {what}", code="bad-tree", hint="check the origin with `git fsck`"
     )
