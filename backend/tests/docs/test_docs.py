@@ -2,11 +2,13 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 
+from snapshotter import __version__
 from snapshotter.archive.manifest import Manifest, json_schema
 from snapshotter.base import errors
 from snapshotter.base.variables import SETTINGS
@@ -66,8 +68,13 @@ def test_the_manifest_schema_in_docs_is_the_code_s() -> None:
     assert stored == json_schema()
 
 
+def test_the_two_places_of_the_version_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == __version__
+
+
 @pytest.mark.parametrize(
-    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md"))], ids=lambda p: p.name
 )
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -1,0 +1,80 @@
+"""docs/architecture.md is the house that stands: its layers are import-linter's, and what it names exists."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+HOUSE = ROOT / "backend" / "snapshotter"
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+    "contracts"
+]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/architecture.md",
+    "docs/format.md",
+    "docs/scan.md",
+]
+# What starts a process, besides the modules that import-linter watches.
+STARTERS = re.compile(
+    r"os\.(system|popen|fork|forkpty|exec\w+|spawn\w+|posix_spawn\w*)|.*ProcessPoolExecutor"
+)
+
+
+def layers() -> list[str]:
+    (block,) = re.findall(r"<!-- layers: .*? -->\n```\n(.*?)\n```", PAGE, re.S)
+    return block.splitlines()
+
+
+def rooms(layer: str) -> list[str]:
+    return [room.strip(" ()") for room in layer.split("|")]
+
+
+def packages(folder: Path) -> set[str]:
+    return {init.parent.relative_to(folder).as_posix() for init in folder.rglob("__init__.py")} - {"."}
+
+
+def documented() -> set[str]:
+    rows = re.findall(r"^\| (`[a-z_/]+/`(?:, `[a-z_/]+/`)*) \|", PAGE, re.M)
+    return {name.rstrip("/") for row in rows for name in re.findall(r"`([^`]+)`", row)}
+
+
+def test_the_layers_of_the_page_are_those_of_the_contract() -> None:
+    (contract,) = [each for each in CONTRACTS if each["type"] == "layers"]
+    assert layers() == contract["layers"]
+    assert contract["exhaustive"] and contract["exhaustive_ignores"] == ["__main__"]
+
+
+def test_the_layers_hold_every_package_once_and_no_module_lies_loose() -> None:
+    held = [room for layer in layers() for room in rooms(layer)]
+    assert sorted(held) == sorted(name for name in packages(HOUSE) if "/" not in name)
+    assert {path.name for path in HOUSE.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+def test_every_package_has_its_row_and_so_every_module_is_found() -> None:
+    assert packages(HOUSE) == documented()
+    for module in HOUSE.rglob("*.py"):
+        assert module.parent == HOUSE or module.parent.relative_to(HOUSE).as_posix() in documented()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_module_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z_0-9]+/(?:[a-z_0-9]+/)*(?:[a-z_0-9]+\.py)?)`", text):
+        assert (HOUSE / name).exists() or (ROOT / name).exists(), f"{page} names {name}"
+
+
+def test_children_are_started_by_no_other_means() -> None:
+    for path in HOUSE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute | ast.Name):
+                assert not STARTERS.fullmatch(ast.unparse(node)), f"{path.name}:{node.lineno}"
+            if isinstance(node, ast.ImportFrom) and node.module in ("os", "concurrent.futures"):
+                names = {f"os.{alias.name}" for alias in node.names}
+                assert not any(STARTERS.fullmatch(name) for name in names), f"{path.name}:{node.lineno}"
