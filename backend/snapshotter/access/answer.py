@@ -44,35 +44,16 @@ class S3Answer:
 
 # Codes by which a server says that it is not the one to ask, or not now.
 _NO_ANSWER = frozenset(
-    {
-        "NoSuchBucket",
-        "PermanentRedirect",
-        "TemporaryRedirect",
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-        "SlowDown",
-        "RequestTimeout",
-        "OperationAborted",
-        "ConditionalRequestConflict",
-        "NotSignedUp",
-        "AccountProblem",
-        "InvalidBucketName",
-        "ExpiredTokenException",
-        "MethodNotAllowed",
-    }
+    "NoSuchBucket PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed SlowDown RequestTimeout "
+    "IllegalLocationConstraintException OperationAborted ConditionalRequestConflict NotSignedUp AccountProblem "
+    "InvalidBucketName ExpiredTokenException MethodNotAllowed".split()
 )
+_OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
-
-# botocore's exceptions for having nobody to be.
+# The exceptions of botocore that mean that there are no usable credentials.
 _NO_CREDENTIALS = frozenset(
-    {
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-        "SSOTokenLoadError",
-    }
+    "NoCredentialsError PartialCredentialsError CredentialRetrievalError TokenRetrievalError "
+    "UnauthorizedSSOTokenError SSOTokenLoadError".split()
 )
 
 
@@ -129,6 +110,11 @@ def from_error(code: str, status: int, message: str, *, head: bool = False) -> S
     return S3Answer(Kind.OTHER, code, status, message)
 
 
+def arn_of(identity: S3Answer) -> str:
+    """The caller's ARN in STS's answer to GetCallerIdentity, or '' if it did not tell."""
+    return str(identity.response["Arn"]) if identity.kind is Kind.ALLOWED else ""
+
+
 def identity_problem(code: str) -> Unavailable | None:
     """The error, with its hint, behind a code that is about the credentials themselves; else None."""
     error = explain(Refused("", "", "", code))
@@ -147,11 +133,7 @@ def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
             code="no-bucket",
             hint="check --bucket, and the account that the credentials belong to",
         )
-    if answer.code in (
-        "PermanentRedirect",
-        "AuthorizationHeaderMalformed",
-        "IllegalLocationConstraintException",
-    ):
+    if answer.code in _OTHER_REGION:
         return Unavailable(
             f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
         )

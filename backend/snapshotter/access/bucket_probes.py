@@ -6,11 +6,12 @@ where it is allowed: only the answer differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from snapshotter.access.object_probes import NARROW, OBJECT_PROBES
-from snapshotter.access.probe import LIST, NOBODY, Expected, Harm, Probe
+from snapshotter.access import rules
+from snapshotter.access.object_probes import OBJECT_PROBES
+from snapshotter.access.probe import Expected, Harm, Probe
 
 # What is sent instead of a document, by operation.
 MALFORMED = {
@@ -26,7 +27,7 @@ MALFORMED = {
 # Reads that only an owner or an administrator may do. Whoever may do one is asked for no change.
 OWNERS_READS = ("settings-read-policy", "settings-read-public-access", "settings-read-lifecycle")
 
-_READ = (
+_READS = (
     ("policy", "GetBucketPolicy"),
     ("cors", "GetBucketCors"),
     ("public-access", "GetPublicAccessBlock"),
@@ -39,7 +40,7 @@ _READ = (
 )
 
 # The parameters only satisfy boto3; MALFORMED is what is sent.
-_CHANGE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+_CHANGES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("policy", "PutBucketPolicy", {"Policy": "{"}),
     ("cors", "PutBucketCors", {"CORSConfiguration": {"CORSRules": []}}),
     ("public-access", "PutPublicAccessBlock", {"PublicAccessBlockConfiguration": {}}),
@@ -50,59 +51,20 @@ _CHANGE: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
 )
 
 
-def _settings() -> Iterator[Probe]:
-    for name, operation in _READ:
-        yield Probe(
-            f"settings-read-{name}",
-            "settings",
-            operation,
-            None,
-            "–",
-            Expected.DENIED,
-            "nobody sees the bucket's settings",
-            NOBODY,
-            NARROW,
-        )
-    for name, operation, params in _CHANGE:
-        yield Probe(
-            f"settings-change-{name}",
-            "settings",
-            operation,
-            None,
-            "a malformed document",
-            Expected.DENIED,
-            "nobody changes the bucket's settings",
-            NOBODY,
-            NARROW,
-            params,
-            harm=Harm.CHANGE,
-        )
+def _read(name: str, operation: str) -> Probe:
+    return Probe(f"settings-read-{name}", operation, None, "–", Expected.DENIED, rules.SEE_SETTINGS)
+
+
+def _change(name: str, operation: str, params: Mapping[str, Any]) -> Probe:
+    row, says = f"settings-change-{name}", "a malformed document"
+    return Probe(row, operation, None, says, Expected.DENIED, rules.CHANGE_SETTINGS, params, Harm.CHANGE)
 
 
 BUCKET_PROBES = (
-    *_settings(),
-    Probe(
-        "head-bucket",
-        "bucket",
-        "HeadBucket",
-        None,
-        "–",
-        Expected.DENIED,
-        "nobody asks for the bucket itself: it is a list without a prefix",
-        LIST,
-        NARROW,
-    ),
-    Probe(
-        "list-buckets",
-        "bucket",
-        "ListBuckets",
-        None,
-        "–",
-        Expected.DENIED,
-        "nobody lists buckets",
-        NOBODY,
-        NARROW,
-    ),
+    *(_read(*row) for row in _READS),
+    *(_change(*row) for row in _CHANGES),
+    Probe("head-bucket", "HeadBucket", None, "–", Expected.DENIED, rules.HEAD_BUCKET, in_group="bucket"),
+    Probe("list-buckets", "ListBuckets", None, "–", Expected.DENIED, rules.LIST_BUCKETS, in_group="bucket"),
 )
 
 PROBES = OBJECT_PROBES + BUCKET_PROBES

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from snapshotter.access import setting_checks as checks
 from snapshotter.access.answer import Kind, S3Answer
-from snapshotter.access.object_probes import POLICY
-from snapshotter.access.probe import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
-from snapshotter.base.text import plural
+from snapshotter.access.rules import NO_HEADER, OVERWRITE, POLICY, TLS, WRONG_HEADER
 
 GROUP = "configuration"
 _FIX = "deploy infra/storage.yaml again, or set it by hand as docs/aws.md ('The bucket') says"
 
 
+class Source(NamedTuple):
+    """The operation that reads a setting, and the code by which S3 says that there is none."""
+
+    operation: str
+    absent: str
+
+
+PUBLIC_ACCESS = Source("GetPublicAccessBlock", "NoSuchPublicAccessBlockConfiguration")
+OWNERSHIP = Source("GetBucketOwnershipControls", "OwnershipControlsNotFoundError")
+ENCRYPTION = Source("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError")
+VERSIONING = Source("GetBucketVersioning", "")
+CORS = Source("GetBucketCors", "NoSuchCORSConfiguration")
+LIFECYCLE = Source("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration")
+BUCKET_POLICY = Source("GetBucketPolicy", "NoSuchBucketPolicy")
+
+
 @dataclass(frozen=True)
 class Setting:
-    """One setting: the operation that reads it, what it must be, and how an answer is judged.
+    """One setting: where it is read, what it must be, the rule that this keeps, and what checks it.
 
-    `says` takes the answer's document and the prefix and gives what is wrong, or "". `absent` is the code
-    by which S3 says that there is no such setting; `absent_is_right` where that is what must be.
+    `may_be_absent` is whether having no such setting is right.
     """
 
-    id: str
-    operation: str
+    name: str
+    source: Source
     expected: str
     rule: str
-    says: Callable[[Mapping[str, Any], str], str]
-    absent: str = ""
-    absent_is_right: bool = False
+    check: checks.Check
+    may_be_absent: bool = False
     fix: str = _FIX
+
+    @property
+    def id(self) -> str:
+        """The row's id in a proof."""
+        return f"config-{self.name}"
 
 
 @dataclass(frozen=True)
 class SettingState:
-    """What a setting is. `holds` is None if it could not be read."""
+    """What a setting was found to be. `holds` is None if it could not be read."""
 
     setting: Setting
     got: str
@@ -51,260 +68,64 @@ def read(
     for setting in SETTINGS:
         if setting.id not in wanted:
             continue
-        if setting.operation not in answers:
-            answers[setting.operation] = send(setting.operation, {"Bucket": bucket})
-        yield _judged(setting, answers[setting.operation], prefix)
+        operation = setting.source.operation
+        if operation not in answers:
+            answers[operation] = send(operation, {"Bucket": bucket})
+        yield _judged(setting, answers[operation], prefix)
 
 
 def _judged(setting: Setting, answer: S3Answer, prefix: str) -> SettingState:
-    if answer.kind is Kind.OTHER and answer.code == setting.absent:
-        return SettingState(setting, "none", setting.absent_is_right)
+    if answer.kind is Kind.OTHER and answer.code == setting.source.absent:
+        return SettingState(setting, "none", setting.may_be_absent)
     if answer.kind is not Kind.ALLOWED:
         return SettingState(setting, str(answer), None)
-    wrong = setting.says(answer.response, prefix)
-    return SettingState(setting, wrong or "so it is", not wrong)
+    wrong = setting.check(answer.response, prefix)
+    return SettingState(setting, wrong or "as it must be", not wrong)
 
 
-def _public_access(answer: Mapping[str, Any], _: str) -> str:
-    blocks = answer.get("PublicAccessBlockConfiguration", {})
-    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    return _joined(f"{name} is off" for name in names if blocks.get(name) is not True)
+def _expires(name: str, folder: str, rule: str) -> Setting:
+    return Setting(name, LIFECYCLE, f"{folder} after 1 day", rule, checks.expires(folder))
 
 
-def _ownership(answer: Mapping[str, Any], _: str) -> str:
-    found = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
-    return "" if found == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, found)) or 'none'}"
+def _denies(name: str, sid: str) -> Setting:
+    expected, rule = f"{sid} as in the template", "the bucket policy denies"
+    return Setting(name, BUCKET_POLICY, expected, rule, checks.denies(sid), fix=POLICY)
 
 
-def _encryption(answer: Mapping[str, Any], _: str) -> str:
-    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
-    found = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
-    return "" if found == ["AES256"] else f"it is {_joined(map(str, found)) or 'none'}"
-
-
-def _versioning(answer: Mapping[str, Any], _: str) -> str:
-    found = answer.get("Status", "never turned on")
-    return "" if found == "Enabled" else f"it is {found}"
-
-
-def _cors(answer: Mapping[str, Any], _: str) -> str:
-    return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else ""
-
-
-def _abort(answer: Mapping[str, Any], _: str) -> str:
-    for rule in _rules(answer):
-        if (
-            _scope(rule) == ""
-            and rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 99) <= 1
-        ):
-            return ""
-    return "no rule aborts them in the whole bucket"
-
-
-def _expiry(folder: str) -> Callable[[Mapping[str, Any], str], str]:
-    def says(answer: Mapping[str, Any], prefix: str) -> str:
-        for rule in _rules(answer):
-            scope = _scope(rule)
-            if scope == f"{prefix}{folder}" and rule.get("Expiration", {}).get("Days", 99) <= 1:
-                return ""
-        return f"no rule expires {prefix}{folder} after a day"
-
-    return says
-
-
-def _snapshots_stay(answer: Mapping[str, Any], prefix: str) -> str:
-    """Only a rule of the whole prefix (SnapshotExpiryDays) may expire snapshots; one narrowed by tags may, too."""
-    folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
-    for rule in _rules(answer):
-        scope = _scope(rule)
-        if scope in (None, prefix) or not {"Days", "Date"} & set(rule.get("Expiration", {})):
-            continue
-        if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
-            return f"the rule {rule.get('ID', 'without an id')} expires {scope or 'the whole bucket'}"
-    return ""
-
-
-def _rules(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [rule for rule in answer.get("Rules", ()) if rule.get("Status") == "Enabled"]
-
-
-def _scope(rule: Mapping[str, Any]) -> str | None:
-    """The prefix that a lifecycle rule is for, or None for one that is narrowed in another way."""
-    narrowed = rule.get("Filter", {})
-    if set(narrowed) - {"Prefix"}:
-        return None
-    return str(narrowed.get("Prefix") or rule.get("Prefix") or "")
-
-
-# What each deny must say, beside Effect Deny and Principal *.
-_DENIES = {
-    TLS: ("s3:*", True, {"Bool": {"aws:SecureTransport": "false"}}),
-    WRONG_HEADER: ("s3:PutObject", False, {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}),
-    NO_HEADER: ("s3:PutObject", False, {"Null": {"s3:x-amz-server-side-encryption": "true"}}),
-    OVERWRITE: (
-        "s3:PutObject",
-        False,
-        {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
-    ),
-}
-
-
-def _deny(sid: str, *, optional: bool = False) -> Callable[[Mapping[str, Any], str], str]:
-    def says(answer: Mapping[str, Any], _: str) -> str:
-        action, bucket_too, condition = _DENIES[sid]
-        for statement in _statements(answer):
-            if statement.get("Sid") == sid:
-                resources = [str(item).split(":")[-1] for item in _list(statement.get("Resource"))]
-                right = (
-                    statement.get("Effect") == "Deny"
-                    and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
-                    and _list(statement.get("Action")) == [action]
-                    and any(item.endswith("/*") and item.count("/") == 1 for item in resources)
-                    and (not bucket_too or any("/" not in item for item in resources))
-                    and _plain(statement.get("Condition")) == condition
-                )
-                return "" if right else "the statement differs from the template's"
-        return "" if optional else "there is no such statement"
-
-    return says
-
-
-def _only_denies(answer: Mapping[str, Any], _: str) -> str:
-    allows = [
-        str(each.get("Sid", "one without an id"))
-        for each in _statements(answer)
-        if each.get("Effect") != "Deny"
-    ]
-    return f"it allows: {_joined(allows)}" if allows else ""
-
-
-def _statements(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return _list(json.loads(answer["Policy"]).get("Statement"))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _plain(condition: Any) -> dict[str, dict[str, str]]:
-    """A condition with every one-element list as its element, and booleans as text, as IAM takes them."""
-
-    def text(value: Any) -> str:
-        only = value[0] if isinstance(value, list) and len(value) == 1 else value
-        return str(only).lower() if isinstance(only, bool) else str(only)
-
-    return {op: {key: text(value) for key, value in keys.items()} for op, keys in (condition or {}).items()}
-
-
-def _joined(items: Iterable[str]) -> str:
-    return ", ".join(items)
-
+_NO_UPLOADS = "unfinished uploads do not pile up"
+_SNAPSHOTS = "no expiry of snapshots but the prefix's own"
+_SNAPSHOTS_RULE = "snapshots are kept, or all expire at one age"
+_WRITE_ONCE = f"{OVERWRITE} as in the template, or none"
+_WRITE_ONCE_RULE = "where writing once is enforced, it is for every writer"
+_WRITE_ONCE_CHECK = checks.denies(OVERWRITE, optional=True)
+_OPENS_NOTHING = "the bucket policy opens nothing to anybody"
 
 SETTINGS = (
     Setting(
-        "config-public-access",
-        "GetPublicAccessBlock",
+        "public-access",
+        PUBLIC_ACCESS,
         "all four blocks on",
         "nothing can be made public",
-        _public_access,
-        "NoSuchPublicAccessBlockConfiguration",
+        checks.public_access,
+    ),
+    Setting("ownership", OWNERSHIP, "BucketOwnerEnforced", "ACLs are off", checks.ownership),
+    Setting(
+        "encryption", ENCRYPTION, "AES256", "what is stored is encrypted, without KMS", checks.encryption
+    ),
+    Setting("versioning", VERSIONING, "Enabled", "an overwritten object can be recovered", checks.versioning),
+    Setting("cors", CORS, "none", "no browser has business here", checks.cors, may_be_absent=True),
+    Setting("abort-multipart", LIFECYCLE, "after 1 day", _NO_UPLOADS, checks.uploads_aborted),
+    _expires("expire-tests", "policy-tests/", "what tests write goes by itself"),
+    _expires("expire-diagnostics", "_diagnostics/", "what the doctor writes goes by itself"),
+    Setting("snapshots-stay", LIFECYCLE, _SNAPSHOTS, _SNAPSHOTS_RULE, checks.snapshots_stay, True),
+    _denies("policy-tls", TLS),
+    _denies("policy-wrong-header", WRONG_HEADER),
+    _denies("policy-missing-header", NO_HEADER),
+    Setting(
+        "policy-write-once", BUCKET_POLICY, _WRITE_ONCE, _WRITE_ONCE_RULE, _WRITE_ONCE_CHECK, True, POLICY
     ),
     Setting(
-        "config-ownership",
-        "GetBucketOwnershipControls",
-        "BucketOwnerEnforced",
-        "ACLs are off",
-        _ownership,
-        "OwnershipControlsNotFoundError",
-    ),
-    Setting(
-        "config-encryption",
-        "GetBucketEncryption",
-        "AES256",
-        "what is stored is encrypted, without KMS",
-        _encryption,
-        "ServerSideEncryptionConfigurationNotFoundError",
-    ),
-    Setting(
-        "config-versioning",
-        "GetBucketVersioning",
-        "Enabled",
-        "an overwritten object can be recovered",
-        _versioning,
-    ),
-    Setting(
-        "config-cors",
-        "GetBucketCors",
-        "none",
-        "no browser has business here",
-        _cors,
-        "NoSuchCORSConfiguration",
-        True,
-    ),
-    Setting(
-        "config-abort-multipart",
-        "GetBucketLifecycleConfiguration",
-        "after 1 day",
-        "unfinished uploads do not pile up",
-        _abort,
-        "NoSuchLifecycleConfiguration",
-    ),
-    Setting(
-        "config-expire-tests",
-        "GetBucketLifecycleConfiguration",
-        "policy-tests/ after 1 day",
-        "what tests write goes by itself",
-        _expiry("policy-tests/"),
-        "NoSuchLifecycleConfiguration",
-    ),
-    Setting(
-        "config-expire-diagnostics",
-        "GetBucketLifecycleConfiguration",
-        "_diagnostics/ after 1 day",
-        "what the doctor writes goes by itself",
-        _expiry("_diagnostics/"),
-        "NoSuchLifecycleConfiguration",
-    ),
-    Setting(
-        "config-snapshots-stay",
-        "GetBucketLifecycleConfiguration",
-        "no expiry of snapshots but the prefix's own",
-        "snapshots are kept, or all expire at one age",
-        _snapshots_stay,
-        "NoSuchLifecycleConfiguration",
-        True,
-    ),
-    *(
-        Setting(
-            f"config-policy-{name}",
-            "GetBucketPolicy",
-            f"{sid} as in the template",
-            "the bucket policy denies",
-            _deny(sid),
-            "NoSuchBucketPolicy",
-            fix=POLICY,
-        )
-        for name, sid in (("tls", TLS), ("wrong-header", WRONG_HEADER), ("missing-header", NO_HEADER))
-    ),
-    Setting(
-        "config-policy-write-once",
-        "GetBucketPolicy",
-        f"{OVERWRITE} as in the template, or none",
-        "where writing once is enforced, it is for every writer",
-        _deny(OVERWRITE, optional=True),
-        "NoSuchBucketPolicy",
-        True,
-        POLICY,
-    ),
-    Setting(
-        "config-policy-only-denies",
-        "GetBucketPolicy",
-        "no Allow",
-        "the bucket policy opens nothing to anybody",
-        _only_denies,
-        "NoSuchBucketPolicy",
-        True,
-        POLICY,
+        "policy-only-denies", BUCKET_POLICY, "no Allow", _OPENS_NOTHING, checks.only_denies, True, POLICY
     ),
 )
 NAMES = frozenset({GROUP, *(setting.id for setting in SETTINGS)})

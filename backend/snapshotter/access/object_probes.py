@@ -1,660 +1,176 @@
 """The probes of single objects: put, get, list, overwrite, tag, ACL, multipart, copy, by HTTP, by anybody.
 
 Every write but the one that tries to overwrite is create-only, so that a bucket with `EnforceWriteOnce`
-answers by the rule that the row is about. The rows `…beside…` are about where the snapshots are, beside the folder
-of the tests: a policy could be right in that folder alone. There is no delete, so their writes have a digest that
-is wrong, and S3 stores none of them.
+answers by the rule that the row is about. The rows `…beside…` write where the snapshots are, outside the folder of
+the tests: a policy could be right in that folder alone. Nothing can be deleted, so their writes carry a wrong
+digest, and S3 stores none of them.
 """
 
 from __future__ import annotations
 
-from snapshotter.access.probe import (
-    HEADER,
-    LIST,
-    NO_HEADER,
-    NOBODY,
-    OVERWRITE,
-    TLS,
-    USE,
-    WRONG_HEADER,
-    Actor,
-    Expected,
-    Harm,
-    Probe,
-)
-from snapshotter.base import runbook
-from snapshotter.base.runbook import see
+from collections.abc import Mapping
+from typing import Any
+
+from snapshotter.access import rules
+from snapshotter.access.probe import HEADER, Actor, Expected, Harm, Probe
+from snapshotter.access.rules import Rule
 
 ALLOWED, DENIED = Expected.ALLOWED, Expected.DENIED
-NEW = {"IfNoneMatch": "*"}
-SEALED = {"ServerSideEncryption": "AES256"}
-WITH = f"{HEADER}: AES256"
-WRONG_DIGEST = {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
-BESIDE = "beside the test folder, with a wrong digest"
 ACLS_OFF = frozenset({"AccessControlListNotSupported"})
 
-POLICY = f"put the bucket policy of infra/storage.yaml back {see(runbook.PUT_DENIED)}"
-TLS_POLICY = f"put the bucket policy of infra/storage.yaml back {see(runbook.PLAIN_HTTP)}"
-GRANT = f"attach the access policy of infra/storage.yaml to this identity {see(runbook.PUT_DENIED)}"
-GRANT_LIST = f"attach the access policy of infra/storage.yaml to this identity {see(runbook.LIST_DENIED)}"
-NARROW = (
-    "remove the grant: compare the access policy and whatever else is attached to this identity with "
-    f"infra/storage.yaml {see(runbook.NEVER_GRANTED)}"
-)
-SHUT = f"turn Block Public Access on, and remove every Allow from the bucket policy {see(runbook.PUBLIC)}"
+# Operations of the S3 API.
+PUT, GET, LIST = "PutObject", "GetObject", "ListObjectsV2"
+DELETE, UNTAG, UPLOAD = "DeleteObject", "DeleteObjectTagging", "CreateMultipartUpload"
 
-ONLY_AES256 = "every upload names AES256 and nothing else"
-ONLY_PREFIX = "nobody writes outside the prefix"
-READ_PREFIX = "nobody reads outside the prefix"
-LIST_PREFIX = "nobody lists without the prefix"
-NO_DELETE = "nobody deletes"
-ONLY_TLS = "everything is encrypted on its way"
-NO_ACL = "ACLs are off"
-NO_PUBLIC = "nothing is public"
-EVERYWHERE = "what holds in the test folder holds under the whole prefix"
+# Keys and prefixes: the row's own in this run's folder, one outside, one beside the folder of the tests.
+OWN, ELSEWHERE, BESIDE = "{run}{id}", "policy-test-{random}", "{prefix}policy-test-{random}"
+ALIKE = "{unslashed}2/"
+
+# What a request carries. A lawful write is create-only and names AES256.
+Params = Mapping[str, Any]
+NONE: dict[str, Any] = {}
+NEW = {"IfNoneMatch": "*"}
+AES256 = {"ServerSideEncryption": "AES256"}
+LAWFUL = NEW | AES256
+KMS = {"ServerSideEncryption": "aws:kms"}
+KMS_DSSE = {"ServerSideEncryption": "aws:kms:dsse"}
+OWN_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef"}
+WRONG_DIGEST = NEW | {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
+COPY = NEW | {
+    "CopySource": "{bucket}/{object}",
+    "TaggingDirective": "REPLACE",
+}  # COPY would need to read tags
+NO_ETAG = '"00000000000000000000000000000000"'
+ABSENT_KEYS = {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": NO_ETAG}]}}
+TAGGING = {"Tagging": "policy-test=1"}
+ONE_TAG = {"Tagging": {"TagSet": [{"Key": "policy-test", "Value": "1"}]}}
+OLD = {"VersionId": "{version}"}
+OUR_UPLOAD = {"UploadId": "{upload}"}
+
+# The conditions in words.
+WITH, WITHOUT, WITH_KMS = f"{HEADER}: AES256", f"no {HEADER}", f"{HEADER}: aws:kms"
+UNSTORED = "beside the test folder, with a wrong digest"
+ABSENT, ABSENT_INSIDE = "a key that does not exist", "a key under the prefix that does not exist"
+BY_LINK = "a presigned URL by plain HTTP"
+
+
+def _put(name: str, says: str, rule: Rule, params: Params, expected: Expected = DENIED) -> Probe:
+    """A write to this run's folder."""
+    return Probe(name, PUT, OWN, says, expected, rule, params)
+
+
+def _outside(name: str, key: str, where: str, rule: Rule = rules.WRITE_INSIDE) -> Probe:
+    """A write that would be lawful under the prefix."""
+    return Probe(name, PUT, key, f"{WITH}, {where}", DENIED, rule, LAWFUL, Harm.ELSEWHERE)
+
+
+def _beside(name: str, says: str, rule: Rule, params: Params, expected: Expected = DENIED) -> Probe:
+    """A write where the snapshots are, whose wrong digest keeps S3 from storing it."""
+    sent, plain = {**WRONG_DIGEST, **params}, rule is rules.TLS_EVERYWHERE
+    return Probe(name, PUT, BESIDE, f"{says}, {UNSTORED}", expected, rule, sent, Harm.CHANGE, plain=plain)
+
+
+def _taken(name: str, says: str, rule: Rule, params: Params, expected: Expected) -> Probe:
+    """A write to a key that is taken."""
+    says = f"{says} on a key that is taken"
+    return Probe(name, PUT, "{object}", says, expected, rule, params, in_group="once")
+
+
+def _list(
+    name: str, prefix: str | None, says: str, rule: Rule = rules.LIST_INSIDE, expected: Expected = DENIED
+) -> Probe:
+    return Probe(name, LIST, prefix, says, expected, rule)
+
+
+def _delete(name: str, says: str, params: Params) -> Probe:
+    """A deletion that would find nothing to delete."""
+    return Probe(name, DELETE, "{run}absent", says, DENIED, rules.NO_DELETE, params, Harm.CHANGE)
+
+
+def _acl(name: str, operation: str, key: str, acl: str, params: Params = NONE) -> Probe:
+    """A change of an ACL, which a bucket without ACLs refuses by a code of its own."""
+    says, sent = f"x-amz-acl: {acl}", {**params, "ACL": acl}
+    return Probe(name, operation, key, says, DENIED, rules.NO_ACL, sent, Harm.CHANGE, tolerated=ACLS_OFF)
+
+
+def _plain(name: str, operation: str, key: str, more: str = "", params: Params = NONE) -> Probe:
+    """A request by plain HTTP."""
+    return Probe(name, operation, key, f"plain HTTP{more}", DENIED, rules.ONLY_TLS, params, plain=True)
+
+
+def _upload(name: str, operation: str, rule: Rule) -> Probe:
+    """Something done to an unfinished upload of ours."""
+    return Probe(name, operation, "{run}upload", "an upload of ours", ALLOWED, rule, OUR_UPLOAD)
+
+
+def _anonymous(name: str, operation: str, key: str, more: str = "", params: Params = NONE) -> Probe:
+    """A request that nobody signed."""
+    says = f"not signed{more}"
+    return Probe(name, operation, key, says, DENIED, rules.NO_PUBLIC, params, actor=Actor.ANONYMOUS)
+
 
 PUTS = (
-    Probe(
-        "put-no-header",
-        "put",
-        "PutObject",
-        "{run}put-no-header",
-        f"no {HEADER}",
-        DENIED,
-        ONLY_AES256,
-        NO_HEADER,
-        POLICY,
-        {**NEW},
-    ),
-    Probe(
-        "put-aes256",
-        "put",
-        "PutObject",
-        "{run}put-aes256",
-        WITH,
-        ALLOWED,
-        "an upload with AES256 under the prefix passes",
-        USE,
-        GRANT,
-        {**NEW, **SEALED},
-    ),
-    Probe(
-        "put-kms",
-        "put",
-        "PutObject",
-        "{run}put-kms",
-        f"{HEADER}: aws:kms",
-        DENIED,
-        ONLY_AES256,
-        WRONG_HEADER,
-        POLICY,
-        {**NEW, "ServerSideEncryption": "aws:kms"},
-    ),
-    Probe(
-        "put-kms-dsse",
-        "put",
-        "PutObject",
-        "{run}put-kms-dsse",
-        f"{HEADER}: aws:kms:dsse",
-        DENIED,
-        ONLY_AES256,
-        WRONG_HEADER,
-        POLICY,
-        {**NEW, "ServerSideEncryption": "aws:kms:dsse"},
-    ),
-    Probe(
-        "put-customer-key",
-        "put",
-        "PutObject",
-        "{run}put-customer-key",
-        f"a key of the caller's, no {HEADER}",
-        DENIED,
-        ONLY_AES256,
-        NO_HEADER,
-        POLICY,
-        {**NEW, "SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef"},
-    ),
-    Probe(
-        "put-root",
-        "put",
-        "PutObject",
-        "policy-test-{random}",
-        f"{WITH}, at the bucket's root",
-        DENIED,
-        ONLY_PREFIX,
-        USE,
-        NARROW,
-        {**NEW, **SEALED},
-        harm=Harm.ELSEWHERE,
-    ),
-    Probe(
-        "put-outside",
-        "put",
-        "PutObject",
-        "{parent}policy-test-{random}",
-        f"{WITH}, one folder above the prefix",
-        DENIED,
-        ONLY_PREFIX,
-        USE,
-        NARROW,
-        {**NEW, **SEALED},
-        harm=Harm.ELSEWHERE,
-    ),
-    Probe(
-        "put-look-alike",
-        "put",
-        "PutObject",
-        "{unslashed}2/policy-test-{random}",
-        f"{WITH}, at a prefix that only begins alike",
-        DENIED,
-        "the prefix ends with its slash",
-        USE,
-        NARROW,
-        {**NEW, **SEALED},
-        harm=Harm.ELSEWHERE,
-    ),
-    Probe(
-        "put-dots",
-        "put",
-        "PutObject",
-        "policy-test-{random}/../{prefix}policy-test-{random}",
-        f"{WITH}, with .. in the key",
-        DENIED,
-        "a key is compared as it is written: .. leads nowhere",
-        USE,
-        NARROW,
-        {**NEW, **SEALED},
-        harm=Harm.ELSEWHERE,
-    ),
-    Probe(
-        "put-beside",
-        "put",
-        "PutObject",
-        "{prefix}policy-test-{random}",
-        f"{WITH}, {BESIDE}",
-        Expected.DIGEST,
-        EVERYWHERE,
-        USE,
-        GRANT,
-        {**NEW, **SEALED, **WRONG_DIGEST},
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "put-beside-no-header",
-        "put",
-        "PutObject",
-        "{prefix}policy-test-{random}",
-        f"no {HEADER}, {BESIDE}",
-        DENIED,
-        EVERYWHERE,
-        NO_HEADER,
-        POLICY,
-        {**NEW, **WRONG_DIGEST},
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "put-beside-kms",
-        "put",
-        "PutObject",
-        "{prefix}policy-test-{random}",
-        f"{HEADER}: aws:kms, {BESIDE}",
-        DENIED,
-        EVERYWHERE,
-        WRONG_HEADER,
-        POLICY,
-        {**NEW, **WRONG_DIGEST, "ServerSideEncryption": "aws:kms"},
-        harm=Harm.CHANGE,
-    ),
+    _put("put-no-header", WITHOUT, rules.HEADER_REQUIRED, NEW),
+    _put("put-aes256", WITH, rules.WRITE, LAWFUL, ALLOWED),
+    _put("put-kms", WITH_KMS, rules.HEADER_RIGHT, NEW | KMS),
+    _put("put-kms-dsse", f"{WITH_KMS}:dsse", rules.HEADER_RIGHT, NEW | KMS_DSSE),
+    _put("put-customer-key", f"a key of the caller's, {WITHOUT}", rules.HEADER_REQUIRED, NEW | OWN_KEY),
+    _outside("put-root", ELSEWHERE, "at the bucket's root"),
+    _outside("put-outside", f"{{parent}}{ELSEWHERE}", "one folder above the prefix"),
+    _outside("put-look-alike", f"{ALIKE}{ELSEWHERE}", "at a prefix that only begins alike", rules.SLASH),
+    _outside("put-dots", f"{ELSEWHERE}/../{BESIDE}", "with .. in the key", rules.DOTS),
+    _beside("put-beside", WITH, rules.WRITE_EVERYWHERE, AES256, Expected.DIGEST),
+    _beside("put-beside-no-header", WITHOUT, rules.REQUIRED_EVERYWHERE, NONE),
+    _beside("put-beside-kms", WITH_KMS, rules.RIGHT_EVERYWHERE, KMS),
 )
 
 READS = (
-    Probe(
-        "get-inside",
-        "get",
-        "GetObject",
-        "{object}",
-        "an object under the prefix",
-        ALLOWED,
-        "what is under the prefix can be read",
-        USE,
-        GRANT,
-    ),
-    Probe(
-        "get-outside",
-        "get",
-        "GetObject",
-        "policy-test-{random}",
-        "a key outside the prefix",
-        DENIED,
-        READ_PREFIX,
-        USE,
-        NARROW,
-    ),
-    Probe(
-        "get-missing",
-        "get",
-        "GetObject",
-        "{run}missing",
-        "a key under the prefix that does not exist",
-        DENIED,
-        "a missing key answers 403: listing needs a prefix, which GET does not carry",
-        LIST,
-        f"put the condition on s3:prefix back on the permission to list {see(runbook.MISSING_KEY)}",
-    ),
-    Probe(
-        "get-version",
-        "get",
-        "GetObject",
-        "{object}",
-        "a version by its id",
-        DENIED,
-        "nobody reads old versions",
-        NOBODY,
-        NARROW,
-        {"VersionId": "{version}"},
-    ),
-    Probe(
-        "list-prefix",
-        "list",
-        "ListObjectsV2",
-        "{prefix}",
-        "the prefix",
-        ALLOWED,
-        "the prefix can be listed",
-        LIST,
-        GRANT_LIST,
-    ),
-    Probe(
-        "list-under",
-        "list",
-        "ListObjectsV2",
-        "{run}",
-        "a folder under the prefix",
-        ALLOWED,
-        "folders under the prefix can be listed",
-        LIST,
-        GRANT_LIST,
-    ),
-    Probe(
-        "list-beside",
-        "list",
-        "ListObjectsV2",
-        "{prefix}policy-test-{random}/",
-        "a folder beside the test folder",
-        ALLOWED,
-        EVERYWHERE,
-        LIST,
-        GRANT_LIST,
-    ),
-    Probe("list-none", "list", "ListObjectsV2", None, "no prefix", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe("list-empty", "list", "ListObjectsV2", "", "an empty prefix", DENIED, LIST_PREFIX, LIST, NARROW),
-    Probe(
-        "list-other",
-        "list",
-        "ListObjectsV2",
-        "policy-test-{random}/",
-        "another prefix",
-        DENIED,
-        LIST_PREFIX,
-        LIST,
-        NARROW,
-    ),
-    Probe(
-        "list-parent",
-        "list",
-        "ListObjectsV2",
-        "{parent}",
-        "the folder above the prefix",
-        DENIED,
-        LIST_PREFIX,
-        LIST,
-        NARROW,
-    ),
-    Probe(
-        "list-no-slash",
-        "list",
-        "ListObjectsV2",
-        "{unslashed}",
-        "the prefix less its slash",
-        DENIED,
-        LIST_PREFIX,
-        LIST,
-        NARROW,
-    ),
-    Probe(
-        "list-look-alike",
-        "list",
-        "ListObjectsV2",
-        "{unslashed}2/",
-        "a prefix that only begins alike",
-        DENIED,
-        LIST_PREFIX,
-        LIST,
-        NARROW,
-    ),
-    Probe(
-        "list-versions",
-        "list",
-        "ListObjectVersions",
-        "{prefix}",
-        "the prefix",
-        DENIED,
-        "nobody lists versions",
-        NOBODY,
-        NARROW,
-    ),
-    Probe(
-        "list-uploads",
-        "list",
-        "ListMultipartUploads",
-        "{prefix}",
-        "the prefix",
-        DENIED,
-        "nobody lists unfinished uploads",
-        NOBODY,
-        NARROW,
-    ),
+    Probe("get-inside", GET, "{object}", "an object under the prefix", ALLOWED, rules.READ),
+    Probe("get-outside", GET, ELSEWHERE, "a key outside the prefix", DENIED, rules.READ_INSIDE),
+    Probe("get-missing", GET, "{run}missing", ABSENT_INSIDE, DENIED, rules.MISSING_KEY),
+    Probe("get-version", GET, "{object}", "a version by its id", DENIED, rules.OLD_VERSIONS, OLD),
+    _list("list-prefix", "{prefix}", "the prefix", rules.LIST_PREFIX, ALLOWED),
+    _list("list-under", "{run}", "a folder under the prefix", rules.LIST_FOLDERS, ALLOWED),
+    _list("list-beside", f"{BESIDE}/", "a folder beside the test folder", rules.LIST_EVERYWHERE, ALLOWED),
+    _list("list-none", None, "no prefix"),
+    _list("list-empty", "", "an empty prefix"),
+    _list("list-other", f"{ELSEWHERE}/", "another prefix"),
+    _list("list-parent", "{parent}", "the folder above the prefix"),
+    _list("list-no-slash", "{unslashed}", "the prefix less its slash"),
+    _list("list-look-alike", ALIKE, "a prefix that only begins alike"),
+    Probe("list-versions", "ListObjectVersions", "{prefix}", "the prefix", DENIED, rules.LIST_VERSIONS),
+    Probe("list-uploads", "ListMultipartUploads", "{prefix}", "the prefix", DENIED, rules.LIST_UPLOADS),
 )
 
 CHANGES = (
-    Probe(
-        "delete-one",
-        "delete",
-        "DeleteObject",
-        "{run}absent",
-        "a key that does not exist, under a condition",
-        DENIED,
-        NO_DELETE,
-        NOBODY,
-        NARROW,
-        {"IfMatch": '"00000000000000000000000000000000"'},
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "delete-many",
-        "delete",
-        "DeleteObjects",
-        None,
-        "a key that does not exist",
-        DENIED,
-        NO_DELETE,
-        NOBODY,
-        NARROW,
-        {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": '"00000000000000000000000000000000"'}]}},
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "delete-version",
-        "delete",
-        "DeleteObject",
-        "{run}absent",
-        "the null version of a key that does not exist",
-        DENIED,
-        NO_DELETE,
-        NOBODY,
-        NARROW,
-        {"VersionId": "null"},
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "create-conflict",
-        "once",
-        "PutObject",
-        "{object}",
-        "If-None-Match: * on a key that is taken",
-        Expected.CONFLICT,
-        "create-only never overwrites",
-        USE,
-        "the server does not know If-None-Match: do not store snapshots in it",
-        {**NEW, **SEALED},
-    ),
-    Probe(
-        "overwrite",
-        "once",
-        "PutObject",
-        "{object}",
-        "no If-None-Match on a key that is taken",
-        Expected.REPORTED,
-        "overwriting is allowed by IAM, and refused only with EnforceWriteOnce",
-        OVERWRITE,
-        GRANT,
-        {**SEALED},
-    ),
-    Probe(
-        "tag-on-put",
-        "tag",
-        "PutObject",
-        "{run}tag-on-put",
-        "with x-amz-tagging",
-        ALLOWED,
-        "uploads can carry tags, for expiry",
-        USE,
-        GRANT,
-        {**NEW, **SEALED, "Tagging": "policy-test=1"},
-    ),
-    Probe(
-        "tag-write",
-        "tag",
-        "PutObjectTagging",
-        "{object}",
-        "one tag",
-        ALLOWED,
-        "objects can be tagged, for expiry",
-        USE,
-        GRANT,
-        {"Tagging": {"TagSet": [{"Key": "policy-test", "Value": "1"}]}},
-    ),
-    Probe(
-        "tag-read", "tag", "GetObjectTagging", "{object}", "–", DENIED, "nobody reads tags", NOBODY, NARROW
-    ),
-    Probe(
-        "tag-delete",
-        "tag",
-        "DeleteObjectTagging",
-        "{object}",
-        "–",
-        DENIED,
-        "nobody removes tags",
-        NOBODY,
-        NARROW,
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "acl-on-put",
-        "acl",
-        "PutObject",
-        "{run}acl-on-put",
-        "x-amz-acl: authenticated-read",
-        DENIED,
-        NO_ACL,
-        NOBODY,
-        NARROW,
-        {**NEW, **SEALED, "ACL": "authenticated-read"},
-        harm=Harm.CHANGE,
-        tolerated=ACLS_OFF,
-    ),
-    Probe(
-        "acl-write",
-        "acl",
-        "PutObjectAcl",
-        "{object}",
-        "x-amz-acl: private",
-        DENIED,
-        NO_ACL,
-        NOBODY,
-        NARROW,
-        {"ACL": "private"},
-        harm=Harm.CHANGE,
-        tolerated=ACLS_OFF,
-    ),
-    Probe("acl-read", "acl", "GetObjectAcl", "{object}", "–", DENIED, "nobody reads ACLs", NOBODY, NARROW),
+    _delete("delete-one", "a key that does not exist, under a condition", {"IfMatch": NO_ETAG}),
+    Probe("delete-many", "DeleteObjects", None, ABSENT, DENIED, rules.NO_DELETE, ABSENT_KEYS, Harm.CHANGE),
+    _delete("delete-version", f"the null version of {ABSENT}", {"VersionId": "null"}),
+    _taken("create-conflict", "If-None-Match: *", rules.CREATE_ONLY, LAWFUL, Expected.CONFLICT),
+    _taken("overwrite", "no If-None-Match", rules.WRITE_ONCE, AES256, Expected.REPORTED),
+    _put("tag-on-put", "with x-amz-tagging", rules.TAG_UPLOADS, LAWFUL | TAGGING, ALLOWED),
+    Probe("tag-write", "PutObjectTagging", "{object}", "one tag", ALLOWED, rules.TAG_OBJECTS, ONE_TAG),
+    Probe("tag-read", "GetObjectTagging", "{object}", "–", DENIED, rules.READ_TAGS),
+    Probe("tag-delete", UNTAG, "{object}", "–", DENIED, rules.REMOVE_TAGS, harm=Harm.CHANGE),
+    _acl("acl-on-put", PUT, OWN, "authenticated-read", LAWFUL),
+    _acl("acl-write", "PutObjectAcl", "{object}", "private"),
+    Probe("acl-read", "GetObjectAcl", "{object}", "–", DENIED, rules.READ_ACLS),
 )
 
 WAYS = (
-    Probe(
-        "http-get",
-        "http",
-        "GetObject",
-        "{object}",
-        "plain HTTP",
-        DENIED,
-        ONLY_TLS,
-        TLS,
-        TLS_POLICY,
-        plain=True,
-    ),
-    Probe(
-        "http-put",
-        "http",
-        "PutObject",
-        "{run}http-put",
-        f"plain HTTP, {WITH}",
-        DENIED,
-        ONLY_TLS,
-        TLS,
-        TLS_POLICY,
-        {**NEW, **SEALED},
-        plain=True,
-    ),
-    Probe(
-        "http-list",
-        "http",
-        "ListObjectsV2",
-        "{prefix}",
-        "plain HTTP",
-        DENIED,
-        ONLY_TLS,
-        TLS,
-        TLS_POLICY,
-        plain=True,
-    ),
-    Probe(
-        "http-link",
-        "http",
-        "GetObject",
-        "{object}",
-        "a presigned URL by plain HTTP",
-        DENIED,
-        ONLY_TLS,
-        TLS,
-        TLS_POLICY,
-        actor=Actor.LINK,
-        plain=True,
-    ),
-    Probe(
-        "http-beside",
-        "http",
-        "PutObject",
-        "{prefix}policy-test-{random}",
-        f"plain HTTP, {WITH}, {BESIDE}",
-        DENIED,
-        EVERYWHERE,
-        TLS,
-        TLS_POLICY,
-        {**NEW, **SEALED, **WRONG_DIGEST},
-        plain=True,
-        harm=Harm.CHANGE,
-    ),
-    Probe(
-        "multipart-create",
-        "multipart",
-        "CreateMultipartUpload",
-        "{run}multipart-create",
-        WITH,
-        ALLOWED,
-        "other tools' large uploads can start",
-        USE,
-        GRANT,
-        SEALED,
-    ),
-    Probe(
-        "multipart-no-header",
-        "multipart",
-        "CreateMultipartUpload",
-        "{run}multipart-no-header",
-        f"no {HEADER}",
-        DENIED,
-        ONLY_AES256,
-        NO_HEADER,
-        POLICY,
-    ),
-    Probe(
-        "multipart-parts",
-        "multipart",
-        "ListParts",
-        "{run}upload",
-        "an upload of ours",
-        ALLOWED,
-        "parts of one's own upload can be listed",
-        USE,
-        GRANT,
-        {"UploadId": "{upload}"},
-    ),
-    Probe(
-        "multipart-abort",
-        "multipart",
-        "AbortMultipartUpload",
-        "{run}upload",
-        "an upload of ours",
-        ALLOWED,
-        "an upload can be given up",
-        USE,
-        GRANT,
-        {"UploadId": "{upload}"},
-    ),
-    Probe(
-        "copy-no-header",
-        "copy",
-        "CopyObject",
-        "{run}copy-no-header",
-        f"no {HEADER}",
-        DENIED,
-        ONLY_AES256,
-        NO_HEADER,
-        POLICY,
-        {
-            **NEW,
-            "CopySource": "{bucket}/{object}",
-            "TaggingDirective": "REPLACE",
-        },  # else it asks for tags too,
-    ),
-    Probe(
-        "anonymous-get",
-        "anonymous",
-        "GetObject",
-        "{object}",
-        "not signed",
-        DENIED,
-        NO_PUBLIC,
-        NOBODY,
-        SHUT,
-        actor=Actor.ANONYMOUS,
-    ),
-    Probe(
-        "anonymous-list",
-        "anonymous",
-        "ListObjectsV2",
-        "{prefix}",
-        "not signed",
-        DENIED,
-        NO_PUBLIC,
-        NOBODY,
-        SHUT,
-        actor=Actor.ANONYMOUS,
-    ),
-    Probe(
-        "anonymous-put",
-        "anonymous",
-        "PutObject",
-        "{run}anonymous-put",
-        f"not signed, {WITH}",
-        DENIED,
-        NO_PUBLIC,
-        NOBODY,
-        SHUT,
-        {**NEW, **SEALED},
-        actor=Actor.ANONYMOUS,
-    ),
+    _plain("http-get", GET, "{object}"),
+    _plain("http-put", PUT, OWN, f", {WITH}", LAWFUL),
+    _plain("http-list", LIST, "{prefix}"),
+    Probe("http-link", GET, "{object}", BY_LINK, DENIED, rules.ONLY_TLS, actor=Actor.LINK, plain=True),
+    _beside("http-beside", f"plain HTTP, {WITH}", rules.TLS_EVERYWHERE, AES256),
+    Probe("multipart-create", UPLOAD, OWN, WITH, ALLOWED, rules.START_UPLOAD, AES256),
+    Probe("multipart-no-header", UPLOAD, OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED),
+    _upload("multipart-parts", "ListParts", rules.OWN_PARTS),
+    _upload("multipart-abort", "AbortMultipartUpload", rules.GIVE_UP),
+    Probe("copy-no-header", "CopyObject", OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED, COPY),
+    _anonymous("anonymous-get", GET, "{object}"),
+    _anonymous("anonymous-list", LIST, "{prefix}"),
+    _anonymous("anonymous-put", PUT, OWN, f", {WITH}", LAWFUL),
 )
 
 OBJECT_PROBES = PUTS + READS + CHANGES + WAYS

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from snapshotter.access.answer import Kind, S3Answer, identity_problem, unavailable
+from snapshotter.access.answer import Kind, S3Answer, arn_of, identity_problem, unavailable
 from snapshotter.access.wire import Connection, Wire
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.refusal import SCOPE, Refused, diagnose
@@ -120,8 +120,7 @@ def _outcome(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE
         return Outcome(write, key, Verdict.AS_EXPECTED, answer)
     meaning = _meaning(write, answer)
     if answer.kind is Kind.DENIED:
-        who = wire.identity()
-        arn = str(who.response["Arn"]) if who.kind is Kind.ALLOWED else ""
+        arn = arn_of(wire.identity())
         refused = Refused("PutObject", bucket, key, encryption=write.header, identity=arn, scope=scope)
         meaning += f"; {diagnose(refused).hint}"
     return Outcome(write, key, Verdict.UNEXPECTED, answer, meaning)

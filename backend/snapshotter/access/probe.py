@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-# The statements of infra/storage.yaml that answer, by their ids.
-TLS = "DenyInsecureTransport"
-WRONG_HEADER = "DenyWrongEncryptionHeader"
+from snapshotter.access.rules import Rule
+
+HEADER = "DenyWrongEncryptionHeader"
 NO_HEADER = "DenyMissingEncryptionHeader"
 OVERWRITE = "DenyOverwrite"
 LIST = "ListUnderPrefix"
@@ -48,26 +48,29 @@ class Harm(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """One row of the proof.
+    """One row of the proof. Its group is the first word of its id, unless `in_group` names another.
 
     `key` is an object's key or a list's prefix, or None for neither, and like `params` may name what the
-    runner fills in: {prefix} (the scoped one), {run} (this run's test folder), {random}, {bucket}, and,
-    made when first asked for, {object} and {version} (an object of ours) and {upload} (a multipart upload
-    of ours). `params` are those of the S3 API's operation. `tolerated` are error codes other than
-    AccessDenied that also mean that the bucket refused.
+    runner fills in: {id} (the row's own), {prefix} (the scoped one), {run} (this run's test folder), {random},
+    {bucket}, and, made when first asked for, {object} and {version} (an object of ours) and {upload} (a
+    multipart upload of ours). `params` are those of the S3 API's operation. `tolerated` are error codes other
+    than AccessDenied that also mean that the bucket refused.
     """
 
     id: str
-    group: str
     operation: str
     key: str | None
     condition: str
     expected: Expected
-    rule: str
-    statement: str
-    fix: str
+    rule: Rule
     params: Mapping[str, Any] = field(default_factory=dict)
+    harm: Harm = Harm.NONE
     actor: Actor = Actor.SELF
     plain: bool = False  # by plain HTTP
-    harm: Harm = Harm.NONE
     tolerated: frozenset[str] = frozenset()
+    in_group: str = ""
+
+    @property
+    def group(self) -> str:
+        """The name by which `prove --only` chooses rows of one kind together."""
+        return self.in_group or self.id.partition("-")[0]

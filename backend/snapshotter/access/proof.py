@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from snapshotter.access.configuration import GROUP
+from snapshotter.access.probe import Probe
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.refusal import PRODUCTION, SCOPE, Refused, diagnose
 from snapshotter.base import runbook
@@ -76,6 +77,13 @@ class Result:
     statement: str
     fix: str
     note: str = ""  # why, where the answer alone does not say
+
+    @classmethod
+    def of(cls, probe: Probe, key: str | None, got: str, status: Status, note: str = "") -> Result:
+        """The row of a probe that was about `key` and brought `got`."""
+        actor, expected = str(probe.actor), str(probe.expected)
+        what = (probe.id, probe.group, actor, probe.operation, key, probe.condition, expected)
+        return cls(*what, got, status, *probe.rule, note)
 
 
 @dataclass(frozen=True)

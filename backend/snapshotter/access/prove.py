@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 from snapshotter.access import configuration
 from snapshotter.access.bucket_probes import PROBES
 from snapshotter.access.probe import Actor, Probe
-from snapshotter.access.probe_run import ProbeRun
+from snapshotter.access.probe_folder import ProbeFolder
+from snapshotter.access.probe_run import look, result
 from snapshotter.access.proof import Proof, Result, Status, Target
 from snapshotter.access.wire import Connection, Wire
 from snapshotter.aws.endpoint import check_bucket
@@ -59,28 +60,29 @@ def prove(
     probes, settings = select(only, skip)
     start = time.monotonic()
     wire = Wire(connection)
-    run = ProbeRun(wire, target)
+    folder = ProbeFolder(wire, target)
+    caller = look(folder)
     try:
-        results = [run.result(probe) for probe in _each(probes, check)]
-        if run.owner or only:
+        results = [result(folder, caller, probe) for probe in _each(probes, check)]
+        if caller.owner or only:
             found = configuration.read(wire.send, target.bucket, target.prefix, settings)
             results += [_setting(each) for each in found]
     except SnapshotterError as stopped:
         stopped.details += tuple(
-            f"left behind: {each.key}; remove it: {each.remove}" for each in run.leftovers
+            f"left behind: {each.key}; remove it: {each.remove}" for each in folder.leftovers
         )
         raise
     finally:
-        run.clean_up()
+        folder.clean_up()
     return Proof(
         target.bucket,
         target.prefix,
-        run.folder,
-        run.identity,
-        run.server.name,
-        run.owner,
+        folder.path,
+        caller.identity,
+        caller.server.name,
+        caller.owner,
         tuple(results),
-        tuple(run.leftovers),
+        tuple(folder.leftovers),
         time.monotonic() - start,
     )
 
@@ -98,7 +100,7 @@ def _setting(found: configuration.SettingState) -> Result:
         setting.id,
         configuration.GROUP,
         str(Actor.OWNER),
-        setting.operation,
+        setting.source.operation,
         None,
         "–",
         setting.expected,

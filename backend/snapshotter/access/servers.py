@@ -33,36 +33,21 @@ _WRITER_OWNS = (
 _UNKNOWN = "it does not know this operation, and takes it for another"
 _NO_MULTIPART = "it judges the missing header of an upload that has it, and refuses"
 
+
+def _rows(names: str, why: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), why)
+
+
 RGW = Server(
     "Ceph RADOS Gateway",
-    {
-        **dict.fromkeys(("http-get", "http-put", "http-list", "http-link", "http-beside"), _NO_TLS_KEY),
-        **dict.fromkeys(
-            (
-                "get-inside",
-                "get-version",
-                "tag-write",
-                "tag-read",
-                "tag-delete",
-                "acl-on-put",
-                "acl-write",
-                "acl-read",
-            ),
-            _WRITER_OWNS,
-        ),
-        **dict.fromkeys(
-            (
-                "settings-read-ownership",
-                "settings-read-encryption",
-                "settings-change-ownership",
-                "settings-change-encryption",
-            ),
-            _UNKNOWN,
-        ),
-        **dict.fromkeys(("multipart-create", "multipart-parts", "multipart-abort"), _NO_MULTIPART),
-        "delete-many": "it refuses to everybody but the bucket's owner, whatever the policy grants",
-        "list-buckets": "everybody may list the buckets that are their own",
-    },
+    _rows("http-get http-put http-list http-link http-beside", _NO_TLS_KEY)
+    | _rows("get-inside get-version tag-write tag-read tag-delete", _WRITER_OWNS)
+    | _rows("acl-on-put acl-write acl-read", _WRITER_OWNS)
+    | _rows("settings-read-ownership settings-change-ownership", _UNKNOWN)
+    | _rows("settings-read-encryption settings-change-encryption", _UNKNOWN)
+    | _rows("multipart-create multipart-parts multipart-abort", _NO_MULTIPART)
+    | _rows("delete-many", "it refuses to everybody but the bucket's owner, whatever the policy grants")
+    | _rows("list-buckets", "everybody may list the buckets that are their own"),
 )
 MINISTACK = Server("ministack", {"get-missing": "a missing key answers 404 to everybody"})
 

@@ -13,9 +13,11 @@ from botocore.exceptions import ConnectTimeoutError
 
 from snapshotter.access.answer import Kind, S3Answer, ask, from_error, unavailable
 from snapshotter.access.bucket_probes import PROBES
+from snapshotter.access.judge import judge
 from snapshotter.access.probe import Actor, Expected, Probe
-from snapshotter.access.probe_run import ProbeRun, _result, judge
-from snapshotter.access.proof import Proof, Status, Target, error_of
+from snapshotter.access.probe_folder import ProbeFolder
+from snapshotter.access.probe_run import look, result
+from snapshotter.access.proof import Proof, Result, Status, Target, error_of
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
 from snapshotter.access.wire import Connection, Wire, here
 from snapshotter.base import runbook
@@ -128,9 +130,9 @@ class Open:
 
 
 def test_the_command_that_removes_a_leftover_can_be_pasted_whatever_the_prefix() -> None:
-    run = ProbeRun(Open(), Target("b", "it's $(here)/"))  # type: ignore[arg-type]
-    run.result(ROWS["put-look-alike"])
-    (left,) = run.leftovers
+    folder = ProbeFolder(Open(), Target("b", "it's $(here)/"))  # type: ignore[arg-type]
+    result(folder, look(folder), ROWS["put-look-alike"])
+    (left,) = folder.leftovers
     assert left.key.startswith("it's $(here)2/")
     words = shlex.split(left.remove, comments=True)
     assert words[5:] == ["--key", left.key, "--version-id", "v 1"]
@@ -154,10 +156,12 @@ class WriteOnce:
 
 
 def test_where_overwriting_is_refused_it_is_reported_unless_every_write_is() -> None:
-    row = ProbeRun(WriteOnce(), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    folder = ProbeFolder(WriteOnce(), Target("b", "p/"))  # type: ignore[arg-type]
+    row = result(folder, look(folder), ROWS["overwrite"])
     assert (row.status, row.got) == (Status.PASSED, "denied (AccessDenied)")
     assert "EnforceWriteOnce is in force" in row.note
-    row = ProbeRun(WriteOnce(writable=False), Target("b", "p/")).result(ROWS["overwrite"])  # type: ignore[arg-type]
+    folder = ProbeFolder(WriteOnce(writable=False), Target("b", "p/"))  # type: ignore[arg-type]
+    row = result(folder, look(folder), ROWS["overwrite"])
     assert row.status is Status.FAILED
 
 
@@ -237,12 +241,12 @@ def test_what_cannot_be_had_from_the_settings_is_said_before_any_request(
 
 def test_where_nothing_is_allowed_the_hint_is_who_asks_before_the_rules() -> None:
     lawful = [row for row in PROBES if row.expected is Expected.ALLOWED]
-    results = tuple(_result(row, None, "denied", Status.FAILED) for row in lawful)
+    results = tuple(Result.of(row, None, "denied", Status.FAILED) for row in lawful)
     execution = "arn:aws:sts::1:assumed-role/fruitful-repo-snapshotter-execution-role/s"
     proof = Proof("b", "p/", "p/policy-tests/0/", execution, "Amazon S3", False, results, (), 0.0)
     error = error_of(proof)
     assert error and "taskRoleArn" in error.hint and runbook.see(runbook.ROLES) in error.hint
-    one_right = _result(lawful[0], None, "allowed", Status.PASSED)
+    one_right = Result.of(lawful[0], None, "allowed", Status.PASSED)
     error = error_of(replace(proof, results=(*results, one_right)))
     assert error and "the fix of each row" in error.hint
 

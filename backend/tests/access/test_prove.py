@@ -14,9 +14,10 @@ import pytest
 
 from snapshotter.access import configuration
 from snapshotter.access.bucket_probes import MALFORMED, PROBES
-from snapshotter.access.probe import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER, Harm
+from snapshotter.access.probe import Harm
 from snapshotter.access.proof import Proof, Status, Target, error_of, target
 from snapshotter.access.prove import prove, select
+from snapshotter.access.rules import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER
 from snapshotter.access.servers import AWS, MINISTACK, RGW
 from snapshotter.base.errors import Finding, Interrupted, Unavailable, UsageError
 from tests.access.support import SCOPE, connection, ids, make_bucket
@@ -61,8 +62,8 @@ def test_the_table_is_whole() -> None:
     assert len(PROBES) >= 40
     assert len({probe.id for probe in PROBES}) == len(PROBES)
     for probe in PROBES:
-        assert probe.rule and probe.fix and probe.condition, probe.id
-        assert probe.statement in {TLS, WRONG_HEADER, NO_HEADER, OVERWRITE, LIST, USE, NOBODY}, probe.id
+        assert probe.rule.says and probe.rule.fix and probe.condition, probe.id
+        assert probe.rule.statement in {TLS, WRONG_HEADER, NO_HEADER, OVERWRITE, LIST, USE, NOBODY}, probe.id
 
 
 def test_no_probe_can_do_harm() -> None:

@@ -1,0 +1,40 @@
+"""Whether what S3 answered is what the rules promise."""
+
+from __future__ import annotations
+
+from snapshotter.access.answer import Kind, S3Answer
+from snapshotter.access.probe import Expected, Probe
+from snapshotter.access.proof import Status
+
+
+def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
+    """Whether an answer is the one that the rules promise, and a note if the answer alone does not say why."""
+    if answer.kind is Kind.UNCHECKED:
+        return Status.UNCHECKED, answer.message[:200]
+    wanted, allowed, denied = probe.expected, answer.kind is Kind.ALLOWED, answer.kind is Kind.DENIED
+    if wanted is Expected.ALLOWED:
+        return (Status.PASSED if allowed else Status.FAILED), ("" if allowed else answer.message[:300])
+    if wanted is Expected.CONFLICT:
+        return (Status.PASSED if answer.code == "PreconditionFailed" else Status.FAILED), ""
+    if wanted is Expected.DIGEST:
+        if answer.code == "BadDigest":
+            return Status.PASSED, ""
+        return Status.FAILED, (
+            "the server does not compare the digest: do not store snapshots in it"
+            if allowed
+            else answer.message[:300]
+        )
+    if wanted is Expected.REPORTED:
+        return (Status.PASSED if allowed or denied else Status.FAILED), ""
+    if denied and probe.operation == "GetObject" and probe.id != "get-missing" and _only_listing(answer):
+        return Status.FAILED, "reading is allowed there: S3 refused only to tell that the key does not exist"
+    if denied or answer.code in probe.tolerated:
+        return Status.PASSED, ""
+    if allowed:
+        return Status.FAILED, ""
+    return Status.FAILED, f"S3 passed it on and failed later: {answer.message[:200]}".rstrip(": ")
+
+
+def _only_listing(answer: S3Answer) -> bool:
+    """Whether AWS says that only the right to list was missing, for want of which it hides that a key is absent."""
+    return "s3:ListBucket" in answer.message

@@ -1,0 +1,162 @@
+"""Checks of the bucket's settings. Each takes S3's answer and the prefix, and returns what is wrong, or "".
+
+A check's docstring says what must hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from snapshotter.access.rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
+from snapshotter.base.text import plural
+
+Document = Mapping[str, Any]
+Check = Callable[[Document, str], str]
+
+
+def public_access(answer: Document, _: str) -> str:
+    """All four blocks are on."""
+    blocks = answer.get("PublicAccessBlockConfiguration", {})
+    names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    return _joined(f"{name} is off" for name in names if blocks.get(name) is not True)
+
+
+def ownership(answer: Document, _: str) -> str:
+    """The bucket owns every object."""
+    found = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
+    return "" if found == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, found)) or 'none'}"
+
+
+def encryption(answer: Document, _: str) -> str:
+    """AES256 is the default, alone."""
+    rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
+    found = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
+    return "" if found == ["AES256"] else f"it is {_joined(map(str, found)) or 'none'}"
+
+
+def versioning(answer: Document, _: str) -> str:
+    """Versioning is on."""
+    found = answer.get("Status", "never turned on")
+    return "" if found == "Enabled" else f"it is {found}"
+
+
+def cors(answer: Document, _: str) -> str:
+    """There is no CORS rule."""
+    return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else ""
+
+
+def uploads_aborted(answer: Document, _: str) -> str:
+    """A rule for the whole bucket gives up unfinished uploads within a day."""
+    for rule in _rules(answer):
+        if (
+            _scope(rule) == ""
+            and rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 99) <= 1
+        ):
+            return ""
+    return "no rule aborts them in the whole bucket"
+
+
+def expires(folder: str) -> Check:
+    """A rule expires the folder under the prefix after a day."""
+
+    def says(answer: Document, prefix: str) -> str:
+        for rule in _rules(answer):
+            scope = _scope(rule)
+            if scope == f"{prefix}{folder}" and rule.get("Expiration", {}).get("Days", 99) <= 1:
+                return ""
+        return f"no rule expires {prefix}{folder} after a day"
+
+    return says
+
+
+def snapshots_stay(answer: Document, prefix: str) -> str:
+    """Snapshots expire only by a rule for the whole prefix (SnapshotExpiryDays), or one narrowed by tags."""
+    folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
+    for rule in _rules(answer):
+        scope = _scope(rule)
+        if scope in (None, prefix) or not {"Days", "Date"} & set(rule.get("Expiration", {})):
+            continue
+        if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
+            return f"the rule {rule.get('ID', 'without an id')} expires {scope or 'the whole bucket'}"
+    return ""
+
+
+def _rules(answer: Document) -> list[Document]:
+    return [rule for rule in answer.get("Rules", ()) if rule.get("Status") == "Enabled"]
+
+
+def _scope(rule: Document) -> str | None:
+    """The prefix that a lifecycle rule is for, or None for one that is narrowed in another way."""
+    narrowed = rule.get("Filter", {})
+    if set(narrowed) - {"Prefix"}:
+        return None
+    return str(narrowed.get("Prefix") or rule.get("Prefix") or "")
+
+
+# What each deny must say, beside Effect Deny and Principal *.
+_DENIES = {
+    TLS: ("s3:*", True, {"Bool": {"aws:SecureTransport": "false"}}),
+    WRONG_HEADER: ("s3:PutObject", False, {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}),
+    NO_HEADER: ("s3:PutObject", False, {"Null": {"s3:x-amz-server-side-encryption": "true"}}),
+    OVERWRITE: (
+        "s3:PutObject",
+        False,
+        {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    ),
+}
+
+
+def denies(sid: str, *, optional: bool = False) -> Check:
+    """The policy has the statement `sid` as the template has it, or, if `optional`, none of that id."""
+
+    def says(answer: Document, _: str) -> str:
+        action, bucket_too, condition = _DENIES[sid]
+        for statement in _statements(answer):
+            if statement.get("Sid") == sid:
+                resources = [str(item).split(":")[-1] for item in _list(statement.get("Resource"))]
+                right = (
+                    statement.get("Effect") == "Deny"
+                    and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
+                    and _list(statement.get("Action")) == [action]
+                    and any(item.endswith("/*") and item.count("/") == 1 for item in resources)
+                    and (not bucket_too or any("/" not in item for item in resources))
+                    and _plain(statement.get("Condition")) == condition
+                )
+                return "" if right else "the statement differs from the template's"
+        return "" if optional else "there is no such statement"
+
+    return says
+
+
+def only_denies(answer: Document, _: str) -> str:
+    """No statement allows anything."""
+    allows = [
+        str(each.get("Sid", "one without an id"))
+        for each in _statements(answer)
+        if each.get("Effect") != "Deny"
+    ]
+    return f"it allows: {_joined(allows)}" if allows else ""
+
+
+def _statements(answer: Document) -> list[Document]:
+    return _list(json.loads(answer["Policy"]).get("Statement"))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _plain(condition: Any) -> dict[str, dict[str, str]]:
+    """A condition with every one-element list as its element, and booleans as text, as IAM takes them."""
+
+    def text(value: Any) -> str:
+        only = value[0] if isinstance(value, list) and len(value) == 1 else value
+        return str(only).lower() if isinstance(only, bool) else str(only)
+
+    return {op: {key: text(value) for key, value in keys.items()} for op, keys in (condition or {}).items()}
+
+
+def _joined(items: Iterable[str]) -> str:
+    return ", ".join(items)
