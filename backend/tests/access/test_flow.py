@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from tests.access.support import SCOPE, make_bucket
-from tests.e2e.repo import Origin, cli_env, command, state_of
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin, state_of
 
 BUCKET = "snapshots-to-take"
 STORE = f"s3://{BUCKET}/{SCOPE}"

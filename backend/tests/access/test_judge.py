@@ -22,7 +22,7 @@ from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
 from snapshotter.access.wire import Connection, Wire, here
 from snapshotter.base import runbook
 from snapshotter.base.errors import Unavailable, UsageError
-from tests.httpservers import Scripted, reply
+from tests.support.httpservers import Scripted, reply
 
 SESSION = boto3.session.Session("key", "secret", region_name="eu-west-1")
 ROWS = {probe.id: probe for probe in PROBES}

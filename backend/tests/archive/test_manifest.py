@@ -42,7 +42,8 @@ from snapshotter.git.origin import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
-from tests.origins import NoCredentials, Repo
+from tests.support.git import Origin
+from tests.support.wires import NoCredentials
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "manifest.schema.json"
 RUN = "20261123T120000Z-0123abcd"
@@ -245,7 +246,7 @@ def test_the_schema_takes_ours_and_refuses_others() -> None:
 
 
 def test_manifests_of_real_runs_keep_to_the_schema(tmp_path: Path) -> None:
-    repo = Repo.create(tmp_path / "x.git")
+    repo = Origin(tmp_path / "x.git")
     store, origin = open_store("memory:"), parse(str(repo.path))
     connector = Connector(NoCredentials(), WireLimits())
 
@@ -264,11 +265,11 @@ def test_manifests_of_real_runs_keep_to_the_schema(tmp_path: Path) -> None:
 
     taken = [run(0)]
     noise = hashlib.shake_256(b"noise").digest(20_000)  # a base that no increment outweighs
-    first = repo.commit(ref="refs/heads/main", message="one", f=noise)
+    first = repo.commit_tree(ref="refs/heads/main", message="one", f=noise)
     repo.git("update-ref", b"refs/heads/\xff", first)
     taken.append(run(1))
     taken.append(run(2))
-    repo.commit(ref="refs/heads/main", message="rewritten")
+    repo.commit_tree(ref="refs/heads/main", message="rewritten")
     taken.append(run(3))
     repo.git("update-ref", "refs/tags/only-a-ref", first)
     taken.append(run(4))

@@ -16,7 +16,8 @@ from snapshotter.git.origin import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
-from tests.origins import NoCredentials, Repo
+from tests.support.git import Origin
+from tests.support.wires import NoCredentials
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 
@@ -31,12 +32,12 @@ def names(listed: RefChangeList) -> list[str]:
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Repo:
-    return Repo.create(tmp_path / "x.git")
+def repo(tmp_path: Path) -> Origin:
+    return Origin(tmp_path / "x.git", filters=True)
 
 
 @pytest.fixture
-def judged(repo: Repo) -> Iterator[Callable[..., tuple[list[str], list[str]]]]:
+def judged(repo: Origin) -> Iterator[Callable[..., tuple[list[str], list[str]]]]:
     transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
 
     def judged(
@@ -101,61 +102,61 @@ def test_long_lists_are_cut_and_counted() -> None:
     assert (found.created.count, len(found.created.refs)) == (LIST_CAP + 5, LIST_CAP)
 
 
-def test_a_fast_forward_is_none(repo: Repo, judged: Judged) -> None:
-    first = repo.commit(message="1")
+def test_a_fast_forward_is_none(repo: Origin, judged: Judged) -> None:
+    first = repo.commit_tree(message="1")
     tip = first
     for n in range(2, 30):
-        tip = repo.commit(tip, message=str(n))
+        tip = repo.commit_tree(tip, message=str(n))
     assert judged({"main": first}, {"main": tip}) == ([], [])
 
 
-def test_a_forced_push_is_a_rewrite(repo: Repo, judged: Judged) -> None:
-    base = repo.commit(message="base")
-    old, new = repo.commit(base, message="old"), repo.commit(base, message="new")
+def test_a_forced_push_is_a_rewrite(repo: Origin, judged: Judged) -> None:
+    base = repo.commit_tree(message="base")
+    old, new = repo.commit_tree(base, message="old"), repo.commit_tree(base, message="new")
     assert judged({"main": old}, {"main": new}) == (["main"], [])
 
 
-def test_a_branch_set_back_is_a_rewrite(repo: Repo, judged: Judged) -> None:
-    base = repo.commit(message="base")
-    assert judged({"main": repo.commit(base, message="later")}, {"main": base}) == (["main"], [])
+def test_a_branch_set_back_is_a_rewrite(repo: Origin, judged: Judged) -> None:
+    base = repo.commit_tree(message="base")
+    assert judged({"main": repo.commit_tree(base, message="later")}, {"main": base}) == (["main"], [])
 
 
-def test_an_unrelated_history_is_a_rewrite(repo: Repo, judged: Judged) -> None:
-    assert judged({"main": repo.commit(message="one")}, {"main": repo.commit(message="other")}) == (
+def test_an_unrelated_history_is_a_rewrite(repo: Origin, judged: Judged) -> None:
+    assert judged({"main": repo.commit_tree(message="one")}, {"main": repo.commit_tree(message="other")}) == (
         ["main"],
         [],
     )
 
 
-def test_a_merge_that_holds_the_old_tip_is_none_by_either_parent(repo: Repo, judged: Judged) -> None:
-    base = repo.commit(message="base")
-    old, side = repo.commit(base, message="old"), repo.commit(base, message="side")
-    assert judged({"main": old}, {"main": repo.commit(old, side, message="m1")}) == ([], [])
-    assert judged({"main": old}, {"main": repo.commit(side, old, message="m2")}) == ([], [])
+def test_a_merge_that_holds_the_old_tip_is_none_by_either_parent(repo: Origin, judged: Judged) -> None:
+    base = repo.commit_tree(message="base")
+    old, side = repo.commit_tree(base, message="old"), repo.commit_tree(base, message="side")
+    assert judged({"main": old}, {"main": repo.commit_tree(old, side, message="m1")}) == ([], [])
+    assert judged({"main": old}, {"main": repo.commit_tree(side, old, message="m2")}) == ([], [])
 
 
-def test_reaching_the_old_tip_only_through_another_known_branch_is_none(repo: Repo, judged: Judged) -> None:
+def test_reaching_the_old_tip_only_through_another_known_branch_is_none(repo: Origin, judged: Judged) -> None:
     # main's old tip is reached from its new one only by way of what `other` pointed at already: with that
     # named as held, the walk would end before it came to the old tip.
-    old = repo.commit(message="old main")
-    other = repo.commit(old, message="other, built on main")
-    new = repo.commit(other, message="main takes other")
+    old = repo.commit_tree(message="old main")
+    other = repo.commit_tree(old, message="other, built on main")
+    new = repo.commit_tree(other, message="main takes other")
     assert judged({"main": old, "other": other}, {"main": new, "other": other}) == ([], [])
 
 
-def test_many_branches_at_once_are_each_judged(repo: Repo, judged: Judged) -> None:
-    base = repo.commit(message="base")
+def test_many_branches_at_once_are_each_judged(repo: Origin, judged: Judged) -> None:
+    base = repo.commit_tree(message="base")
     before, after = {}, {}
     for n in range(12):
-        before[f"b{n:02d}"] = old = repo.commit(base, message=f"old {n}")
-        after[f"b{n:02d}"] = repo.commit(base if n % 3 == 0 else old, message=f"new {n}")
+        before[f"b{n:02d}"] = old = repo.commit_tree(base, message=f"old {n}")
+        after[f"b{n:02d}"] = repo.commit_tree(base if n % 3 == 0 else old, message=f"new {n}")
     assert judged(before, after) == ([f"b{n:02d}" for n in range(0, 12, 3)], [])
 
 
 def test_sha256_is_judged_too(tmp_path: Path) -> None:
-    repo = Repo.create(tmp_path / "x256.git", object_format="sha256")
-    first = repo.commit(message="1")
-    second, other = repo.commit(first, message="2"), repo.commit(message="other")
+    repo = Origin(tmp_path / "x256.git", object_format="sha256", filters=True)
+    first = repo.commit_tree(message="1")
+    second, other = repo.commit_tree(first, message="2"), repo.commit_tree(message="other")
     repo.git("update-ref", "refs/heads/a", second)
     repo.git("update-ref", "refs/heads/b", other)
     transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
@@ -169,22 +170,22 @@ def test_sha256_is_judged_too(tmp_path: Path) -> None:
         transport.close()
 
 
-def test_too_many_to_ask_are_unknown(repo: Repo, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_to_ask_are_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MAX_JUDGED", 1)
-    first = repo.commit(message="1")
-    second = repo.commit(first, message="2")
+    first = repo.commit_tree(message="1")
+    second = repo.commit_tree(first, message="2")
     assert judged({"a": first, "b": first}, {"a": second, "b": second}) == ([], ["a", "b"])
 
 
-def test_too_much_to_read_is_unknown(repo: Repo, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_to_read_is_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MAX_PACK", 100)
-    first = repo.commit(message="1")
-    assert judged({"a": first}, {"a": repo.commit(first, message="x" * 5000)}) == ([], ["a"])
+    first = repo.commit_tree(message="1")
+    assert judged({"a": first}, {"a": repo.commit_tree(first, message="x" * 5000)}) == ([], ["a"])
 
 
-def test_an_origin_that_lost_the_old_tip_makes_no_false_alarm(repo: Repo, judged: Judged) -> None:
+def test_an_origin_that_lost_the_old_tip_makes_no_false_alarm(repo: Origin, judged: Judged) -> None:
     # The old tip is not there any more, so it is not held by the new one either.
-    assert judged({"a": "9" * 40}, {"a": repo.commit(message="1")}) == (["a"], [])
+    assert judged({"a": "9" * 40}, {"a": repo.commit_tree(message="1")}) == (["a"], [])
 
 
 class Failing:

@@ -20,8 +20,9 @@ from snapshotter.git.origin import parse
 from snapshotter.git.pack import Pack
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
-from tests.e2e.scans import RefusingIds
-from tests.origins import NoCredentials, Repo
+from tests.support.git import Origin
+from tests.support.scans import RefusingIds
+from tests.support.wires import NoCredentials
 
 MIB = 1024 * 1024
 FILES = {"a": b"a\n", "b": b"b\n" * 10, "large": bytes(range(256)) * 20}
@@ -71,13 +72,13 @@ def refused(blobs: Blobs, why: str, *, with_blobs: bool) -> None:
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Repo:
+def repo(tmp_path: Path) -> Origin:
     (tmp_path / "srv").mkdir()
-    return Repo.create(tmp_path / "srv" / "x.git")
+    return Origin(tmp_path / "srv" / "x.git", filters=True)
 
 
 @pytest.fixture(params=list(ORIGINS))
-def host(request: pytest.FixtureRequest, repo: Repo) -> Iterator[GitHost]:
+def host(request: pytest.FixtureRequest, repo: Origin) -> Iterator[GitHost]:
     v0, config = ORIGINS[request.param]
     for name in config:
         repo.git("config", "--unset", name)
@@ -87,22 +88,24 @@ def host(request: pytest.FixtureRequest, repo: Repo) -> Iterator[GitHost]:
 
 @pytest.mark.parametrize("with_blobs", [True, False])
 def test_the_listing_and_the_blobs_are_the_same_whatever_the_origin_grants(
-    host: GitHost, repo: Repo, with_blobs: bool
+    host: GitHost, repo: Origin, with_blobs: bool
 ) -> None:
-    commit = repo.commit(repo.commit(ref="refs/heads/main", old=b"old"), ref="refs/heads/main", **FILES)
+    commit = repo.commit_tree(
+        repo.commit_tree(ref="refs/heads/main", old=b"old"), ref="refs/heads/main", **FILES
+    )
     ids = {name: repo.blob(content) for name, content in FILES.items()}
     with transport_of(host.url("x.git")) as transport, blobs_of(transport, commit) as blobs:
         listing = blobs.listing(with_blobs=with_blobs)
         assert {entry.path.decode(): entry.oid for entry in listing.entries} == ids
-        assert listing.tree == repo.git("rev-parse", f"{commit}^{{tree}}")
+        assert listing.tree == repo.oid(f"{commit}^{{tree}}")
         read = {item.oid: item.data for item in blobs.read(set(ids.values())) if item.whole}
         again = {item.oid: item.data for item in blobs.read({ids["b"]})}
     assert read == {ids["a"]: FILES["a"], ids["b"]: FILES["b"]}
     assert again == {ids["b"]: FILES["b"]}
 
 
-def test_nothing_is_asked_for_where_nothing_is_wanted(repo: Repo) -> None:
-    commit = repo.commit(ref="refs/heads/main", **FILES)
+def test_nothing_is_asked_for_where_nothing_is_wanted(repo: Origin) -> None:
+    commit = repo.commit_tree(ref="refs/heads/main", **FILES)
     with GitHost(repo.path.parent) as host, transport_of(host.url("x.git")) as transport:
         with blobs_of(transport, commit) as blobs:
             blobs.listing(with_blobs=False)
@@ -111,9 +114,9 @@ def test_nothing_is_asked_for_where_nothing_is_wanted(repo: Repo) -> None:
         assert len(host.requests) == asked
 
 
-def test_a_later_scan_costs_the_trees_and_its_own_blobs(repo: Repo) -> None:
+def test_a_later_scan_costs_the_trees_and_its_own_blobs(repo: Origin) -> None:
     noise = {f"n{n}": hashlib.sha256(b"%d" % n).digest() * 20 for n in range(50)}
-    commit = repo.commit(ref="refs/heads/main", **noise)
+    commit = repo.commit_tree(ref="refs/heads/main", **noise)
     wanted = {repo.blob(noise["n7"])}
     with transport_of(str(repo.path)) as transport:
         counting = Counting(transport)
@@ -124,8 +127,8 @@ def test_a_later_scan_costs_the_trees_and_its_own_blobs(repo: Repo) -> None:
     assert counting.bytes < 4000
 
 
-def test_where_nothing_is_sent_by_id_all_is_fetched_once(repo: Repo) -> None:
-    commit = repo.commit(ref="refs/heads/main", **FILES)
+def test_where_nothing_is_sent_by_id_all_is_fetched_once(repo: Origin) -> None:
+    commit = repo.commit_tree(ref="refs/heads/main", **FILES)
     with transport_of(str(repo.path)) as transport:
         counting = Counting(transport)
         refusing = RefusingIds(counting)  # type: ignore[arg-type]
@@ -137,10 +140,10 @@ def test_where_nothing_is_sent_by_id_all_is_fetched_once(repo: Repo) -> None:
     assert [request.filter for request in counting.requests] == ["blob:none", "blob:limit=1001"]
 
 
-def test_a_blob_that_is_too_large_by_id_is_left_out_by_the_filter_instead(repo: Repo) -> None:
+def test_a_blob_that_is_too_large_by_id_is_left_out_by_the_filter_instead(repo: Origin) -> None:
     """Nobody filters what is asked for by id, so a later scan would fail where a full one does not."""
     large = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(3000))
-    commit = repo.commit(ref="refs/heads/main", small=b"small", large=large)
+    commit = repo.commit_tree(ref="refs/heads/main", small=b"small", large=large)
     wanted = {repo.blob(b"small"), repo.blob(large)}
     with transport_of(str(repo.path)) as transport:
         monkey = pytest.MonkeyPatch()
@@ -151,9 +154,9 @@ def test_a_blob_that_is_too_large_by_id_is_left_out_by_the_filter_instead(repo: 
                 assert [item.data for item in blobs.read(wanted)] == [b"small"]
 
 
-def test_trees_may_be_larger_than_any_file_that_is_read(repo: Repo) -> None:
+def test_trees_may_be_larger_than_any_file_that_is_read(repo: Origin) -> None:
     files = {f"file-{n:04}": b"same" for n in range(300)}
-    commit = repo.commit(ref="refs/heads/main", **files)
+    commit = repo.commit_tree(ref="refs/heads/main", **files)
     with transport_of(str(repo.path)) as transport:
         for with_blobs in (True, False):
             with blobs_of(transport, commit, max_file=100) as blobs:
@@ -161,38 +164,38 @@ def test_trees_may_be_larger_than_any_file_that_is_read(repo: Repo) -> None:
 
 
 def test_a_tree_over_its_limit_is_an_error_and_no_empty_folder(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch
+    repo: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snapshotter.capture.tree._TREE", 1000)
-    commit = repo.commit(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
+    commit = repo.commit_tree(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_file=100) as blobs:
         refused(blobs, "a tree of it exceeds the limit", with_blobs=True)
 
 
-def test_trees_over_the_limit_of_all_are_an_error(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trees_over_the_limit_of_all_are_an_error(repo: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snapshotter.capture.tree._TREES", 5000)
-    commit = repo.commit(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
+    commit = repo.commit_tree(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=10_000) as blobs:
         refused(blobs, "its trees exceed the limit", with_blobs=False)
 
 
-def test_a_pack_over_the_limit_ends_the_fetch(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pack_over_the_limit_ends_the_fetch(repo: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snapshotter.capture.tree._TREES", 1000)
     noise = {f"n{n}": hashlib.sha256(b"%d" % n).digest() * 20 for n in range(100)}
-    commit = repo.commit(ref="refs/heads/main", **noise)
+    commit = repo.commit_tree(ref="refs/heads/main", **noise)
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=1000) as blobs:
         refused(blobs, "larger than the limit", with_blobs=True)
 
 
 def test_more_blobs_than_are_scanned_are_no_error_up_to_a_multiple(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch
+    repo: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are told apart by their sizes, and skipped with a reason; what inflates further ends the scan."""
     monkeypatch.setattr("snapshotter.capture.tree._TREES", 10_000)
     some = {f"n{n}": b"%d" % n * 400 for n in range(10, 50)}
     many = {f"n{n}": b"%d" % n * 450 for n in range(10, 99)}
     for files, limit, fits in ((some, 10_000, True), (many, 10_000, False)):
-        commit = repo.commit(ref="refs/heads/main", **files)
+        commit = repo.commit_tree(ref="refs/heads/main", **files)
         with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=limit) as blobs:
             blobs.listing(with_blobs=True)
             wanted = {repo.blob(content) for content in files.values()}
@@ -204,31 +207,31 @@ def test_more_blobs_than_are_scanned_are_no_error_up_to_a_multiple(
 
 
 @pytest.mark.parametrize("with_blobs", [True, False])
-def test_a_ref_that_names_no_commit_is_an_error(repo: Repo, with_blobs: bool) -> None:
-    repo.commit(ref="refs/heads/main", f=b"f")
+def test_a_ref_that_names_no_commit_is_an_error(repo: Origin, with_blobs: bool) -> None:
+    repo.commit_tree(ref="refs/heads/main", f=b"f")
     for oid in (repo.blob(b"a blob of its own"), repo.tree(x=b"a tree of its own")):
         repo.git("update-ref", "refs/tags/odd", oid)
         with transport_of(str(repo.path)) as transport, blobs_of(transport, oid) as blobs:
             refused(blobs, "did not send the commit", with_blobs=with_blobs)
 
 
-def test_a_blob_that_the_origin_does_not_send_is_left_out(repo: Repo) -> None:
-    commit = repo.commit(ref="refs/heads/main", f=b"f")
+def test_a_blob_that_the_origin_does_not_send_is_left_out(repo: Origin) -> None:
+    commit = repo.commit_tree(ref="refs/heads/main", f=b"f")
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit) as blobs:
         blobs.listing(with_blobs=True)
         assert [item.data for item in blobs.read({repo.blob(b"f"), "1" * 40})] == [b"f"]
 
 
 def test_sha256(tmp_path: Path) -> None:
-    repo = Repo.create(tmp_path / "x.git", object_format="sha256")
-    commit = repo.commit(ref="refs/heads/main", f=b"f\n")
+    repo = Origin(tmp_path / "x.git", object_format="sha256", filters=True)
+    commit = repo.commit_tree(ref="refs/heads/main", f=b"f\n")
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit) as blobs:
         assert [entry.oid for entry in blobs.listing(with_blobs=False).entries] == [repo.blob(b"f\n")]
         assert [item.data for item in blobs.read({repo.blob(b"f\n")})] == [b"f\n"]
 
 
-def test_reading_ends_when_cancelled(repo: Repo) -> None:
-    commit, cancel = repo.commit(ref="refs/heads/main", f=b"f"), Cancel()
+def test_reading_ends_when_cancelled(repo: Origin) -> None:
+    commit, cancel = repo.commit_tree(ref="refs/heads/main", f=b"f"), Cancel()
     with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, cancel=cancel) as blobs:
         blobs.listing(with_blobs=True)
         cancel.cancel(Interrupted("enough"))
@@ -237,10 +240,10 @@ def test_reading_ends_when_cancelled(repo: Repo) -> None:
 
 
 def test_no_file_is_left_and_none_has_a_name(
-    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repo: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("snapshotter.capture.tree._IN_MEMORY", 10)
-    commit, temp = repo.commit(ref="refs/heads/main", **FILES), tmp_path / "temp"
+    commit, temp = repo.commit_tree(ref="refs/heads/main", **FILES), tmp_path / "temp"
     temp.mkdir()
     with (
         transport_of(str(repo.path)) as transport,

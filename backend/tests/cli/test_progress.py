@@ -14,7 +14,8 @@ from snapshotter.cli import progress
 from snapshotter.cli.progress import LiveProgress, PlainProgress, facts
 from snapshotter.recover import restore
 from snapshotter.recover.verify import Options, verify
-from tests.e2e.repo import Lab, Origin
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 MIB = 1024 * 1024
 

@@ -18,7 +18,8 @@ from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.segments import checked_get
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.store.objects import Entry, Store, open_store
-from tests import faults, servers
+from tests import servers
+from tests.support import faults
 
 BUCKET = "fruitful-lab-snapshots-prod"
 PREFIX = "repo-scans/snapshotter/"

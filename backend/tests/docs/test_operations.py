@@ -14,10 +14,11 @@ import pytest
 
 from snapshotter.base import runbook, variables
 from snapshotter.fleet import job
-from tests.e2e.repo import Origin, cli_env, command, git, state_of
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.ecs import Gate
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin, git, state_of
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

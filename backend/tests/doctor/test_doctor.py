@@ -23,11 +23,12 @@ from snapshotter.aws.refusal import TASK_ROLE, Refused, explain
 from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.doctor import checks, preflight
-from tests.e2e.repo import Origin, cli_env, command
-from tests.httpservers import Scripted, reply
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
 from tests.servers.ecs import EcsEndpoint, Gate
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin
+from tests.support.httpservers import Scripted, reply
 
 BUCKET = "snapshots-under-doctor"
 STORE = f"s3://{BUCKET}/repo-scans/snapshotter/"

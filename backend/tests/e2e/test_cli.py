@@ -22,8 +22,9 @@ from snapshotter import __version__
 from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
 from snapshotter.capture import snapshot
 from snapshotter.cli.scan import lines
-from tests.e2e.cli import Done, cli
-from tests.e2e.repo import START, Lab, Origin, cli_env, command, git, state_of
+from tests.support.cli import Done, cli, cli_env, command
+from tests.support.git import Origin, git, state_of
+from tests.support.lab import START, Lab
 
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 

@@ -20,7 +20,9 @@ from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import Finding, SnapshotterError
 from snapshotter.capture import snapshot
 from snapshotter.recover.verify import Options
-from tests.e2e.repo import Lab, Origin, cli_env, command
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 SMALL = snapshot.Options(segment_bytes=64 * 1024)
 

@@ -22,9 +22,11 @@ from snapshotter.archive import layout
 from snapshotter.git.origin import parse
 from snapshotter.recover.verify import Options as VerifyOptions
 from snapshotter.recover.verify import verify
-from tests.e2e.repo import Lab, Origin, cli_env, command, state_of
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import put_bucket_with_policy, rgw
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin, state_of
+from tests.support.lab import Lab
 
 SEGMENT = "64KiB"
 BUCKET, PREFIX = "fruitful-lab-snapshots-prod", "repo-scans/snapshotter/"

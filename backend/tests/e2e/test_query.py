@@ -22,9 +22,8 @@ from scanstore import ScanStore
 from snapshotter.query.examples import EXAMPLES
 from snapshotter.query.views import KEYS, VIEWS
 from snapshotter.store.objects import open_store
-from tests.e2e.cli import Done, cli
-from tests.e2e.repo import cli_env, command
-from tests.lake import DAY, NOV, file_row
+from tests.support.cli import Done, cli, cli_env, command
+from tests.support.lake import DAY, NOV, file_row
 
 EVIL = "a\x1b[31mred\x9b2J\u202e\r\n\tb"
 DOCS = Path(__file__).parents[3] / "docs" / "query.md"

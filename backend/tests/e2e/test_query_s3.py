@@ -13,11 +13,11 @@ import pytest
 from scanstore import ScanStore
 from snapshotter.query.terms import WHOLE
 from snapshotter.store.objects import open_store
-from tests.e2e.repo import cli_env, command
 from tests.infra.template import access_policy, bucket_policy
-from tests.lake import NOV, file_row
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.proxy import LoggingProxy, Seen
+from tests.support.cli import cli_env, command
+from tests.support.lake import NOV, file_row
 
 BUCKET = "fruitful-lab-snapshots-prod"
 PREFIX = "repo-scans/snapshotter/"

@@ -11,7 +11,8 @@ import pytest
 from githost import GitHost
 from snapshotter.archive.manifest import Sealed
 from snapshotter.capture import snapshot
-from tests.e2e.repo import Lab, Origin, State
+from tests.support.git import Origin, State
+from tests.support.lab import Lab
 
 MAX_INCREMENTS = 5
 

@@ -14,8 +14,9 @@ from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.cli import restore as cli
 from snapshotter.recover.verify import Options
 from snapshotter.store.objects import Entry, Store
-from tests.e2e.repo import Lab, Origin
-from tests.faults import FaultyStore
+from tests.support.faults import FaultyStore
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

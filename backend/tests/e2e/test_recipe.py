@@ -13,7 +13,8 @@ import pytest
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed
 from snapshotter.capture import snapshot
-from tests.e2e.repo import ENV, Lab, Origin, git
+from tests.support.git import ENV, Origin, git
+from tests.support.lab import Lab
 
 SMALL = snapshot.Options(segment_bytes=64 * 1024)
 

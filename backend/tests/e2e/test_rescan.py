@@ -22,9 +22,10 @@ from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
-from tests.e2e.cli import cli
-from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
+from tests.support.cli import cli
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
 
 FILES: dict[str | bytes, bytes] = {"app.py": b"import util\n", "util.py": b"def f():\n    return 1\n"}
 NO_SCAN = snapshot.Options()

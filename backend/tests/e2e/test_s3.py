@@ -24,10 +24,10 @@ from snapshotter.git.origin import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
-from tests.e2e.repo import git
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, assume_role, client, need, put_bucket_with_policy, rgw
 from tests.servers.proxy import LoggingProxy, Seen
+from tests.support.git import git
 
 BUCKET = "fruitful-lab-snapshots-prod"
 PREFIX = "repo-scans/snapshotter/"

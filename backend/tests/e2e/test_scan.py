@@ -17,8 +17,9 @@ from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.scanners import FAILED
 from snapshotter.transport import FetchRequest, Transport
-from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
 
 FILES: dict[str | bytes, bytes] = {
     "app.py": b"import util\n\n\ndef main():\n    return util.f()\n",

@@ -12,10 +12,11 @@ from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.scan import runner
 from snapshotter.scan.gate import secret_gate
 from snapshotter.scan.scanners import FAILED
-from tests.e2e.cli import Done, cli
-from tests.e2e.repo import BACKEND, Lab, Origin
-from tests.e2e.scans import options, rows, rule_cache, scan_of, scan_options
 from tests.scan.planted import VALUES, in_source
+from tests.support.cli import BACKEND, Done, cli
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import options, rows, rule_cache, scan_of, scan_options
 
 FAULTS = {
     "hangs": "sleep 600",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from snapshotter.archive.manifest import Sealed
-from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import options, rows
 from tests.scan import golden
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import options, rows
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ import pytest
 from githost import GitHost
 from snapshotter.archive.manifest import Sealed
 from snapshotter.scan.columns import COLUMNS
-from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import KEY, RefusingIds, options, quickly, rows, scan_of, scan_options, tables
-from tests.e2e.trees import EXCLUDE, FILE, LINK, MAX_FILE, MAX_FILES, MAX_TOTAL, SUB, Trees
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import KEY, RefusingIds, options, quickly, rows, scan_of, scan_options, tables
+from tests.support.trees import EXCLUDE, FILE, LINK, MAX_FILE, MAX_FILES, MAX_TOTAL, SUB, Trees
 
 GRANTED: dict[str, str] = {}
 REFUSED = {"uploadpack.allowFilter": "false", "uploadpack.allowAnySHA1InWant": "false"}

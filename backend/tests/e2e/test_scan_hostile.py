@@ -16,11 +16,12 @@ import pytest
 
 from snapshotter.archive.manifest import Sealed
 from snapshotter.scan.staging import private_folder
-from tests.e2e import hostile
-from tests.e2e.cli import Done, cli
-from tests.e2e.hostile import BOMBS, FILE, HTML, NAMES, TREE
-from tests.e2e.repo import Lab, Origin, cli_env, command
-from tests.e2e.scans import options, quickly, rows, rule_cache, scan_of, scan_options
+from tests.support import hostile
+from tests.support.cli import Done, cli, cli_env, command
+from tests.support.git import Origin
+from tests.support.hostile import BOMBS, FILE, HTML, NAMES, TREE
+from tests.support.lab import Lab
+from tests.support.scans import options, quickly, rows, rule_cache, scan_of, scan_options
 
 MIB = 1 << 20
 

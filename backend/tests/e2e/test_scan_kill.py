@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import cli
-from tests.e2e.repo import BACKEND, Origin, cli_env, command
-from tests.e2e.scans import rule_cache
 from tests.e2e.test_scan_faults import PATCH
+from tests.support.cli import BACKEND, cli, cli_env, command
+from tests.support.git import Origin
+from tests.support.scans import rule_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc for a process's folders")
 

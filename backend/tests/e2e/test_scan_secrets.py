@@ -13,10 +13,11 @@ import duckdb
 import pytest
 
 from snapshotter.scan.runner import ScannerFailed, program
-from tests.e2e.cli import Done, cli
-from tests.e2e.repo import Lab, Origin
-from tests.e2e.scans import KEY, options, rows, rule_cache, scan_of, scan_options
 from tests.scan.planted import AWS, VALUES, in_source
+from tests.support.cli import Done, cli
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import KEY, options, rows, rule_cache, scan_of, scan_options
 
 PAT, NPM, GRID = VALUES["github-pat"], VALUES["npmjsaccesstoken"], VALUES["sendgrid"]
 GITLAB, LINEAR, PYPI = VALUES["gitlab-pat"], VALUES["linear-api-key"], VALUES["pypi-upload-token"]

@@ -25,7 +25,9 @@ from snapshotter.git.origin import parse
 from snapshotter.recover.verify import Options as VerifyOptions
 from snapshotter.store.objects import Store, open_store
 from snapshotter.transport import FetchRequest, ShallowOrigin, Sink, Transport
-from tests.e2e.repo import Lab, Origin, command, git, state_of
+from tests.support.cli import command
+from tests.support.git import Origin, git, state_of
+from tests.support.lab import Lab
 
 Options = snapshot.Options
 
@@ -513,7 +515,7 @@ def test_two_runs_at_once(lab: Lab, origin: Origin, tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once(origin: Origin, tmp_path: Path) -> None:
-    from tests.e2e.repo import cli_env
+    from tests.support.cli import cli_env
 
     running = [
         subprocess.Popen(

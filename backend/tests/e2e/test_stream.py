@@ -18,7 +18,8 @@ from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.capture import snapshot
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
-from tests.e2e.repo import Lab, Origin
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 SMALL = snapshot.Options(segment_bytes=64 * 1024)
 

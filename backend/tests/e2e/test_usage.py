@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli import cli
-from tests.e2e.repo import START, Lab, Origin
+from tests.support.cli import cli
+from tests.support.git import Origin
+from tests.support.lab import START, Lab
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,11 @@ from snapshotter.base.errors import AccessDenied, Finding, Terminated, Unavailab
 from snapshotter.capture.plan import Asked
 from snapshotter.cli.snapshot import snapshot as snapshot_verb
 from snapshotter.fleet.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
-from tests.e2e.repo import Lab, Origin, cli_env, command
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
 from tests.servers import assume_role, put_bucket_with_policy, rgw
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "job.schema.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from snapshotter.git.bundle import header, object_format, parse_header, prerequi
 from snapshotter.git.pack_frame import empty_pack
 from snapshotter.git.refs import Ref, RefsLedger
 from tests.git.test_refs import ledgers
-from tests.origins import Repo, git
+from tests.support.git import Origin, git
 
 A, B = "a" * 40, "b" * 40
 
@@ -74,25 +74,25 @@ def test_prerequisites_are_branches_only() -> None:
 
 
 @pytest.fixture(scope="module", params=["sha1", "sha256"])
-def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    repo = Repo.create(tmp_path_factory.mktemp("bundle") / "x.git", object_format=request.param)
-    first = repo.commit(ref="refs/heads/main", message="one", f=b"text " * 50)
-    repo.commit(first, ref="refs/heads/main", message="two", f=b"text " * 50 + b"more", g=b"g")
+def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    repo = Origin(tmp_path_factory.mktemp("bundle") / "x.git", object_format=request.param)
+    first = repo.commit_tree(ref="refs/heads/main", message="one", f=b"text " * 50)
+    repo.commit_tree(first, ref="refs/heads/main", message="two", f=b"text " * 50 + b"more", g=b"g")
     return repo
 
 
-def pack_of(repo: Repo) -> bytes:
+def pack_of(repo: Origin) -> bytes:
     repo.git("repack", "-adq")
     (path,) = repo.path.glob("objects/pack/*.pack")
     return path.read_bytes()
 
 
-def test_git_reads_our_bundles(repo: Repo, tmp_path: Path) -> None:
-    fmt = repo.git("rev-parse", "--show-object-format")
+def test_git_reads_our_bundles(repo: Origin, tmp_path: Path) -> None:
+    fmt = repo.text("rev-parse", "--show-object-format")
     ledger = RefsLedger.build([Ref(name, oid) for name, oid in repo.refs().items()], b"refs/heads/main")
     bundle = tmp_path / "x.bundle"
     bundle.write_bytes(header(ledger, (), fmt) + pack_of(repo))
-    copy = Repo.create(tmp_path / "copy.git", object_format=fmt)
+    copy = Origin(tmp_path / "copy.git", object_format=fmt)
     copy.git("bundle", "verify", str(bundle))
     copy.git("fetch", "--quiet", "--prune", str(bundle), "+refs/*:refs/*")
     assert copy.refs() == repo.refs()
@@ -105,7 +105,7 @@ def test_git_reads_our_bundles(repo: Repo, tmp_path: Path) -> None:
     assert set(copy.refs()) == {b"refs/heads/main", b"refs/heads/second"}
 
 
-def test_we_read_gits_bundles(repo: Repo, tmp_path: Path) -> None:
+def test_we_read_gits_bundles(repo: Origin, tmp_path: Path) -> None:
     bundle = tmp_path / "x.bundle"
     repo.git("bundle", "create", str(bundle), "main")
     data = bundle.read_bytes()
@@ -116,4 +116,4 @@ def test_we_read_gits_bundles(repo: Repo, tmp_path: Path) -> None:
 
 
 def test_git_is_there() -> None:
-    assert git("--version").startswith("git version")
+    assert git(None, "--version").startswith(b"git version")

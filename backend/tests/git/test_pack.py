@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.delta import apply_delta
 from snapshotter.git.pack import Pack, PackObject, read_pack
-from tests.origins import Repo, git_bytes
+from tests.support.git import Origin
 
 LIMIT = 8 * 1024 * 1024
 OFS, REF = 6, 7
@@ -31,19 +31,19 @@ def read(pack: bytes, fmt: str = "sha1", limit: int = LIMIT) -> list[PackObject]
 @pytest.mark.parametrize("fmt", ["sha1", "sha256"])
 @pytest.mark.parametrize("delta", ["--delta-base-offset", "--no-delta-base-offset", "--window=0"])
 def test_packs_of_git_read_as_git_reads_them(tmp_path: Path, fmt: str, delta: str) -> None:
-    repo = Repo.create(tmp_path / "x.git", object_format=fmt)
+    repo = Origin(tmp_path / "x.git", object_format=fmt)
     noise = random.Random(1)
     lines = [b"%d" % noise.getrandbits(64) for _ in range(300)]
-    tip = repo.commit(ref="refs/heads/main", message="0", f=b"\n".join(lines))
+    tip = repo.commit_tree(ref="refs/heads/main", message="0", f=b"\n".join(lines))
     for n in range(12):
         lines[noise.randrange(len(lines))] = b"changed %d" % n
-        tip = repo.commit(tip, ref="refs/heads/main", message=str(n), f=b"\n".join(lines), empty=b"")
+        tip = repo.commit_tree(tip, ref="refs/heads/main", message=str(n), f=b"\n".join(lines), empty=b"")
     repo.git("tag", "-a", "-m", "t", "v1")
     options = ["-c", "pack.depth=10"]
     words = ["pack-objects", "--revs", "--all", "--stdout", "-q"] + ([] if "no-delta" in delta else [delta])
-    pack = git_bytes(f"--git-dir={repo.path}", *options, *words)
+    pack = repo.git(*options, *words)
     found = read(pack, fmt)
-    listed = repo.git("cat-file", "--batch-all-objects", "--batch-check").splitlines()
+    listed = repo.text("cat-file", "--batch-all-objects", "--batch-check").splitlines()
     assert sorted(f"{item.oid} {item.type} {len(item.data)}" for item in found) == sorted(listed)
     reading = Pack(lambda at, size: pack[at : at + size], len(pack), len(found), fmt, max_bytes=LIMIT)
     passed = list(reading.objects(pass_blobs=True))
@@ -56,13 +56,13 @@ def test_packs_of_git_read_as_git_reads_them(tmp_path: Path, fmt: str, delta: st
         assert REF in kinds
 
 
-def _first_bytes(repo: Repo, pack: bytes) -> Iterable[int]:
+def _first_bytes(repo: Origin, pack: bytes) -> Iterable[int]:
     """The first byte of every object in a pack, by git's own index."""
     repo.git("index-pack", "--stdin", data=pack)
     index = next(repo.path.glob("objects/pack/*.idx"))
-    listed = repo.git(
+    listed = repo.text(
         "show-index",
-        f"--object-format={repo.git('rev-parse', '--show-object-format')}",
+        f"--object-format={repo.text('rev-parse', '--show-object-format')}",
         data=index.read_bytes(),
     )
     return [pack[int(line.split()[0])] for line in listed.splitlines()]

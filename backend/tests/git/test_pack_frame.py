@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.pack_frame import PackCheck, empty_pack
-from tests.origins import Repo
+from tests.support.git import Origin
 
 
 @pytest.fixture(scope="module", params=["sha1", "sha256"])
-def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    repo = Repo.create(tmp_path_factory.mktemp("bundle") / "x.git", object_format=request.param)
-    first = repo.commit(ref="refs/heads/main", message="one", f=b"text " * 50)
-    repo.commit(first, ref="refs/heads/main", message="two", f=b"text " * 50 + b"more", g=b"g")
+def repo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    repo = Origin(tmp_path_factory.mktemp("bundle") / "x.git", object_format=request.param)
+    first = repo.commit_tree(ref="refs/heads/main", message="one", f=b"text " * 50)
+    repo.commit_tree(first, ref="refs/heads/main", message="two", f=b"text " * 50 + b"more", g=b"g")
     return repo
 
 
-def pack_of(repo: Repo) -> bytes:
+def pack_of(repo: Origin) -> bytes:
     repo.git("repack", "-adq")
     (path,) = repo.path.glob("objects/pack/*.pack")
     return path.read_bytes()
@@ -34,8 +34,8 @@ def checked(pack: bytes, fmt: str, size: int = 0) -> tuple[str, int]:
     return check.finish(), check.objects
 
 
-def test_a_whole_pack_passes_in_any_pieces(repo: Repo) -> None:
-    fmt = repo.git("rev-parse", "--show-object-format")
+def test_a_whole_pack_passes_in_any_pieces(repo: Origin) -> None:
+    fmt = repo.text("rev-parse", "--show-object-format")
     pack = pack_of(repo)
     trailer = hashlib.new(fmt, pack[: -hashlib.new(fmt).digest_size]).hexdigest()
     for size in (0, 1, 7, 11, 12, 13, 19, 20, 21, 31, 32, 33, len(pack) - 1):
@@ -43,8 +43,8 @@ def test_a_whole_pack_passes_in_any_pieces(repo: Repo) -> None:
     assert checked(empty_pack(fmt), fmt)[1] == 0
 
 
-def test_no_cut_pack_passes(repo: Repo) -> None:
-    fmt = repo.git("rev-parse", "--show-object-format")
+def test_no_cut_pack_passes(repo: Origin) -> None:
+    fmt = repo.text("rev-parse", "--show-object-format")
     pack = pack_of(repo)
     shortest = 12 + len(checked(pack, fmt)[0]) // 2
     for length in range(len(pack)):
@@ -55,8 +55,8 @@ def test_no_cut_pack_passes(repo: Repo) -> None:
         checked(pack + b"\0", fmt)
 
 
-def test_no_flipped_pack_passes(repo: Repo) -> None:
-    fmt = repo.git("rev-parse", "--show-object-format")
+def test_no_flipped_pack_passes(repo: Origin) -> None:
+    fmt = repo.text("rev-parse", "--show-object-format")
     pack = pack_of(repo)
     for at in range(len(pack)):
         for bit in (0x01, 0x80):
@@ -72,7 +72,7 @@ def test_what_is_no_pack_never_passes(data: bytes, size: int) -> None:
         checked(data, "sha1", size)
 
 
-def test_a_pack_of_the_other_format_does_not_pass(repo: Repo) -> None:
-    fmt = repo.git("rev-parse", "--show-object-format")
+def test_a_pack_of_the_other_format_does_not_pass(repo: Origin) -> None:
+    fmt = repo.text("rev-parse", "--show-object-format")
     with pytest.raises(Unavailable):
         checked(pack_of(repo), "sha256" if fmt == "sha1" else "sha1")

@@ -19,7 +19,7 @@ from snapshotter.git.refs import (
     select,
     valid_name,
 )
-from tests.origins import ENV, Repo
+from tests.support.git import ENV, Origin
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
 
@@ -224,8 +224,8 @@ def test_patterns_choose_refs() -> None:
 
 
 def test_a_ledger_is_what_git_lists(tmp_path: object) -> None:
-    repo = Repo.create(tmp_path / "x.git")  # type: ignore[operator]
-    repo.commit(ref="refs/heads/main")
+    repo = Origin(tmp_path / "x.git")  # type: ignore[operator]
+    repo.commit_tree(ref="refs/heads/main")
     repo.git("tag", "-a", "-m", "t", "v1")
     ledger = RefsLedger.build([Ref(name, oid) for name, oid in repo.refs().items()])
     assert dict(parse_ledger(ledger.encoded).oids) == repo.refs()

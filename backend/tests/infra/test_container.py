@@ -22,8 +22,8 @@ import pytest
 
 from githost import GitHost
 from snapshotter import __version__
-from tests.e2e.repo import Origin
 from tests.infra.template import SERVICE, load, resolve
+from tests.support.git import Origin
 
 ROOT = Path(__file__).resolve().parents[3]
 USER = 10001

@@ -30,8 +30,8 @@ from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
 from snapshotter.scan.columns import COLUMNS
 from snapshotter.store.objects import open_store
-from tests.faults import FlippingStore, RecordingStore
-from tests.lake import DAY, NOV, Counting, Lake, file_row, refused
+from tests.support.faults import FlippingStore, RecordingStore
+from tests.support.lake import DAY, NOV, Counting, Lake, file_row, refused
 
 LOG4J = "org.apache.logging.log4j:log4j-core"
 

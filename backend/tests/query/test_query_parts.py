@@ -17,7 +17,7 @@ from snapshotter.query.partial_file import merged, without
 from snapshotter.query.question import ask
 from snapshotter.query.terms import LeftOut, QueryOptions
 from snapshotter.store.objects import Store, open_store
-from tests.lake import NOV, Counting, Lake, file_row
+from tests.support.lake import NOV, Counting, Lake, file_row
 
 ROWS = 200_000
 GROUPS = f"""

@@ -13,7 +13,9 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.recover import build_folder, restore
-from tests.e2e.repo import BACKEND, Lab, Origin, Words
+from tests.support.cli import BACKEND
+from tests.support.git import Origin
+from tests.support.lab import Lab, Words
 
 BUILDER = """
 import sys

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from snapshotter.base.folders import locked_folder
 from snapshotter.recover.verify import Options as VerifyOptions
-from tests.e2e.repo import Lab, Origin
+from tests.support.git import Origin
+from tests.support.lab import Lab
 
 
 def test_what_a_killed_verify_left_is_removed_and_what_another_uses_is_not(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from snapshotter.scan.redaction import REDACTED, named
 from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.scanners import FAILED
 from snapshotter.scan.tree_scan import TreeScan
-from tests.e2e.scans import quickly
+from tests.support.scans import quickly
 
 ABOUT = Facts(
     repo="r",

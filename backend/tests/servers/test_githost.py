@@ -1,6 +1,7 @@
 """The git host that other tests and the benchmarks stand on: git clones from it, and it fails as told."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -12,20 +13,11 @@ from pathlib import Path
 import pytest
 
 from githost import Fault, GitHost
-
-ENV = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "c",
-    "GIT_COMMITTER_EMAIL": "c@example.com",
-}
+from tests.support.git import ENV, Origin
 
 
 def git(*args: str, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
+    """git with all that it said; `env` adds to the environment of every test's git."""
     return subprocess.run(
         ["git", *args],
         env=ENV | env,
@@ -41,13 +33,10 @@ def git(*args: str, check: bool = True, **env: str) -> subprocess.CompletedProce
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one bare repository, `x.git`: 2 MiB of noise in its history and many tags."""
     root = tmp_path_factory.mktemp("host")
-    git("init", "-q", "--bare", "-b", "main", str(root / "x.git"))
-    blob = os.urandom(2 << 20)
-    stream = b"blob\nmark :1\ndata %d\n%b\n" % (len(blob), blob)
-    stream += b"commit refs/heads/main\nmark :2\ncommitter c <c@example.com> 1700000000 +0000\ndata 0\n"
-    stream += b"M 100644 :1 noise.bin\n\n"
-    stream += b"".join(b"reset refs/tags/v%d\nfrom :2\n\n" % n for n in range(300))
-    subprocess.run(["git", "-C", root / "x.git", "fast-import", "--quiet"], input=stream, env=ENV, check=True)
+    origin = Origin(root / "x.git")
+    tip = origin.commit(files={"noise.bin": random.Random(1).randbytes(2 << 20)})
+    tags = "".join(f"create refs/tags/v{n} {tip}\n" for n in range(300))
+    origin.git("update-ref", "--stdin", data=tags.encode())
     return root
 
 

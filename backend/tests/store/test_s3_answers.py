@@ -13,8 +13,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
 from snapshotter.store import errors
 from snapshotter.store.objects import Store, open_store
-from tests.httpservers import Scripted, Seen, reply
-from tests.origins import free_port
+from tests.support.httpservers import Scripted, Seen, reply
+from tests.support.wires import free_port
 
 PREFIX = "repo-scans/snapshotter/"
 KEY = f"/bucket/{PREFIX}r/x"

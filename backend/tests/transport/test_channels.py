@@ -11,7 +11,7 @@ from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.git.origin import parse
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
-from tests.origins import NoCredentials
+from tests.support.wires import NoCredentials
 
 
 @pytest.mark.parametrize(

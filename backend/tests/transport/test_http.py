@@ -26,7 +26,8 @@ from snapshotter.git.pack_frame import PackCheck, pack_objects
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
-from tests.httpservers import (
+from tests.support.git import Origin
+from tests.support.httpservers import (
     ADVERTISEMENT,
     RESULT,
     Proxy,
@@ -37,7 +38,7 @@ from tests.httpservers import (
     reply,
     v2_server,
 )
-from tests.origins import NoCredentials, Repo, free_port, pack_of
+from tests.support.wires import NoCredentials, free_port, pack_of
 
 SECRET = "s3cr3t-Tok3n"
 DISCOVERY = "/info/refs?service=git-upload-pack"
@@ -59,10 +60,10 @@ class Hurried(Cancel):
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one repository, `x.git`, with some kilobytes that do not compress."""
     root = tmp_path_factory.mktemp("http")
-    repo = Repo.create(root / "x.git")
+    repo = Origin(root / "x.git")
     noise = b"".join(b"%d" % (n * n * 7919 % 1000003) for n in range(3000))
-    first = repo.commit(ref="refs/heads/main", message="one", f=noise)
-    repo.commit(first, ref="refs/heads/main", message="two", f=noise, g=b"g")
+    first = repo.commit_tree(ref="refs/heads/main", message="one", f=noise)
+    repo.commit_tree(first, ref="refs/heads/main", message="two", f=noise, g=b"g")
     repo.git("tag", "-a", "-m", "tag", "v1", first)
     return root
 
@@ -362,7 +363,7 @@ def test_a_stalled_server_is_given_up_after_the_idle_timeout(
 
 
 def tip(host: GitHost) -> str:
-    return Repo(host.root / "x.git").git("rev-parse", "HEAD")
+    return Origin.at(host.root / "x.git").oid("HEAD")
 
 
 def silent(closing: threading.Event) -> Iterable[bytes]:

@@ -14,14 +14,15 @@ import pytest
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.settings import Settings
 from snapshotter.transport.credentials import ssh_command
-from tests.e2e.repo import cli_env, command
-from tests.origins import Repo, Servers, Way
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin
+from tests.support.wires import Servers, Way
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("origins"), tmp_path_factory.mktemp("servers"))
-    Repo.create(servers.root / "project.git").commit(ref="refs/heads/main", message="first")
+    Origin(servers.root / "project.git").commit_tree(ref="refs/heads/main", message="first")
     yield servers
     servers.close()
 

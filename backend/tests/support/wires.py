@@ -1,7 +1,4 @@
-"""Repositories to take snapshots of, and every way to serve them: HTTP, git://, SSH and a local path.
-
-All of it is real git on loopback. `serve` starts the servers for one folder of repositories.
-"""
+"""Every way to the repositories in a folder: HTTP, git://, SSH and a local path, with real git on loopback."""
 
 from __future__ import annotations
 
@@ -18,21 +15,12 @@ from pathlib import Path
 
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.origin import Credential, Origin, parse
+from snapshotter.git.origin import Credential, parse
+from snapshotter.git.origin import Origin as Address
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
+from tests.support.git import ENV, Origin, git
 
-ENV = {
-    "PATH": os.environ["PATH"],
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "c",
-    "GIT_COMMITTER_EMAIL": "c@example.com",
-    "GIT_AUTHOR_DATE": "1700000000 +0000",
-    "GIT_COMMITTER_DATE": "1700000000 +0000",
-}
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
 # Stands in for pack-objects in repositories called `stalled`: silent for as long as its caller lives.
@@ -44,78 +32,13 @@ esac
 """
 
 
-@dataclass(frozen=True)
-class Repo:
-    """A bare repository, written with git's plumbing."""
-
-    path: Path
-
-    @classmethod
-    def create(cls, path: Path, *, object_format: str = "sha1") -> Repo:
-        git("init", "--quiet", "--bare", f"--object-format={object_format}", "-b", "main", str(path))
-        repo = cls(path)
-        for setting in ("allowFilter", "allowAnySHA1InWant"):
-            repo.git("config", f"uploadpack.{setting}", "true")
-        return repo
-
-    def git(self, *args: str | bytes, data: bytes = b"") -> str:
-        """What git prints, without its newline; raises with git's words when it fails."""
-        return git(f"--git-dir={self.path}", *args, data=data)
-
-    def blob(self, content: bytes) -> str:
-        return self.git("hash-object", "-w", "--stdin", data=content)
-
-    def tree(self, **files: bytes) -> str:
-        lines = [f"100644 blob {self.blob(content)}\t{name}" for name, content in files.items()]
-        return self.git("mktree", data="\n".join(lines).encode() + b"\n")
-
-    def commit(self, *parents: str, ref: str | bytes = "", message: str = "", **files: bytes) -> str:
-        """A commit of `files`, and `ref` set to it if one is named."""
-        options = [word for parent in parents for word in ("-p", parent)]
-        oid = self.git(
-            "commit-tree", self.tree(**(files or {"f": message.encode()})), *options, data=message.encode()
-        )
-        if ref:
-            self.git("update-ref", ref, oid)
-        return oid
-
-    def refs(self) -> dict[bytes, str]:
-        listed = git_bytes(f"--git-dir={self.path}", "for-each-ref", "--format=%(objectname) %(refname)")
-        return {name: oid.decode() for oid, _, name in (line.partition(b" ") for line in listed.splitlines())}
-
-    def objects(self, *tips: str) -> set[str]:
-        """Every object that `tips` (default: all refs) reach."""
-        listed = self.git("rev-list", "--objects", *(tips or ("--all",)))
-        return {line.split()[0] for line in listed.splitlines()}
-
-    def index(self, pack: bytes) -> None:
-        """Add a pack, a thin one too. Raises with git's words if it is not whole."""
-        self.git("index-pack", "--stdin", "--fix-thin", data=pack)
-
-    def count(self) -> int:
-        """How many objects are stored, reachable or not."""
-        every = self.git("cat-file", "--batch-all-objects", "--batch-check")
-        return len(every.splitlines())
-
-
-def git(*args: str | bytes, data: bytes = b"") -> str:
-    return git_bytes(*args, data=data).decode("utf-8", "backslashreplace").removesuffix("\n")
-
-
-def git_bytes(*args: str | bytes, data: bytes = b"") -> bytes:
-    done = subprocess.run(["git", *args], input=data, env=ENV, capture_output=True, timeout=60, check=False)
-    if done.returncode:
-        raise AssertionError(f"git {args}: {done.stderr.decode('utf-8', 'replace')}")
-    return done.stdout
-
-
 class NoCredentials:
     """For origins that ask for none."""
 
-    def initial(self, origin: Origin) -> Credential | None:
+    def initial(self, origin: Address) -> Credential | None:
         return origin.credential
 
-    def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
+    def after_refusal(self, origin: Address, refused: Credential | None) -> Credential | None:
         return None
 
 
@@ -135,7 +58,7 @@ class Way:
         return not self.name.endswith("v0")
 
     def connect(
-        self, repo: Repo, cancel: Cancel | None = None, limits: WireLimits | None = None
+        self, repo: Origin, cancel: Cancel | None = None, limits: WireLimits | None = None
     ) -> Transport:
         """A transport to `repo`, closed with the test."""
         origin = parse(f"{self.prefix}/{repo.path.relative_to(self.root)}")
@@ -250,7 +173,7 @@ class Servers:
 
     def _old_git(self) -> Path:
         """A git that has never heard of protocol versions: the real one, with that variable removed."""
-        real, folder = git("--exec-path"), self.scratch / "old-git"
+        real, folder = git(None, "--exec-path").decode().strip(), self.scratch / "old-git"
         folder.mkdir()
         for program in Path(real).iterdir():
             (folder / program.name).symlink_to(program)

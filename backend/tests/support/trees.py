@@ -6,8 +6,8 @@ import hashlib
 import random
 from collections.abc import Callable
 
-from tests.e2e.repo import Origin, _quoted
 from tests.scan.planted import VALUES, in_source
+from tests.support.git import Origin, commit_command, file_command, quoted
 
 FILE, RUN, LINK, SUB = b"100644", b"100755", b"120000", b"160000"
 MAX_FILE, MAX_TOTAL, MAX_FILES = 3_000, 16_000, 40
@@ -88,17 +88,15 @@ class Trees:
     def commit(self) -> None:
         """The whole tree as a commit on main."""
         self.commits += 1
-        stream = b"commit refs/heads/main\ncommitter C <c@example.com> %d +0000\ndata 1\nx\n" % (
-            1_700_000_000 + self.commits
-        )
+        stream = commit_command("refs/heads/main", self.commits, "x")
         if self.commits > 1:
             stream += b"from refs/heads/main^0\n"
         stream += b"deleteall\n"
         for path, (mode, content) in sorted(self.files.items()):
             if mode == SUB:
-                stream += b"M 160000 %b %b\n" % (content, _quoted(path))
+                stream += b"M 160000 %b %b\n" % (content, quoted(path))
             else:
-                stream += b"M %b inline %b\ndata %d\n%b\n" % (mode, _quoted(path), len(content), content)
+                stream += file_command(path, content, mode)
         self.origin.git("fast-import", "--quiet", data=stream)
 
     def text(self, path: bytes) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.repo import cli_env, command
+from tests.support.git import ISOLATED
+
+BACKEND = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -38,3 +41,13 @@ def cli(
         timeout=60,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def cli_env(**more: str) -> dict[str, str]:
+    """The environment of a `snapshotter` process: isolated, with ours to import."""
+    return ISOLATED | {"PYTHONPATH": str(BACKEND), "LC_ALL": "C.UTF-8", "SNAPSHOTTER_SCAN": "0"} | more
+
+
+def command(*argv: str | Path) -> list[str]:
+    """The argv of a `snapshotter` process."""
+    return [sys.executable, "-m", "snapshotter", *map(str, argv)]

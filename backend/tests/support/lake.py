@@ -13,7 +13,7 @@ from snapshotter.base.errors import SnapshotterError
 from snapshotter.query.question import ask
 from snapshotter.query.terms import LeftOut, QueryOptions
 from snapshotter.store.objects import Store
-from tests.faults import RecordingStore
+from tests.support.faults import RecordingStore
 
 DAY = timedelta(days=1)
 NOV = datetime(2026, 11, 1, tzinfo=UTC)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.e2e.repo import Origin
+from tests.support.git import Origin
 
 FILE, LINK, SUB, TREE = 0o100644, 0o120000, 0o160000, 0o40000
 MIB = 1 << 20

@@ -23,7 +23,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staged, Staging
 from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
-from tests.e2e.repo import Lab
+from tests.support.lab import Lab
 
 KEY = b"a key for tests"
 
