@@ -232,7 +232,7 @@ exec {git} "$@"
 HANGING_STORE = """
 import sys, time
 from pathlib import Path
-from snapshotter import store
+from snapshotter.store import objects as store
 real = store.Store.get
 def get(self, key, **options):
     if key.endswith({name!r}):
