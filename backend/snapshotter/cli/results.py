@@ -24,7 +24,7 @@ from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 
 if TYPE_CHECKING:
-    from snapshotter.query.question import QueryResult
+    from snapshotter.query.query_result import QueryResult
 
 FORMATS: Final = ("table", "json", "csv", "parquet")
 _MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; more wait on disk

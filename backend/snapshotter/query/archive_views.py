@@ -11,14 +11,13 @@ from typing import Any, Final
 
 import duckdb
 
-from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.manifest import Gap, RefChanges
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
-from snapshotter.query.cache import Cache
 from snapshotter.query.snapshot_choice import Snapshot
+from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
 from snapshotter.query.views import VIEWS, Column
 
@@ -29,23 +28,21 @@ _LEDGERS: Final = 64  # ledgers in memory at once
 
 
 class ArchiveViews:
-    """Fills tables of one connection with what manifests and ledgers say about the snapshots of a query."""
+    """Fills tables of an engine with what manifests and ledgers say about the snapshots of a query."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, catalog: Catalog, cache: Cache, cancel: Cancel
-    ) -> None:
-        self._connection, self._catalog, self._cache, self._cancel = connection, catalog, cache, cancel
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
+        self._connection, self._sources = connection, sources
         self.left_out: list[LeftOut] = []
 
-    def fill(self, view: str, snapshots: Sequence[Snapshot]) -> None:
+    def make(self, view: str, snapshots: Sequence[Snapshot]) -> None:
         """Make the table `snapshots`, `refs` or `ref_changes`."""
-        made: dict[str, Callable[[Sequence[Snapshot]], Iterable[Row]]] = {
-            "snapshots": lambda found: map(_snapshot, found),
+        rows: dict[str, Callable[[Sequence[Snapshot]], Iterable[Row]]] = {
+            "snapshots": lambda chosen: map(_snapshot, chosen),
             "refs": self._refs,
-            "ref_changes": lambda found: (row for each in found for row in _changes(each)),
+            "ref_changes": lambda chosen: (row for each in chosen for row in _changes(each)),
         }
         create(self._connection, view, VIEWS[view])
-        insert(self._connection, view, VIEWS[view], made[view](snapshots), self._cancel)
+        insert(self._connection, view, VIEWS[view], rows[view](snapshots), self._sources.cancel)
 
     def _refs(self, snapshots: Sequence[Snapshot]) -> Iterator[Row]:
         remaining = iter(snapshots)
@@ -59,15 +56,15 @@ class ArchiveViews:
 
     def _ledger(self, snapshot: Snapshot) -> RefsLedger | LeftOut:
         """Most snapshots are `unchanged` and share their ledgers, which are kept by their digest."""
-        self._cancel.check()
+        self._sources.cancel.check()
         digest = snapshot.manifest.refs.sha256
         try:
-            if data := self._cache.read(digest):
+            if data := self._sources.cache.read(digest):
                 return parse_ledger(data)
-            ledger = self._catalog.ledger(snapshot.manifest)
+            ledger = self._sources.catalog.ledger(snapshot.manifest)
         except Unusable as error:
             return LeftOut(snapshot.run.key, "refs", error.message)
-        self._cache.keep(digest, ledger.encoded)
+        self._sources.cache.keep(digest, ledger.encoded)
         return ledger
 
 

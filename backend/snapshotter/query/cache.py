@@ -28,8 +28,15 @@ class Cache:
     """A folder of this user alone. Safe to share between threads and between processes."""
 
     def __init__(self, root: Path, limit: int) -> None:
-        """`limit` is bytes. Raises UsageError for a folder that cannot be made, or that others may write to."""
+        """A cache in a folder that `prepared` has made. `limit` is bytes."""
         self.root, self.limit = root, limit
+
+    @classmethod
+    def prepared(cls, root: Path, limit: int) -> Cache:
+        """The cache in `root`, made if it is not there.
+
+        Raises UsageError for a folder that cannot be made, or that others may write to.
+        """
         if has_glob(root):
             raise UsageError(
                 f"the cache folder {root} has one of * ? [ in its name",
@@ -38,7 +45,7 @@ class Cache:
             )
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = root.stat()
+            facts = root.stat()
             for folder in ("objects", "parts", "index"):
                 (root / folder).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -47,12 +54,13 @@ class Cache:
                 code="cache",
                 hint="set SNAPSHOTTER_CACHE to a folder of your own",
             ) from error
-        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o022:
+        if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o022:
             raise UsageError(
                 f"the cache folder {root} may be written to by others",
                 code="cache",
                 hint=f"`chmod 700 {root}`, or set SNAPSHOTTER_CACHE to a folder of your own",
             )
+        return cls(root, limit)
 
     def find(self, sha256: str) -> Path | None:
         """The whole object with this digest, if it is kept."""
@@ -65,7 +73,7 @@ class Cache:
         return path
 
     def read(self, sha256: str) -> bytes | None:
-        """A kept object's bytes, hashed again: whoever uses them as text has no other check."""
+        """A kept object's bytes if they still have this digest: who uses them as text has no other check."""
         path = self.find(sha256)
         data = path.read_bytes() if path else b""
         return data if path and hashlib.sha256(data).hexdigest() == sha256 else None
@@ -94,9 +102,9 @@ class Cache:
 
     def shrink(self) -> None:
         """Remove what was not used for longest until the limit is kept, but nothing used within the last hour."""
-        found = sorted(self._files())
-        total = sum(size for _, size, _ in found)
-        for used, size, path in found:
+        files = sorted(self._files())
+        total = sum(size for _, size, _ in files)
+        for used, size, path in files:
             if total <= self.limit or used > time.time() - _GRACE:
                 return
             path.unlink(missing_ok=True)
@@ -122,7 +130,7 @@ class Cache:
 
 
 def folder(setting: str, env: Mapping[str, str]) -> Path | None:
-    """The cache's folder: the one that is set, else the user's (XDG base directories), or None if he has none."""
+    """The cache's folder: the one that is set, else the user's (XDG base directories). None without a home folder."""
     if setting:
         return Path(setting).expanduser().absolute()
     if env.get("XDG_CACHE_HOME"):
@@ -133,16 +141,16 @@ def folder(setting: str, env: Mapping[str, str]) -> Path | None:
 
 @contextmanager
 def opened(root: Path | None, limit: int) -> Iterator[Cache]:
-    """The cache in `root`, kept to its limit afterwards; without one, in a folder that goes when it is left."""
+    """The cache in `root`, kept to its limit afterwards; for None, in a temporary folder that is removed."""
     if root is not None:
-        cache = Cache(root, limit)
+        cache = Cache.prepared(root, limit)
         try:
             yield cache
         finally:
             cache.shrink()
         return
     with tempfile.TemporaryDirectory(prefix="snapshotter-query-") as folder:
-        yield Cache(Path(folder), limit)
+        yield Cache.prepared(Path(folder), limit)
 
 
 def has_glob(path: Path) -> bool:

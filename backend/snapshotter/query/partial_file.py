@@ -2,7 +2,7 @@
 
 The parts lie in a sparse file of the object's size, each at its own place, so the engine reads it like the whole.
 Which parts the SQL needs is the engine's own plan (see sql_plan). A part that was not fetched is zeros, which no
-page header begins with: should plan and execution ever differ, the engine fails and never answers wrongly.
+page header begins with. Should plan and execution ever differ, the engine fails; it never answers wrongly.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -38,10 +39,19 @@ class PartialFile:
         self.path = cache.part(artifact.sha256)
         self._record = self.path.with_suffix(".spans")
         self._lock = threading.Lock()
-        self._have = self._recorded()
+
+    @cached_property
+    def _recorded(self) -> list[Span]:
+        """What is there already, as the record beside the file says."""
+        try:
+            size, spans = msgspec.msgpack.decode(self._record.read_bytes(), type=tuple[int, list[Span]])
+            there = self.path.stat().st_size
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return []
+        return spans if size == there == self._artifact.bytes else []
 
     def footer(self) -> None:
-        """Make sure that the footer is there. Raises Damaged if it is none."""
+        """Fetch the footer if it is not there yet. Raises Damaged for a file that does not end like Parquet."""
         size = self._artifact.bytes
         self.fill([(0, len(_MAGIC)), (max(0, size - _TAIL), size)])
         with self.path.open("rb") as file:
@@ -53,11 +63,11 @@ class PartialFile:
         self.fill([(size - 8 - length, size)])
 
     def fill(self, spans: Iterable[Span]) -> None:
-        """Fetch what of the spans is not there yet; what lies outside of the object is passed over."""
+        """Fetch what of the spans is not there yet. Bytes outside the object are passed over."""
         size = self._artifact.bytes
         with self._lock:
             inside = merged([(max(0, a), min(b, size)) for a, b in spans if a < min(b, size)], _GAP)
-            missing = [part for span in inside for part in _requests(without(span, self._have))]
+            missing = [part for span in inside for part in _requests(without(span, self._recorded))]
             if not missing:
                 return
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -68,8 +78,8 @@ class PartialFile:
                 os.fsync(handle)  # before the record says that it is there
             finally:
                 os.close(handle)
-            self._have = merged([*self._have, *missing], 0)
-            self._cache.write(self._record, msgspec.msgpack.encode((size, self._have)))
+            self._recorded = merged([*self._recorded, *missing], 0)
+            self._cache.write(self._record, msgspec.msgpack.encode((size, self._recorded)))
 
     def _fetcher(self, handle: int) -> Callable[[Span], None]:
         def fetch(span: Span) -> None:
@@ -80,28 +90,20 @@ class PartialFile:
 
         return fetch
 
-    def _recorded(self) -> list[Span]:
-        try:
-            size, spans = msgspec.msgpack.decode(self._record.read_bytes(), type=tuple[int, list[Span]])
-            there = self.path.stat().st_size
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return []
-        return spans if size == there == self._artifact.bytes else []
-
 
 def merged(spans: Iterable[Span], gap: int) -> list[Span]:
     """The spans in order, those joined that overlap or lie at most `gap` bytes apart."""
-    found: list[Span] = []
+    joined: list[Span] = []
     for start, end in sorted(spans):
-        if found and start <= found[-1][1] + gap:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
+        if joined and start <= joined[-1][1] + gap:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
         else:
-            found.append((start, end))
-    return found
+            joined.append((start, end))
+    return joined
 
 
 def without(span: Span, have: Iterable[Span]) -> Iterator[Span]:
-    """What of `span` none of `have` covers; `have` is in order."""
+    """The parts of `span` that none of `have` covers. `have` is in order."""
     start, end = span
     for first, last in have:
         if last <= start or first >= end:

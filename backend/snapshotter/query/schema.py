@@ -7,6 +7,8 @@ knows is passed over. A file that has a view's column under another type is not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,38 +26,48 @@ _KNOWN: Final = 20_000  # schemas that are remembered
 Schema = tuple[tuple[str, str], ...]  # name and DuckDB type of each column, in the file's order
 
 
-def schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | str]:
-    """The columns of each file, by one read of its footer; or why it is no Parquet."""
+@dataclass(frozen=True)
+class NotParquet:
+    """A file that the engine cannot read, and why."""
+
+    why: str
+
+
+def schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
+    """The columns of each file, by one read of its footer, or that it is no Parquet."""
     if not files:
         return {}
     try:
         return _schemas(connection, files)
     except duckdb.Error as error:
         if len(files) == 1:
-            return {files[0]: shortened(str(error))}
+            return {files[0]: NotParquet(shortened(str(error)))}
     half = len(files) // 2  # one of many: find it without reading each alone
     return schemas(connection, files[:half]) | schemas(connection, files[half:])
 
 
-class Known:
+class KnownSchemas:
     """The schemas of objects that were read before, by digest. Bytes that have the digest have the schema."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache, self._path = cache, cache.index("schemas")
+
+    @cached_property
+    def _schemas(self) -> dict[str, Schema]:
         try:
-            self._schemas = msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, Schema])
+            return msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, Schema])
         except (FileNotFoundError, msgspec.MsgspecError):
-            self._schemas = {}
+            return {}
 
     def read(
         self, connection: duckdb.DuckDBPyConnection, files: Mapping[Path, str | None]
-    ) -> dict[Path, Schema | str]:
-        """The columns of each file, or why it is no Parquet. A file's digest is None where it was not checked."""
-        known: dict[Path, Schema | str] = {
+    ) -> dict[Path, Schema | NotParquet]:
+        """The columns of each file, or that it is no Parquet. A file's digest is None where it was not checked."""
+        known: dict[Path, Schema | NotParquet] = {
             path: self._schemas[digest] for path, digest in files.items() if digest in self._schemas
         }
         read = schemas(connection, [path for path in files if path not in known])
-        fresh = {files[path]: found for path, found in read.items() if not isinstance(found, str)}
+        fresh = {files[path]: schema for path, schema in read.items() if not isinstance(schema, NotParquet)}
         fresh.pop(None, None)
         if fresh:
             newest = dict([*fresh.items(), *self._schemas.items()][:_KNOWN])
@@ -74,8 +86,10 @@ def misfit(table: str, schema: Schema) -> str | None:
 
 
 def view(table: str, files: Mapping[Path, Schema], scans: str) -> str:
-    """The SQL that makes the view `table` of files whose schemas fit. `scans` is the table that says for each
-    file (column `file`) of which snapshots it is."""
+    """The SQL that makes the view `table` of files whose schemas fit.
+
+    `scans` is the table that says for each file (column `file`) whose snapshots' it is.
+    """
     place = f"{PLACE}{table}"
     alike: dict[Schema, list[Path]] = {}
     for path, schema in files.items():
@@ -105,7 +119,7 @@ def _empty(table: str, place: str) -> str:
     return f"SELECT {', '.join(columns)}, NULL::VARCHAR AS {place} WHERE false"
 
 
-def _schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | str]:
+def _schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
     listed = ", ".join(literal(str(path)) for path in files)
     nodes: dict[str, list[tuple[Any, ...]]] = {}
     for name, *node in connection.execute(
@@ -117,21 +131,19 @@ def _schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> di
 
 def _columns(nodes: list[tuple[Any, ...]]) -> Schema:
     """The columns of a flat list of schema nodes, of which the first is the root and children follow their parents."""
-    found: list[tuple[str, str]] = []
+    columns: list[tuple[str, str]] = []
     at = 1
     while at < len(nodes):
         name, children, _, kind = nodes[at]
         size = _size(nodes, at)
         if not children:
-            found.append((name, kind or "?"))
+            columns.append((name, kind or "?"))
         elif size == 3 and nodes[at + 1][2] == "REPEATED" and not nodes[at + 2][1]:
-            found.append(
-                (name, f"{nodes[at + 2][3]}[]")
-            )  # a list, in the three nodes that Parquet has for one
+            columns.append((name, f"{nodes[at + 2][3]}[]"))  # Parquet has three nodes for a list
         else:
-            found.append((name, "nested"))
+            columns.append((name, "nested"))
         at += size
-    return tuple(found)
+    return tuple(columns)
 
 
 def _size(nodes: list[tuple[Any, ...]], at: int) -> int:

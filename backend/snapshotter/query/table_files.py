@@ -15,16 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.segments import checked_get, damaged, missing
-from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unusable
-from snapshotter.base.observer import Observer
-from snapshotter.query.cache import Cache, has_glob
+from snapshotter.query.cache import has_glob
 from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
+from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
 
 _PARALLEL: Final = 16
@@ -56,15 +54,14 @@ class _Wanted:
 class TableFiles:
     """Brings tables of one store."""
 
-    def __init__(
-        self, catalog: Catalog, cache: Cache, *, whole: int, observer: Observer, cancel: Cancel
-    ) -> None:
-        self._catalog, self._cache, self._whole = catalog, cache, whole
-        self._observer, self._cancel = observer, cancel
+    def __init__(self, sources: Sources, whole: int) -> None:
+        """Tables of at most `whole` bytes are read whole."""
+        self._catalog, self._cache, self._whole = sources.catalog, sources.cache, whole
+        self._observer, self._cancel = sources.observer, sources.cancel
         self.left_out: list[LeftOut] = []
 
     def bring(self, table: str, snapshots: Sequence[Snapshot]) -> list[TableFile]:
-        """The files of `table` of every snapshot whose scan has rows of it; what is missing or damaged is left out."""
+        """The files of `table` for every snapshot whose scan has rows of it. What is missing or damaged is left out."""
         wanted = self._wanted(table, snapshots)
         self._observer.stage(f"reading {table}", sum(each.artifact.bytes for each in wanted))
         # A thread for each file of a folder would cost more than reading it.
@@ -72,18 +69,18 @@ class TableFiles:
         batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             brought = [place for batch in pool.map(self._bring_all, batches) for place in batch]
-        found: list[TableFile] = []
+        files: list[TableFile] = []
         for each, place in zip(wanted, brought, strict=True):
             for snapshot in each.snapshots:
                 if isinstance(place, SnapshotterError):
                     self.left_out.append(LeftOut(snapshot.run.key, table, place.message))
                 else:
                     checked = each.artifact.sha256 if each.artifact.bytes <= self._whole else None
-                    found.append(TableFile(snapshot, place[0], checked, place[1]))
-        return found
+                    files.append(TableFile(snapshot, place[0], checked, place[1]))
+        return files
 
     def _wanted(self, table: str, snapshots: Sequence[Snapshot]) -> list[_Wanted]:
-        """Each object once: an unchanged snapshot's scan is an earlier one's."""
+        """Each object once: an unchanged snapshot refers to an earlier one's scan."""
         name = f"scan/{table}.parquet"
         wanted: dict[str, _Wanted] = {}
         for snapshot in snapshots:

@@ -560,27 +560,27 @@ def test_a_cancelled_query_ends(lake: Lake) -> None:
 
 
 def test_the_cache_is_private_and_refuses_a_folder_that_others_may_write(tmp_path: Path) -> None:
-    made = Cache(tmp_path / "mine", 1)
+    made = Cache.prepared(tmp_path / "mine", 1)
     assert {path.stat().st_mode & 0o777 for path in [made.root, *made.root.iterdir()]} == {0o700}
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
     with pytest.raises(UsageError, match="written to by others"):
-        Cache(shared, 1)
+        Cache.prepared(shared, 1)
     for useless in (Path(os.devnull) / "x", tmp_path / "a*"):
         with pytest.raises(UsageError):
-            Cache(useless, 1)
+            Cache.prepared(useless, 1)
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest_and_nothing_in_use(tmp_path: Path) -> None:
-    made = Cache(tmp_path, 10_000)
+    made = Cache.prepared(tmp_path, 10_000)
     old, older, new = ("1" * 64, "2" * 64, "3" * 64)
     for digest, hours in ((old, 5), (older, 9), (new, 0)):
         path = made.keep(digest, b"x" * 8000)
         os.utime(path, (time.time() - hours * 3600,) * 2)
     made.shrink()
     assert [made.find(each) is not None for each in (old, older, new)] == [False, False, True]
-    Cache(tmp_path, 0).shrink()
+    Cache.prepared(tmp_path, 0).shrink()
     assert made.find(new)
 
 

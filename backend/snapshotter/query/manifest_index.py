@@ -1,0 +1,76 @@
+"""Manifests of one store that were read before, kept on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from snapshotter import __version__
+from snapshotter.archive import layout
+from snapshotter.archive.catalog import Run
+from snapshotter.archive.manifest import Manifest
+from snapshotter.query.cache import Cache
+
+_INDEX_BYTES: Final = 32 * 1024 * 1024  # of manifests that are remembered for one store
+_INDEXED: Final = 64 * 1024  # bytes of the largest manifest that is remembered
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    size: int
+    data: bytes
+
+
+class ManifestIndex:
+    """The manifests of one store that were read before, by key.
+
+    A manifest never changes under its key; one whose size is not the listed one is read again. Only manifests that
+    were checked when they were read come in, and only this user can write here.
+    """
+
+    def __init__(self, cache: Cache, uri: str) -> None:
+        # The release is part of the name: another one may know other fields.
+        name = hashlib.sha256(f"{__version__} {uri}".encode()).hexdigest()[:32]
+        self._cache, self._path = cache, cache.index(f"{name}.manifests")
+        self._decoder = msgspec.msgpack.Decoder(Manifest)
+
+    @cached_property
+    def _entries(self) -> dict[str, _Entry]:
+        try:
+            return msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, _Entry])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return {}
+
+    def find(self, run: Run) -> Manifest | None:
+        """The manifest of a run as listed, if it is remembered."""
+        if not self._knows(run):
+            return None
+        try:
+            return self._decoder.decode(self._entries[run.key.folder].data)
+        except msgspec.MsgspecError:
+            return None
+
+    def remember(self, manifests: Iterable[tuple[Run, Manifest]]) -> None:
+        """Add manifests that were read and checked; those of earlier queries stay while there is room."""
+        encode = msgspec.msgpack.Encoder().encode
+        fresh = {
+            run.key.folder: _Entry(run.files[layout.MANIFEST], encode(manifest))
+            for run, manifest in manifests
+            if run.files[layout.MANIFEST] <= _INDEXED and not self._knows(run)
+        }
+        if not fresh:
+            return
+        kept: dict[str, _Entry] = {}
+        room = _INDEX_BYTES
+        for key, entry in {**fresh, **self._entries}.items():
+            room -= len(entry.data)
+            if room >= 0:
+                kept[key] = entry
+        self._cache.write(self._path, encode(kept))
+
+    def _knows(self, run: Run) -> bool:
+        entry = self._entries.get(run.key.folder)
+        return entry is not None and entry.size == run.files[layout.MANIFEST]
