@@ -9,7 +9,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.git.origin import parse
-from snapshotter.transport import WireLimits
+from snapshotter.transport import NoGitAnswer, WireLimits
 from snapshotter.transport.connect import Connector
 from tests.support.wires import NoCredentials
 
@@ -23,7 +23,7 @@ from tests.support.wires import NoCredentials
         ("git@h: Permission denied (publickey).", AccessDenied, "origin-denied"),
         ("Host key verification failed.", Unavailable, "host-key"),
         ("fatal: 'x' does not appear to be a git repository", Unavailable, "origin-not-found"),
-        ("something else", Unavailable, "not-git"),
+        ("something else", NoGitAnswer, "not-git"),
     ],
 )
 def test_an_ssh_that_ends_without_a_word_on_stdout(

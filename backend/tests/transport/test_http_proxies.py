@@ -1,0 +1,114 @@
+"""Smart HTTP. Proxies and TLS."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter.git.pack_frame import pack_objects
+from snapshotter.transport import FetchRequest, Transport
+from tests.support.httpservers import Proxy
+from tests.support.wires import free_port, pack_of
+from tests.transport.support import DISCOVERY, SECRET, Hurried, error_listing, tip, with_secret
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a throw-away CA and a certificate of it for 127.0.0.1 and git.test."""
+    folder = tmp_path_factory.mktemp("tls")
+    for argv in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout ca.key -out ca.crt"
+        " -subj /CN=ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout tls.key"
+        " -out tls.csr",
+        "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out tls.crt -extfile ext",
+    ):
+        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:git.test\n")
+        subprocess.run(["openssl", *argv.split()], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def tls_host(root: Path, tls: Path) -> Iterator[GitHost]:
+    with GitHost(root, tls=tls) as host:
+        yield host
+
+
+def test_a_private_ca_is_trusted_when_named_and_only_then(
+    tls_host: GitHost, tls: Path, connect: Callable[..., Transport]
+) -> None:
+    transport = connect(tls_host.url("x.git"), ca_bundle=str(tls / "ca.crt"))
+    assert len(transport.ls_refs()) == 2
+    assert pack_objects(pack_of(transport, FetchRequest([tip(tls_host)]))) == 6
+    cancel = Hurried()
+    error = error_listing(connect, with_secret(tls_host.url("x.git")), cancel=cancel)
+    assert error.code == "tls"
+    assert "SNAPSHOTTER_CA_BUNDLE" in error.hint
+    assert cancel.naps == []
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(
+    tls_host: GitHost, host: GitHost, tls: Path, connect: Callable[..., Transport]
+) -> None:
+    target = host.url("x.git") + DISCOVERY
+    tls_host.fault = lambda _: Fault(status=302, headers={"Location": target})
+    error = error_listing(
+        connect, with_secret(tls_host.url("x.git")), ca_bundle=str(tls / "ca.crt"), allow_http=True
+    )
+    assert error.code == "unsafe-redirect"
+    assert host.requests == []
+
+
+def port_of(host: GitHost) -> int:
+    return int(host.url().rpartition(":")[2])
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
+def test_http_goes_through_the_proxy_of_the_environment(
+    host: GitHost, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with Proxy(port_of(host)) as proxy:
+        monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        transport = connect("http://git.test/x.git", allow_http=True)
+        assert len(transport.ls_refs()) == 2
+        assert pack_objects(pack_of(transport, FetchRequest([tip(host)]))) == 6
+        assert {request.target.split("/")[2] for request in proxy.seen} == {"git.test"}
+        proxy.seen.clear()
+        connect(host.url("x.git")).ls_refs()  # this machine needs no proxy
+        assert proxy.seen == []
+
+
+def test_https_goes_through_the_proxy_in_a_tunnel_with_the_proxys_own_credentials(
+    tls_host: GitHost, tls: Path, connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy(port_of(tls_host), auth=f"me:{SECRET}@/") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}%40%2F@127.0.0.1:{proxy.port}")
+        transport = connect("https://token@git.test/x.git", ca_bundle=str(tls / "ca.crt"))
+        assert len(transport.ls_refs()) == 2
+        assert {(request.method, request.target) for request in proxy.seen} == {("CONNECT", "git.test:443")}
+        assert all("authorization" not in request.headers for request in proxy.seen)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:wrong-{SECRET}@127.0.0.1:{proxy.port}")
+        error = error_listing(connect, "https://token@git.test/x.git", ca_bundle=str(tls / "ca.crt"))
+    assert error.code == "proxy"
+
+
+def test_a_dead_proxy_is_named(connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{SECRET}@127.0.0.1:{free_port()}")
+    error = error_listing(connect, "https://git.test/x.git")
+    assert error.code == "proxy"
+    assert "HTTPS_PROXY" in error.hint
+
+
+def test_no_proxy_is_honoured(connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch) -> None:
+    def lookup(*_: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "git.test")
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    assert error_listing(connect, "https://git.test/x.git").code == "no-such-host"
