@@ -183,7 +183,8 @@ def increment(bench: Bench) -> None:
 def unchanged(bench: Bench) -> None:
     """Requests to the origin and calls to the store of a run that finds nothing new, and what it writes."""
     from snapshotter.base.cancel import Cancel
-    from snapshotter.capture.snapshot import Options, take
+    from snapshotter.capture.options import CaptureOptions
+    from snapshotter.capture.snapshot import take
     from snapshotter.git.origin import parse
     from snapshotter.store import objects as stores
     from snapshotter.transport.connect import Connector
@@ -204,7 +205,7 @@ def unchanged(bench: Bench) -> None:
     def once() -> str:
         transport = connect(origin, Cancel())
         try:
-            return take(origin, transport, store, Options()).manifest.kind
+            return take(origin, transport, store, CaptureOptions()).manifest.kind
         finally:
             transport.close()
 

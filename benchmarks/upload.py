@@ -16,8 +16,8 @@ import obstore
 from obstore.store import S3Store
 
 from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.run_folder import RunFolder
 from snapshotter.archive.segments import SegmentWriter
-from snapshotter.base.cancel import Cancel
 from snapshotter.store.objects import open_store
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
@@ -38,16 +38,8 @@ def ours(url: str, ca: str, segment: bytes) -> float:
     for _ in range(SEGMENTS):
         digest.update(segment)
     began = time.perf_counter()
-    writer = SegmentWriter(
-        store,
-        RunKey("bench", RunId.new(datetime.now(UTC))),
-        fmt="sha1",
-        header=b"",
-        segment_bytes=SEGMENT,
-        in_flight=UPLOADS,
-        tags={"kind": "base", "repo": "bench"},
-        cancel=Cancel(),
-    )
+    folder = RunFolder(store, RunKey("bench", RunId.new(datetime.now(UTC))), "base")
+    writer = SegmentWriter(folder, fmt="sha1", header=b"", segment_bytes=SEGMENT, in_flight=UPLOADS)
     writer.write(memoryview(head))
     for _ in range(SEGMENTS):
         for piece in pieces:

@@ -1,52 +1,105 @@
-"""The scan of a snapshot: its manifest's, or one that was made later and names that manifest."""
+"""The scan of a snapshot: its manifest's, or one that was made later, for a snapshot taken without.
+
+A later scan lies in a run of its own: its artifacts, and a record of it, written last. That run has no manifest,
+so it is no snapshot, and the snapshot that it is of stays the newest if it was. The record names that snapshot
+by its run and the digest of its manifest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
+
 from snapshotter.archive import layout
+from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import MAX_MANIFEST, Manifest, Scan, seal
-from snapshotter.archive.scan_record import open_record
-from snapshotter.base.errors import Unusable
+from snapshotter.archive.manifest import MAX_MANIFEST, SCHEMA_VERSION, Manifest, Parent, Scan, seal
+from snapshotter.base.errors import Damaged, Unusable
 
 
-class Later(NamedTuple):
-    """What a repo's later scans are: the newest of each snapshot, and the records that do not read, by their run."""
+class ScanRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One later scan: `of` names the snapshot and the digest of its manifest. Times are UTC."""
+
+    schema_version: int
+    tool_version: str
+    run_id: str
+    repo: str
+    of: Parent
+    started_at: datetime
+    finished_at: datetime
+    scan: Scan
+    self_sha256: str = ""
+
+
+class LaterScans(NamedTuple):
+    """A repo's later scans: the newest of each snapshot, and by their own run the records that cannot be read."""
 
     scans: dict[RunKey, Scan]
     unusable: dict[RunKey, Unusable]
 
 
-def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> Later:
-    """The later scans of snapshots of one repo, which records name by run and manifest digest.
+def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> LaterScans:
+    """The later scans of these snapshots, all of `repo`.
 
-    One listing, from the oldest of them on. Raises Unavailable and AccessDenied if the store is in trouble.
+    Costs one listing, from the oldest of the snapshots on, and one read for each record. Raises Unavailable and
+    AccessDenied if the store is in trouble.
     """
     since = min(manifest.key.run_id.started_at for manifest in manifests)
     runs = [run for run in catalog.runs(repo, since=since) if layout.SCAN in run.files]
     wanted = {(one.run_id, seal(one).sha256): one.key for one in manifests} if runs else {}
-    found = Later({}, {})
+    later = LaterScans({}, {})
     for run in runs:
         try:
             record = open_record(catalog.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST), run.key)
         except Unusable as error:
-            found.unusable[run.key] = error
+            later.unusable[run.key] = error
             continue
         if (key := wanted.get((record.of.run_id, record.of.manifest_sha256))) is not None:
-            found.scans[key] = record.scan
-    return found
+            later.scans[key] = record.scan
+    return later
 
 
 def scan_of(catalog: Catalog, manifest: Manifest) -> Scan | None:
-    """The scan of a snapshot, or None. Raises Unusable for a record of a later scan that does not read, if
-    no other holds."""
+    """The scan of a snapshot, or None.
+
+    Raises Unusable if a record of a later scan cannot be read, and no other holds one of this snapshot.
+    """
     if manifest.scan is not None:
         return manifest.scan
-    found = later_scans(catalog, manifest.repo, [manifest])
-    for error in found.unusable.values():
-        if not found.scans:
+    later = later_scans(catalog, manifest.repo, [manifest])
+    for error in later.unusable.values():
+        if not later.scans:
             raise error
-    return found.scans.get(manifest.key)
+    return later.scans.get(manifest.key)
+
+
+def seal_record(record: ScanRecord) -> bytes:
+    """The record's stored form: canonical JSON, with the digest of itself."""
+    return canonical(with_own_digest(record))
+
+
+def open_record(data: bytes, where: RunKey) -> ScanRecord:
+    """Read the stored record of the run `where`. Raises Damaged (code `scan-record`) for what is none."""
+    try:
+        record = msgspec.json.decode(data, type=ScanRecord)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _bad(where, f"it does not read as one ({error})") from None
+    if record.schema_version != SCHEMA_VERSION:
+        raise _bad(where, f"it has schema version {record.schema_version}")
+    if seal_record(record) != data:
+        raise _bad(where, "its bytes are not what they were when it was written (self_sha256)")
+    if (record.repo, record.run_id) != (where.repo, str(where.run_id)):
+        raise _bad(where, "it is the record of another run")
+    return record
+
+
+def _bad(where: RunKey, what: str) -> Damaged:
+    return Damaged(
+        f"the scan record of {where.folder} cannot be used: {what}",
+        code="scan-record",
+        hint="make the scan again with `snapshotter scan`",
+    )

@@ -7,12 +7,12 @@ schema version that it does not know, unknown fields, and bytes that are not in 
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.base.errors import Damaged, NewerSchema
 
@@ -219,17 +219,9 @@ class Sealed(NamedTuple):
     sha256: str
 
 
-def canonical(value: Any) -> bytes:
-    """Canonical JSON of anything msgspec can encode."""
-    plain = msgspec.to_builtins(value)
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def seal(manifest: Manifest) -> Sealed:
-    """The manifest's stored form. `self_sha256` is the digest of the document with that field empty,
-    so that a flipped bit is told from an edit even in the newest manifest, which no child names yet."""
-    blank = msgspec.structs.replace(manifest, self_sha256="")
-    sealed = msgspec.structs.replace(blank, self_sha256=hashlib.sha256(canonical(blank)).hexdigest())
+    """The manifest's stored form, with the digest of itself."""
+    sealed = with_own_digest(manifest)
     data = canonical(sealed)
     return Sealed(sealed, data, hashlib.sha256(data).hexdigest())
 

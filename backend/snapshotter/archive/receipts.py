@@ -12,8 +12,10 @@ from datetime import MAXYEAR, UTC, datetime, timedelta
 
 import msgspec
 
+from snapshotter.archive.canonical import canonical
 from snapshotter.archive.layout import RECEIPTS, RunId, RunKey
-from snapshotter.archive.manifest import MAX_MANIFEST, canonical
+from snapshotter.archive.manifest import MAX_MANIFEST
+from snapshotter.archive.run_folder import JSON, RunFolder
 from snapshotter.base.errors import Damaged
 from snapshotter.store.objects import Store
 
@@ -76,10 +78,8 @@ def read(store: Store, key: RunKey, name: str) -> Receipt:
 
 def write(store: Store, receipt: Receipt, earlier: Sequence[str] = ()) -> str:
     """Store a receipt beside its run, under a name after the `earlier` ones there (oldest first); its key."""
-    key = receipt.run.key(new_name(_after(earlier, receipt.verified_at), ok=receipt.ok))
-    tags = {"kind": "receipt", "repo": receipt.repo}
-    store.put_new(key, canonical(receipt), content_type="application/json", tags=tags)
-    return key
+    name = new_name(_after(earlier, receipt.verified_at), ok=receipt.ok)
+    return RunFolder(store, receipt.run, "receipt").put(name, canonical(receipt), JSON).key
 
 
 def _after(earlier: Sequence[str], now: datetime) -> datetime:

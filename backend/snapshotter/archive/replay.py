@@ -1,6 +1,6 @@
 """Rebuild history from a chain: index every bundle in order into one repository.
 
-The one piece that restore and verify share. Each segment is checked against its manifest before
+The one piece that restore, verify and later scans share. Each segment is checked against its manifest before
 git sees it, each header against the ledger it should list, and git hashes every object.
 """
 
@@ -8,16 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from snapshotter.archive.manifest import Manifest
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.layout import MANIFEST
+from snapshotter.archive.manifest import History, Manifest
 from snapshotter.archive.segments import SegmentReader, damaged
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged
 from snapshotter.base.observer import Observer
+from snapshotter.base.text import plural
 from snapshotter.git.bundle import BundleHeader, parse_header
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
 from snapshotter.store.objects import Store
+
+
+def replay_chain(
+    catalog: Catalog, manifest: Manifest, repository: Repository, *, observer: Observer, cancel: Cancel
+) -> int:
+    """Add all that a snapshot's chain holds to the new `repository`, but no refs; returns the bundles' bytes.
+
+    Raises what `replay` and the catalog raise.
+    """
+    links = [sealed.manifest for sealed in catalog.manifests(manifest.chain_keys)]
+    total = sum(link.history.bytes for link in links if link.history)
+    observer.stage(f"replaying {plural(len(links), 'bundle')}", total)
+    for link in links:
+        replay(catalog.store, link, catalog.ledger(link), repository, observer=observer, cancel=cancel)
+    return total
 
 
 def replay(
@@ -31,12 +49,13 @@ def replay(
 ) -> None:
     """Add one link of a chain to `repository`; those before it must be in already.
 
-    Raises Unusable: Damaged if the bundle is not what the manifest and ledger say, GitFailed if git refuses
-    its pack.
+    Raises Unusable: Damaged if the link has no history, or its bundle is not what the manifest and ledger say,
+    GitFailed if git refuses its pack.
     """
-    assert link.history is not None  # noqa: S101 - chains hold only runs with a history
+    if link.history is None:
+        raise damaged(link.key.key(MANIFEST), "it is in a chain but has no history")
     reader = SegmentReader(store, link, cancel=cancel)
-    pack = _Pack(_watched(reader, observer), link, ledger)
+    pack = _Pack(_watched(reader, observer), link, link.history, ledger)
     if link.history.objects:
         repository.index_pack(pack)
     else:
@@ -48,9 +67,10 @@ def replay(
 class _Pack:
     """The pack inside a bundle, its header taken off and checked on the way."""
 
-    def __init__(self, chunks: Iterator[memoryview], link: Manifest, ledger: RefsLedger) -> None:
-        assert link.history is not None  # noqa: S101
-        self._chunks, self._link, self._ledger, self._history = chunks, link, ledger, link.history
+    def __init__(
+        self, chunks: Iterator[memoryview], link: Manifest, history: History, ledger: RefsLedger
+    ) -> None:
+        self._chunks, self._link, self._history, self._ledger = chunks, link, history, ledger
         self._check = PackCheck(link.object_format)
         self._done = False
 

@@ -16,8 +16,9 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
 
-from snapshotter.archive.layout import MANIFEST, RunKey, segment_name
+from snapshotter.archive.layout import MANIFEST, segment_name
 from snapshotter.archive.manifest import Artifact, Manifest
+from snapshotter.archive.run_folder import RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged, Missing, TooLarge, Unavailable, UsageError
 from snapshotter.git.pack_frame import PackCheck
@@ -45,25 +46,16 @@ class Written:
 
 
 class SegmentWriter:
-    """Cuts one bundle into segments and puts them into the store. One thread feeds it.
+    """Cuts one bundle into segments and puts them into a run's folder. One thread feeds it.
 
     Usage: `write` the header, then every byte of the pack, then `finish`; on any error `abort`.
     """
 
     def __init__(
-        self,
-        store: Store,
-        run: RunKey,
-        *,
-        fmt: str,
-        header: bytes,
-        segment_bytes: int,
-        in_flight: int,
-        tags: dict[str, str],
-        cancel: Cancel,
+        self, folder: RunFolder, *, fmt: str, header: bytes, segment_bytes: int, in_flight: int
     ) -> None:
         check_size(segment_bytes)
-        self._store, self._run, self._tags, self._cancel = store, run, tags, cancel
+        self._folder, self._cancel = folder, folder.cancel
         self._size = segment_bytes
         self._slots = in_flight + 1
         self._free: SimpleQueue[bytearray] = SimpleQueue()
@@ -140,10 +132,7 @@ class SegmentWriter:
 
     def _upload(self, buffer: bytearray, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
         self._cancel.check()
-        key = self._run.key(name)
-        digest = hashlib.sha256(view).hexdigest()
-        self._store.put_new(key, view, content_type=CONTENT_TYPE, tags=self._tags, cancel=self._cancel)
-        artifact = Artifact(name=name, key=key, bytes=len(view), sha256=digest, content_type=CONTENT_TYPE)
+        artifact = self._folder.put(name, view, CONTENT_TYPE)
         hashed.result()
         self._free.put(buffer)
         return artifact

@@ -1,30 +1,28 @@
-"""A scan for a snapshot that has none: a new run that refers to it, and leaves it as it is."""
+"""A scan for a snapshot that was taken without: a new run that refers to the snapshot, and leaves it as it is."""
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from snapshotter import __version__
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog, Run
-from snapshotter.archive.later_scans import scan_of
+from snapshotter.archive.later_scans import ScanRecord, open_record, scan_of, seal_record
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import SCHEMA_VERSION, Artifact, Manifest, Parent, Scan
-from snapshotter.archive.replay import replay
-from snapshotter.archive.scan_record import ScanRecord, open_record, seal
+from snapshotter.archive.manifest import SCHEMA_VERSION, Manifest, Parent, Scan, Sealed
+from snapshotter.archive.replay import replay_chain
+from snapshotter.archive.run_folder import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.base.observer import Observer
-from snapshotter.capture.scan_step import Scanning, ScanOptions, Target, limits, target
+from snapshotter.capture.options import ScanOptions
+from snapshotter.capture.record import Clock
+from snapshotter.capture.scan_step import ScanStep, Target, target
 from snapshotter.git.origin import Origin, parse
-from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
-from snapshotter.scan.facts import Facts
-from snapshotter.scan.scanners import scanner_versions
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import Transport
 
@@ -32,15 +30,15 @@ Connect = Callable[[Origin, Cancel], Transport]
 
 
 @dataclass(frozen=True)
-class Rescanned:
-    """The scan of a snapshot, and whether this call made it: one that was there is not made again."""
+class SnapshotScan:
+    """A snapshot's scan, and whether this call made it."""
 
     snapshot: Manifest
     scan: Scan
     made: bool
 
 
-def rescan(
+def scan_snapshot(
     catalog: Catalog,
     run: Run,
     options: ScanOptions,
@@ -49,132 +47,76 @@ def rescan(
     observer: Observer | None = None,
     cancel: Cancel | None = None,
     now: datetime | None = None,
-) -> Rescanned:
-    """Make the scan of the snapshot `run`, unless it has one.
+) -> SnapshotScan:
+    """The scan of the snapshot `run`: the one that it has, or else a new one.
 
     The tree is asked of the origin; where that is gone or no longer has the commit, it is read from the
     snapshot itself. Raises UsageError for a ref that the snapshot does not hold, Unavailable, AccessDenied.
     """
-    work = _Rescan(catalog, run, options, connect, observer or Observer(), cancel or Cancel())
-    return work.make(now or datetime.now(UTC))
+    clock, observer, cancel = Clock.start(now), observer or Observer(), cancel or Cancel()
+    snapshot = catalog.manifest(run.key, listed=True)
+    manifest = snapshot.manifest
+    if (existing := scan_of(catalog, manifest)) is not None:
+        return SnapshotScan(manifest, existing, made=False)
+    commit = target(catalog.ledger(manifest), options.ref)
+    if commit is None:
+        raise UsageError("the snapshot has no default branch to scan", hint="name a branch with --ref")
+    key = RunKey(manifest.repo, RunId.new(clock.started).or_after(manifest.key.run_id))
+    folder = RunFolder(catalog.store, key, "scan", cancel)
+    scan = _Work(catalog, folder, options, connect, observer).scan(manifest, commit)
+    _commit(folder, snapshot, scan, clock, observer)
+    return SnapshotScan(manifest, scan, made=True)
 
 
-class _Rescan:
-    def __init__(
-        self,
-        catalog: Catalog,
-        run: Run,
-        options: ScanOptions,
-        connect: Connect,
-        observer: Observer,
-        cancel: Cancel,
-    ) -> None:
-        self._catalog, self._run, self._options, self._connect = catalog, run, options, connect
-        self._observer, self._cancel = observer, cancel
+def _commit(folder: RunFolder, snapshot: Sealed, scan: Scan, clock: Clock, observer: Observer) -> None:
+    """Write the record of the scan, which makes it the snapshot's."""
+    record = ScanRecord(
+        schema_version=SCHEMA_VERSION,
+        tool_version=__version__,
+        run_id=str(folder.key.run_id),
+        repo=folder.key.repo,
+        of=Parent(run_id=snapshot.manifest.run_id, manifest_sha256=snapshot.sha256),
+        started_at=clock.started,
+        finished_at=clock.now,
+        scan=scan,
+    )
+    data = seal_record(record)
+    open_record(data, folder.key)  # what could not be read again is not written
+    observer.stage("writing the scan's record")
+    folder.cancel.check()
+    folder.put(layout.SCAN, data, JSON)
 
-    def make(self, now: datetime) -> Rescanned:
-        """The scan that is there, or a new one with its record written last."""
-        clock = time.monotonic()
-        sealed = self._catalog.manifest(self._run.key, listed=True)
-        manifest = sealed.manifest
-        if (known := scan_of(self._catalog, manifest)) is not None:
-            return Rescanned(manifest, known, made=False)
-        ledger = self._catalog.ledger(manifest)
-        chosen = target(ledger, self._options.ref)
-        if chosen is None:
-            raise UsageError("the snapshot has no default branch to scan", hint="name a branch with --ref")
-        key = RunKey(manifest.repo, RunId.new(now).or_after(manifest.key.run_id))
-        scan = self._scan(manifest, ledger, chosen, key)
-        record = ScanRecord(
-            schema_version=SCHEMA_VERSION,
-            tool_version=__version__,
-            run_id=str(key.run_id),
-            repo=key.repo,
-            of=Parent(run_id=manifest.run_id, manifest_sha256=sealed.sha256),
-            started_at=now,
-            finished_at=now + timedelta(seconds=round(time.monotonic() - clock, 3)),
-            scan=scan,
-        )
-        data = seal(record)
-        open_record(data, key)  # what could not be read again is not written
-        self._observer.stage("writing the scan's record")
-        self._cancel.check()
-        self._put(key, layout.SCAN, data, "application/json")
-        return Rescanned(manifest, scan, made=True)
 
-    def _scan(self, manifest: Manifest, ledger: RefsLedger, chosen: Target, key: RunKey) -> Scan:
-        about = Facts(
-            repo=manifest.repo,
-            origin=manifest.origin,
-            run_id=str(key.run_id),
-            taken_at=manifest.started_at,
-            ref=chosen.ref,
-            commit=chosen.commit,
-            kind=manifest.kind,
-            reason=manifest.reason,
-            refs=manifest.refs.count,
-            chain=len(manifest.chain),
-            history=manifest.history,
-            parent=manifest.parent.run_id if manifest.parent else None,
-            keyed=bool(self._options.settings.fingerprint_key),
-            ref_changes=manifest.ref_changes,
-            gaps=manifest.gaps,
-            scanners=scanner_versions(),
-            limits=limits(self._options.settings),
-        )
+@dataclass(frozen=True)
+class _Work:
+    """The scan of a snapshot, from wherever its tree can be had."""
 
-        def take(transport: Transport) -> Scan:
-            work = Scanning(transport, self._catalog.store, self._options, self._observer, self._cancel)
-            return work.take(chosen, about, None, lambda name, data, what: self._put(key, name, data, what))
+    catalog: Catalog
+    folder: RunFolder
+    options: ScanOptions
+    connect: Connect
+    observer: Observer
 
+    def scan(self, manifest: Manifest, commit: Target) -> Scan:
+        """From the origin, or else from the store."""
         try:
-            transport = self._connect(parse(manifest.origin), self._cancel)
-        except SnapshotterError as error:
-            return self._from_store(manifest, take, error)
-        try:
-            return take(transport)
-        except Interrupted:
-            raise
-        except (Unavailable, AccessDenied) as error:  # hosts ask for credentials where a repository is gone
-            return self._from_store(manifest, take, error)
-        finally:
-            transport.close()
+            return self._scan(manifest.origin, manifest, commit)
+        except (Unavailable, AccessDenied, UsageError) as error:
+            # Hosts ask for credentials where a repository is gone, and an origin may be none for this machine.
+            self.observer.warn(f"the origin cannot be read, so the snapshot itself is: {error.message}")
+        with self._replayed(manifest) as repository:
+            return self._scan(str(repository.path), manifest, commit)
 
-    def _from_store(
-        self, manifest: Manifest, take: Callable[[Transport], Scan], why: SnapshotterError
-    ) -> Scan:
-        """The scan of the snapshot's own history, replayed into a repository that lasts as long."""
-        self._observer.warn(f"the origin cannot be read, so the snapshot itself is: {why.message}")
-        with private_folder(self._options.resources.temp) as folder:
-            repository = Repository.create(folder / "x.git", manifest.object_format, self._cancel)
-            links = [sealed.manifest for sealed in self._catalog.manifests(manifest.chain_keys)]
-            self._observer.stage(
-                "replaying the snapshot", sum(link.history.bytes for link in links if link.history)
-            )
-            for link in links:
-                replay(
-                    self._catalog.store,
-                    link,
-                    self._catalog.ledger(link),
-                    repository,
-                    observer=self._observer,
-                    cancel=self._cancel,
-                )
-            repository.write_refs(self._catalog.ledger(manifest))
-            transport = self._connect(parse(str(repository.path)), self._cancel)
-            try:
-                return take(transport)
-            finally:
-                transport.close()
+    def _scan(self, origin: str, manifest: Manifest, commit: Target) -> Scan:
+        with closing(self.connect(parse(origin), self.folder.cancel)) as transport:
+            return ScanStep(transport, self.folder, self.options, self.observer).scan(manifest, commit)
 
-    def _put(self, key: RunKey, name: str, data: bytes, content_type: str) -> Artifact:
-        where = key.key(name)
-        self._catalog.store.put_new(
-            where,
-            data,
-            content_type=content_type,
-            tags={"kind": "scan", "repo": key.repo},
-            cancel=self._cancel,
-        )
-        digest = hashlib.sha256(data).hexdigest()
-        return Artifact(name=name, key=where, bytes=len(data), sha256=digest, content_type=content_type)
+    @contextmanager
+    def _replayed(self, manifest: Manifest) -> Iterator[Repository]:
+        """The snapshot's own history, in a repository that goes at the end."""
+        with private_folder(self.options.resources.temp) as folder:
+            cancel = self.folder.cancel
+            repository = Repository.create(folder / "x.git", manifest.object_format, cancel)
+            replay_chain(self.catalog, manifest, repository, observer=self.observer, cancel=cancel)
+            repository.write_refs(self.catalog.ledger(manifest))
+            yield repository

@@ -10,6 +10,7 @@ from snapshotter.archive.manifest import Manifest, Sealed
 from snapshotter.base.errors import Unavailable, Unusable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
+from snapshotter.capture.chain import Chain, Foundation
 from snapshotter.git.origin import Origin
 from snapshotter.git.origin import parse as parse_origin
 from snapshotter.git.refs import RefsLedger
@@ -18,23 +19,34 @@ from snapshotter.git.refs import RefsLedger
 @dataclass(frozen=True)
 class ParentSnapshot:
     """The snapshot before this one, why its chain may not be built on ('' if it may), and its refs
-    (None if they are not readable; then it is not built on either)."""
+    (None if they cannot be read; then it is not built on either)."""
 
     sealed: Sealed
-    damage: str
+    damage: str = ""
     ledger: RefsLedger | None = None
+
+    @property
+    def chain(self) -> Chain:
+        """The chain that restores it."""
+        manifest = self.sealed.manifest
+        return Chain(tuple(manifest.chain), manifest.chain_bytes)
+
+    @property
+    def foundation(self) -> Foundation:
+        """What an increment would build on."""
+        return Foundation(self.chain, self.ledger, self.damage)
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search ended with: the parent, or why there is none; and this run's key, which sorts after it."""
+class ParentSearch:
+    """How the search for a parent ended: with one, or why not; and this run's key, which sorts after the parent's."""
 
     parent: ParentSnapshot | None
     key: RunKey
     why_none: str = ""
 
 
-def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> Found:
+def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> ParentSearch:
     """The newest snapshot before the run `key`, with the state of its chain but not yet its refs.
 
     Only earlier ones: a parent sorts before its child, whatever clocks have done. Raises Unavailable if the
@@ -44,22 +56,25 @@ def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> F
     seen: list[Run] = []
     for batch in catalog.newest_first(key.repo, started):
         seen += batch
-        found = next((run for run in batch if run.key.run_id.text[:16] <= key.run_id.text[:16]), None)
+        newest = next((run for run in batch if run.key.run_id.text[:16] <= key.run_id.text[:16]), None)
         later = sum(run.key.run_id.started_at > started + AHEAD for run in batch)
         if later:
             observer.warn(
                 f"{later} snapshots bear a later time than this machine's clock; is the clock right?"
             )
-        if found:
-            own = RunKey(key.repo, key.run_id.or_after(found.key.run_id))
-            return _read(catalog, origin, found, own, seen, observer)
-    return Found(None, key, "the first snapshot")
+        if newest:
+            own = RunKey(key.repo, key.run_id.or_after(newest.key.run_id))
+            sealed = _manifest(catalog, newest, origin, observer)
+            if sealed is None:
+                return ParentSearch(None, own, "the newest snapshot's manifest cannot be read")
+            return ParentSearch(ParentSnapshot(sealed, _damage(catalog, sealed.manifest, seen)), own)
+    return ParentSearch(None, key, "the first snapshot")
 
 
 def with_ledger(
     catalog: Catalog, parent: ParentSnapshot, listed: RefsLedger, observer: Observer
 ) -> ParentSnapshot:
-    """The parent with its refs, read only if they differ from those just listed; without them if they do not read."""
+    """The parent with its refs, or without if they cannot be read. They are read only if they differ from `listed`."""
     if parent.sealed.manifest.refs.sha256 == listed.sha256:
         return replace(parent, ledger=listed)
     try:
@@ -69,26 +84,27 @@ def with_ledger(
         return parent
 
 
-def _read(
-    catalog: Catalog, origin: Origin, run: Run, key: RunKey, seen: list[Run], observer: Observer
-) -> Found:
+def _manifest(catalog: Catalog, newest: Run, origin: Origin, observer: Observer) -> Sealed | None:
+    """The newest snapshot's manifest, or None with a warning if it cannot be read."""
     try:
-        sealed = catalog.manifest(run.key, listed=True)
+        sealed = catalog.manifest(newest.key, listed=True)
     except Unusable as error:
         observer.warn(f"the newest snapshot cannot be built on, so this one is a base: {error.message}")
-        return Found(None, key, "the newest snapshot's manifest cannot be read")
+        return None
     if _canonical(sealed.manifest.origin) != origin.canonical:
         raise Unavailable(
-            f"{key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
+            f"{newest.key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
             code="repo-collision",
             hint="take this origin into another --store",
         )
-    return Found(ParentSnapshot(sealed, _damage(catalog, sealed.manifest, seen)), key)
+    return sealed
 
 
 def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
-    """What a listing tells against the chain, or '': a run that is gone, or what a receipt says. Runs beyond the
-    first listing are listed from the base on."""
+    """What listings tell against the chain, or '': a run that is gone, or a receipt that says so.
+
+    Runs beyond those `seen` are listed from the base on: a listing costs one call, however many runs it holds.
+    """
     wanted = {manifest.key, *manifest.chain_keys}
     known = {run.key: run for run in seen}
     if not wanted <= known.keys():

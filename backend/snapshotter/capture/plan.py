@@ -18,15 +18,14 @@ from snapshotter.archive.manifest import ScanSettings
 from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import printable
-from snapshotter.capture.scan_step import ScanOptions
-from snapshotter.capture.snapshot import Options
+from snapshotter.capture.options import CaptureOptions, ScanOptions
 from snapshotter.scan.resources import ScanResources
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials, ssh_command
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RequestedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was asked for, under the names of the `snapshot` verb's flags; None leaves it to the settings.
 
     Sizes are written like ``16MiB``, spans like ``30d``.
@@ -49,35 +48,41 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Plan:
     """How snapshots are taken, and how their origins are reached. One serves any number of origins."""
 
-    options: Options
+    options: CaptureOptions
     connect: Connector
 
 
-def make(settings: Settings, asked: Asked, labels: Mapping[str, str], *, allow_http: bool = False) -> Plan:
+def make(
+    settings: Settings, requested: RequestedOptions, labels: Mapping[str, str], *, allow_http: bool = False
+) -> Plan:
     """The plan in force. Raises UsageError for a size, span or number that cannot be read, an empty
     pattern, and a label with control characters.
 
     Plain http is allowed if `allow_http`, or what was asked for, says so.
     """
-    limits = wire_limits(settings, asked)
-    scans = settings.flag("SNAPSHOTTER_SCAN") if asked.scan is None else asked.scan
-    if not scans and (asked.ref or asked.secret_gate):
+    limits = wire_limits(settings, requested)
+    scans = settings.flag("SNAPSHOTTER_SCAN") if requested.scan is None else requested.scan
+    if not scans and (requested.ref or requested.secret_gate):
         raise UsageError("a ref to scan, or a secret gate, without a scan", hint="leave out --no-scan")
-    age = asked.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
-    exclude = settings.words("SNAPSHOTTER_EXCLUDE_REFS") if asked.exclude_refs is None else asked.exclude_refs
-    options = Options(
-        full=asked.full,
-        refs=_patterns(asked.refs) or settings.words("SNAPSHOTTER_REFS"),
+    age = requested.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
+    exclude = (
+        settings.words("SNAPSHOTTER_EXCLUDE_REFS")
+        if requested.exclude_refs is None
+        else requested.exclude_refs
+    )
+    options = CaptureOptions(
+        full=requested.full,
+        refs=_patterns(requested.refs) or settings.words("SNAPSHOTTER_REFS"),
         exclude_refs=tuple(pattern for pattern in exclude if pattern),
         labels=_checked(labels),
-        segment_bytes=parse_size(asked.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
+        segment_bytes=parse_size(requested.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
         in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
         max_chain_age=parse_span(age) if age else None,
         max_refs=limits.max_refs,
         idle_seconds=limits.idle_seconds,
-        scan=scan_options(settings, asked.ref, age) if scans else None,
+        scan=scan_options(settings, requested.ref, age) if scans else None,
     )
-    return Plan(options, connector(settings, limits, allow_http=allow_http or asked.allow_http))
+    return Plan(options, connector(settings, limits, allow_http=allow_http or requested.allow_http))
 
 
 def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:
@@ -106,7 +111,7 @@ def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOpti
         temp=_folder(settings["SNAPSHOTTER_TEMP"]),
         workers=len(os.sched_getaffinity(0)),
     )
-    made = ScanSettings(
+    held_to = ScanSettings(
         max_file_bytes=parse_size(settings["SNAPSHOTTER_SCAN_MAX_FILE"]),
         max_total_bytes=parse_size(settings["SNAPSHOTTER_SCAN_MAX_TOTAL"]),
         max_files=settings.number("SNAPSHOTTER_SCAN_MAX_FILES"),
@@ -114,18 +119,18 @@ def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOpti
         exclude=list(settings.words("SNAPSHOTTER_SCAN_EXCLUDE")),
         fingerprint_key=resources.key_name,
     )
-    return ScanOptions(made, resources, ref, parse_span(age) if age else None)
+    return ScanOptions(held_to, resources, ref, parse_span(age) if age else None)
 
 
 def _folder(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def wire_limits(settings: Settings, asked: Asked) -> WireLimits:
+def wire_limits(settings: Settings, requested: RequestedOptions) -> WireLimits:
     """What an origin may cost. Raises UsageError for a span or number that cannot be read."""
-    idle = parse_span(asked.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"])
+    idle = parse_span(requested.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"])
     return WireLimits(
-        max_refs=asked.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
+        max_refs=requested.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
         idle_seconds=idle.total_seconds(),
         stall_seconds=parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
     )

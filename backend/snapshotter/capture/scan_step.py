@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.layout import RunId
-from snapshotter.archive.manifest import Artifact, Gap, Manifest, Scan, ScanSettings
+from snapshotter.archive.manifest import Gap, Manifest, Scan, ScanSettings
+from snapshotter.archive.run_folder import RunFolder
 from snapshotter.archive.segments import checked_get
-from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, printable
+from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.columns import COLUMNS
-from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.facts import Facts
 from snapshotter.scan.scanners import FAILED, scanner_versions
 from snapshotter.scan.staging import private_folder
-from snapshotter.store.objects import Store
 from snapshotter.transport import Transport
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from snapshotter.scan.facts import Facts
 
 LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
 _TYPES: Final = {
@@ -38,19 +33,6 @@ _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".md": "text/markdown; charset=utf-8",
 }
-
-Put = Callable[[str, bytes, str], Artifact]
-"""Stores one artifact of the run: its name, its bytes, its content type."""
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """How a scan is made: of `ref`, or of the default branch; under which limits and with what."""
-
-    settings: ScanSettings
-    resources: ScanResources = field(default_factory=ScanResources)
-    ref: str | None = None
-    max_age: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +46,7 @@ class Target:
 def target(ledger: RefsLedger, ref: str | None) -> Target | None:
     """The commit that a scan reads: of `ref`, as a full name or a branch's or tag's short one, or else of HEAD.
 
-    None where HEAD names nothing that was taken. Raises UsageError for a `ref` that was not.
+    Returns None if HEAD names nothing that was taken. Raises UsageError for a `ref` that was not taken.
     """
     if ref is None:
         name = ledger.head_target
@@ -74,10 +56,10 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
     else:
         raw = ref.encode("utf-8", "surrogateescape")
         names = [raw, b"refs/heads/" + raw, b"refs/tags/" + raw]
-    by_name = {found.name: found for found in ledger}
+    by_name = {listed.name: listed for listed in ledger}
     for name in names:
-        if (found := by_name.get(name)) is not None:
-            return Target(decode_name(name), found.peeled or found.oid)
+        if (listed := by_name.get(name)) is not None:
+            return Target(decode_name(name), listed.peeled or listed.oid)
     if ref is None:
         return None
     raise UsageError(
@@ -87,7 +69,7 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
 
 
 def earlier(catalog: Catalog, parent: Manifest, observer: Observer) -> Scan | None:
-    """The parent's scan, or one that was made for it later; None where there is none, or none that reads."""
+    """The parent's scan, or one that was made for it later. Returns None if it has none that can be read."""
     try:
         return scan_of(catalog, parent)
     except (Unavailable, AccessDenied) as error:
@@ -120,20 +102,46 @@ def limits(settings: ScanSettings) -> dict[str, int | float | str]:
     }
 
 
-class Scanning:
-    """Makes the scan of one run. Errors are Unavailable, AccessDenied and Interrupted, as the origin, the store
-    and the scanners raise them."""
+class ScanAttempt(NamedTuple):
+    """A scan, or the gaps that say why there is none; neither where none was asked for."""
 
-    def __init__(
-        self, transport: Transport, store: Store, options: ScanOptions, observer: Observer, cancel: Cancel
-    ) -> None:
-        self._transport, self._store, self._options = transport, store, options
-        self._observer, self._cancel = observer, cancel
+    scan: Scan | None = None
+    gaps: Sequence[Gap] = ()
 
-    def take(self, target: Target, about: Facts, previous: Scan | None, put: Put) -> Scan:
-        """The scan of `target`: `previous` itself where the tree is the same, else a new one, stored by `put`.
 
-        `previous` is what `usable` let through. `about` holds the facts of the run for report and digest.
+@dataclass(frozen=True)
+class ScanStep:
+    """Makes the scan of a snapshot, from the tree that `transport` gives, into the `folder` of a run."""
+
+    transport: Transport
+    folder: RunFolder
+    options: ScanOptions
+    observer: Observer
+
+    def attempt(self, manifest: Manifest, parent: Manifest | None, target: Target | None) -> ScanAttempt:
+        """The scan of a snapshot that is being taken; a failure never costs the snapshot, but is a gap of it.
+
+        `parent` is the snapshot before, whose scan this one builds on where it can. Raises Interrupted and
+        UsageError.
+        """
+        if target is None:
+            return ScanAttempt(None, [_gap("HEAD names no branch that was taken")])
+        scan = earlier(Catalog(self.folder.store), parent, self.observer) if parent else None
+        previous = usable(scan, target.ref, self.options, manifest.started_at)
+        try:
+            return ScanAttempt(self.scan(manifest, target, previous))
+        except (Interrupted, UsageError):  # the caller's wish, and the caller's mistake
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a hostile tree does to a scanner, the history stands
+            gap = _gap(_told(error))
+            self.observer.warn(f"no scan: {gap.sample[0]}")
+            return ScanAttempt(None, [gap])
+
+    def scan(self, manifest: Manifest, target: Target, previous: Scan | None = None) -> Scan:
+        """The scan of `target`: `previous` itself where the tree is the same, else a new one.
+
+        `manifest` is that of the snapshot, with or without a scan, and `previous` is what `usable` let through.
+        Raises Unavailable, AccessDenied and Interrupted, as the origin, the store and the scanners do.
         """
         if previous is not None and previous.commit == target.commit:
             return previous
@@ -141,72 +149,96 @@ class Scanning:
         from snapshotter.capture.tree import Blobs
         from snapshotter.scan.tree_scan import TreeScan
 
-        settings, resources = self._options.settings, self._options.resources
-        self._observer.stage("reading the tree to scan")
-        temp = str(resources.temp) if resources.temp else None
+        settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
+        self.observer.stage("reading the tree to scan")
         with Blobs(
-            self._transport,
+            self.transport,
             "sha256" if len(target.commit) == 64 else "sha1",
             target.commit,
             max_file=settings.max_file_bytes,
             max_total=settings.max_total_bytes,
             max_paths=LISTED_FACTOR * settings.max_files,
-            temp=temp,
-            cancel=self._cancel,
+            temp=str(resources.temp) if resources.temp else None,
+            cancel=cancel,
         ) as blobs:
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return previous
+            facts = self._facts(manifest, target, previous)
             with (
                 self._tables(previous) as before,
-                TreeScan(settings, resources, self._observer, self._cancel) as scanner,
+                TreeScan(settings, resources, self.observer, cancel) as tree_scan,
             ):
-                made = scanner.scan(listing, blobs.read, about, before)
+                result = tree_scan.scan(listing, blobs.read, facts, before)
                 artifacts = [
-                    put(name, path.read_bytes(), _TYPES[path.suffix]) for name, path in made.files.items()
+                    self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
+                    for name, path in result.files.items()
                 ]
         return Scan(
-            run_id=about.run_id,
+            run_id=facts.run_id,
             ref=target.ref,
             commit=target.commit,
             tree=listing.tree,
-            tables=made.rows,
+            tables=result.rows,
             artifacts=artifacts,
             scanners=scanner_versions(),
             settings=settings,
-            licences=made.licences,
-            gaps=made.gaps,
+            licences=result.licences,
+            gaps=result.gaps,
+        )
+
+    def _facts(self, manifest: Manifest, target: Target, previous: Scan | None) -> Facts:
+        """The facts of the snapshot for the report and the digest; the run is the scan's, which may come later."""
+        settings = self.options.settings
+        return Facts(
+            repo=manifest.repo,
+            origin=manifest.origin,
+            run_id=str(self.folder.key.run_id),
+            taken_at=manifest.started_at,
+            ref=target.ref,
+            commit=target.commit,
+            kind=manifest.kind,
+            reason=manifest.reason,
+            refs=manifest.refs.count,
+            chain=len(manifest.chain),
+            history=manifest.history,
+            parent=manifest.parent.run_id if manifest.parent else None,
+            compared=previous.run_id if previous else None,
+            keyed=bool(settings.fingerprint_key),
+            ref_changes=manifest.ref_changes,
+            gaps=manifest.gaps,
+            scanners=scanner_versions(),
+            limits=limits(settings),
         )
 
     @contextmanager
     def _tables(self, previous: Scan | None) -> Iterator[Mapping[str, Path] | None]:
-        """The tables of the parent's scan as files; None where there is none or it does not read."""
+        """The tables of the previous scan as files: None without one, and none of them if one cannot be read."""
         if previous is None:
             yield None
             return
-        with private_folder(self._options.resources.temp) as folder:
-            tables = {
+        with private_folder(self.options.resources.temp) as folder:
+            artifacts = {
                 name: artifact for name in COLUMNS if (artifact := previous.artifact(f"scan/{name}.parquet"))
             }
-            found: dict[str, Path] = {}
+            files: dict[str, Path] = {}
             try:
                 with ThreadPoolExecutor(len(COLUMNS)) as pool:
-                    read = pool.map(lambda one: checked_get(self._store, one), tables.values())
-                    for name, data in zip(tables, read, strict=True):
-                        found[name] = folder / f"{name}.parquet"
-                        found[name].write_bytes(data)
+                    tables = pool.map(lambda one: checked_get(self.folder.store, one), artifacts.values())
+                    for name, data in zip(artifacts, tables, strict=True):
+                        files[name] = folder / f"{name}.parquet"
+                        files[name].write_bytes(data)
             except (Unavailable, AccessDenied) as error:  # missing ones are refused by a bucket like ours
-                self._observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
-                found = {}
-            yield found
+                self.observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
+                files = {}
+            yield files
 
 
-def failed(error: Exception) -> Gap:
-    """The gap of a scan that could not be made. Raises what must end the run: an interruption, a mistyped ref.
+def _gap(why: str) -> Gap:
+    return Gap(kind="scan", count=1, sample=[why])
 
-    An unexpected error is named by its type alone: its text may quote the repository, a secret even.
-    """
-    if isinstance(error, (Interrupted, UsageError)):
-        raise error
-    said = error.message if isinstance(error, SnapshotterError) else f"unexpected {type(error).__name__}"
-    return Gap(kind="scan", count=1, sample=[printable(said)[:300]])
+
+def _told(error: Exception) -> str:
+    """An error as a gap tells it. An unexpected one by its type alone: its text may quote the tree, a secret even."""
+    message = error.message if isinstance(error, SnapshotterError) else f"unexpected {type(error).__name__}"
+    return printable(message)[:300]

@@ -48,7 +48,7 @@ def work(session: Session, origin: str | None, role: str) -> Outcome:
 
     uri = session.flags.store or session.settings["SNAPSHOTTER_STORE"]
     temp = session.settings["SNAPSHOTTER_TEMP"]
-    limits = plan.wire_limits(session.settings, plan.Asked())
+    limits = plan.wire_limits(session.settings, plan.RequestedOptions())
     patient = Patient(
         bucket_of(uri),
         session.store,

@@ -14,7 +14,7 @@ from snapshotter.cli import options as flag
 from snapshotter.cli.session import Flags, Outcome, Session, run
 
 if TYPE_CHECKING:
-    from snapshotter.capture.later_scan import Rescanned
+    from snapshotter.capture.later_scan import SnapshotScan
 
 _ROWS: Final = {
     "files": "file",
@@ -60,13 +60,13 @@ def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> 
     """Make the scan that was asked for, unless the snapshot has one."""
     from snapshotter.archive.catalog import Catalog
     from snapshotter.capture import plan
-    from snapshotter.capture.later_scan import rescan
+    from snapshotter.capture.later_scan import scan_snapshot
     from snapshotter.scan import gate
 
-    limits = plan.wire_limits(session.settings, plan.Asked())
+    limits = plan.wire_limits(session.settings, plan.RequestedOptions())
     connect = plan.connector(session.settings, limits, allow_http=session.allow_http)
     catalog = Catalog(session.store(reading=True))
-    done = rescan(
+    done = scan_snapshot(
         catalog,
         catalog.resolve(name),
         plan.scan_options(session.settings, ref),
@@ -82,13 +82,13 @@ def work(session: Session, name: str, ref: str | None, *, secret_gate: bool) -> 
     return Outcome(document(done), describe(done), gate.secret_gate(done.scan) if secret_gate else None)
 
 
-def document(done: Rescanned) -> dict[str, Any]:
+def document(done: SnapshotScan) -> dict[str, Any]:
     """A later scan as `--json` prints it: the scan's own fields, and the snapshot that it is of."""
     plain: dict[str, Any] = msgspec.to_builtins(done.scan)
     return plain | {"snapshot": done.snapshot.key.folder, "made": done.made}
 
 
-def describe(done: Rescanned) -> list[str]:
+def describe(done: SnapshotScan) -> list[str]:
     """A later scan in a few lines for people."""
     title = f"{done.snapshot.repo}@{done.snapshot.run_id}"
     if not done.made:

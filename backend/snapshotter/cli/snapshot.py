@@ -15,7 +15,7 @@ from snapshotter.cli.scan import lines as scan_lines
 from snapshotter.cli.session import Flags, Outcome, Session, run
 
 if TYPE_CHECKING:
-    from snapshotter.capture.plan import Asked
+    from snapshotter.capture.plan import RequestedOptions
 
 
 def snapshot(
@@ -82,9 +82,9 @@ def snapshot(
       snapshotter snapshot git@github.com:psf/requests --store s3://bucket/prefix/
       snapshotter snapshot /srv/git/project.git --label team=core
     """
-    from snapshotter.capture.plan import Asked
+    from snapshotter.capture.plan import RequestedOptions
 
-    asked = Asked(
+    asked = RequestedOptions(
         full=full,
         refs=refs,
         exclude_refs=exclude_refs,
@@ -100,7 +100,7 @@ def snapshot(
     run(flags, lambda session: work(session, origin, asked, label or []))
 
 
-def work(session: Session, text: str, asked: Asked, labels: list[str]) -> Outcome:
+def work(session: Session, text: str, asked: RequestedOptions, labels: list[str]) -> Outcome:
     """Take the snapshot that was asked for."""
     from snapshotter.capture import plan
     from snapshotter.capture.snapshot import take

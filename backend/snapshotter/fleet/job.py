@@ -31,7 +31,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
-from snapshotter.capture.plan import Asked, Plan
+from snapshotter.capture.plan import Plan, RequestedOptions
 from snapshotter.capture.snapshot import take
 from snapshotter.git.origin import MAX_ORIGIN, parse
 from snapshotter.store.objects import Store
@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     origins: list[Text] | None = None
     store: Text | None = None
     labels: dict[Text, str] = {}
-    options: Asked = Asked()
+    options: RequestedOptions = RequestedOptions()
     only: list[str] = []
     skip: list[str] = []
 
@@ -75,7 +75,12 @@ def read(document: bytes) -> Job:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(printable(str(error))[:300]) from None
     if job.verb == "prove":
-        if job.origin is not None or job.origins is not None or job.labels or job.options != Asked():
+        if (
+            job.origin is not None
+            or job.origins is not None
+            or job.labels
+            or job.options != RequestedOptions()
+        ):
             raise _bad("`prove` takes no origin, labels or options")
     elif job.only or job.skip:
         raise _bad("`only` and `skip` are for `prove`")

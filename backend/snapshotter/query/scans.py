@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.later_scans import Later, later_scans
+from snapshotter.archive.later_scans import LaterScans, later_scans
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
@@ -31,7 +31,7 @@ def scans_of(
         elif manifest.kind != "empty":
             lacking.setdefault(manifest.repo, []).append(manifest)
 
-    def later(repo: str) -> Later:
+    def later(repo: str) -> LaterScans:
         cancel.check()
         return later_scans(catalog, repo, lacking[repo])
 

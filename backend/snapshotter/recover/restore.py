@@ -7,11 +7,10 @@ from pathlib import Path
 
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.manifest import Manifest
-from snapshotter.archive.replay import replay
+from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Damaged, Finding, Unavailable, UsageError
+from snapshotter.base.errors import Finding, Unavailable, UsageError
 from snapshotter.base.observer import Observer
-from snapshotter.base.text import plural
 from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
@@ -54,13 +53,12 @@ def restore(
     _check_free(destination)
     manifest = catalog.manifest(run.key, listed=True).manifest
     ledger = catalog.ledger(manifest)
-    chain = [link.manifest for link in catalog.manifests(manifest.chain_keys)]
     try:
         build_folder.clear(destination, observer)
         with build_folder.building(destination, cancel) as work:
             git_dir = work if mode != "worktree" else work / ".git"
             repository = Repository.create(git_dir, manifest.object_format, cancel)
-            total = _replay_all(catalog, chain, repository, observer, cancel)
+            total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             observer.stage("setting the refs and checking connectivity")
             repository.write_refs(ledger)
             if problem := repository.missing(sorted(ledger.tips)):
@@ -88,18 +86,6 @@ def _check_free(destination: Path) -> None:
             f"the destination exists and is not an empty folder: {destination}",
             hint="name a folder that does not exist",
         )
-
-
-def _replay_all(
-    catalog: Catalog, chain: list[Manifest], repository: Repository, observer: Observer, cancel: Cancel
-) -> int:
-    total = sum(link.history.bytes for link in chain if link.history)
-    observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
-    for link in chain:
-        if link.history is None:
-            raise Damaged(f"{link.key.folder} is in a chain but has no history", hint="run verify")
-        replay(catalog.store, link, catalog.ledger(link), repository, observer=observer, cancel=cancel)
-    return total
 
 
 def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work: Path, mode: str) -> None:

@@ -37,7 +37,8 @@ from snapshotter.archive.manifest import (
 )
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
-from snapshotter.capture.snapshot import Options, take
+from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.snapshot import take
 from snapshotter.git.origin import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport import WireLimits
@@ -257,7 +258,7 @@ def test_manifests_of_real_runs_keep_to_the_schema(tmp_path: Path) -> None:
                 origin,
                 transport,
                 store,
-                Options(labels={"a": "b"}),
+                CaptureOptions(labels={"a": "b"}),
                 now=datetime(2026, 11, 23, 12, minute, tzinfo=UTC),
             )
         finally:

@@ -20,7 +20,7 @@ import pytest
 from githost import GitHost
 from snapshotter import __version__
 from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.cli.scan import lines
 from tests.support.cli import Done, cli, cli_env, command
 from tests.support.git import Origin, git, state_of
@@ -56,7 +56,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     first = origin.commit(files={"bulk": os.urandom(40_000), "a": b"a"})
     origin.commit("refs/heads/rewritten", {"x": b"1"}, parents=[first])
     origin.ref("refs/heads/deleted", first)
-    taken = [lab.take(origin, snapshot.Options(labels={"team": "core"}))]
+    taken = [lab.take(origin, CaptureOptions(labels={"team": "core"}))]
     origin.commit(files={"a": b"b"})
     origin.commit("refs/heads/rewritten", {"x": b"2"}, parents=[first])
     origin.ref("refs/heads/deleted", None)

@@ -18,13 +18,13 @@ from msgspec import structs
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import Finding, SnapshotterError
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.recover.verify import Options
 from tests.support.cli import cli_env, command
 from tests.support.git import Origin
 from tests.support.lab import Lab
 
-SMALL = snapshot.Options(segment_bytes=64 * 1024)
+SMALL = CaptureOptions(segment_bytes=64 * 1024)
 
 
 @dataclass

@@ -10,7 +10,7 @@ import pytest
 
 from githost import GitHost
 from snapshotter.archive.manifest import Sealed
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from tests.support.git import Origin, State
 from tests.support.lab import Lab
 
@@ -172,14 +172,13 @@ class History:
         """A quiet hour."""
 
 
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int, object_format: str) -> None:
-    monkeypatch.setattr(snapshot, "MAX_INCREMENTS", MAX_INCREMENTS)
+def play(tmp_path: Path, seed: int, steps: int, object_format: str) -> None:
     (tmp_path / "srv").mkdir()
     origin = Origin(tmp_path / "srv" / "x.git", object_format=object_format)
     history = History(origin, seed)
     path, http = Lab(tmp_path / "by-path"), Lab(tmp_path / "by-http")
     taken: list[tuple[str, State, Sealed, Sealed]] = []
-    options = snapshot.Options(segment_bytes=64 * 1024)
+    options = CaptureOptions(segment_bytes=64 * 1024, max_increments=MAX_INCREMENTS)
     with GitHost(tmp_path / "srv") as host:
         for number in range(steps):
             what = f"step {number} of seed {seed}: " + (history.step() if number else "the beginning")
@@ -197,12 +196,12 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int,
 
 @pytest.mark.parametrize(("seed", "steps", "object_format"), [(1, 36, "sha1"), (2, 14, "sha256")])
 def test_every_moment_of_a_random_history_restores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, steps: int, object_format: str
+    tmp_path: Path, seed: int, steps: int, object_format: str
 ) -> None:
-    play(tmp_path, monkeypatch, seed, steps, object_format)
+    play(tmp_path, seed, steps, object_format)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("seed", range(100, 112))
-def test_many_random_histories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    play(tmp_path, monkeypatch, seed, 60, ("sha1", "sha256")[seed % 4 == 0])
+def test_many_random_histories(tmp_path: Path, seed: int) -> None:
+    play(tmp_path, seed, 60, ("sha1", "sha256")[seed % 4 == 0])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snapshotter.archive import layout, receipts
-from snapshotter.archive.manifest import canonical
+from snapshotter.archive.canonical import canonical
 from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.cli import restore as cli
 from snapshotter.recover.verify import Options

@@ -12,11 +12,11 @@ import pytest
 
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from tests.support.git import ENV, Origin, git
 from tests.support.lab import Lab
 
-SMALL = snapshot.Options(segment_bytes=64 * 1024)
+SMALL = CaptureOptions(segment_bytes=64 * 1024)
 
 
 def by_recipe(lab: Lab, taken: Sealed, folder: Path) -> Path:
@@ -63,7 +63,7 @@ class Told:
         self.lab = Lab(tmp_path / "store")
         self.moments: list[tuple[Sealed, bytes, set[bytes]]] = []
 
-    def take(self, options: snapshot.Options = SMALL) -> Sealed:
+    def take(self, options: CaptureOptions = SMALL) -> Sealed:
         taken = self.lab.take(self.origin, options)
         # `rev-list --all` counts a detached HEAD in; the recipe's refs do not hold it.
         seen = git(

@@ -15,8 +15,8 @@ from snapshotter.archive import later_scans
 from snapshotter.archive.layout import SCAN
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
-from snapshotter.capture import snapshot
-from snapshotter.capture.later_scan import Rescanned, rescan
+from snapshotter.capture.later_scan import SnapshotScan, scan_snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
@@ -28,7 +28,7 @@ from tests.support.lab import Lab
 from tests.support.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
 
 FILES: dict[str | bytes, bytes] = {"app.py": b"import util\n", "util.py": b"def f():\n    return 1\n"}
-NO_SCAN = snapshot.Options()
+NO_SCAN = CaptureOptions()
 
 
 @pytest.fixture
@@ -51,11 +51,11 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return Lab(tmp_path / "store")
 
 
-def scanned(lab: Lab, name: str | Sealed, **changed: Any) -> Rescanned:
+def scanned(lab: Lab, name: str | Sealed, **changed: Any) -> SnapshotScan:
     if isinstance(name, Sealed):
         name = f"{name.manifest.repo}@{name.manifest.run_id}"
     connect = Connector(GitCredentials({}), WireLimits())
-    return rescan(
+    return scan_snapshot(
         lab.catalog, lab.catalog.resolve(name), scan_options(**changed), connect, observer=lab.observer
     )
 

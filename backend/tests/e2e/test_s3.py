@@ -19,7 +19,8 @@ import pytest
 from githost import GitHost
 from snapshotter.archive.catalog import RECENT
 from snapshotter.base.cancel import Cancel
-from snapshotter.capture.snapshot import Options, take
+from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.snapshot import take
 from snapshotter.git.origin import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport.connect import Connector
@@ -157,7 +158,7 @@ def _backdated(url: str, env: dict[str, str], ages: list[timedelta], work: Path)
     store = open_store(STORE, env=env)
     for number, age in enumerate(ages):
         transport = Connector(GitCredentials({}))(parsed, Cancel())
-        take(parsed, transport, store, Options(), now=datetime.now(UTC) - age)
+        take(parsed, transport, store, CaptureOptions(), now=datetime.now(UTC) - age)
         transport.close()
         _commit(work, f"old {number}", os.urandom(1000))
     return parsed.repo

@@ -13,6 +13,7 @@ from githost import GitHost
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture import scan_step
+from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.scanners import FAILED
@@ -275,7 +276,7 @@ def test_a_damaged_table_of_the_parent_makes_a_full_scan_with_a_warning(
 
 def test_a_scan_older_than_its_limit_is_made_anew(lab: Lab, origin: Origin) -> None:
     made = scan_options()
-    aged = scan_step.ScanOptions(made.settings, made.resources, None, timedelta(hours=3))
+    aged = ScanOptions(made.settings, made.resources, None, timedelta(hours=3))
     first = lab.take(origin, options(aged))
     second = lab.take(origin, options(aged))
     lab.now += timedelta(hours=3)

@@ -16,11 +16,12 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.archive import layout
+from snapshotter.archive.canonical import canonical
 from snapshotter.archive.catalog import RECENT
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Sealed, canonical
+from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.origin import parse
 from snapshotter.recover.verify import Options as VerifyOptions
 from snapshotter.store.objects import Store, open_store
@@ -29,7 +30,7 @@ from tests.support.cli import command
 from tests.support.git import Origin, git, state_of
 from tests.support.lab import Lab
 
-Options = snapshot.Options
+Options = CaptureOptions
 
 
 @pytest.fixture
@@ -364,13 +365,11 @@ def test_a_base_after_twenty_four_increments(lab: Lab, origin: Origin, tmp_path:
     lab.assert_whole(lab.take(origin))
 
 
-def test_a_base_is_due_even_if_nothing_changed(
-    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(snapshot, "MAX_INCREMENTS", 2)
-    reasons(lab, origin, 3)
-    assert lab.take(origin).manifest.kind == "base"
-    assert lab.take(origin).manifest.kind == "unchanged"
+def test_a_base_is_due_even_if_nothing_changed(lab: Lab, origin: Origin) -> None:
+    few = Options(max_increments=2)
+    reasons(lab, origin, 3, few)
+    assert lab.take(origin, few).manifest.kind == "base"
+    assert lab.take(origin, few).manifest.kind == "unchanged"
 
 
 def test_a_base_when_the_increments_outweigh_the_base(lab: Lab, tmp_path: Path) -> None:

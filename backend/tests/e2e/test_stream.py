@@ -16,12 +16,12 @@ from githost import Fault, GitHost
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
 from tests.support.git import Origin
 from tests.support.lab import Lab
 
-SMALL = snapshot.Options(segment_bytes=64 * 1024)
+SMALL = CaptureOptions(segment_bytes=64 * 1024)
 
 
 @pytest.fixture(scope="module")

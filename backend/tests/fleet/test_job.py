@@ -16,7 +16,7 @@ import pytest
 from githost import Fault, GitHost
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import AccessDenied, Finding, Terminated, Unavailable, UsageError
-from snapshotter.capture.plan import Asked
+from snapshotter.capture.plan import RequestedOptions
 from snapshotter.cli.snapshot import snapshot as snapshot_verb
 from snapshotter.fleet.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
@@ -288,7 +288,7 @@ def test_the_job_and_the_verb_have_the_same_options() -> None:
         "quiet",
         "verbose",
     }
-    assert set(Asked.__struct_fields__) == flags
+    assert set(RequestedOptions.__struct_fields__) == flags
 
 
 def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str, tmp_path: Path) -> None:
@@ -442,10 +442,11 @@ def test_a_defect_is_one_origin_s_error_with_its_traceback(
     origin: Origin, store: str, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import snapshotter.capture.snapshot as s\nreal = s._Run.take\n"
-        "def take(self):\n    if 'bad' in self._origin.path: raise ZeroDivisionError('https://u:pw@h/x')\n"
-        "    return real(self)\n"
-        "s._Run.take = take\n"
+        "import snapshotter.capture.snapshot as s\nreal = s.take\n"
+        "def take(origin, *rest, **more):\n"
+        "    if 'bad' in origin.path: raise ZeroDivisionError('https://u:pw@h/x')\n"
+        "    return real(origin, *rest, **more)\n"
+        "s.take = take\n"
     )
     env = cli_env()
     document = {"origins": [str(tmp_path / "bad"), str(origin.path)], "store": store}

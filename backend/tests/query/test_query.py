@@ -16,10 +16,9 @@ import msgspec
 import pytest
 
 from snapshotter.archive import layout
+from snapshotter.archive.later_scans import ScanRecord, seal_record
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Gap, Parent, RefChange, RefChangeList, RefChanges, Scan, Sealed, seal
-from snapshotter.archive.scan_record import ScanRecord
-from snapshotter.archive.scan_record import seal as seal_record
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable, UsageError
 from snapshotter.git.refs import Ref, RefsLedger

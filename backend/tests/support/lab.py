@@ -14,6 +14,7 @@ from snapshotter.archive.manifest import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.capture import snapshot
+from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.origin import parse
 from snapshotter.recover import restore
 from snapshotter.recover.replays import Verdict
@@ -62,7 +63,7 @@ class Lab:
     def take(
         self,
         origin: Path | str | Origin,
-        options: snapshot.Options | None = None,
+        options: CaptureOptions | None = None,
         *,
         wrap: Callable[[Transport], Transport] | None = None,
         store: Store | None = None,
@@ -79,7 +80,7 @@ class Lab:
                 parsed,
                 used,
                 store or self.store,
-                options or snapshot.Options(),
+                options or CaptureOptions(),
                 observer=self.observer,
                 cancel=cancel,
                 now=self.now,

@@ -13,8 +13,7 @@ import pytest
 
 from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.capture import snapshot
-from snapshotter.capture.scan_step import ScanOptions
+from snapshotter.capture.options import CaptureOptions, ScanOptions
 from snapshotter.scan import secrets
 from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.lines import Lines
@@ -52,8 +51,8 @@ def scan_options(
     return ScanOptions(made, resources, ref, None)
 
 
-def options(scan: ScanOptions | None = None, **changed: Any) -> snapshot.Options:
-    return snapshot.Options(scan=scan or scan_options(), **changed)
+def options(scan: ScanOptions | None = None, **changed: Any) -> CaptureOptions:
+    return CaptureOptions(scan=scan or scan_options(), **changed)
 
 
 def scan_of(taken: Sealed) -> Scan:

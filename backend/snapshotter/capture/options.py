@@ -1,0 +1,47 @@
+"""How snapshots and their scans are made: what the use cases take, once settings and flags are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from snapshotter.archive.manifest import ScanSettings
+from snapshotter.capture.chain import MAX_INCREMENTS, BasePolicy
+from snapshotter.git.refs import SYNTHETIC_MERGES
+from snapshotter.scan.resources import ScanResources
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How a scan is made: of `ref`, or of the default branch; under which limits and with what.
+
+    A scan older than `max_age` is not referred to, but made anew: its artifacts may expire.
+    """
+
+    settings: ScanSettings
+    resources: ScanResources = field(default_factory=ScanResources)
+    ref: str | None = None
+    max_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none."""
+
+    full: bool = False
+    refs: Sequence[str] = ()
+    exclude_refs: Sequence[str] = SYNTHETIC_MERGES
+    labels: Mapping[str, str] = field(default_factory=dict)
+    segment_bytes: int = 16 * 1024 * 1024
+    in_flight: int = 2
+    max_chain_age: timedelta | None = None
+    max_increments: int = MAX_INCREMENTS
+    max_refs: int = 2_000_000
+    idle_seconds: float = 90.0
+    scan: ScanOptions | None = None
+
+    @property
+    def base_policy(self) -> BasePolicy:
+        """When a base is due."""
+        return BasePolicy(self.full, self.max_chain_age, self.max_increments)

@@ -1,0 +1,148 @@
+"""The making of the manifest: first without its scan, which reads it, then whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from snapshotter import __version__
+from snapshotter.archive.layout import RunKey
+from snapshotter.archive.manifest import (
+    SCHEMA_VERSION,
+    Artifact,
+    Filters,
+    Gap,
+    History,
+    Limits,
+    Manifest,
+    Parent,
+    RefChanges,
+    RefsRecord,
+    Scan,
+)
+from snapshotter.base.text import decode_name, raw_if_changed
+from snapshotter.capture.chain import Chain, Decision, grown
+from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.parent import ParentSnapshot
+from snapshotter.git import bundle
+from snapshotter.git.origin import Origin
+from snapshotter.git.refs import RefsLedger, clashing
+
+_SAMPLE: Final = 5
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When a run started (UTC), and how many seconds after that each of its stages ended."""
+
+    started: datetime
+    laps: Mapping[str, float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def start(cls, now: datetime | None = None) -> Clock:
+        """A clock that starts now, whatever time of day the caller says it is."""
+        return cls(now or datetime.now(UTC))
+
+    def lap(self, stage: str) -> Clock:
+        """This clock with a stage more, which ends now."""
+        return replace(self, laps={**self.laps, stage: self._seconds})
+
+    @property
+    def now(self) -> datetime:
+        """The start and the time since, to the millisecond: steady even if the machine's clock is set meanwhile."""
+        return self.started + timedelta(seconds=self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What a run has captured of its origin, all of it stored: what its manifest is made of, but for the scan.
+
+    `refs` is the parent's record where that still holds. `history` is None where there is nothing new to hold.
+    """
+
+    key: RunKey
+    decision: Decision
+    parent: ParentSnapshot | None
+    ledger: RefsLedger
+    refs: RefsRecord
+    history: History | None
+    ref_changes: RefChanges | None
+    gaps: Sequence[Gap]
+    artifacts: Sequence[Artifact]
+
+
+def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, clock: Clock) -> Manifest:
+    """The manifest of a capture as far as it is known before its scan is made."""
+    ledger, history, run_id = capture.ledger, capture.history, str(capture.key.run_id)
+    parent = capture.parent and capture.parent.sealed
+    before = capture.parent.chain if capture.parent else Chain()
+    chain = grown(before, capture.decision.kind, run_id, history.bytes if history else 0)
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        tool_version=__version__,
+        run_id=run_id,
+        repo=capture.key.repo,
+        origin=origin.url,
+        started_at=clock.started,
+        finished_at=clock.started,
+        kind=capture.decision.kind,
+        reason=capture.decision.reason,
+        parent=Parent(run_id=parent.manifest.run_id, manifest_sha256=parent.sha256) if parent else None,
+        head=ledger.head_text,
+        object_format=bundle.object_format(ledger, parent.manifest.object_format if parent else "sha1"),
+        refs=capture.refs,
+        history=history,
+        chain=list(chain.runs),
+        chain_bytes=chain.weight,
+        scan=None,
+        ref_changes=capture.ref_changes,
+        gaps=list(capture.gaps),
+        artifacts=list(capture.artifacts),
+        limits=_limits(options),
+        filters=Filters(refs=list(options.refs), exclude_refs=list(options.exclude_refs)),
+        labels=dict(options.labels),
+        timings={},
+        head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
+    )
+
+
+def finished(manifest: Manifest, scan: Scan | None, gaps: Sequence[Gap], clock: Clock) -> Manifest:
+    """The whole manifest: with its scan, or the `gaps` that stand for it, and how long each stage took."""
+    own = scan.artifacts if scan is not None and scan.run_id == manifest.run_id else []
+    return msgspec.structs.replace(
+        manifest,
+        scan=scan,
+        gaps=[*manifest.gaps, *gaps],
+        artifacts=[*manifest.artifacts, *own],
+        timings=dict(clock.laps),
+        finished_at=clock.now,
+    )
+
+
+def ref_gaps(left_out: Sequence[bytes], ledger: RefsLedger) -> list[Gap]:
+    """The gaps that a listing shows: refs `left_out` by their names, and those that no folder can hold together."""
+    names_by_kind = {"refs-left-out": left_out, "refs-clashing": clashing(ledger)}
+    return [
+        Gap(kind=kind, count=len(names), sample=[decode_name(name) for name in names[:_SAMPLE]])
+        for kind, names in names_by_kind.items()
+        if names
+    ]
+
+
+def _limits(options: CaptureOptions) -> Limits:
+    return Limits(
+        segment_bytes=options.segment_bytes,
+        uploads_in_flight=options.in_flight,
+        max_refs=options.max_refs,
+        idle_seconds=options.idle_seconds,
+    )
