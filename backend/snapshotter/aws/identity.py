@@ -1,10 +1,9 @@
-"""Who this process is to AWS, and where it has that from."""
+"""Who this process is to AWS, and where its credentials come from."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import boto3
 
 _CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-# What botocore's chain takes an identity from.
+# The variables from which botocore's chain takes an identity.
 _WHO = re.compile(
     r"AWS_((DEFAULT_)?PROFILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SE(SSION|CURITY)_TOKEN|ROLE_(ARN|SESSION_NAME)"
     r"|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*)"
@@ -49,20 +48,20 @@ class Source:
         return _SAYS.get(self.method, self.method)
 
 
-def adopt(found: Mapping[str, str], env: MutableMapping[str, str]) -> None:
-    """Take the AWS_ variables of a `.env` into an environment, whose own win.
+def adopt(written: Mapping[str, str], env: MutableMapping[str, str]) -> None:
+    """Add the AWS_ variables of a `.env` to an environment, whose own variables win.
 
-    Who to be is taken whole or not at all: half of an identity from each would be nobody, and keys from the
-    file would go over a profile that the environment names.
+    Variables that make an identity are added only if the environment names none. An identity of which half came from
+    each would be nobody's, and botocore would prefer keys from the file to a profile that the environment names.
     """
     known = any(_WHO.fullmatch(name) and value for name, value in env.items())
-    for name, value in found.items():
+    for name, value in written.items():
         if name.startswith("AWS_") and not (known and _WHO.fullmatch(name)):
             env.setdefault(name, value)
 
 
-def source(session: boto3.Session, env: Mapping[str, str] = os.environ) -> Source:
-    """Where this process's credentials come from, after fetching them once.
+def source(session: boto3.Session, env: Mapping[str, str]) -> Source:
+    """Where a session's credentials come from, after fetching them once. `env` only serves to say what is missing.
 
     Raises NoCredentials, which says what is missing, or what did not answer.
     """
@@ -106,18 +105,8 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
         raise _no_sts(type(error).__name__) from error
 
 
-def with_identity(error: SnapshotterError) -> SnapshotterError:
-    """The error; where the bucket refused somebody, the same error with who that was, if STS tells."""
-    if not isinstance(error, StoreDenied) or error.refused.identity:
-        return error
-    if error.cause not in ("identity", "missing-key"):
-        return error
-    arn = _own_arn()
-    return explain(replace(error.refused, identity=arn)) if arn else error
-
-
 @cache
-def _own_arn() -> str:
+def own_arn() -> str:
     """This process's ARN, or '' if STS does not tell in time. Asked once."""
     import boto3
     from botocore.exceptions import BotoCoreError
@@ -126,6 +115,20 @@ def _own_arn() -> str:
         return caller(boto3.Session(), seconds=2.0)
     except (SnapshotterError, BotoCoreError, ValueError):  # settings that cannot be used tell nothing either
         return ""
+
+
+def with_identity(error: SnapshotterError, who: Callable[[], str] = own_arn) -> SnapshotterError:
+    """The error, told anew with the caller's identity if that is what may explain it.
+
+    Only a refusal by the bucket whose request was in order is explained by who sent it. `who` gives the ARN, or
+    '' if it cannot be known; it is asked for such a refusal only.
+    """
+    if not isinstance(error, StoreDenied) or error.refused.identity:
+        return error
+    if error.cause not in ("identity", "missing-key"):
+        return error
+    arn = who()
+    return explain(replace(error.refused, identity=arn)) if arn else error
 
 
 def _missing(env: Mapping[str, str]) -> NoCredentials:
