@@ -64,20 +64,21 @@ class Cancel:
             with self._lock:
                 self._callbacks.remove(callback)
 
-    def leaving(self, work: Callable[[], T], unwanted: Callable[[T], None]) -> T:
-        """What `work` returns or raises, for a wait that nothing can end (a name's lookup, a connect).
+    def abandonable(self, work: Callable[[], T], discard: Callable[[T], None]) -> T:
+        """Return what `work` returns, or raise what it raises; a cancellation abandons it.
 
-        A cancellation leaves it to end by itself in a thread; what it then returns goes to `unwanted`.
+        For a wait that nothing can end: a name's lookup, a connect. Abandoned work ends by itself in its
+        thread, and what it then returns goes to `discard`.
         """
         self.check()
         future: Future[T] = Future()
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="leaving").start()
+        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="abandonable").start()
         with self.ending(done.set):
             done.wait()
         if self.cancelled:
-            future.add_done_callback(lambda late: None if late.exception() else unwanted(late.result()))
+            future.add_done_callback(lambda late: None if late.exception() else discard(late.result()))
             self.check()
         return future.result()
 

@@ -13,7 +13,8 @@ from snapshotter.base.text import printable
 from snapshotter.base.variables import DEFAULTS
 
 _UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-_A_SLIP = 0.95  # how like another a name is that has one letter wrong
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_ONE_LETTER_WRONG = 0.95  # how similar, from 0 to 1, two long names are that differ in one letter
 # They name programs, or files that name programs (botocore's credential_process).
 _RUN_PROGRAMS = frozenset(
     {
@@ -24,7 +25,6 @@ _RUN_PROGRAMS = frozenset(
         "AWS_DATA_PATH",
     }
 )
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class Settings(Mapping[str, str]):
@@ -70,19 +70,21 @@ class Settings(Mapping[str, str]):
 
 
 def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
-    """The SNAPSHOTTER_ variables among `names` that no setting has, each with the nearest that one has."""
+    """The SNAPSHOTTER_ variables among `names` that are no setting, each with the setting most like it."""
     import difflib  # which few runs need
 
     known = [name for name in DEFAULTS if "<" not in name]
-    found = []
+    slips = []
     for name in sorted(set(names)):
         if not name.startswith("SNAPSHOTTER_") or name in DEFAULTS:
             continue
         near = difflib.get_close_matches(name, known, 1, 0.0)[0]
         similar = difflib.SequenceMatcher(None, name, near).ratio()
-        if not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _A_SLIP:  # else a host's own token
-            found.append((name, near))
-    return found
+        if (
+            not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _ONE_LETTER_WRONG
+        ):  # else a host's own token
+            slips.append((name, near))
+    return slips
 
 
 def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
@@ -93,8 +95,8 @@ def load(env: Mapping[str, str] = os.environ, folder: Path | None = None) -> Set
 def dotenv(folder: Path | None = None) -> dict[str, str]:
     """The SNAPSHOTTER_ and AWS_ variables of a `.env` file; nothing else in it is taken.
 
-    Raises UsageError for a file that cannot be read, and for one that would have a program run: who works in
-    a checkout has the `.env` of whoever wrote the repository.
+    Raises UsageError if the file cannot be read, or sets what would run a program: in a checkout, the file may
+    be that of whoever wrote the repository.
     """
     path = (folder or Path.cwd()) / ".env"
     if not path.is_file():
@@ -102,20 +104,22 @@ def dotenv(folder: Path | None = None) -> dict[str, str]:
     from dotenv import dotenv_values
 
     try:
-        found = dotenv_values(path, interpolate=False)
+        variables = dotenv_values(path, interpolate=False)
     except (UnicodeDecodeError, OSError) as error:
         raise UsageError(
             f"{path} cannot be read ({type(error).__name__})",
             hint="it must be UTF-8 text, and readable by this user",
         ) from error
-    taken = {key: value for key, value in found.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))}
-    if programs := sorted(_RUN_PROGRAMS & taken.keys()):
+    ours = {
+        key: value for key, value in variables.items() if value and key.startswith(("SNAPSHOTTER_", "AWS_"))
+    }
+    if programs := sorted(_RUN_PROGRAMS & ours.keys()):
         raise UsageError(
             f"{printable(str(path))} would have a program run: {', '.join(programs)}",
-            hint="a .env may be a stranger's, who wrote the repository around it; if it is yours, set this in the "
+            hint="a .env may be from a stranger who wrote the repository around it; if it is yours, set this in the "
             "environment instead",
         )
-    return taken
+    return ours
 
 
 def parse_size(text: str) -> int:

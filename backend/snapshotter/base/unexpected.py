@@ -14,9 +14,9 @@ def as_error(error: BaseException) -> SnapshotterError:
     """
     if isinstance(error, SnapshotterError):
         return error
-    found = _translated(error)
-    found.__cause__ = error
-    return found
+    translated = _translated(error)
+    translated.__cause__ = error
+    return translated
 
 
 def _translated(error: BaseException) -> SnapshotterError:

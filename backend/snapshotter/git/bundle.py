@@ -66,18 +66,18 @@ def parse_header(data: bytes) -> BundleHeader | None:
     end = data.find(b"\n\n")
     if end < 0:
         if len(data) > MAX_HEADER or not b"# v2 git bundle\n".startswith(data[:16].replace(b"v3", b"v2")):
-            raise _bad("does not begin as one")
+            raise _not_a_bundle("does not begin as one")
         return None
     signature, *lines = data[:end].split(b"\n")
     if signature not in (b"# v2 git bundle", b"# v3 git bundle"):
-        raise _bad("does not begin as one")
+        raise _not_a_bundle("does not begin as one")
     fmt, required, refs = "sha1", set(), {}
     for line in lines:
         oid, _, name = line.removeprefix(b"-").partition(b" ")
         if line == b"@object-format=sha256":
             fmt = "sha256"
         elif not is_oid(oid):
-            raise _bad("has a header line that is not one")
+            raise _not_a_bundle("has a header line that is not one")
         elif line.startswith(b"-"):
             required.add(oid.decode())
         else:
@@ -85,7 +85,7 @@ def parse_header(data: bytes) -> BundleHeader | None:
     return BundleHeader(fmt, frozenset(required), refs, end + 2)
 
 
-def _bad(what: str) -> Unusable:
+def _not_a_bundle(what: str) -> Unusable:
     return Unusable(
         f"the stored bundle {what}",
         code="bad-bundle",

@@ -28,7 +28,7 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCP = re.compile(
     r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
 )
-_SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # no host that ssh reaches is called so
+_SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # else ssh to a host called "https"
 _HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
 _HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -121,7 +121,7 @@ def parse(text: str) -> Origin:
             f"an origin of {len(text)} characters" if text else "the origin is empty",
             hint="give a URL (https, ssh, git), user@host:path, or a local path",
         )
-    shown = printable(_shown(text))[:200]
+    shown = printable(_without_secrets(text))[:200]
     if text.startswith("-"):
         raise UsageError(f"an origin may not begin with '-': {shown}", hint="write ./-name for a local path")
     if _CONTROL.search(text) or not _is_utf8(text):
@@ -154,9 +154,11 @@ def local(path: str) -> Origin:
     return Origin("file", "", None, real)
 
 
-def _shown(text: str) -> str:
-    """A refused origin without what may be a secret: all before the last @, as a text that does not parse does not
-    tell where its secret ends, and a query, in which hosts take tokens."""
+def _without_secrets(text: str) -> str:
+    """The origin as a refusal may show it: without all before the last @, and without a query.
+
+    A text that does not parse does not tell where its secret ends, and in a query hosts take tokens.
+    """
     scheme = re.search(r"://", text) or _SLIP.match(text)
     if scheme is None:
         return text
@@ -166,7 +168,7 @@ def _shown(text: str) -> str:
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether text has no lone surrogates: as Python has the bytes of a command line that are not UTF-8."""
+    """Whether text has no lone surrogates, which is how Python shows bytes of a command line that are not UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -210,6 +212,7 @@ def _parse_url(text: str, scheme: str, shown: str) -> Origin:
 
 
 def _host(host: str, shown: str) -> str:
+    """The host in lower-case ASCII (IDNA), or the address in its one spelling. Raises UsageError."""
     host = host.lower().rstrip(".")
     try:
         return str(ipaddress.ip_address(host))
@@ -226,6 +229,7 @@ def _host(host: str, shown: str) -> str:
 
 
 def _checked(origin: Origin, shown: str) -> Origin:
+    """The origin, if nothing in its user and path could be an option, a climb or a control character."""
     path = origin.path
     if not path.strip("/"):
         raise UsageError(f"the origin names no repository: {shown}", hint="add the repository's path")
@@ -241,6 +245,7 @@ def _checked(origin: Origin, shown: str) -> Origin:
 
 
 def _climbs(part: str) -> bool:
+    """Whether a component of a path means this folder or the one above, however it is encoded."""
     for _ in range(3):  # %252e is a dot to a server that decodes twice
         if part.replace("\\", "/").strip("/") in (".", "..") or "../" in part.replace("\\", "/"):
             return True

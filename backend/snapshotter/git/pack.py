@@ -71,9 +71,9 @@ class Pack:
         reader = _Reader(self._read, self._end, self._fmt, self._max_bytes, self._max_object)
         reader.pass_blobs = pass_blobs
         for _ in range(self._count):
-            found = reader.next()
-            if found is not None:
-                yield found
+            item = reader.next()
+            if item is not None:
+                yield item
         if reader.at != self._end:
             raise bad_pack("it holds more than its header says")
 
@@ -82,7 +82,7 @@ class _Reader:
     def __init__(self, read: Read, end: int, fmt: str, max_bytes: int, max_object: int | None) -> None:
         self._read, self._end, self._fmt = read, end, fmt
         self._left = max_bytes
-        self._again = 4 * max_bytes  # for bases that have to be inflated once more
+        self._rebuild_left = 4 * max_bytes  # bytes: for bases that have to be inflated once more
         self._max_object = max_object if max_object is not None else 1 << 62
         self._largest = max(self._max_object, _LARGEST_BASE)
         self._starts: set[int] = set()
@@ -98,36 +98,37 @@ class _Reader:
         start = self.at
         head = self._head(start)
         if self.pass_blobs and self._is_blob(head):
-            found: PackObject | None = self._pass(start, head)
+            item: PackObject | None = self._pass_blob(start, head)
         elif head.kind in TYPES and head.size > self._max_object:
-            found = self._skim(head)
+            item = self._hash_only(head)
         elif head.kind in TYPES:
             data, self.at = self._inflate(head)
             self._spend(len(data))
-            found = self._made(start, TYPES[head.kind], data)
+            item = self._remember(start, TYPES[head.kind], data)
         else:
             delta, self.at = self._inflate(head)
             self._spend(len(delta))
-            found = self._target(start, head.base, delta)
+            item = self._from_delta(start, head.base, delta)
         self._starts.add(start)
-        return found
+        return item
 
     def _is_blob(self, head: EntryHead) -> bool:
-        """Whether it is one or a delta against one: only a blob's base may be unknown by its id."""
+        """Whether the entry is a blob, or a delta against one. An unknown base is a blob: all else has an id by now."""
         return TYPES.get(head.kind) == "blob" or (
             head.kind not in TYPES and (head.base in self._passed or head.base < 0)
         )
 
-    def _pass(self, start: int, head: EntryHead) -> PackObject:
-        """A blob, inflated for nothing but where it ends."""
+    def _pass_blob(self, start: int, head: EntryHead) -> PackObject:
+        """A blob that is inflated only because nothing else tells where it ends."""
         self._passed.add(start)
         if head.size > self._max_object and head.kind in TYPES:
-            return self._skim(head)
+            return self._hash_only(head)
         data, self.at = self._inflate(head)
         self._spend(len(data))
         return PackObject("", "blob", b"", 0, whole=False)
 
-    def _target(self, start: int, base: int, delta: bytes) -> PackObject | None:
+    def _from_delta(self, start: int, base: int, delta: bytes) -> PackObject | None:
+        """What the delta makes of its base; None if either is over its limit."""
         if delta_target(delta) > self._max_object:
             return None
         if (known := self._base(base)) is None:
@@ -135,9 +136,10 @@ class _Reader:
         kind, source = known
         data = apply_delta(source, delta, self._left)
         self._spend(len(data))
-        return self._made(start, kind, data)
+        return self._remember(start, kind, data)
 
-    def _made(self, start: int, kind: str, data: bytes) -> PackObject:
+    def _remember(self, start: int, kind: str, data: bytes) -> PackObject:
+        """The object with its id, by which later deltas may name it."""
         digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), len(data)), usedforsecurity=False)
         digest.update(data)
         self._by_oid[digest.digest()] = start
@@ -151,8 +153,10 @@ class _Reader:
             self._held -= len(self._bases.popitem(last=False)[1][1])
 
     def _base(self, at: int) -> tuple[str, bytes] | None:
-        """The object that begins at `at`, inflated again if it is no longer at hand; None if it, or a base of
-        its own, is too large to be made."""
+        """The object that begins at `at`, rebuilt if it is no longer at hand.
+
+        Returns None if it, or one that it is built from, is too large to be built.
+        """
         deltas: list[tuple[int, bytes]] = []
         while at not in self._bases:
             if at not in self._starts:
@@ -160,10 +164,10 @@ class _Reader:
             head = self._head(at)
             if head.size > self._largest:
                 return None
-            if head.size > self._again:
+            if head.size > self._rebuild_left:
                 raise large_pack("its deltas cost more than the limit")
             data, _ = self._inflate(head)
-            self._again -= len(data)
+            self._rebuild_left -= len(data)
             if head.kind in TYPES:
                 self._keep(at, TYPES[head.kind], data)
                 break
@@ -174,19 +178,20 @@ class _Reader:
         self._bases.move_to_end(at)
         kind, data = self._bases[at]
         for offset, delta in reversed(deltas):
-            data = apply_delta(data, delta, self._again)
-            self._again -= len(data)
+            data = apply_delta(data, delta, self._rebuild_left)
+            self._rebuild_left -= len(data)
             self._keep(offset, kind, data)
         return kind, data
 
     def _head(self, start: int) -> EntryHead:
+        """What stands before the object that begins at `start`."""
         window = bytes(self._read(start, min(MAX_ENTRY_HEAD, self._end - start)))
         return entry_head(window, start, self._by_oid, DIGEST_BYTES[self._fmt])
 
     def _inflate(self, head: EntryHead) -> tuple[bytes, int]:
-        """An object's bytes, and where the next begins."""
+        """An object's bytes, and the offset at which the next object begins."""
         size, at = head.size, head.at
-        if size > self._left + self._again:
+        if size > self._left + self._rebuild_left:
             raise large_pack("its objects exceed the limit once inflated")
         stream, out = zlib.decompressobj(), b""
         # Fed in windows: handing over the whole rest would copy it for every object (unused_data).
@@ -202,8 +207,8 @@ class _Reader:
             raise bad_pack("an object's size is not what its header says")
         return out, at
 
-    def _skim(self, head: EntryHead) -> PackObject:
-        """An object over the limit of one, hashed without being kept."""
+    def _hash_only(self, head: EntryHead) -> PackObject:
+        """An object over the limit of one object: its id, without its content."""
         kind = TYPES[head.kind]
         digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), head.size), usedforsecurity=False)
         stream, at, done = zlib.decompressobj(), head.at, 0
@@ -211,17 +216,17 @@ class _Reader:
             while not stream.eof and done <= head.size and at < self._end:
                 piece = self._read(at, min(_PIECE, self._end - at))
                 out = stream.decompress(piece, _PIECE)
-                # At the end of the stream the rest may stand in both.
+                # At the end of the stream, zlib may name the same rest in both.
                 at += len(piece) - len(stream.unused_data if stream.eof else stream.unconsumed_tail)
                 digest.update(out)
                 done += len(out)
-                if done > self._again:
+                if done > self._rebuild_left:
                     raise large_pack("its objects exceed the limit once inflated")
         except zlib.error:
             raise bad_pack("an object does not inflate") from None
         if done != head.size or not stream.eof:
             raise bad_pack("an object's size is not what its header says")
-        self._again -= done
+        self._rebuild_left -= done
         self.at = at
         return PackObject(digest.hexdigest(), kind, b"", done, whole=False)
 

@@ -42,7 +42,7 @@ _CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
 class GitFailed(Unusable):
-    """git refuses what it was given, and says why: a pack, a tree. The machine's trouble is another error."""
+    """git refused what it was given (a pack, a tree) and said why. The machine's trouble is another error."""
 
     default_code = "git"
 
@@ -107,22 +107,22 @@ def version() -> str:
 
 
 def credential_fill(protocol: str, host: str, path: str) -> tuple[str, str] | None:
-    """The user's git credential helpers' answer for a host, or None. Never prompts."""
-    asked = f"protocol={protocol}\nhost={host}\npath={path.lstrip('/')}\n\n"
+    """The user and secret that the user's own git credential helpers know for a host, or None. Never prompts."""
+    request = f"protocol={protocol}\nhost={host}\npath={path.lstrip('/')}\n\n"
     env = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true"}
     with suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(
+        helper = subprocess.run(
             ["git", "credential", "fill"],
-            input=asked.encode(),
+            input=request.encode(),
             capture_output=True,
             env=env,
             timeout=30,
             check=False,
         )
         answer = dict(
-            line.partition("=")[::2] for line in done.stdout.decode("utf-8", "replace").splitlines()
+            line.partition("=")[::2] for line in helper.stdout.decode("utf-8", "replace").splitlines()
         )
-        if done.returncode == 0 and answer.get("password"):
+        if helper.returncode == 0 and answer.get("password"):
             return answer.get("username", ""), answer["password"]
     return None
 
@@ -133,7 +133,7 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
     Raises Unavailable without the command's output in the message: it may hold a secret.
     """
     try:
-        done = subprocess.run(
+        command = subprocess.run(
             argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -141,10 +141,10 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
         raise Unavailable(
             f"the token command did not run ({reason})", code="token-command", hint="run it by hand"
         ) from None
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    if done.returncode or not lines or not lines[0].strip():
+    lines = command.stdout.decode("utf-8", "replace").splitlines()
+    if command.returncode or not lines or not lines[0].strip():
         raise Unavailable(
-            f"the token command gave no token (exit {done.returncode})",
+            f"the token command gave no token (exit {command.returncode})",
             code="token-command",
             hint="run it by hand",
         )

@@ -78,15 +78,17 @@ class RefsLedger:
             raise _bad(
                 f"points HEAD at a name that git does not allow: {printable(decode_name(head_target))[:200]}"
             )
-        oids = [head_oid] if head_oid else []
-        lengths = {len(oid) for ref in ordered for oid in (ref.oid, ref.peeled or ref.oid)} | set(
-            map(len, oids)
-        )
+        lengths = {len(oid) for ref in ordered for oid in (ref.oid, ref.peeled or ref.oid)}
+        if head_oid:
+            lengths.add(len(head_oid))
         if len(lengths) > 1:
             raise _bad("lists object ids of different lengths")
+        # An alias of what is not listed is kept as a plain ref: it could not be restored as an alias.
         names = {ref.name for ref in ordered}
-        kept = tuple(r if r.symref in names or r.symref is None else r._replace(symref=None) for r in ordered)
-        return cls(kept, head_target, head_oid)
+        plain = tuple(
+            r if r.symref in names or r.symref is None else r._replace(symref=None) for r in ordered
+        )
+        return cls(plain, head_target, head_oid)
 
     @cached_property
     def oids(self) -> Mapping[bytes, str]:
@@ -129,22 +131,22 @@ class RefsLedger:
 
 
 def parse_ledger(data: bytes) -> RefsLedger:
-    """Read `refs.txt`. Raises Unusable if it is not one, to the byte."""
+    """Read `refs.txt`. Raises Unusable for anything but the exact bytes that `RefsLedger.encoded` would write."""
     refs: list[Ref] = []
     head_target = head_oid = None
     for line in data.split(b"\n")[:-1]:
         if line.startswith(b"^") and refs and _OID.match(line[1:]):
             refs[-1] = refs[-1]._replace(peeled=line[1:].decode())
             continue
-        what, _, name = line.partition(b" ")
-        if what.startswith(b"@") and name == b"HEAD":
-            head_target = what[1:]
-        elif what.startswith(b"@") and refs and refs[-1].name == name:
-            refs[-1] = refs[-1]._replace(symref=what[1:])
-        elif _OID.match(what) and name == b"HEAD":
-            head_oid = what.decode()
-        elif _OID.match(what):
-            refs.append(Ref(name, what.decode()))
+        value, _, name = line.partition(b" ")  # an object id, or @ and a symbolic target
+        if value.startswith(b"@") and name == b"HEAD":
+            head_target = value[1:]
+        elif value.startswith(b"@") and refs and refs[-1].name == name:
+            refs[-1] = refs[-1]._replace(symref=value[1:])
+        elif _OID.match(value) and name == b"HEAD":
+            head_oid = value.decode()
+        elif _OID.match(value):
+            refs.append(Ref(name, value.decode()))
         else:
             raise _bad(
                 f"holds a line that is not one: {printable(decode_name(line))[:120]}", "the refs ledger"
@@ -172,10 +174,10 @@ def valid_name(name: bytes) -> bool:
 
 
 def clashing(ledger: RefsLedger) -> list[bytes]:
-    """The refs whose name begins with another's as a folder: refs/heads/a/b beside refs/heads/a.
+    """The refs that lie below another ref's name: refs/heads/a/b beside refs/heads/a.
 
-    Only a packed-refs file can hold both. `restore` writes one and brings both back; `git fetch`, and so a
-    restore by hand, takes one of the two.
+    Only a packed-refs file can hold both. `restore` writes such a file and so brings both back; a restore by
+    hand, with `git fetch`, brings one of them.
     """
     names = {ref.name for ref in ledger}
     return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
@@ -197,20 +199,20 @@ def select(
     """
     wanted = _matcher(include) if include else None
     unwanted = _matcher(exclude) if exclude else None
-    kept, left = [], []
+    chosen, left_out = [], []
     for ref in ledger:
         name = ref.name.decode("latin-1")
         if (wanted is None or wanted.match(name)) and not (unwanted and unwanted.match(name)):
-            kept.append(ref)
+            chosen.append(ref)
         else:
-            left.append(ref.name)
-    if not left:
+            left_out.append(ref.name)
+    if not left_out:
         return ledger, []
-    return RefsLedger.build(kept, ledger.head_target, ledger.head_oid), left
+    return RefsLedger.build(chosen, ledger.head_target, ledger.head_oid), left_out
 
 
 def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:
-    # Names are compared as bytes: a pattern's characters and a name's bytes, both by latin-1.
+    # A name may be any bytes, so patterns are matched byte by byte: latin-1 makes one character of each.
     translated = (fnmatch.translate(p.encode().decode("latin-1")) for p in patterns)
     return re.compile("|".join(translated))
 

@@ -61,13 +61,13 @@ class Repository:
             (self.path / "HEAD").write_bytes(b"%b\n" % ledger.head_oid.encode())
 
     def missing(self, tips: Iterable[str], known: Iterable[str] = ()) -> str | None:
-        """git's words about the first object that cannot be reached from `tips`, or None if all are there.
+        """git's words about the first object that is missing below `tips`; None if none is.
 
-        What is reachable from `known` is taken as checked before.
+        What can be reached from `known` was checked before, and is not checked again.
         """
-        asked = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
+        revisions = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
         argv = ["rev-list", "--objects", "--stdin", "--quiet"]
-        answer = program.ask(argv, self._cancel, place=self._place(), stdin=asked.encode())
+        answer = program.ask(argv, self._cancel, place=self._place(), stdin=revisions.encode())
         return None if answer.code == 0 else program.words(answer.err) or "rev-list failed"
 
     def refs(self) -> dict[bytes, str]:
@@ -76,7 +76,7 @@ class Repository:
         return {name: oid.decode() for oid, _, name in (line.partition(b" ") for line in lines)}
 
     def fsck(self) -> list[str]:
-        """What `git fsck --strict` finds, as lines. Recorded, never a verdict: well-known projects have findings."""
+        """What `git fsck --strict` reports, as lines. To be recorded, and no verdict: well-known projects have some."""
         argv = ["fsck", "--strict", "--no-dangling", "--no-progress", "--no-reflogs"]
         answer = program.ask(argv, self._cancel, place=self._place())
         return [printable(line) for line in decode_name(answer.out + answer.err).splitlines()][:_MAX_FINDINGS]

@@ -1,4 +1,4 @@
-"""What went wrong in a store, from what its client library raised: in sentences, each with a hint."""
+"""What the client library raised, as an error that says what went wrong in the store and what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TRANSIENT_CODES = frozenset(
 )
 _NETWORK = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
 _SILENT = "it does not answer in time"
-# What the library's dump shows of an endpoint that was not reached: the sentence, and the hint.
+# How the library's dump shows that an endpoint was not reached; our sentence for it, and the hint.
 _UNREACHED = (
     (re.compile(r"dns error"), "no such host", _NETWORK),
     (re.compile(r"ConnectionRefused"), "it refuses the connection", _NETWORK),
@@ -50,7 +50,7 @@ def transient(error: Exception) -> bool:
     text = str(error)
     if status := _status(text):
         return status >= 500 or status in (408, 409, 429) or error_code(text) in _TRANSIENT_CODES
-    # Without its dump, which names settings like retry_timeout, and the URL, which names anything.
+    # Its dump names settings like retry_timeout, and a URL may hold any word: neither tells what happened.
     return bool(_TRANSIENT.search(_without_urls(text)))
 
 
@@ -104,12 +104,12 @@ def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) ->
 
 
 def missing(key: str, uri: str) -> Missing:
-    """For an object that was listed or recorded, and is not there."""
+    """The error for an object that was listed or recorded, and is not there."""
     return Missing(f"{key}: it is missing from {uri}", hint="it was removed; run `snapshotter verify`")
 
 
-def taken(key: str) -> Unavailable:
-    """For a key that another object has."""
+def key_taken(key: str) -> Unavailable:
+    """The error for a key that another object has."""
     return Unavailable(
         f"the key is taken by another object: {key}",
         code="exists",
@@ -118,7 +118,7 @@ def taken(key: str) -> Unavailable:
 
 
 def no_credentials(why: str = "") -> NoCredentials:
-    """For S3 without credentials."""
+    """The error for S3 without credentials; `why` is what the search for them raised."""
     return NoCredentials(
         "no AWS credentials were found" + (f": {why}" if why else ""),
         hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
@@ -127,11 +127,11 @@ def no_credentials(why: str = "") -> NoCredentials:
 
 
 def _unreached(text: str) -> Unavailable | None:
-    """For an endpoint that gave no answer at all; None where the text does not tell so."""
+    """The error for an endpoint that gave no answer at all; None if the text does not say so."""
     url = _URL.search(text)
-    said = _URL.sub("", text)
+    words = _URL.sub("", text)
     for pattern, sentence, hint in _UNREACHED:
-        if url and pattern.search(said):
+        if url and pattern.search(words):
             host = printable(urlsplit(redact(url[0].rstrip(","))).netloc)
             return Unavailable(
                 f"no answer from S3 at {host}: {sentence}",

@@ -70,8 +70,8 @@ class Store:
     ) -> None:
         """Create one object, in one request, whole or not at all.
 
-        A first try whose answer was lost counts if the stored bytes are these. Raises Unavailable
-        (code `exists`) if the key holds something else.
+        If the answer to a first try was lost, the object may be there already: that counts if its bytes are
+        these. Raises Unavailable (code `exists`) if the key holds something else.
         """
         options: dict[str, Any] = {"mode": "create", "use_multipart": False}
         if self._remote:
@@ -81,12 +81,12 @@ class Store:
             try:
                 obstore.put(self._backend, self._full(key), data, **options)
                 if self.place.folder:
-                    _settle(self.place.folder / key)
+                    _flush_to_disk(self.place.folder / key)
             except obs.AlreadyExistsError:
                 if self._holds(key, data):
                     return
                 if attempt == _ATTEMPTS or self._listed(key) is not None:
-                    raise errors.taken(key) from None
+                    raise errors.key_taken(key) from None
                 _pause(attempt, cancel)
             except (obs.BaseError, OSError) as error:
                 if attempt == _ATTEMPTS or not self._transient(error):
@@ -110,7 +110,7 @@ class Store:
         try:
             return self._reading(read, "GetObject", key)
         except AccessDenied as error:
-            if self._listed(key) is None:  # there, a missing key answers 403
+            if self._listed(key) is None:  # under the bucket's rules, a missing key answers 403
                 raise errors.missing(key, self.place.uri) from error
             raise
 
@@ -152,8 +152,8 @@ class Store:
         """The names of the folders directly below `folder`, sorted. Raises Unavailable or AccessDenied."""
 
         def read() -> builtins.list[str]:
-            found = obstore.list_with_delimiter(self._backend, self._full(folder) or None)["common_prefixes"]
-            return [prefix.rstrip("/").rpartition("/")[2] for prefix in found]
+            listing = obstore.list_with_delimiter(self._backend, self._full(folder) or None)
+            return [prefix.rstrip("/").rpartition("/")[2] for prefix in listing["common_prefixes"]]
 
         return sorted(self._reading(read, "ListBucket", f"{folder}/" if folder else ""))
 
@@ -174,7 +174,7 @@ class Store:
         return hashlib.sha256(self.get(key)).digest() == hashlib.sha256(data).digest()
 
     def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
-        """Reads are retried here as well as below: a dropped connection in mid-body is not retried there."""
+        """What `read` returns, after some tries: the library does not try again when a body breaks off."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return read()
@@ -199,18 +199,18 @@ def open_store(
 ) -> Store:
     """The store that a URI names: ``file:PATH`` or a path, ``s3://bucket/prefix/``, or ``memory:``.
 
-    A folder is made, unless it `must_exist`: who only reads should hear of a typing error or an unmounted
+    A folder is made, unless it `must_exist`: whoever only reads should hear of a typing error or an unmounted
     disk. Raises UsageError for any other URI, and for S3 over plain HTTP unless it is loopback and allowed.
     """
     scheme, colon, rest = uri.partition(":")
     if scheme == "memory" and colon:
         return Store(MemoryStore(), Place("memory:"))
     if scheme == "s3" and colon:
-        from snapshotter.store.s3 import open_bucket  # which a folder has no need to load
+        from snapshotter.store.s3 import open_bucket  # loaded only for S3: start-up
 
         opened = open_bucket(uri, allow_http=allow_http, env=env)
-        shown = f"s3://{opened.name}/{opened.prefix}"
-        return Store(opened.backend, Place(shown, opened.name, opened.prefix), tagging=True)
+        canonical = f"s3://{opened.name}/{opened.prefix}"
+        return Store(opened.backend, Place(canonical, opened.name, opened.prefix), tagging=True)
     if "://" in uri and scheme != "file":
         raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
     path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
@@ -237,7 +237,7 @@ def _pause(attempt: int, cancel: Cancel | None) -> None:
     cancel.sleep(seconds) if cancel else time.sleep(seconds)
 
 
-def _settle(path: Path) -> None:
+def _flush_to_disk(path: Path) -> None:
     """Make a new file survive a power cut: its bytes, and the folders' entries for it."""
     for place in (path, path.parent):
         fd = os.open(place, os.O_RDONLY)

@@ -34,7 +34,7 @@ class Bucket:
 
 
 def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket:
-    """The bucket that ``s3://bucket/prefix/`` names, by the usual AWS variables in `env`; nothing is asked yet.
+    """The bucket that ``s3://bucket/prefix/`` names, by the usual AWS variables in `env`. S3 is not asked yet.
 
     Raises UsageError for any other URI, and for an endpoint over plain HTTP unless it is loopback and
     allowed; NoCredentials if there are none.
@@ -54,7 +54,7 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     }
     if bundle := env.get("AWS_CA_BUNDLE"):
         client["root_certificate"] = _pem(bundle)
-    provider: Any = AwsCredentials(env)
+    provider: Any = AwsCredentials.resolve(env)
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     backend = S3Store(
         bucket,
@@ -99,10 +99,21 @@ class AwsCredentials:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._session: Any = None
-        region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
-        self.region: str = region or self._botocore().get_config_variable("region") or "us-east-1"
-        if self._static() is None:
-            self._renewable()
+        self.region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or ""
+
+    @classmethod
+    def resolve(cls, env: Mapping[str, str]) -> AwsCredentials:
+        """The credentials of this process, asked for once, so that a run without any ends before it does anything.
+
+        Raises NoCredentials if there are none.
+        """
+        credentials = cls(env)
+        credentials.region = (
+            credentials.region or credentials._botocore().get_config_variable("region") or "us-east-1"
+        )
+        if credentials._static() is None:
+            credentials._renewable()
+        return credentials
 
     def __call__(self) -> dict[str, Any]:
         """Credentials as obstore takes them; `expires_at` is aware, UTC."""
@@ -131,12 +142,12 @@ class AwsCredentials:
         from botocore.exceptions import BotoCoreError
 
         try:
-            found = self._botocore().get_credentials()
+            credentials = self._botocore().get_credentials()
         except BotoCoreError as error:  # an endpoint, a profile or a process was named and gave nothing
             raise no_credentials(type(error).__name__) from error
-        if found is None:
+        if credentials is None:
             raise no_credentials()
-        return found
+        return credentials
 
     def _botocore(self) -> Any:
         if self._session is None:

@@ -75,7 +75,7 @@ class Transport(Protocol):
 
 
 class NoGitAnswer(Unavailable):
-    """The origin's answer is cut off, or is not a git server's. Who runs the wire may know why."""
+    """The origin's answer is cut off, or is not a git server's. The wire may know why: see `Wire.explain`."""
 
     default_code = "not-git"
 

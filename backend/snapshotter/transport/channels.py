@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import subprocess
 import threading
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import decode_name, printable
@@ -39,11 +40,21 @@ class Channel(Protocol):
 
 
 class ProcessChannel:
-    """A child's stdin and stdout. Its stderr is kept, bounded, for the error message."""
+    """A child's stdin and stdout. The end of its stderr is kept for the error message."""
 
-    def __init__(self, argv: list[str], env: dict[str, str], limits: WireLimits) -> None:
+    def __init__(self, child: subprocess.Popen[bytes], limits: WireLimits) -> None:
+        assert child.stdout and child.stdin and child.stderr  # noqa: S101 - `start` makes all three pipes
+        self._child = child
+        self._out, self._in, self._err = child.stdout, child.stdin, child.stderr
+        self._limits = limits
+        self._stderr = b""
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    @classmethod
+    def start(cls, argv: list[str], env: dict[str, str], limits: WireLimits) -> ProcessChannel:
+        """Start a child and listen to it. Raises Unavailable (code `no-program`) if it cannot be started."""
         try:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -56,12 +67,9 @@ class ProcessChannel:
             raise Unavailable(
                 f"could not start {argv[0]}: {error.strerror}", code="no-program", hint=f"install {argv[0]}"
             ) from error
-        assert self._child.stdout and self._child.stdin and self._child.stderr  # noqa: S101 - all three are PIPE
-        self._out, self._in, self._err = self._child.stdout, self._child.stdin, self._child.stderr
-        self._limits = limits
-        self._said = b""
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        channel = cls(child, limits)
+        channel._listener.start()
+        return channel
 
     def read_into(self, view: memoryview) -> int:
         """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
@@ -93,15 +101,13 @@ class ProcessChannel:
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(0.5)
         self._listener.join(0.5)
-        said = printable(redact(decode_name(self._said.strip())))[-600:]
-        if not said:
-            return error
-        return _of_child(error, said)
+        words = printable(redact(decode_name(self._stderr.strip())))[-600:]
+        return _diagnosed(error, words) if words else error
 
     def _listen(self) -> None:
         with suppress(OSError, ValueError):
             while data := self._err.read(4096):
-                self._said = (self._said + data)[-_STDERR_KEPT:]
+                self._stderr = (self._stderr + data)[-_STDERR_KEPT:]
 
 
 class SocketChannel:
@@ -147,46 +153,63 @@ def _await(fd: int, seconds: float) -> None:
         )
 
 
-def _of_child(error: SnapshotterError, said: str) -> SnapshotterError:
-    lowered = said.lower()
-    details = tuple(said.splitlines()[-6:])
-    if "permission denied" in lowered or ("could not read from remote" in lowered and "access" in lowered):
-        return AccessDenied(
-            "the origin refused this user",
-            details=details,
-            code="origin-denied",
-            hint="check the SSH key (ssh-add -l) and that it may read the repository",
-        )
-    if "dubious ownership" in lowered:
-        return Unavailable(
-            "git refuses a repository that another user owns",
-            details=details,
-            code="dubious-ownership",
-            hint="if you trust it: git config --global --add safe.directory PATH",
-        )
-    if "host key verification failed" in lowered:
-        return Unavailable(
-            "the host's SSH key is not known",
-            details=details,
-            code="host-key",
-            hint="add it to known_hosts after checking it (ssh-keyscan, then compare the fingerprint)",
-        )
-    if "ssh: connect to host" in lowered or "could not resolve hostname" in lowered:
-        return Unavailable(
-            "ssh could not connect to the origin's host",
-            details=details,
-            code="no-connection",
-            hint="check the host's name, the port and the network",
-        )
-    if (
-        "not a git repository" in lowered
-        or "does not appear to be a git" in lowered
-        or "not found" in lowered
-    ):
-        return Unavailable(
-            "the origin is not a git repository",
-            details=details,
-            code="origin-not-found",
-            hint="check the path; `git ls-remote` on the same origin shows what git finds there",
-        )
+class _Diagnosis(NamedTuple):
+    """What a child's stderr means: the words to look for, in lower case, and the error that they become."""
+
+    words: re.Pattern[str]
+    error: type[SnapshotterError]
+    code: str
+    message: str
+    hint: str
+
+
+# The first that matches counts. The words are those of git and OpenSSH.
+_DIAGNOSES = (
+    _Diagnosis(
+        re.compile(
+            "permission denied|could not read from remote.*access|access.*could not read from remote",
+            re.DOTALL,
+        ),
+        AccessDenied,
+        code="origin-denied",
+        message="the origin refused this user",
+        hint="check the SSH key (ssh-add -l) and that it may read the repository",
+    ),
+    _Diagnosis(
+        re.compile("dubious ownership"),
+        Unavailable,
+        code="dubious-ownership",
+        message="git refuses a repository that another user owns",
+        hint="if you trust it: git config --global --add safe.directory PATH",
+    ),
+    _Diagnosis(
+        re.compile("host key verification failed"),
+        Unavailable,
+        code="host-key",
+        message="the host's SSH key is not known",
+        hint="add it to known_hosts after checking it (ssh-keyscan, then compare the fingerprint)",
+    ),
+    _Diagnosis(
+        re.compile("ssh: connect to host|could not resolve hostname"),
+        Unavailable,
+        code="no-connection",
+        message="ssh could not connect to the origin's host",
+        hint="check the host's name, the port and the network",
+    ),
+    _Diagnosis(
+        re.compile("not a git repository|does not appear to be a git|not found"),
+        Unavailable,
+        code="origin-not-found",
+        message="the origin is not a git repository",
+        hint="check the path; `git ls-remote` on the same origin shows what git finds there",
+    ),
+)
+
+
+def _diagnosed(error: SnapshotterError, stderr: str) -> SnapshotterError:
+    """The error that the child's stderr stands for; else `error` itself, with that stderr as its details."""
+    details = tuple(stderr.splitlines()[-6:])
+    for words, kind, code, message, hint in _DIAGNOSES:
+        if words.search(stderr.lower()):
+            return kind(message, details=details, code=code, hint=hint)
     return type(error)(error.message, details=details, code=error.code, hint=error.hint)

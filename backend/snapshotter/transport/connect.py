@@ -34,7 +34,7 @@ class Connector:
     def _wire(self, origin: Origin, cancel: Cancel) -> Wire:
         if origin.scheme in ("https", "http"):
             return self._http(origin, cancel)
-        # Each wire's libraries are loaded only where it is used: a start costs what it needs.
+        # A wire's libraries are loaded when it is used, so that a start costs only what the run needs.
         from snapshotter.transport import stream
 
         if origin.is_local:
@@ -49,9 +49,10 @@ class Connector:
                 f"plain http to another machine: {origin.url}",
                 hint="use https; --allow-http takes it as it is, open to being read and altered on its way",
             )
-        from snapshotter.transport.http import HttpWire
+        from snapshotter.transport.http import HttpClient, HttpWire
         from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:
             self._pool = HttpPool(self.ca_bundle)
-        return HttpWire(origin, self._pool, self.credentials, self.limits, cancel, allow_http=self.allow_http)
+        client = HttpClient(self._pool, self.credentials, self.limits, self.allow_http)
+        return HttpWire(origin, client, cancel)

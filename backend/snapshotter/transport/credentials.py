@@ -57,13 +57,11 @@ class GitCredentials:
             return renewed if renewed.secret != refused.secret else None
         if refused is not None:
             return None
-        if (
-            origin.credential is not None
-        ):  # a user without a secret: a name, or, since that was refused, a token
+        if origin.credential is not None:
+            # A user without a secret is a name or, as hosts take it, a token; without one we were refused.
             return Credential("x-access-token", origin.credential.user)
-        if found := program.credential_fill(origin.scheme, origin.netloc, origin.path):
-            return Credential(*found)
-        return None
+        answer = program.credential_fill(origin.scheme, origin.netloc, origin.path)
+        return Credential(*answer) if answer else None
 
     def _credential(self, token: str) -> Credential:
         """A token as a credential; ``user:token`` names its own user, Bearer has none."""
@@ -95,9 +93,9 @@ def _words(command: str) -> list[str]:
 def ssh_command(settings: Mapping[str, str]) -> str:
     """The ssh client with its options: the setting, and with it the key and the known hosts that are given as text.
 
-    A task gets its secrets as text, and ssh wants files. They are written with mode 0600 into a new folder that
-    nobody else can enter, in the system's temporary folder, which in a task goes with it. Nothing else is then
-    tried: no other key, no other host. Raises Unavailable if they cannot be written.
+    A task gets its secrets as text, and ssh wants files. They are written with mode 0600 into a new private
+    folder in the system's temporary folder, which in a task is gone when the task ends. ssh then tries no other
+    key, and takes no other host. Raises Unavailable if the files cannot be written.
     """
     command, options = settings[SSH_COMMAND], []
     texts = {name: text for name in (SSH_KEY, SSH_KNOWN_HOSTS) if (text := settings.get(name, "").strip())}
@@ -106,9 +104,8 @@ def ssh_command(settings: Mapping[str, str]) -> str:
     try:
         folder = Path(tempfile.mkdtemp(prefix="snapshotter-ssh-"))
         for name, text in texts.items():
-            _write_private(
-                folder / name, text.replace("\r\n", "\n") + "\n"
-            )  # ssh takes no key without a line's end
+            # ssh takes no key without a newline at its end
+            _write_private(folder / name, text.replace("\r\n", "\n") + "\n")
     except OSError as error:
         raise Unavailable(
             f"the SSH key cannot be written to the temporary folder: {error.strerror}",

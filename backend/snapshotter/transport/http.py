@@ -10,6 +10,7 @@ import base64
 import gzip
 import random
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -47,41 +48,43 @@ class Credentials(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class HttpClient:
+    """What all wires over HTTP share: connections, secrets, limits, and whether secrets may go over plain http."""
+
+    pool: HttpPool
+    credentials: Credentials
+    limits: WireLimits
+    allow_http: bool = False
+
+
 class HttpWire:
     """A stateless wire to one origin."""
 
     stateless = True
 
-    def __init__(
-        self,
-        origin: Origin,
-        pool: HttpPool,
-        credentials: Credentials,
-        limits: WireLimits,
-        cancel: Cancel,
-        *,
-        allow_http: bool = False,
-    ) -> None:
+    def __init__(self, origin: Origin, client: HttpClient, cancel: Cancel) -> None:
         self._origin = origin
-        self._pool = pool
-        self._credentials = credentials
-        self._limits = limits
+        self._client = client
         self._cancel = cancel
-        self._allow_http = allow_http
         self._base = f"{origin.scheme}://{origin.netloc}{origin.path.rstrip('/')}"
-        self._credential = credentials.initial(origin)
+        self._credential: Credential | None = None
+        self._credential_asked = False
         self._bearer = False
         self._response: urllib3.BaseHTTPResponse | None = None
         self._scope = ExitStack()
 
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
+        if not self._credential_asked:
+            self._credential = self._client.credentials.initial(self._origin)
+            self._credential_asked = True
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             if response.status not in (301, 302, 303, 307, 308):
                 return self._answer(response, "application/x-git-upload-pack-advertisement", decode=True)
             location = response.headers.get("Location", "")
-            self._base = follow(self._base, location, allow_http=self._allow_http)
+            self._base = follow(self._base, location, allow_http=self._client.allow_http)
         raise Unavailable(
             f"the origin redirects more than {_MAX_REDIRECTS} times",
             code="redirects",
@@ -108,14 +111,7 @@ class HttpWire:
 
     def fork(self) -> Wire:
         """See Wire."""
-        return HttpWire(
-            self._origin,
-            self._pool,
-            self._credentials,
-            self._limits,
-            self._cancel,
-            allow_http=self._allow_http,
-        )
+        return HttpWire(self._origin, self._client, self._cancel)
 
     def close(self) -> None:
         """See Wire."""
@@ -124,7 +120,7 @@ class HttpWire:
     def _request(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
-        """One answer with a status to act on: retried while that may help, authenticated when asked."""
+        """An answer with a status to act on. Tries again while that may help, and signs in when asked to."""
         self._finish()
         attempt = refusals = 0
         while True:
@@ -152,12 +148,14 @@ class HttpWire:
     def _once(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> urllib3.BaseHTTPResponse:
-        timeout = urllib3.Timeout(connect=self._limits.connect_seconds, read=self._limits.idle_seconds)
+        timeout = urllib3.Timeout(
+            connect=self._client.limits.connect_seconds, read=self._client.limits.idle_seconds
+        )
         fixed = {"User-Agent": f"git/2 {AGENT.decode()}", "Git-Protocol": "version=2"}
         carried = fixed | headers | self._authorization(url)
 
-        def ask() -> urllib3.BaseHTTPResponse:
-            return self._pool.manager(url).request(
+        def request() -> urllib3.BaseHTTPResponse:
+            return self._client.pool.manager(url).request(
                 method,
                 url,
                 headers=carried,
@@ -168,13 +166,13 @@ class HttpWire:
                 retries=False,
             )
 
-        return self._cancel.leaving(ask, lambda late: late.close())
+        return self._cancel.abandonable(request, lambda late: late.close())
 
     def _authorization(self, url: str) -> dict[str, str]:
         """The credential's header, for the origin's own scheme, host and port only."""
         split = urlsplit(url)
         own = (split.scheme, split.netloc) == (self._origin.scheme, self._origin.netloc)
-        safe = split.scheme == "https" or is_loopback(split.hostname or "") or self._allow_http
+        safe = split.scheme == "https" or is_loopback(split.hostname or "") or self._client.allow_http
         if self._credential is None or not own or not safe:
             return {}
         if self._bearer or not self._credential.user:
@@ -183,7 +181,7 @@ class HttpWire:
         return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def _other_credential(self, response: urllib3.BaseHTTPResponse) -> bool:
-        """After a 401: whether there is something else to try."""
+        """Whether there is something else to try after a 401: the same token as Bearer, or another credential."""
         own = urlsplit(self._base).netloc == self._origin.netloc
         challenge = response.headers.get("WWW-Authenticate", "").lower()
         response.close()
@@ -192,20 +190,20 @@ class HttpWire:
         if self._credential and "bearer" in challenge and "basic" not in challenge and not self._bearer:
             self._bearer = True
             return True
-        other = self._credentials.after_refusal(self._origin, self._credential)
+        other = self._client.credentials.after_refusal(self._origin, self._credential)
         if other is not None:
             self._credential = other
         return other is not None
 
-    def _answer(self, response: urllib3.BaseHTTPResponse, content_type: str, *, decode: bool) -> PktReader:
-        """A reader of a good answer; any other is closed and raised."""
+    def _answer(self, response: urllib3.BaseHTTPResponse, expected: str, *, decode: bool) -> PktReader:
+        """A reader of an answer of the expected content type. Closes any other, and raises what it means."""
         if response.status != 200:
             response.close()
             raise status_error(response.status, self._origin, had_credential=self._credential is not None)
-        got = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if got != content_type:
+        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if content_type != expected:
             response.close()
-            raise wrong_content(got, self._origin)
+            raise wrong_content(content_type, self._origin)
         self._response = response
         self._scope.enter_context(self._cancel.ending(lambda: _shut(response)))
 

@@ -11,14 +11,13 @@ from snapshotter.transport import NoGitAnswer
 
 
 def retriable(error: Exception) -> bool:
-    """Whether trying the request again may help: not after a bad name, a bad certificate, or a whole
-    idle timeout of silence."""
+    """Whether another try may help: not after an unknown host, a bad certificate, or an idle timeout."""
     settled = (u3.NameResolutionError, u3.SSLError, u3.LocationValueError, u3.ReadTimeoutError)
     return not isinstance(error, settled)
 
 
 def network_error(error: Exception, origin: Origin) -> SnapshotterError:
-    """A urllib3 or socket error as ours."""
+    """The error that a urllib3 or socket error stands for."""
     host = origin.netloc
     cause = error.original_error if isinstance(error, u3.ProxyError) else error
     if isinstance(error, u3.ProxyError):
@@ -55,7 +54,7 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
 
 
 def status_error(status: int, origin: Origin, *, had_credential: bool) -> SnapshotterError:
-    """A status that is no answer."""
+    """The error for an HTTP status that is no answer."""
     where = origin.url
     if status in (401, 403):
         hint = (
@@ -78,7 +77,7 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
 
 
 def wrong_content(content_type: str, origin: Origin) -> SnapshotterError:
-    """An answer that is no git server's."""
+    """The error for an answer that is not a git server's, told by its content type."""
     shown = printable(content_type)[:80] or "no content type"
     if content_type == "text/plain":
         return NoGitAnswer(

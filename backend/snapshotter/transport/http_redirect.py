@@ -1,4 +1,4 @@
-"""Which redirects of an origin are followed: as git does, the first request's only, and none that could leak."""
+"""Which redirects of an origin are followed: as in git, those of the first request, but none that could leak."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ DISCOVERY = "/info/refs?service=git-upload-pack"  # git's gitprotocol-http: what
 def follow(base: str, location: str, *, allow_http: bool) -> str:
     """The base URL that a redirect of the discovery leads to.
 
-    Raises Unavailable (code `unsafe-redirect`) if following it would be unsafe: out of https, to this machine or
-    an internal address, or with credentials in it; AccessDenied if it leads to a page, which is a login as a rule.
+    Raises Unavailable (code `unsafe-redirect`) if it leads out of https, to this machine or an internal address, or
+    has credentials in it; AccessDenied if it leads to a page, which as a rule is a login.
     """
     try:
         target = urljoin(base + DISCOVERY, location)

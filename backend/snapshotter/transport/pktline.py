@@ -89,16 +89,17 @@ class PktReader:
         return length
 
     def _need(self, count: int) -> bool:
+        """Whether `count` unread bytes are in the buffer, after reading more; False if the stream ends first."""
         while self._end - self._start < count:
             if self._start and len(self._buffer) - self._end < MAX_PACKET:
-                held = self._end - self._start
-                self._buffer[:held] = self._buffer[self._start : self._end]
-                self._start, self._end = 0, held
-            got = self._read_into(self._view[self._end :])
-            if not got:
+                unread = self._end - self._start
+                self._buffer[:unread] = self._buffer[self._start : self._end]
+                self._start, self._end = 0, unread
+            received = self._read_into(self._view[self._end :])
+            if not received:
                 return False
-            self._end += got
-            self.total += got
+            self._end += received
+            self.total += received
         return True
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from snapshotter import __version__
 from snapshotter.base.errors import SnapshotterError, Unavailable
-from snapshotter.base.text import decode_name, printable
+from snapshotter.base.text import decode_name, plural, printable
 from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.pktline import Mark, PktReader
 
@@ -20,25 +20,25 @@ def server_error(text: bytes) -> SnapshotterError:
     The texts are git's own (upload-pack.c, list-objects-filter-options.c); a server with other
     words gets the general error, which loses nothing but the retry.
     """
-    said = printable(decode_name(text.strip(b"\0 \r\n")))[:300]
-    lowered = said.lower()
+    words = printable(decode_name(text.strip(b"\0 \r\n")))[:300]
+    lowered = words.lower()
     if "not our ref" in lowered or "unadvertised object" in lowered:
         return WantVanished(
-            f"the origin no longer has what it listed: {said}", hint="the origin is busy; try again"
+            f"the origin no longer has what it listed: {words}", hint="the origin is busy; try again"
         )
     if "filter" in lowered and any(
         word in lowered for word in ("not support", "unsupported", "not allowed", "not recog")
     ):
         return FilterRefused(
-            f"the origin refuses filters: {said}", hint="allow uploadpack.allowFilter at the origin"
+            f"the origin refuses filters: {words}", hint="allow uploadpack.allowFilter at the origin"
         )
     return Unavailable(
-        f"the origin says: {said}", code="origin-error", hint="this text is the git server's own"
+        f"the origin says: {words}", code="origin-error", hint="this text is the git server's own"
     )
 
 
 def check_error(line: bytes) -> bytes:
-    """Pass a line on. Raises what `server_error` makes of it if it is the server's ERR packet."""
+    """Return the line as it is. Raises `server_error` of it if it is the server's ERR packet."""
     if line.startswith(b"ERR "):
         raise server_error(line[4:])
     return line
@@ -51,21 +51,21 @@ def bounded(reader: PktReader, limits: WireLimits) -> Callable[[], bytes | Mark]
 
     def line() -> bytes | Mark:
         nonlocal spoken
-        got = reader.line()
-        spoken += 4 if isinstance(got, Mark) else len(got) + 4
+        packet = reader.line()
+        spoken += 4 if isinstance(packet, Mark) else len(packet) + 4
         if spoken > limits.chatter_bytes or time.monotonic() - began > limits.stall_seconds:
             raise Unavailable(
                 f"the origin talks but sends no pack ({spoken} bytes before it)",
                 code="chatter",
                 hint="its server is overloaded or hostile; try again later",
             )
-        return got
+        return packet
 
     return line
 
 
 def shallow_origin() -> ShallowOrigin:
-    """For history asked of an origin that does not have all of it."""
+    """The error for an origin that does not have all of the history that was asked for."""
     return ShallowOrigin(
         "the origin is a shallow clone: it lacks the history that a restore needs",
         hint="run `git fetch --unshallow` at the origin, or name the repository that it was cloned from",
@@ -73,7 +73,7 @@ def shallow_origin() -> ShallowOrigin:
 
 
 def broken(what: str) -> Unavailable:
-    """For an answer that breaks the protocol."""
+    """The error for an answer that breaks the protocol."""
     return Unavailable(
         f"the origin's answer breaks git's protocol: {what}",
         code="protocol",
@@ -81,8 +81,11 @@ def broken(what: str) -> Unavailable:
     )
 
 
-def over_limit(what: str, setting: str) -> Unavailable:
-    """For an origin that costs more than the limits allow."""
-    return Unavailable(
-        f"the origin sends {what}", code="limit", hint=f"if the origin is in order, raise {setting}"
-    )
+def over_limit(what: str, hint: str) -> Unavailable:
+    """The error for an origin that costs more than the limits allow."""
+    return Unavailable(f"the origin sends {what}", code="limit", hint=hint)
+
+
+def too_many_refs(count: int) -> Unavailable:
+    """The error for an origin with more than `count` refs, which is the limit."""
+    return over_limit(f"more than {plural(count, 'ref')}", "if the origin is in order, raise --max-refs")

@@ -42,7 +42,7 @@ class StreamWire:
     def open(self) -> PktReader:
         """See Wire."""
         self.close()
-        channel = self._cancel.leaving(lambda: self._dial(self._limits), lambda late: late.end())
+        channel = self._cancel.abandonable(lambda: self._dial(self._limits), lambda late: late.end())
         self._channel = channel
         self._scope.callback(channel.end)
         self._scope.enter_context(self._cancel.ending(channel.end))
@@ -69,7 +69,7 @@ class StreamWire:
     def close(self) -> None:
         """See Wire."""
         if self._channel is not None:
-            self._write(FLUSH)  # a polite end; without it upload-pack complains of a hang-up
+            self._write(FLUSH)  # a polite end; without it upload-pack complains that the client hung up
         self._scope.close()
         self._channel = self._reader = None
 
@@ -87,7 +87,7 @@ class LocalDialer:
         self._path = origin.path
 
     def __call__(self, limits: WireLimits) -> Channel:
-        """Start it. Raises Unavailable if the path is no directory."""
+        """Start git. Raises Unavailable if the path is no directory, or git cannot be started."""
         if not Path(self._path).is_dir():
             raise Unavailable(
                 f"no such folder: {printable(self._path)}",
@@ -97,10 +97,9 @@ class LocalDialer:
         allow = ["-c", "uploadpack.allowFilter=true", "-c", "uploadpack.allowAnySHA1InWant=true"]
         env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         env |= {"GIT_PROTOCOL": "version=2", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-        env["GIT_GRAFT_FILE"] = (
-            os.devnull
-        )  # a grafted history lacks what a restore needs, as a shallow one does
-        return ProcessChannel(["git", *allow, "upload-pack", self._path], env, limits)
+        # A grafted history lacks what a restore needs, as a shallow one does.
+        env["GIT_GRAFT_FILE"] = os.devnull
+        return ProcessChannel.start(["git", *allow, "upload-pack", self._path], env, limits)
 
 
 class SshDialer:
@@ -118,7 +117,7 @@ class SshDialer:
             )
 
     def __call__(self, limits: WireLimits) -> Channel:
-        """Start the client."""
+        """Start the ssh client. Raises Unavailable if it cannot be started."""
         origin = self._origin
         options = ["-o", "BatchMode=yes", "-o", "SendEnv=GIT_PROTOCOL"]
         options += ["-o", f"ConnectTimeout={max(1, int(limits.connect_seconds))}"]
@@ -127,7 +126,7 @@ class SshDialer:
         path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
         remote = f"git-upload-pack {quote_remote(path)}"
         env = dict(os.environ) | {"GIT_PROTOCOL": "version=2"}
-        return ProcessChannel([*self._command, *options, "--", destination, remote], env, limits)
+        return ProcessChannel.start([*self._command, *options, "--", destination, remote], env, limits)
 
 
 class GitDialer:
@@ -137,7 +136,7 @@ class GitDialer:
         self._origin = origin
 
     def __call__(self, limits: WireLimits) -> Channel:
-        """Connect and ask for the repository."""
+        """Connect and ask for the repository. Raises Unavailable if the host cannot be reached."""
         origin = self._origin
         try:
             connection = socket.create_connection((origin.host, origin.port or 9418), limits.connect_seconds)

@@ -1,7 +1,7 @@
 """The client of `git upload-pack`: protocol v2, and v0 where the server knows no better.
 
-It needs a wire: something that opens the conversation and sends a request. The same code then
-runs over HTTP, SSH, git:// and a local process.
+A wire opens the conversation and sends requests, so that the same code runs over HTTP, SSH, git:// and a
+local process.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class UploadPack:
         self._wire.close()
 
     def _connected(self, *, stale: bool) -> v2.Server | v0.Server:
-        """The server of an open conversation; a stale one starts anew."""
+        """The server of the conversation, which is opened if there is none, or anew if it is stale."""
         self._cancel.check()
         if self._server is None or stale:
             reader = self._wire.open()
@@ -118,7 +118,7 @@ class UploadPack:
         return self._server
 
     def _whole_list(self, reader: PktReader) -> RefsLedger:
-        """The refs of an ls-refs answer, which must end where they do: one flipped bit can make a flush of a line."""
+        """The refs of an ls-refs answer, which must end after them: one flipped bit can turn a line into a flush."""
         ledger = v2.read_refs(reader, self._limits, self._cancel)
         if self._wire.stateless and reader.line() is not Mark.END:
             raise broken("its list of refs goes on after its end")
@@ -135,6 +135,7 @@ class UploadPack:
 def _advertisement(
     reader: PktReader, over_http: bool, limits: WireLimits, cancel: Cancel
 ) -> v2.Server | v0.Server:
+    """The server that introduces itself, in v2 or v0. Raises Unavailable for anything else."""
     first = reader.line()
     prefaced = isinstance(first, bytes) and first.startswith(b"# service=")  # as smart HTTP does
     if prefaced:

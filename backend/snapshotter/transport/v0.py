@@ -1,4 +1,4 @@
-"""Protocol v0: the first conversation git had, still the only one some hosts speak.
+"""Protocol v0: git's first, and the only one that some hosts speak.
 
 The advertisement is the list of refs; one request then holds wants, haves and ``done``, so there
 is nothing to negotiate. Source: git's gitprotocol-pack.
@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.text import plural
 from snapshotter.git.refs import Ref, RefsLedger, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
-from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin
+from snapshotter.transport.replies import broken, check_error, shallow_origin, too_many_refs
 
 # multi_ack is asked for because one large host refuses clients without it; its answers are skipped.
 _WANTED = (b"multi_ack", b"side-band-64k", b"ofs-delta", b"no-progress", b"allow-tip-sha1-in-want")
@@ -56,7 +55,7 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
         elif name != b"capabilities" and name != b".have":
             refs[name] = Ref(name, oid.decode())
         if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:
-            raise over_limit(f"more than {plural(len(refs) - 1, 'ref')}", "--max-refs")
+            raise too_many_refs(len(refs) - 1)
         line = reader.line()
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
@@ -65,15 +64,15 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
 
 def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
     """The one request: wants with capabilities, a flush, haves, done."""
-    asked = [word for word in _WANTED if word in server.capabilities]
-    asked += [b"thin-pack"] if request.thin and b"thin-pack" in server.capabilities else []
-    asked += [b"filter"] if request.filter else []
-    asked += [b"shallow"] if request.depth else []
-    asked += [word for word in server.capabilities if word.startswith(b"object-format=")]
+    capabilities = [word for word in _WANTED if word in server.capabilities]
+    capabilities += [b"thin-pack"] if request.thin and b"thin-pack" in server.capabilities else []
+    capabilities += [b"filter"] if request.filter else []
+    capabilities += [b"shallow"] if request.depth else []
+    capabilities += [word for word in server.capabilities if word.startswith(b"object-format=")]
     if any(word.startswith(b"agent=") for word in server.capabilities):
-        asked.append(b"agent=" + agent)
+        capabilities.append(b"agent=" + agent)
     wants = [b"want " + oid.encode() for oid in request.wants]
-    wants[0] += b" " + b" ".join(asked)
+    wants[0] += b" " + b" ".join(capabilities)
     wants += [b"deepen %d" % request.depth] if request.depth else []
     wants += [b"filter " + request.filter.encode()] if request.filter else []
     haves = [b"have " + oid.encode() for oid in request.haves]

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.text import plural
 from snapshotter.git.refs import Ref, RefsLedger, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import DELIM, FLUSH, Mark, PktReader, encode_lines
-from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin
+from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin, too_many_refs
+
+_MAX_CAPABILITIES = 1000  # git's own server has some ten
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ def parse_capabilities(reader: PktReader) -> Server:
 
     Raises Unavailable for a list without end, and for a server without fetch or of an unknown object format.
     """
-    found: dict[str, str] = {}
+    capabilities: dict[str, str] = {}
     while isinstance(line := reader.line(), bytes):
         key, _, value = check_error(line).decode("utf-8", "replace").partition("=")
-        found[key] = value
-        if len(found) > 1000:
-            raise over_limit("capabilities without end", "nothing: this is no git server")
+        capabilities[key] = value
+        if len(capabilities) > _MAX_CAPABILITIES:
+            raise over_limit("capabilities without end", "no git server does; check the URL")
     if line is not Mark.FLUSH:
         raise broken("its capabilities end early")
-    server = Server(found)
-    if "fetch" not in found:
+    server = Server(capabilities)
+    if "fetch" not in capabilities:
         raise broken("it does not offer fetch")
     if server.object_format not in ("sha1", "sha256"):
         raise broken("it has an object format that is neither sha1 nor sha256")
@@ -93,7 +94,7 @@ def read_refs(reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefsLedg
             peeled = attributes.get(b"peeled")
             refs.append(Ref(name, oid.decode(), peeled.decode() if peeled else None, symref))
         if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:
-            raise over_limit(f"more than {plural(len(refs) - 1, 'ref')}", "--max-refs")
+            raise too_many_refs(len(refs) - 1)
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
     return RefsLedger.build(refs, head_target, head_oid)
