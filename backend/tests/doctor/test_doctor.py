@@ -144,7 +144,7 @@ def test_all_is_well_for_a_task(server: Server, ecs: EcsEndpoint, origin: Origin
     assert "STS did not say" in told.checks["identity"]["says"]
     assert "ECS task role" in told.checks["credentials"]["says"]
     assert told.checks["endpoint"]["says"].startswith("https://")
-    assert "1 refs" in told.checks["origin"]["says"]
+    assert "1 ref, " in told.checks["origin"]["says"]
     assert (told.code, told.document["ok"]) == (0, True)
 
 

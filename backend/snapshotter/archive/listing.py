@@ -1,0 +1,62 @@
+"""What a list of snapshots shows: each with its manifest, or with why that does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.manifest import Manifest
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import printable
+
+_PARALLEL: Final = 16
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One snapshot: its folder as listed, and its manifest or, if that is None, the error of reading it."""
+
+    run: Run
+    manifest: Manifest | None
+    error: SnapshotterError | None = None
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of everything that its run wrote; 0 if the manifest does not read."""
+        return sum(artifact.bytes for artifact in self.manifest.artifacts) if self.manifest else 0
+
+
+def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> list[Listed]:
+    """The newest snapshot of every repo, of those that were taken from `since` on."""
+    runs = catalog.newest_of_all()
+    return _read(catalog, [run for run in runs if not since or run.key.run_id.started_at >= since])
+
+
+def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> list[Listed]:
+    """The snapshots of one repo, oldest first; `name` is its own or an origin.
+
+    Raises Unavailable (code `no-snapshot`) if there is none at all; none from `since` on is an empty list.
+    """
+    runs = catalog.snapshots(catalog.repo_of(name), since=since)
+    if not runs and not since:
+        raise Unavailable(
+            f"no snapshot of {printable(name)[:200]} in {catalog.store.place.uri}",
+            code="no-snapshot",
+            hint="`snapshotter list` shows all",
+        )
+    return _read(catalog, runs)
+
+
+def _read(catalog: Catalog, runs: Sequence[Run]) -> list[Listed]:
+    def listed(run: Run) -> Listed:
+        try:
+            return Listed(run, catalog.manifest(run.key, listed=True).manifest)
+        except SnapshotterError as error:
+            return Listed(run, None, error)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:  # one manifest each, and on S3 each is a round trip
+        return list(pool.map(listed, runs))

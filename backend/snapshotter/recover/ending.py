@@ -1,0 +1,46 @@
+"""How a verification ends: the snapshots that rest on what is damaged, and the error that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.layout import RunKey
+from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError
+from snapshotter.base.text import plural
+from snapshotter.recover.replays import Verdict
+from snapshotter.recover.verify import affected
+
+
+def affected_by(catalog: Catalog, verdicts: Sequence[Verdict]) -> list[RunKey]:
+    """Every snapshot, verified or not, whose chain or refs rest on a run that was found damaged."""
+    damaged: dict[str, list[RunKey]] = {}
+    for verdict in verdicts:
+        if verdict.problems:
+            damaged.setdefault(verdict.run.repo, []).extend(verdict.damaged_runs)
+    return [key for repo, keys in damaged.items() for key in affected(catalog, repo, keys)]
+
+
+def unrecorded(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
+    """Why a verdict has no receipt, so that the next snapshot will not know of it; None if each has one."""
+    return next((verdict.unrecorded for verdict in verdicts if verdict.unrecorded), None)
+
+
+def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
+    """The error that a verification ends with: damage before what could not be checked before a receipt that
+    could not be written; None if every snapshot is proven."""
+    bad = sum(bool(verdict.problems) for verdict in verdicts)
+    unchecked = sum(bool(verdict.unchecked) for verdict in verdicts)
+    if bad:
+        return Finding(
+            f"damaged: {bad} of {plural(len(verdicts), 'snapshot')} checked",
+            code="damaged",
+            hint="take a new snapshot: it will be a base where the newest chain is damaged; restore one that is "
+            "not listed as affected",
+        )
+    if unchecked:
+        return NewerSchema(
+            f"{unchecked} of {plural(len(verdicts), 'snapshot')} could not be checked: a newer release wrote them",
+            hint="verify them with that release; the others were checked",
+        )
+    return unrecorded(verdicts)
