@@ -1,4 +1,4 @@
-"""The command line: one verb a function, tied together here; no logic."""
+"""The command line: the verbs tied together; no logic."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from typer.exceptions import TyperException
 
 from snapshotter import __version__
 from snapshotter.base.errors import UsageError
-from snapshotter.cli import access, doctor, find, get, job, query, restore, scan, snapshot
-from snapshotter.cli.session import refuse
+from snapshotter.cli.command import command
+from snapshotter.cli.diff import DiffFlags, diff
+from snapshotter.cli.doctor import DoctorFlags, doctor
+from snapshotter.cli.get import GetFlags, get
+from snapshotter.cli.job import job
+from snapshotter.cli.list import ListFlags, list_snapshots
+from snapshotter.cli.output import refuse
+from snapshotter.cli.prove import ProveFlags, prove
+from snapshotter.cli.query import QueryFlags, query
+from snapshotter.cli.restore import RestoreFlags, restore
+from snapshotter.cli.scan import ScanFlags, scan
+from snapshotter.cli.show import ShowFlags, show
+from snapshotter.cli.snapshot import SnapshotFlags, snapshot
+from snapshotter.cli.verify import VerifyFlags, verify
 
 app = typer.Typer(
     name="snapshotter",
@@ -33,18 +45,18 @@ def main(version: Annotated[bool, typer.Option("--version", help="Show the versi
         raise typer.Exit
 
 
-app.command("snapshot")(snapshot.snapshot)
-app.command("list")(find.list_)
-app.command("show")(find.show)
-app.command("diff")(find.diff)
-app.command("get")(get.get)
-app.command("restore")(restore.restore)
-app.command("verify")(restore.verify)
-app.command("scan")(scan.scan)
-app.command("query")(query.query)
-app.command("prove")(access.prove)
-app.command("job")(job.job)
-app.command("doctor")(doctor.doctor)
+app.command("snapshot")(command(snapshot, SnapshotFlags))
+app.command("list")(command(list_snapshots, ListFlags))
+app.command("show")(command(show, ShowFlags))
+app.command("diff")(command(diff, DiffFlags))
+app.command("get")(command(get, GetFlags))
+app.command("restore")(command(restore, RestoreFlags))
+app.command("verify")(command(verify, VerifyFlags))
+app.command("scan")(command(scan, ScanFlags))
+app.command("query")(command(query, QueryFlags))
+app.command("prove")(command(prove, ProveFlags))
+app.command("job")(job)
+app.command("doctor")(command(doctor, DoctorFlags))
 
 
 def run() -> None:
@@ -59,8 +71,6 @@ def run() -> None:
         code = app(prog_name="snapshotter", standalone_mode=False)
     except TyperException as error:
         context: typer.Context | None = getattr(error, "ctx", None)
-        command = context.command_path if context else "snapshotter"
-        sys.exit(
-            refuse(UsageError(error.format_message(), hint=f"`{command} --help` shows what can be given"))
-        )
+        name = context.command_path if context else "snapshotter"
+        sys.exit(refuse(UsageError(error.format_message(), hint=f"`{name} --help` shows what can be given")))
     sys.exit(code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,14 +13,24 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="URI",
-        help="Folder or s3://bucket/prefix/ [env: SNAPSHOTTER_STORE; default: ./snapshots]",
+        help="A folder, or s3://bucket/prefix/; by default SNAPSHOTTER_STORE, or ./snapshots.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only warnings and errors.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")]
 HttpOption = Annotated[
-    bool, typer.Option("--allow-http", help="Allow plain http, which can be read and altered on its way.")
+    bool, typer.Option("--allow-http", help="Allow plain http, which others can read and alter on its way.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress, only warnings and errors.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")]
+
+SnapshotArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SNAPSHOT",
+        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00 (UTC), or a full key.",
+    ),
 ]
 ScanRefOption = Annotated[
     str | None,
@@ -27,10 +39,18 @@ ScanRefOption = Annotated[
 SecretGateOption = Annotated[
     bool, typer.Option("--secret-gate", help="Exit 1 if the scan finds leaked secrets; the snapshot stands.")
 ]
-SnapshotArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SNAPSHOT",
-        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00 (UTC), or a full key.",
-    ),
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout."),
 ]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The flags that every verb has."""
+
+    store: StoreOption = None
+    allow_http: HttpOption = False
+    json: JsonOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False

@@ -2,68 +2,75 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapshotter.base.errors import PartialFailure, SnapshotterError, UsageError
+from snapshotter.base.errors import SnapshotterError, UsageError
+from snapshotter.base.unexpected import as_error
+from snapshotter.cli import describe, results
 from snapshotter.cli import options as flag
-from snapshotter.cli import results
-from snapshotter.cli.session import Flags, Outcome, Session, run
+from snapshotter.cli.output import Output
+from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
+    from snapshotter.query.query_result import QueryResult
     from snapshotter.query.terms import LeftOut, QueryOptions
 
 _TOLD = 5  # things left out that are told one by one; `--json` lists all
 
 
-def query(
+@dataclass(frozen=True)
+class QueryFlags:
+    """What `query` is given."""
+
     sql: Annotated[
         str | None, typer.Argument(metavar="[SQL]", help="One SELECT in DuckDB's SQL, or - for stdin.")
-    ] = None,
+    ] = None
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="Of each repository the newest snapshot at this time."),
-    ] = None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Ask the snapshots that were the newest at this time, like 2026-11-01.",
+        ),
+    ] = None
     repo: Annotated[
         list[str] | None,
         typer.Option(
-            "--repo", metavar="GLOB", help="Only repositories called like this, 'github.com/psf/*'."
+            "--repo", metavar="GLOB", help="Ask only these repositories, like 'github.com/psf/*'. Repeatable."
         ),
-    ] = None,
+    ] = None
     history: Annotated[
-        bool, typer.Option("--history", help="All snapshots of each repository instead of one.")
-    ] = False,
+        bool, typer.Option("--history", help="Ask all snapshots of each repository, not only the newest.")
+    ] = False
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help="table, json, csv or parquet [default: table]"),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout."),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Rows that a table shows; 0 is all.")] = 100,
+        typer.Option("--format", metavar="FORMAT", help="table (the default), json, csv or parquet."),
+    ] = None
+    output: flag.OutputOption = None
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="Show no more rows than this in a table; 0 shows all.")
+    ] = 100
     timeout: Annotated[
         str | None,
-        typer.Option("--timeout", metavar="SPAN", help="How long the SQL may run, like 30s or 10m."),
-    ] = None,
+        typer.Option("--timeout", metavar="SPAN", help="Let the SQL run this long, like 30s or 10m."),
+    ] = None
     memory: Annotated[
-        str | None, typer.Option("--memory", metavar="SIZE", help="Memory for the SQL, like 4GiB.")
-    ] = None,
-    examples: Annotated[bool, typer.Option("--examples", help="Show ten questions with their SQL.")] = False,
-    schema: Annotated[bool, typer.Option("--schema", help="Show the views and their columns.")] = False,
-    store: flag.StoreOption = None,
-    allow_http: flag.HttpOption = False,
-    json: flag.JsonOption = False,
-    quiet: flag.QuietOption = False,
-    verbose: flag.VerboseOption = False,
-) -> None:
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Let the SQL use this much memory, like 4GiB."),
+    ] = None
+    examples: Annotated[bool, typer.Option("--examples", help="Show ten questions with their SQL.")] = False
+    schema: Annotated[bool, typer.Option("--schema", help="Show the views and their columns.")] = False
+
+
+def query(session: Session, given: QueryFlags) -> Output:
     """Ask the newest snapshot of every repository, by SQL.
 
     The views are snapshots, refs, files, symbols, imports, dependencies, secrets
@@ -84,139 +91,109 @@ def query(
     Exit 0: the whole answer. 2: the SQL cannot be run. 3: the answer, but
     something damaged is left out of it.
     """
-    chosen = _format(form, output, json=json)
-    if sum((examples, schema, sql is not None)) != 1:
-        raise typer.BadParameter("give one SELECT, --examples or --schema")
-    if limit and chosen != "table":
-        limit = 0
-    if examples or schema:
-        run(Flags(store, json, quiet, verbose), lambda _: _examples() if examples else _schema())
-        return
-
-    def work(session: Session) -> Outcome:
-        with _json_errors(chosen == "json" and output is None) as failed:
-            text = sys.stdin.read() if sql == "-" else str(sql)
-            options = _options(session, at, repo or [], history=history, memory=memory, timeout=timeout)
-            return _query(session, text, options, chosen, output, limit)
-        return Outcome({}, error=failed[0])
-
-    run(Flags(store, json and output is not None, quiet, verbose, allow_http), work)
-
-
-def _format(form: str | None, output: Path | None, *, json: bool) -> str:
-    """The format asked for, or the one that the file's name ends like."""
-    suffix = output.suffix.removeprefix(".").lower() if output else ""
-    chosen = form or ("json" if json else suffix if suffix in results.FORMATS else "table")
-    if chosen not in results.FORMATS:
-        raise typer.BadParameter(f"--format {chosen} is none of {', '.join(results.FORMATS)}")
-    if json and chosen != "json":
-        raise typer.BadParameter(f"--json and --format {chosen} exclude each other")
-    if chosen == "parquet" and output is None:
-        raise typer.BadParameter("--format parquet needs -o FILE")
-    return chosen
+    if sum((given.examples, given.schema, given.sql is not None)) != 1:
+        raise UsageError("give one SELECT, --examples or --schema", hint="see `snapshotter query --examples`")
+    if given.examples:
+        return _examples()
+    if given.schema:
+        return _schema()
+    form = results.form(given.form, given.output, json=session.flags.json)
+    if given.output is not None:
+        return _to_file(session, given, form, given.output)
+    if form == "table":
+        return _to_screen(session, given)
+    try:
+        return _to_stdout(session, given, form)
+    except Exception as error:
+        if form != "json":
+            raise
+        known = as_error(error)
+        results.refuse(known)
+        return Output(None, error=known)
 
 
-def _options(
-    session: Session,
-    at: str | None,
-    repos: Sequence[str],
-    *,
-    history: bool,
-    memory: str | None,
-    timeout: str | None,
-) -> QueryOptions:
+def _to_screen(session: Session, given: QueryFlags) -> Output:
+    with _asked(session, given) as answer:
+        return Output(None, results.table(answer, given.limit), _told(session, answer.left_out))
+
+
+def _to_stdout(session: Session, given: QueryFlags, form: str) -> Output:
+    with _asked(session, given) as answer, results.to_stdout() as file:
+        results.write(answer, form, file, screen=sys.stdout.isatty())
+        return Output(None, error=_told(session, answer.left_out))
+
+
+def _to_file(session: Session, given: QueryFlags, form: str, path: Path) -> Output:
+    with (
+        results.new_file(path) as partial,
+        _asked(session, given, partial if form == "parquet" else None) as answer,
+    ):
+        if form == "parquet":
+            answer.parquet(partial)
+        elif form == "table":
+            partial.write_text("".join(f"{line}\n" for line in results.table(answer, given.limit)), "utf-8")
+        else:
+            with partial.open("xb") as file:
+                results.write(answer, form, file)
+        missing = [each.document() for each in answer.left_out]
+        document = {"output": str(path), "snapshots": answer.snapshots, "left_out": missing}
+        return Output(document, [str(path)], _told(session, answer.left_out))
+
+
+def _asked(
+    session: Session, given: QueryFlags, parquet: Path | None = None
+) -> AbstractContextManager[QueryResult]:
+    """The answer to the question; `parquet` is the file that it may be written to by the engine itself."""
+    from snapshotter.query.question import ask
+
+    sql = sys.stdin.read() if given.sql == "-" else str(given.sql)
+    options = _options(session, given)
+    store = session.store(reading=True)
+    return ask(store, sql, options, output=parquet, observer=session.observer, cancel=session.cancel)
+
+
+def _options(session: Session, given: QueryFlags) -> QueryOptions:
     from snapshotter.archive.layout import parse_time
     from snapshotter.base.settings import parse_size, parse_span
     from snapshotter.query.cache import folder
     from snapshotter.query.terms import QueryOptions
 
-    moment = parse_time(at) if at is not None else None
-    if at is not None and moment is None:
-        raise UsageError(f"not a time: {at}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
+    moment = parse_time(given.at) if given.at is not None else None
+    if given.at is not None and moment is None:
+        raise UsageError(f"not a time: {given.at}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
     settings = session.settings
     return QueryOptions(
         at=moment,
-        repos=tuple(repos),
-        history=history,
-        memory=parse_size(memory or settings["SNAPSHOTTER_QUERY_MEMORY"]),
-        seconds=parse_span(timeout or settings["SNAPSHOTTER_QUERY_TIMEOUT"]).total_seconds(),
-        cache=folder(settings["SNAPSHOTTER_CACHE"], os.environ),
+        repos=tuple(given.repo or ()),
+        history=given.history,
+        memory=parse_size(given.memory or settings["SNAPSHOTTER_QUERY_MEMORY"]),
+        seconds=parse_span(given.timeout or settings["SNAPSHOTTER_QUERY_TIMEOUT"]).total_seconds(),
+        cache=folder(settings["SNAPSHOTTER_CACHE"], session.env),
         cache_bytes=parse_size(settings["SNAPSHOTTER_CACHE_SIZE"]),
     )
 
 
-def _query(
-    session: Session, sql: str, options: QueryOptions, form: str, output: Path | None, limit: int
-) -> Outcome:
-    from snapshotter.query.question import ask
+def _told(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError | None:
+    """The error that the query ends with if something is left out of its answer, which is warned of."""
+    from snapshotter.query.ending import ending
 
-    store = session.store(reading=True)
-    common: dict[str, Any] = {"observer": session.observer, "cancel": session.cancel}
-    if output is None:
-        with ask(store, sql, options, **common) as answer:
-            if form == "table":
-                return Outcome({}, results.table(answer, limit), _partial(session, answer.left_out))
-            with results.to_stdout() as file:
-                results.write(answer, form, file, screen=sys.stdout.isatty())
-            return Outcome({}, error=_partial(session, answer.left_out))
-    with (
-        results.new_file(output) as partial,
-        ask(store, sql, options, output=partial if form == "parquet" else None, **common) as answer,
-    ):
-        if form == "parquet":
-            answer.parquet(partial)
-        elif form == "table":
-            partial.write_text("".join(f"{line}\n" for line in results.table(answer, limit)), "utf-8")
-        else:
-            with partial.open("xb") as file:
-                results.write(answer, form, file)
-        missing = [each.document() for each in answer.left_out]
-        facts = {"output": str(output), "snapshots": answer.snapshots, "left_out": missing}
-        return Outcome(facts, [str(output)], _partial(session, answer.left_out))
-
-
-def _partial(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError | None:
-    """What to end with when something is missing from the answer."""
-    if not left_out:
-        return None
     for each in left_out[:_TOLD]:
         session.observer.warn(str(each))
-    repos = len({each.key.repo for each in left_out})
-    return PartialFailure(
-        f"the answer lacks {len(left_out):,} snapshots or tables of {repos:,} repositories",
-        code="left-out",
-        hint="`snapshotter verify --quick` says what is damaged; --json lists all that was left out",
-    )
+    return ending(left_out)
 
 
-@contextmanager
-def _json_errors(wanted: bool) -> Iterator[list[SnapshotterError]]:
-    """Print an error as the one JSON document, if `wanted`, and hand it on in the list."""
-    from snapshotter.base.unexpected import as_error
-
-    failed: list[SnapshotterError] = []
-    try:
-        yield failed
-    except Exception as error:
-        if not wanted:
-            raise
-        failed.append(as_error(error))
-        with results.to_stdout() as file:
-            file.write(results.failed(failed[0].as_dict()))
-
-
-def _examples() -> Outcome:
+def _examples() -> Output:
     from snapshotter.query.examples import EXAMPLES
 
-    lines: list[str] = []
-    for number, example in enumerate(EXAMPLES, 1):
-        lines += ["", f"# {number}. {example.question}", *example.command.splitlines()]
-    plain = [{"question": e.question, "sql": e.sql, "flags": list(e.flags)} for e in EXAMPLES]
-    return Outcome({"examples": plain}, lines[1:])
+    plain = [
+        {"question": example.question, "sql": example.sql, "flags": list(example.flags)}
+        for example in EXAMPLES
+    ]
+    return Output({"examples": plain}, list(describe.examples(EXAMPLES)))
 
 
-def _schema() -> Outcome:
+def _schema() -> Output:
     from snapshotter.query import views
 
     plain = {view: [column._asdict() for column in columns] for view, columns in views.VIEWS.items()}
-    return Outcome({"views": plain}, views.text())
+    return Output({"views": plain}, views.text())

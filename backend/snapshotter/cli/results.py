@@ -14,14 +14,14 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
-from snapshotter.base.errors import UsageError
-from snapshotter.base.text import printable
+from snapshotter.base.errors import SnapshotterError, UsageError
+from snapshotter.base.text import plural, printable
 
 if TYPE_CHECKING:
     from snapshotter.query.query_result import QueryResult
@@ -31,6 +31,19 @@ _MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; mor
 _CELL: Final = 200  # characters of one cell of a table
 _WIDE: Final = 10_000  # columns of the screen where there is none
 _NUMBER: Final = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*)\Z")
+
+
+def form(asked: str | None, output: Path | None, *, json: bool) -> str:
+    """The format asked for, or the one that the file's name ends like. Raises UsageError for what cannot be."""
+    suffix = output.suffix.removeprefix(".").lower() if output else ""
+    chosen = asked or ("json" if json else suffix if suffix in FORMATS else "table")
+    if chosen not in FORMATS:
+        raise UsageError(f"--format {chosen} is none of {', '.join(FORMATS)}", hint="give one of them")
+    if json and chosen != "json":
+        raise UsageError(f"--json and --format {chosen} exclude each other", hint="leave out one of them")
+    if chosen == "parquet" and output is None:
+        raise UsageError("--format parquet needs -o FILE", hint="add -o FILE")
+    return chosen
 
 
 def table(answer: QueryResult, limit: int) -> list[str]:
@@ -55,7 +68,7 @@ def table(answer: QueryResult, limit: int) -> list[str]:
     Console(file=screen, width=width, no_color=True, highlight=False, markup=False, emoji=False).print(grid)
     lines = [line.rstrip() for line in screen.getvalue().splitlines() if line.strip()]
     total = len(shown) + more
-    lines.append(f"{_counted(total, 'row')} from {_counted(answer.snapshots, 'snapshot')}")
+    lines.append(f"{plural(total, 'row')} from {plural(answer.snapshots, 'snapshot')}")
     if more:
         lines.append(f"{more:,} of them are not shown: add --limit {total}, or --format csv -o FILE")
     return lines
@@ -76,9 +89,11 @@ def write(answer: QueryResult, form: str, file: IO[bytes], *, screen: bool = Fal
         text.detach()
 
 
-def failed(error: Mapping[str, Any]) -> bytes:
-    """The JSON document of a question that was not answered."""
-    return (json.dumps({"ok": False, "error": error}, indent=2, ensure_ascii=False) + "\n").encode()
+def refuse(error: SnapshotterError) -> None:
+    """The JSON document of a question that was not answered, on stdout."""
+    text = json.dumps({"ok": False, "error": error.as_dict()}, indent=2, ensure_ascii=False)
+    with to_stdout() as file:
+        file.write(f"{text}\n".encode())
 
 
 @contextmanager
@@ -132,10 +147,6 @@ def _cell(value: str | None) -> str:
         return ""
     cut = value if len(value) <= _CELL else value[: _CELL - 1] + "…"
     return printable(cut).replace("\t", "\\t")
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _taken(path: Path) -> UsageError:

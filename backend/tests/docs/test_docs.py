@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from snapshotter import __version__
 from snapshotter.archive.manifest import Manifest, json_schema
@@ -26,10 +27,18 @@ def test_every_verb_is_in_the_readme_and_teaches_by_example(verb: str) -> None:
     assert "Example" in (COMMANDS[verb].help or ""), f"`snapshotter {verb} --help` has no example"
 
 
-@pytest.mark.parametrize("verb", ["get", "query", "scan"])
+@pytest.mark.parametrize("verb", sorted(COMMANDS))
 def test_no_line_of_the_help_is_broken_by_a_terminal_of_80_columns(verb: str) -> None:
     _, *lines = (COMMANDS[verb].help or "").splitlines()  # the first is the list's too, and may be wrapped
     assert [line for line in lines if len(line) > 78] == []
+
+
+@pytest.mark.parametrize("verb", sorted(COMMANDS))
+def test_the_help_shows_every_word_of_every_flag(verb: str) -> None:
+    """Text in brackets would be taken for markup, and vanish."""
+    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "400"}).output
+    for option in COMMANDS[verb].params:
+        assert (getattr(option, "help", "") or "") in shown
 
 
 def test_the_readme_names_no_verb_that_does_not_exist() -> None:

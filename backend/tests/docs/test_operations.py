@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from snapshotter.base import runbook, variables
-from snapshotter.fleet import job
+from snapshotter.fleet import document as jobs
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.ecs import Gate
@@ -73,9 +73,9 @@ def test_every_name_that_a_command_takes_was_set_before(page: str) -> None:
 
 def test_the_job_in_the_page_is_one() -> None:
     (document,) = [text for language, text in BLOCK.findall(PAGE) if language == "json"]
-    assert job.read(document.encode()).all_origins
+    assert jobs.read(document.encode()).all_origins
     for text in re.findall(r"`(\{\"verb\".*?\})`", PAGE):
-        assert job.read(text.encode()).verb == "prove"
+        assert jobs.read(text.encode()).verb == "prove"
 
 
 def test_every_setting_that_the_pages_name_exists() -> None:

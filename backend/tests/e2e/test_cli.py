@@ -19,9 +19,8 @@ import pytest
 
 from githost import GitHost
 from snapshotter import __version__
-from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
+from snapshotter.archive.manifest import Sealed
 from snapshotter.capture.options import CaptureOptions
-from snapshotter.cli.scan import lines
 from tests.support.cli import Done, cli, cli_env, command
 from tests.support.git import Origin, git, state_of
 from tests.support.lab import START, Lab
@@ -65,24 +64,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     taken.append(lab.take(origin, advance=timedelta(days=1)))
     assert [sealed.manifest.kind for sealed in taken] == ["base", "increment", "unchanged"]
     return World(origin, lab, taken)
-
-
-def test_a_scan_that_found_one_of_each_says_so() -> None:
-    settings = ScanSettings(max_file_bytes=1, max_total_bytes=1, max_files=1, scanner_seconds=1, exclude=[])
-    counts = dict.fromkeys(("files", "symbols", "imports", "dependencies", "secrets"), 1)
-    made = Scan(
-        run_id="r",
-        ref="main",
-        commit="c",
-        tree="t",
-        tables=counts,
-        artifacts=[],
-        scanners={},
-        settings=settings,
-        licences=[],
-        gaps=[],
-    )
-    assert lines(made) == ["  scan of main: 1 file, 1 symbol, 1 import, 1 dependency, 1 secret"]
 
 
 def test_version() -> None:

@@ -11,7 +11,8 @@ import pytest
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.canonical import canonical
 from snapshotter.base.errors import AccessDenied, Unavailable
-from snapshotter.cli import restore as cli
+from snapshotter.cli import describe
+from snapshotter.recover import ending
 from snapshotter.recover.verify import Options
 from snapshotter.store.objects import Entry, Store
 from tests.support.faults import FaultyStore
@@ -87,11 +88,12 @@ def test_a_receipt_that_cannot_be_written_costs_no_verdict(
     monkeypatch.setattr(Store, "put_new", refuse)
     verdicts = lab.verify(taken[0])
     assert [verdict.ok for verdict in verdicts] == [not harmed] * 2
-    outcome = cli._outcome(lab.catalog, verdicts, quick=False)
-    assert outcome.error is not None
-    assert outcome.error.exit_code == code
-    assert sum("may not write" in line for line in outcome.lines) == 1
-    assert len(outcome.document["affected"]) == 2 * harmed
+    affected = ending.affected_by(lab.catalog, verdicts)
+    assert len(affected) == 2 * harmed
+    error = ending.ending(verdicts)
+    assert error is not None
+    assert error.exit_code == code
+    assert sum("may not write" in line for line in describe.verification(verdicts, affected)) == 1
 
 
 def test_of_two_receipts_of_one_second_the_failed_one_counts(lab: Lab, origin: Origin) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -17,8 +18,9 @@ from githost import Fault, GitHost
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import AccessDenied, Finding, Terminated, Unavailable, UsageError
 from snapshotter.capture.plan import RequestedOptions
-from snapshotter.cli.snapshot import snapshot as snapshot_verb
-from snapshotter.fleet.job import MAX_DOCUMENT, Job, Result, json_schema, read, verdict
+from snapshotter.cli.snapshot import SnapshotFlags
+from snapshotter.fleet.document import MAX_DOCUMENT, Job, OriginResult, json_schema, read
+from snapshotter.fleet.run import verdict
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
 from tests.servers import assume_role, put_bucket_with_policy, rgw
 from tests.support.cli import cli_env, command
@@ -138,7 +140,7 @@ def test_a_store_that_does_not_open_fails_every_origin(origin: Origin) -> None:
     ],
 )
 def test_exit_codes(errors: list[Any], code: int) -> None:
-    found = verdict([Result("o", "s", error=error) for error in errors])
+    found = verdict([OriginResult("o", "s", error=error) for error in errors])
     assert (found.exit_code if found else 0) == code
 
 
@@ -164,10 +166,10 @@ def test_a_gate_that_trips_costs_no_snapshot_and_is_a_finding(
 
 
 def test_what_failed_counts_before_what_tripped() -> None:
-    tripped = Result("o", "done", cast(Sealed, object()), Finding("x", code="secret-gate"))
+    tripped = OriginResult("o", "done", cast(Sealed, object()), Finding("x", code="secret-gate"))
     assert verdict([tripped, tripped]).exit_code == 1  # type: ignore[union-attr]
-    assert verdict([tripped, Result("p", "s", error=Unavailable("y"))]).exit_code == 3  # type: ignore[union-attr]
-    assert verdict([tripped, Result("p", "s", error=Terminated("y"))]).exit_code == 143  # type: ignore[union-attr]
+    assert verdict([tripped, OriginResult("p", "s", error=Unavailable("y"))]).exit_code == 3  # type: ignore[union-attr]
+    assert verdict([tripped, OriginResult("p", "s", error=Terminated("y"))]).exit_code == 143  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -279,16 +281,8 @@ def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
 
 
 def test_the_job_and_the_verb_have_the_same_options() -> None:
-    flags = set(snapshot_verb.__annotations__) - {
-        "return",
-        "origin",
-        "store",
-        "label",
-        "json",
-        "quiet",
-        "verbose",
-    }
-    assert set(RequestedOptions.__struct_fields__) == flags
+    flags = {field.name for field in fields(SnapshotFlags)} - {"origin", "label"}
+    assert set(RequestedOptions.__struct_fields__) == flags | {"allow_http"}
 
 
 def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from snapshotter.base.variables import DEFAULTS, SETTINGS
-from snapshotter.fleet.job import VARIABLE, read
+from snapshotter.fleet.document import VARIABLE, read
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
 REQUIRED: dict[str, str | int] = {

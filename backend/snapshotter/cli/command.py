@@ -1,0 +1,117 @@
+"""One verb as a command: its flags from a frozen value, its work in a thread, its end by result, error or signal.
+
+The work runs in a thread while the main thread waits for it or for a signal, so that SIGINT and SIGTERM end the
+process within two seconds whatever a library is waiting for.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from dataclasses import MISSING, fields
+from typing import Any, NoReturn, TypeVar, get_type_hints
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted, Terminated
+from snapshotter.base.observer import Observer
+from snapshotter.cli import output
+from snapshotter.cli.options import Flags
+from snapshotter.cli.output import Output
+from snapshotter.cli.progress import progress
+from snapshotter.cli.session import Session, open_session
+
+_GRACE = 1.5  # seconds that cancelled work has to clean up
+
+Own = TypeVar("Own")
+
+
+def command(work: Callable[[Session, Own], Output], own: type[Own]) -> Callable[..., None]:
+    """A verb's command, for typer: `own` is a frozen dataclass whose fields are the verb's arguments and flags, each
+    annotated with typer's own words; the flags that every verb has follow. The help is the docstring of `work`.
+    """
+
+    def verb(**given: Any) -> None:
+        flags = Flags(**{field.name: given.pop(field.name) for field in fields(Flags)})
+        run(flags, lambda session: work(session, own(**given)))
+
+    verb.__signature__ = inspect.Signature([*_parameters(own), *_parameters(Flags)])  # type: ignore[attr-defined]
+    verb.__doc__ = work.__doc__
+    return verb
+
+
+def _parameters(flags: Any) -> Iterator[inspect.Parameter]:
+    """The fields of a dataclass as parameters that typer can read."""
+    hints = get_type_hints(flags, include_extras=True)
+    for field in fields(flags):
+        default = inspect.Parameter.empty if field.default is MISSING else field.default
+        yield inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
+        )
+
+
+def run(
+    flags: Flags,
+    work: Callable[[Session], Output],
+    *,
+    observer: Observer | None = None,
+    report: Callable[[Output | BaseException], int] | None = None,
+) -> NoReturn:
+    """Do one verb's work and exit with its code. Results go to stdout, everything else to stderr.
+
+    `report` says what came of it, and returns the exit code; the default prints as `flags` say.
+    """
+    watcher = observer or progress(quiet=flags.quiet)
+    cancel, signals = Cancel(), list[Interrupted]()
+    _on_signals(cancel, signals)
+    future = _start(lambda: work(open_session(flags, os.environ, watcher, cancel)))
+    while not future.done() and not signals:
+        wait([future], 0.2)
+    if signals:
+        wait([future], _GRACE)
+    watcher.close()
+    result = _result(future, signals)
+    code = report(result) if report else output.report(result, flags)
+    with suppress(OSError):  # said above, or a reader that went away
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)  # threads that still wait for a dead network must not hold the process
+
+
+def _on_signals(cancel: Cancel, signals: list[Interrupted]) -> None:
+    """Have the first signal cancel the work, and be in `signals`; another changes nothing."""
+
+    def stop(error: Interrupted) -> None:
+        if not signals:
+            signals.append(error)
+            cancel.cancel(error)
+
+    signal.signal(signal.SIGINT, lambda *_: stop(Interrupted("interrupted by SIGINT")))
+    signal.signal(signal.SIGTERM, lambda *_: stop(Terminated("stopped by SIGTERM")))
+
+
+def _start(work: Callable[[], Output]) -> Future[Output]:
+    """The future of work that runs in a thread, which does not keep the process from ending."""
+    future: Future[Output] = Future()
+
+    def fulfil() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - carried to the main thread, which reports it
+            future.set_exception(error)
+
+    threading.Thread(target=fulfil, daemon=True, name="work").start()
+    return future
+
+
+def _result(future: Future[Output], signals: list[Interrupted]) -> Output | BaseException:
+    """The output if the work has one; else the signal that ended it, or its own error."""
+    error = future.exception() if future.done() else None
+    if future.done() and error is None:
+        return future.result()
+    return signals[0] if signals else error or Interrupted("interrupted")

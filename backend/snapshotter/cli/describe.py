@@ -1,0 +1,218 @@
+"""Values in words: for each, the lines that people read. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from snapshotter.base import runbook
+from snapshotter.base.text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from snapshotter.archive.catalog import Run
+    from snapshotter.archive.layout import RunKey
+    from snapshotter.archive.listing import Listed
+    from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan, Sealed
+    from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.doctor.checks import Check
+    from snapshotter.query.examples import Example
+    from snapshotter.recover.replays import Verdict
+    from snapshotter.recover.restore import Restored
+
+_LIST_HEAD: Final = ("SNAPSHOT", "TAKEN (UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES")
+_VERIFIED: Final = {True: "yes", False: "FAILED", None: "-"}
+_NOUNS: Final = {
+    "files": "file",
+    "symbols": "symbol",
+    "imports": "import",
+    "dependencies": "dependency",
+    "secrets": "secret",
+}
+_MARKS: Final = {"ok": "ok", "warning": "warning", "failed": "FAILED", "skipped": "skipped"}
+_SHORT: Final = 12  # characters of an object id
+
+
+def name_of(key: RunKey) -> str:
+    """A snapshot as people name it: ``repo@run-id``."""
+    return f"{key.repo}@{key.run_id}"
+
+
+def snapshot(manifest: Manifest, where: str) -> list[str]:
+    """A snapshot in a few lines; `where` is the store, or the folder, that holds it."""
+    facts = [plural(manifest.refs.count, "ref")]
+    if manifest.history:
+        facts += [plural(manifest.history.objects, "object"), human_bytes(manifest.history.bytes)]
+        facts += [plural(len(manifest.history.segments), "segment")]
+    seconds = (manifest.finished_at - manifest.started_at).total_seconds()
+    lines = [
+        name_of(manifest.key),
+        f"  {manifest.kind} ({manifest.reason}): {', '.join(facts)}, {seconds:.2f} s",
+    ]
+    if changed := change_counts(manifest.ref_changes):
+        lines.append(f"  refs {changed}")
+    lines += scan(manifest.scan) if manifest.scan else []
+    return [*lines, *map(_gap, manifest.gaps), f"  in {where}"]
+
+
+def whole_snapshot(sealed: Sealed, run: Run, later: Scan | None, where: str) -> list[str]:
+    """All of a snapshot that `show` shows; `later` is a scan that was made for it afterwards."""
+    manifest = sealed.manifest
+    scanned = manifest.scan.artifacts if manifest.scan else []
+    elsewhere = [artifact for artifact in scanned if artifact not in manifest.artifacts]
+    return [
+        *snapshot(manifest, where),
+        f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}, {manifest.object_format}",
+        f"  parent {manifest.parent.run_id if manifest.parent else 'none'}",
+        f"  chain {' '.join(manifest.chain) or 'none'}",
+        *(f"  label {key}={value}" for key, value in sorted(manifest.labels.items())),
+        *(f"{_artifact(artifact)}  sha256 {artifact.sha256}" for artifact in manifest.artifacts),
+        f"  manifest.json  sha256 {sealed.sha256}",
+        *(
+            f"{_artifact(artifact)}  in {artifact.key.rpartition('/' + artifact.name)[0]}"
+            for artifact in elsewhere
+        ),
+        *([f"  scanned later, by run {later.run_id}", *scan(later)] if later else []),
+        *(f"  {receipt}" for receipt in run.receipts),
+    ]
+
+
+def _artifact(artifact: Artifact) -> str:
+    return f"  {artifact.name}  {human_bytes(artifact.bytes)}"
+
+
+def _gap(gap: Gap) -> str:
+    return f"  gap: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})"
+
+
+def scan(scan: Scan) -> list[str]:
+    """A scan: how many rows it has, licences, gaps."""
+    rows = ", ".join(plural(scan.tables.get(many, 0), one, many) for many, one in _NOUNS.items())
+    licences = sorted({spdx for licence in scan.licences for spdx in licence.spdx})
+    known = f"; {', '.join(licences)}" if licences else ""
+    return [f"  scan of {scan.ref}: {rows}{known}", *map(_gap, scan.gaps)]
+
+
+def later_scan(scanned: SnapshotScan) -> list[str]:
+    """A scan that was made for a snapshot without one, or was there already."""
+    title = name_of(scanned.snapshot.key)
+    known = "" if scanned.made else f" has a scan already, by run {scanned.scan.run_id}"
+    return [f"{title}{known}", *scan(scanned.scan)]
+
+
+def changes_by_name(changes: RefChanges) -> Mapping[str, RefChangeList]:
+    """Ref changes under the names that people are shown; every changed ref is in exactly one of them."""
+    from snapshotter.capture.changes import forward
+
+    return {
+        "created": changes.created,
+        "deleted": changes.deleted,
+        "moved": forward(changes),
+        "rewritten": changes.rewritten,
+        "of unknown ancestry": changes.unknown,
+    }
+
+
+def change_counts(changes: RefChanges | None) -> str:
+    """``created 2, moved 1, rewritten 1``, or '' when nothing changed. No ref is counted twice."""
+    if changes is None:
+        return ""
+    named = changes_by_name(changes).items()
+    return ", ".join(f"{name} {listed.count:,}" for name, listed in named if listed.count)
+
+
+def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
+    """The refs that differ between two snapshots, by what became of them."""
+    lines = [f"{name_of(old.key)} -> {name_of(new.key)}"]
+    for sign, (name, listed) in zip("+-~!?", changes_by_name(changes).items(), strict=True):
+        lines.append(f"{name}: {listed.count:,}")
+        lines += [
+            f"  {sign} {change.ref}  {(change.old or '')[:_SHORT]} -> {(change.new or '')[:_SHORT]}"
+            for change in listed.refs
+        ]
+        if more := listed.count - len(listed.refs):
+            lines.append(f"  … and {more:,} more")
+    return lines
+
+
+def listing(snapshots: Sequence[Listed], now: datetime) -> list[str]:
+    """Snapshots as a table with a head."""
+    rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _row(listed: Listed, now: datetime) -> tuple[str, ...]:
+    key, manifest = listed.run.key, listed.manifest
+    taken = key.run_id.started_at
+    return (
+        name_of(key),
+        f"{taken:%Y-%m-%d %H:%M} ({age(taken, now)})",
+        manifest.kind if manifest else "unreadable",
+        f"{manifest.refs.count if manifest else 0:,}",
+        human_bytes(listed.stored_bytes),
+        _VERIFIED[listed.run.verified if manifest else None],
+        change_counts(manifest.ref_changes) if manifest else listed.error.message if listed.error else "",
+    )
+
+
+def age(taken: datetime, now: datetime) -> str:
+    """How long ago: ``3 min ago``, ``5 h ago``, ``12 d ago``."""
+    hours = (now - taken).total_seconds() / 3600
+    if hours < 0:
+        return "in the future"
+    span = f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+    return f"{span} ago"
+
+
+def restored(run: Run, result: Restored) -> list[str]:
+    """A restored repository."""
+    return [
+        f"{name_of(run.key)} restored to {result.destination}",
+        f"  {plural(result.refs, 'ref')}, HEAD {result.head or 'none'}, "
+        f"{plural(len(result.chain), 'bundle')}, {human_bytes(result.bytes)}; every object is there",
+    ]
+
+
+def verification(verdicts: Sequence[Verdict], affected: Sequence[RunKey]) -> list[str]:
+    """What a verification found, snapshot by snapshot, and which snapshots rest on what is damaged."""
+    lines = [line for verdict in verdicts for line in _verdict(verdict)]
+    if affected:
+        lines += ["", "affected snapshots:", *(f"  {name_of(key)}" for key in affected)]
+    for verdict in verdicts:
+        if verdict.unrecorded:
+            lines += [
+                "",
+                f"without a receipt, so the next snapshot will not know: {verdict.unrecorded.message}",
+            ]
+            break
+    return lines
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    state = "ok" if verdict.ok else "DAMAGED" if verdict.problems else "UNCHECKED"
+    facts = f"{plural(verdict.refs, 'ref')}, {verdict.seconds:.2f} s"
+    troubles = [*verdict.problems, verdict.unchecked]
+    return [
+        f"{state}  {name_of(verdict.run)}  {facts}",
+        *(f"    {trouble}" for trouble in troubles if trouble),
+    ]
+
+
+def check(check: Check) -> list[str]:
+    """One check of the preflight, with what to do if something is wrong."""
+    lines = [f"{_MARKS[check.state]:8} {check.name:12} {check.says}"]
+    if check.state in ("warning", "failed"):
+        lines += [f"{'':8} hint: {check.hint}"] if check.hint else []
+        lines.append(f"{'':8} see {runbook.link(check.heading)}")
+    return lines
+
+
+def examples(examples: Sequence[Example]) -> Iterator[str]:
+    """Questions with the commands that ask them."""
+    for number, example in enumerate(examples, 1):
+        yield from [""] if number > 1 else []
+        yield f"# {number}. {example.question}"
+        yield from example.command.splitlines()

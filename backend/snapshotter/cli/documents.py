@@ -1,0 +1,95 @@
+"""Values as JSON documents: for each, the fields that `--json` prints. Nothing is printed here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from snapshotter.cli import describe
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from snapshotter.access.proof import Proof
+    from snapshotter.archive.catalog import Run
+    from snapshotter.archive.layout import RunKey
+    from snapshotter.archive.listing import Listed
+    from snapshotter.archive.manifest import Manifest, RefChanges, Scan, Sealed
+    from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.recover.replays import Verdict
+
+
+def snapshot(sealed: Sealed) -> dict[str, Any]:
+    """A manifest: its own fields, its folder, its digest."""
+    fields = _fields(sealed.manifest)
+    return fields | {"folder": sealed.manifest.key.folder, "manifest_sha256": sealed.sha256}
+
+
+def whole_snapshot(sealed: Sealed, run: Run, later: Scan | None) -> dict[str, Any]:
+    """A snapshot with its receipts' keys and the scan that was made for it afterwards."""
+    receipts = [run.key.key(name) for name in run.receipts]
+    return snapshot(sealed) | {"receipts": receipts, "later_scan": later and _fields(later)}
+
+
+def later_scan(scanned: SnapshotScan) -> dict[str, Any]:
+    """A later scan: its own fields, the snapshot that it is of, and whether it was made just now."""
+    return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.made}
+
+
+def listed(listed: Listed) -> dict[str, Any]:
+    """One row of a list; one whose manifest does not read has no kind, and the error's message."""
+    key, manifest = listed.run.key, listed.manifest
+    row = {"repo": key.repo, "run_id": str(key.run_id), "taken_at": key.run_id.started_at.isoformat()}
+    if manifest is None:
+        return row | {"kind": None, "error": listed.error.message if listed.error else ""}
+    return row | {
+        "kind": manifest.kind,
+        "refs": manifest.refs.count,
+        "bytes": listed.stored_bytes,
+        "origin": manifest.origin,
+        "verified": listed.run.verified,
+        "changes": describe.change_counts(manifest.ref_changes),
+    }
+
+
+def diff(old: Manifest, new: Manifest, changes: RefChanges) -> dict[str, Any]:
+    """The ref changes between two snapshots, in a manifest's own form."""
+    return {"a": describe.name_of(old.key), "b": describe.name_of(new.key), **_fields(changes)}
+
+
+def verification(verdicts: Sequence[Verdict], affected: Sequence[RunKey], *, quick: bool) -> dict[str, Any]:
+    """What a verification found, and which snapshots rest on what is damaged."""
+    return {
+        "mode": "quick" if quick else "full",
+        "snapshots": [_verdict(verdict) for verdict in verdicts],
+        "affected": [describe.name_of(key) for key in affected],
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "repo": verdict.run.repo,
+        "run_id": str(verdict.run.run_id),
+        "ok": verdict.ok,
+        "refs": verdict.refs,
+        "problems": verdict.problems,
+        "unchecked": verdict.unchecked or None,
+        "fsck": verdict.fsck,
+        "receipt": verdict.receipt,
+        "seconds": round(verdict.seconds, 3),
+    }
+
+
+def proof(proof: Proof) -> dict[str, Any]:
+    """A proof with all its rows, and how many came out how."""
+    from snapshotter.access.proof import Status
+
+    return asdict(proof) | {"counts": {status.name.lower(): proof.count(status) for status in Status}}
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    from msgspec import to_builtins  # which `--help` does without
+
+    plain: dict[str, Any] = to_builtins(struct)
+    return plain

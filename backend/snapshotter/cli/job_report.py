@@ -1,0 +1,98 @@
+"""What a job has come to so far, so that an interruption at any moment still prints it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from json import dumps
+from typing import TYPE_CHECKING, Any
+
+from snapshotter.base.errors import Defect, SnapshotterError, Unavailable
+from snapshotter.base.unexpected import as_error
+from snapshotter.base.urls import redact
+from snapshotter.cli.jsonlog import JsonLog
+from snapshotter.cli.output import Output
+
+if TYPE_CHECKING:
+    from snapshotter.access.proof import Proof
+    from snapshotter.fleet.document import OriginResult
+
+
+class JobReport:
+    """Logs and counts each result as it comes, and prints the one document of them all in the end.
+
+    Whoever carries out the job keeps `verb`, `store`, `stage` and `origins` up to date.
+    """
+
+    def __init__(self, log: JsonLog, *, verbose: bool = False) -> None:
+        self.log = log
+        self._verbose = verbose
+        self.verb, self.store, self.stage = "", "", "reading the job"
+        self.origins: list[str] = []
+        self.results: list[OriginResult] = []
+        self._proof: Mapping[str, Any] | None = None
+
+    def add(self, result: OriginResult) -> None:
+        """One origin is done: log it, count it."""
+        self.results.append(result)
+        if result.error:
+            self.say(result.error, origin=result.origin, stage=result.stage)
+        if result.sealed:
+            manifest = result.sealed.manifest
+            facts = {
+                "origin": result.origin,
+                "repo": manifest.repo,
+                "run_id": manifest.run_id,
+                "kind": manifest.kind,
+            }
+            self.log.say("info", "the snapshot is taken", **facts, seconds=round(result.seconds, 3))
+        good = result.sealed is not None  # also where a gate tripped: the snapshot stands
+        self.log.count(succeeded=int(good), failed=int(not good), origin=result.origin)
+
+    def add_proof(self, proof: Proof, document: Mapping[str, Any]) -> None:
+        """The rules are proven, or not: log each that does not hold or could not be checked."""
+        from snapshotter.access.proof import Status
+
+        self._proof = document
+        for result in proof.results:
+            if result.status in (Status.FAILED, Status.UNCHECKED):
+                self.log.say("error", f"{result.id}: {result.status}", row=asdict(result))
+
+    def say(self, error: SnapshotterError, **fields: Any) -> None:
+        """Log an error, with its traceback if it is a defect or if all are wanted."""
+        if self._verbose or isinstance(error, Defect):
+            fields["traceback"] = "".join(traceback.format_exception(error))
+        self.log.say("error", error.message, **fields, error=error.as_dict())
+
+    def finish(self, result: Output | BaseException) -> int:
+        """Print the result document and return the exit code."""
+        from snapshotter.fleet.document import summary
+        from snapshotter.fleet.run import not_done
+
+        error = result.error if isinstance(result, Output) else as_error(result)
+        self.log.context = {}
+        if error and not isinstance(result, Output):
+            for missed in not_done(self.origins[len(self.results) :], error, self.stage):
+                self.add(missed)
+        if error and not self.results:
+            self.say(error, stage=self.stage)
+        document = summary(self.verb, self.store, self.stage, error, self.results)
+        if self._proof is not None:
+            document["proof"] = self._proof
+        exit_code = error.exit_code if error else 0
+        return exit_code if self._print(document) else exit_code or Unavailable.exit_code
+
+    def _print(self, document: Mapping[str, Any]) -> bool:
+        """Whether stdout took the document; if not, the log says why."""
+        try:
+            sys.stdout.write(redact(dumps(document, ensure_ascii=True, default=str)) + "\n")
+            sys.stdout.flush()
+        except OSError as lost:  # a full disk, a reader that went away
+            self.log.say("error", f"the result could not be written: {lost.strerror}", stage=self.stage)
+            # What is buffered would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return False
+        return True

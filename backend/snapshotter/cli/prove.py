@@ -1,0 +1,85 @@
+"""`snapshotter prove`: what the bucket's rules promise, shown by trying it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from snapshotter.cli import documents
+from snapshotter.cli.output import Output
+from snapshotter.cli.session import Session
+
+
+@dataclass(frozen=True)
+class ProveFlags:
+    """What `prove` is given."""
+
+    bucket: Annotated[
+        str | None,
+        typer.Option(
+            "--bucket",
+            help="The bucket; by default the store's, or fruitful-lab-snapshots-prod if the store is no S3.",
+        ),
+    ] = None
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--prefix",
+            help="The prefix that the access policy covers; by default the store's, or repo-scans/snapshotter/.",
+        ),
+    ] = None
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="PATTERN", help="Only these rows, by id or group: put, 'list-*'. Repeatable."
+        ),
+    ] = None
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip",
+            metavar="PATTERN",
+            help="Leave these rows out, like http where port 80 is closed. Repeatable.",
+        ),
+    ] = None
+    http_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--http-endpoint", metavar="URL", help="Where an S3 that is not AWS listens to plain HTTP."
+        ),
+    ] = None
+
+
+def prove(session: Session, given: ProveFlags) -> Output:
+    """Prove what the bucket allows and refuses, by trying it with the credentials in force.
+
+    Some seventy requests are sent, and each answer is compared with the one that
+    the rules promise. No request can do harm if it is allowed. A few hundred
+    bytes are written under policy-tests/ of the prefix; they expire after a day.
+    With the owner's credentials, the bucket's settings are checked, too; to check
+    only those, give --only configuration.
+
+    \b
+    Examples:
+      snapshotter prove
+      snapshotter prove --bucket my-bucket --prefix repo-scans/snapshotter/ --json
+      snapshotter prove --only put --only 'list-*'
+
+    Exit 0: every rule holds. 1: a rule does not hold. 4: could not check.
+    """
+    from snapshotter.access import prove as access
+    from snapshotter.access.proof import error_of, target
+    from snapshotter.access.wire import here
+    from snapshotter.cli import describe_proof
+
+    where = target(session.flags.store, session.settings["SNAPSHOTTER_STORE"], given.bucket, given.prefix)
+    proof = access.prove(
+        here(plain_endpoint=given.http_endpoint, allow_http=session.allow_http),
+        where,
+        only=given.only or [],
+        skip=given.skip or [],
+        check=session.cancel.check,
+    )
+    return Output(documents.proof(proof), describe_proof.proof(proof), error_of(proof))

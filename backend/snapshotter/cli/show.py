@@ -1,0 +1,38 @@
+"""`snapshotter show`: all that is recorded of one snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snapshotter.cli import describe, documents
+from snapshotter.cli import options as flag
+from snapshotter.cli.output import Output
+from snapshotter.cli.session import Session
+
+
+@dataclass(frozen=True)
+class ShowFlags:
+    """What `show` is given."""
+
+    snapshot: flag.SnapshotArgument
+
+
+def show(session: Session, given: ShowFlags) -> Output:
+    """Show a snapshot: its kind, chain, artifacts, ref changes, gaps and receipts.
+
+    \b
+    Examples:
+      snapshotter show github.com/psf/requests
+      snapshotter show github.com__psf__requests@2026-11-23 --json
+    """
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.archive.later_scans import scan_of
+
+    catalog = Catalog(session.store(reading=True))
+    run = catalog.resolve(given.snapshot)
+    sealed = catalog.manifest(run.key, listed=True)
+    later = scan_of(catalog, sealed.manifest) if sealed.manifest.scan is None else None
+    folder = f"{catalog.store.place.uri.rstrip('/')}/{run.key.folder}/"
+    return Output(
+        documents.whole_snapshot(sealed, run, later), describe.whole_snapshot(sealed, run, later, folder)
+    )

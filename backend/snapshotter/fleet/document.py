@@ -1,0 +1,174 @@
+"""The two JSON documents of a job: the one that says what to do, checked as it is read, and the one that says
+what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from snapshotter import __version__
+from snapshotter.archive import layout
+from snapshotter.archive.manifest import Gap, Manifest, Scan, Sealed
+from snapshotter.base.errors import SnapshotterError, UsageError
+from snapshotter.base.text import printable
+from snapshotter.capture.plan import RequestedOptions
+
+VARIABLE = "SNAPSHOTTER_JOB"
+MAX_DOCUMENT = 4 * 1024 * 1024  # bytes
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]  # an empty one is a template that was not filled in
+
+
+class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to do. `snapshot` needs `origin` or `origins`; `prove` takes `store`, `only` and `skip`."""
+
+    verb: Literal["snapshot", "prove"] = "snapshot"
+    origin: Text | None = None
+    origins: list[Text] | None = None
+    store: Text | None = None
+    labels: dict[Text, str] = {}
+    options: RequestedOptions = RequestedOptions()
+    only: list[str] = []
+    skip: list[str] = []
+
+    @property
+    def all_origins(self) -> list[str]:
+        """The origins as written, in order."""
+        return [self.origin] if self.origin is not None else list(self.origins or [])
+
+
+def read(document: bytes) -> Job:
+    """The job in a JSON document.
+
+    Raises UsageError that names the field and never its value, which may hold a credential.
+    """
+    if len(document) > MAX_DOCUMENT:
+        raise refused(f"it is larger than {MAX_DOCUMENT} bytes")
+    try:
+        job = msgspec.json.decode(document, type=Job)
+        json.loads(document, object_pairs_hook=_without_a_key_twice)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise refused(printable(str(error))[:300]) from None
+    if why := _contradiction(job):
+        raise refused(why)
+    return job
+
+
+def refused(why: str) -> UsageError:
+    """The error for a document that is no job."""
+    return UsageError(f"not a job: {why}", code="job", hint="docs/job.schema.json says what a job may hold")
+
+
+def _without_a_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two lists of origins, one would be lost without a word."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise refused("it has a key twice")
+    return members
+
+
+def _contradiction(job: Job) -> str:
+    """Why the fields of a job cannot be meant together; '' if they can."""
+    if job.verb == "prove":
+        given = (
+            job.origin is not None
+            or job.origins is not None
+            or job.labels
+            or job.options != RequestedOptions()
+        )
+        return "`prove` takes no origin, labels or options" if given else ""
+    if job.only or job.skip:
+        return "`only` and `skip` are for `prove`"
+    if job.origin is not None and job.origins is not None:
+        return "it names `origin` and `origins`; one of them is enough"
+    return "" if job.all_origins else "it names no origin"
+
+
+def json_schema() -> dict[str, Any]:
+    """The job's JSON Schema (draft 2020-12), as kept in docs/job.schema.json."""
+    schema = msgspec.json.schema(Job)
+    null, empty = {"type": "null"}, {"maxProperties": 0}
+    none = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
+    one = {"origin": {"type": "string"}, "origins": null, **none}
+    several = {"origin": null, "origins": {"type": "array", "minItems": 1}, **none}
+    schema["$defs"]["Job"] |= {
+        "if": {"required": ["verb"], "properties": {"verb": {"const": "prove"}}},
+        "then": {"properties": {"origin": null, "origins": null, "labels": empty, "options": empty}},
+        "else": {
+            "oneOf": [
+                {"required": ["origin"], "properties": one},
+                {"required": ["origins"], "properties": several},
+            ]
+        },
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+@dataclass(frozen=True)
+class OriginResult:
+    """What came of one origin: a sealed manifest, or an error and the stage at which it came; both, if a gate
+    tripped. `origin` is redacted.
+    """
+
+    origin: str
+    stage: str
+    sealed: Sealed | None = None
+    error: SnapshotterError | None = None
+    seconds: float = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """The result as `snapshotter job` prints it; keys are relative to the store's root."""
+        facts: dict[str, Any] = {
+            "ok": self.error is None,
+            "origin": self.origin,
+            "stage": self.stage,
+            "error": self.error.as_dict() if self.error else None,
+            "seconds": round(self.seconds, 3),
+        }
+        return facts | _snapshot(self.sealed.manifest, self.sealed.sha256) if self.sealed else facts
+
+
+def _snapshot(manifest: Manifest, sha256: str) -> dict[str, Any]:
+    return {
+        "repo": manifest.repo,
+        "run_id": manifest.run_id,
+        "kind": manifest.kind,
+        "reason": manifest.reason,
+        "refs": {"count": manifest.refs.count, "sha256": manifest.refs.sha256},
+        "manifest": {"key": manifest.key.key(layout.MANIFEST), "sha256": sha256},
+        "artifacts": [{"key": a.key, "bytes": a.bytes, "sha256": a.sha256} for a in manifest.artifacts],
+        "gaps": _gaps(manifest.gaps),
+        "scan": _scan(manifest.scan) if manifest.scan else None,
+    }
+
+
+def _scan(scan: Scan) -> dict[str, Any]:
+    """A scan in a result document; `run_id` is the run that made it, this one or one before."""
+    return {"run_id": scan.run_id, "ref": scan.ref, "tables": scan.tables, "gaps": _gaps(scan.gaps)}
+
+
+def _gaps(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    return [{"kind": gap.kind, "count": gap.count} for gap in gaps]
+
+
+def summary(
+    verb: str, store: str, stage: str, error: SnapshotterError | None, results: Sequence[OriginResult]
+) -> dict[str, Any]:
+    """The one document that a job prints. `store` is shown as the store shows itself."""
+    succeeded = sum(result.sealed is not None for result in results)
+    return {
+        "ok": error is None,
+        "verb": verb,
+        "tool_version": __version__,
+        "store": store,
+        "stage": stage,
+        "error": error.as_dict() if error else None,
+        "succeeded": succeeded,
+        "failed": len(results) - succeeded,
+        "origins": [result.document() for result in results],
+    }

@@ -1,0 +1,142 @@
+"""A job carried out: a snapshot of one origin after the other, and the error that they end with together.
+
+One bad origin never costs the others their snapshots.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from snapshotter.archive.manifest import Sealed
+from snapshotter.aws.identity import with_identity
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import (
+    AccessDenied,
+    Finding,
+    Interrupted,
+    PartialFailure,
+    SnapshotterError,
+    Unavailable,
+    UsageError,
+)
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import plural, printable
+from snapshotter.base.unexpected import as_error
+from snapshotter.base.urls import redact
+from snapshotter.capture.plan import Plan
+from snapshotter.capture.snapshot import take
+from snapshotter.fleet.document import OriginResult
+from snapshotter.git.origin import MAX_ORIGIN, parse
+from snapshotter.store.objects import Store
+
+_BY_CODE = {kind.exit_code: kind for kind in (Finding, UsageError, PartialFailure, Unavailable, AccessDenied)}
+_SEE_EACH = "each origin's own error says why"
+
+Gate = Callable[[Sealed], SnapshotterError | None]
+"""What a snapshot, which stands, is found wanting in; None for nothing."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Snapshots of any number of origins, taken in turn, into one store and by one plan."""
+
+    store: Store
+    plan: Plan
+    observer: Observer
+    cancel: Cancel
+    gate: Gate = lambda _: None
+
+    def take_each(self, origins: Sequence[str]) -> Iterator[OriginResult]:
+        """Take a snapshot of each origin; each result as it is there, with what the gate says of it.
+
+        Raises nothing: after a cancellation, the origins that were not done have its error.
+        """
+        seen: dict[str, str] = {}
+        for text in origins:
+            watch = _LastStage(self.observer)
+            began = time.monotonic()
+            try:
+                sealed = self._take(text, seen, watch)
+            except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
+                known = with_identity(as_error(error))
+                yield OriginResult(shown(text), watch.stage_name, None, known, time.monotonic() - began)
+            else:
+                tripped = self.gate(sealed)
+                yield OriginResult(sealed.manifest.origin, "done", sealed, tripped, time.monotonic() - began)
+
+    def _take(self, text: str, seen: dict[str, str], observer: Observer) -> Sealed:
+        """One snapshot; `seen` holds the origins before it, by their canonical form."""
+        self.cancel.check()
+        origin = parse(text)
+        if before := seen.get(origin.canonical):
+            raise UsageError(
+                f"the job names this origin twice, before as {before}", code="job", hint="name it once"
+            )
+        seen[origin.canonical] = origin.url
+        transport = self.plan.connect(origin, self.cancel)
+        try:
+            return take(
+                origin, transport, self.store, self.plan.options, observer=observer, cancel=self.cancel
+            )
+        finally:
+            transport.close()
+
+
+def shown(origin: str) -> str:
+    """An origin as written, safe to show: without credentials, in one line."""
+    return printable(redact(origin))[:MAX_ORIGIN]
+
+
+def not_done(origins: Sequence[str], error: SnapshotterError, stage: str) -> list[OriginResult]:
+    """The results of origins whose turn never came."""
+    return [OriginResult(shown(text), stage, error=error) for text in origins]
+
+
+def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
+    """The error that the whole job ends with, or None: an interruption, the only one, or one that counts."""
+    failed = [result.error for result in results if result.error is not None and result.sealed is None]
+    if not failed:
+        return _tripped([result.error for result in results if result.error is not None])
+    for error in failed:
+        if isinstance(error, Interrupted):
+            return error
+    if len(results) == 1:
+        return failed[0]
+    message = f"{len(failed)} of {plural(len(results), 'snapshot')} failed"
+    if len(failed) < len(results):
+        return PartialFailure(message, hint=_SEE_EACH)
+    alike = len({error.exit_code for error in failed}) == 1
+    ending = _BY_CODE[failed[0].exit_code] if alike else Unavailable
+    return ending(
+        message, hint=failed[0].hint or _SEE_EACH, code=failed[0].code, details=(failed[0].message,)
+    )
+
+
+def _tripped(errors: Sequence[SnapshotterError]) -> SnapshotterError | None:
+    """What a job ends with whose snapshots were all taken: a finding, if there is one, before "could not"."""
+    if len(errors) <= 1:
+        return next(iter(errors), None)
+    ending = Finding if any(isinstance(error, Finding) for error in errors) else Unavailable
+    return ending(
+        f"{plural(len(errors), 'origin')} did not pass the gate", code=errors[0].code, hint=_SEE_EACH
+    )
+
+
+class _LastStage(Observer):
+    """Passes on what it hears and remembers the stage."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.stage_name = "reading the origin"
+
+    def stage(self, what: str, total: int | None = None) -> None:
+        self.stage_name = what
+        self._observer.stage(what, total)
+
+    def advance(self, count: int) -> None:
+        self._observer.advance(count)
+
+    def warn(self, what: str) -> None:
+        self._observer.warn(what)

@@ -1,0 +1,95 @@
+"""How values read: the words of lists, snapshots and verdicts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from snapshotter.archive import listing
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import Scan, ScanSettings
+from snapshotter.base.errors import AccessDenied
+from snapshotter.cli import describe, documents
+from snapshotter.recover.replays import Verdict
+from tests.support.git import Origin
+from tests.support.lab import Lab
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+KEY = RunKey("host__x", RunId.new(NOW))
+
+
+def test_a_scan_that_found_one_of_each_says_so() -> None:
+    settings = ScanSettings(max_file_bytes=1, max_total_bytes=1, max_files=1, scanner_seconds=1, exclude=[])
+    counts = dict.fromkeys(("files", "symbols", "imports", "dependencies", "secrets"), 1)
+    scan = Scan(
+        run_id="r",
+        ref="main",
+        commit="c",
+        tree="t",
+        tables=counts,
+        artifacts=[],
+        scanners={},
+        settings=settings,
+        licences=[],
+        gaps=[],
+    )
+    assert describe.scan(scan) == ["  scan of main: 1 file, 1 symbol, 1 import, 1 dependency, 1 secret"]
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (timedelta(minutes=-1), "in the future"),
+        (timedelta(0), "0 min ago"),
+        (timedelta(minutes=59), "59 min ago"),
+        (timedelta(hours=47), "47 h ago"),
+        (timedelta(hours=48), "2 d ago"),
+    ],
+)
+def test_age(before: timedelta, said: str) -> None:
+    assert describe.age(NOW - before, NOW) == said
+
+
+def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp_path: Path) -> None:
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    origin.commit()
+    good, bad = lab.take(origin), lab.take(origin)
+    lab.file(bad.manifest.key.key("manifest.json")).write_bytes(b"{}")
+    first, second = listing.of_repo(lab.catalog, good.manifest.repo)
+    assert (first.manifest, first.error) == (good.manifest, None)
+    assert second.error is not None
+    head, _, line = describe.listing([first, second], NOW)
+    assert head.split() == ["SNAPSHOT", "TAKEN", "(UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES"]
+    assert "unreadable" in line
+    assert line.endswith(second.error.message)
+    assert documents.listed(second)["error"] == second.error.message
+    assert documents.listed(first)["bytes"] == first.stored_bytes > 0
+
+
+def test_each_verdict_has_its_own_word_and_its_troubles_below() -> None:
+    verdicts = [
+        Verdict(KEY, refs=2),
+        Verdict(KEY, problems=["a blob is missing"]),
+        Verdict(KEY, unchecked="a newer release wrote it"),
+    ]
+    lines = describe.verification(verdicts, [KEY])
+    name = f"host__x@{KEY.run_id}"
+    assert lines == [
+        f"ok  {name}  2 refs, 0.00 s",
+        f"DAMAGED  {name}  0 refs, 0.00 s",
+        "    a blob is missing",
+        f"UNCHECKED  {name}  0 refs, 0.00 s",
+        "    a newer release wrote it",
+        "",
+        "affected snapshots:",
+        f"  {name}",
+    ]
+    assert documents.verification(verdicts, [KEY], quick=True)["affected"] == [name]
+
+
+def test_a_missing_receipt_is_told_once() -> None:
+    denied = AccessDenied("this user may not write")
+    lines = describe.verification([Verdict(KEY, unrecorded=denied)] * 2, [])
+    assert sum("this user may not write" in line for line in lines) == 1
