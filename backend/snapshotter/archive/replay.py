@@ -6,7 +6,8 @@ git sees it, each header against the ledger it should list, and git hashes every
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import MANIFEST
@@ -23,55 +24,58 @@ from snapshotter.git.repository import Repository
 from snapshotter.store.objects import Store
 
 
+class Link(NamedTuple):
+    """One run of a chain: its manifest, and the refs that its bundle must list."""
+
+    manifest: Manifest
+    ledger: RefsLedger
+
+
 def replay_chain(
     catalog: Catalog, manifest: Manifest, repository: Repository, *, observer: Observer, cancel: Cancel
 ) -> int:
-    """Add all that a snapshot's chain holds to the new `repository`, but no refs; returns the bundles' bytes.
+    """Add the whole chain of a snapshot to the new `repository`, but no refs; returns the bundles' bytes.
 
-    Raises what `replay` and the catalog raise.
+    Raises what `replay_links` and the catalog raise.
     """
-    links = [sealed.manifest for sealed in catalog.manifests(manifest.chain_keys)]
-    total = sum(link.history.bytes for link in links if link.history)
-    observer.stage(f"replaying {plural(len(links), 'bundle')}", total)
-    for link in links:
-        replay(catalog.store, link, catalog.ledger(link), repository, observer=observer, cancel=cancel)
+    chain = [sealed.manifest for sealed in catalog.manifests(manifest.chain_keys)]
+    total = sum(link.history.bytes for link in chain if link.history)
+    observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
+    links = (Link(link, catalog.ledger(link)) for link in chain)
+    for _ in replay_links(catalog.store, links, repository, observer=observer, cancel=cancel):
+        pass
     return total
 
 
-def replay(
-    store: Store,
-    link: Manifest,
-    ledger: RefsLedger,
-    repository: Repository,
-    *,
-    observer: Observer,
-    cancel: Cancel,
-) -> None:
-    """Add one link of a chain to `repository`; those before it must be in already.
+def replay_links(
+    store: Store, links: Iterable[Link], repository: Repository, *, observer: Observer, cancel: Cancel
+) -> Iterator[Link]:
+    """Add the links of one chain to `repository`, base first. Each is yielded once it is in.
 
-    Raises Unusable: Damaged if the link has no history, or its bundle is not what the manifest and ledger say,
-    GitFailed if git refuses its pack.
+    Raises Unusable: Damaged if a link has no history or its bundle is not what manifest and ledger say,
+    GitFailed if git refuses its pack. Raises Unavailable and AccessDenied if the store is in trouble.
     """
-    if link.history is None:
-        raise damaged(link.key.key(MANIFEST), "it is in a chain but has no history")
-    reader = SegmentReader(store, link, cancel=cancel)
-    pack = _Pack(_watched(reader, observer), link, link.history, ledger)
-    if link.history.objects:
-        repository.index_pack(pack)
-    else:
-        for _ in pack:
-            pass
-    pack.finish()
+    for link in links:
+        history = link.manifest.history
+        if history is None:
+            raise damaged(link.manifest.key.key(MANIFEST), "it is in a chain but has no history")
+        chunks = _observed(SegmentReader(store, link.manifest, cancel=cancel), observer)
+        pack = _Pack(chunks, link, history)
+        if history.objects:
+            repository.index_pack(pack)
+        else:  # git refuses a pack of none, but its bytes are checked all the same
+            for _ in pack:
+                pass
+        pack.finish()
+        yield link
 
 
 class _Pack:
-    """The pack inside a bundle, its header taken off and checked on the way."""
+    """The pack inside a bundle: its header is taken off and checked on the way."""
 
-    def __init__(
-        self, chunks: Iterator[memoryview], link: Manifest, history: History, ledger: RefsLedger
-    ) -> None:
-        self._chunks, self._link, self._history, self._ledger = chunks, link, history, ledger
-        self._check = PackCheck(link.object_format)
+    def __init__(self, chunks: Iterator[memoryview], link: Link, history: History) -> None:
+        self._chunks, self._link, self._history = chunks, link, history
+        self._check = PackCheck(link.manifest.object_format)
         self._done = False
 
     def __iter__(self) -> Iterator[memoryview]:
@@ -102,18 +106,18 @@ class _Pack:
 
     def _compare(self, header: BundleHeader) -> None:
         same = (
-            header.matches(self._ledger)
-            and header.object_format == self._link.object_format
+            header.matches(self._link.ledger)
+            and header.object_format == self._link.manifest.object_format
             and header.prerequisites == frozenset(self._history.prerequisites)
         )
         if not same:
             raise self._damaged("the bundle's header does not list the snapshot's refs")
 
     def _damaged(self, what: str) -> Damaged:
-        return damaged(self._link.key.key(self._history.segments[0]), what)
+        return damaged(self._link.manifest.key.key(self._history.segments[0]), what)
 
 
-def _watched(reader: SegmentReader, observer: Observer) -> Iterator[memoryview]:
+def _observed(reader: SegmentReader, observer: Observer) -> Iterator[memoryview]:
     for chunk in reader:
         yield chunk
         observer.advance(len(chunk))

@@ -214,12 +214,12 @@ def checked_get(store: Store, artifact: Artifact) -> bytes:
 
 def damaged(key: str, what: str) -> Damaged:
     """For a stored object that is not what its manifest says."""
-    return Damaged(f"{key}: {what}", hint=_VERIFY)
+    return Damaged(f"{key}: {what}", hint=_VERIFY, key=key)
 
 
 def missing(key: str) -> Missing:
     """For an object that a manifest names, and that a listing does not show."""
-    return Missing(f"{key}: it is missing", hint=_VERIFY)
+    return Missing(f"{key}: it is missing", hint=_VERIFY, key=key)
 
 
 def _segment(manifest: Manifest, name: str) -> Artifact:

@@ -73,10 +73,17 @@ class Unusable(Unavailable):
     """What was read is not what it should be: an object of the store, or a pack or refs of an origin.
 
     The trouble is that one object's. Trouble of the store, the network or this machine, after which another
-    try may succeed, is any other Unavailable. Whoever can do without the object catches this class.
+    try may succeed, is any other Unavailable. Whoever can do without the object catches this class. `key` is
+    the object's in the store, where the message begins with it.
     """
 
     default_code = "unusable"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", details: tuple[str, ...] = (), key: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, details=details)
+        self.key = key
 
 
 class Damaged(Unusable):

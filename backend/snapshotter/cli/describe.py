@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.checks import Check
     from snapshotter.query.examples import Example
-    from snapshotter.recover.replays import Verdict
     from snapshotter.recover.restore import Restored
+    from snapshotter.recover.verdict import Verdict
 
 _LIST_HEAD: Final = ("SNAPSHOT", "TAKEN (UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES")
 _VERIFIED: Final = {True: "yes", False: "FAILED", None: "-"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.listing import Listed
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
-    from snapshotter.recover.replays import Verdict
+    from snapshotter.recover.verdict import Verdict
 
 
 def snapshot(sealed: Sealed) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "run_id": str(verdict.run.run_id),
         "ok": verdict.ok,
         "refs": verdict.refs,
-        "problems": verdict.problems,
-        "unchecked": verdict.unchecked or None,
+        "problems": [str(problem) for problem in verdict.problems],
+        "unchecked": verdict.unchecked.message if verdict.unchecked else None,
         "fsck": verdict.fsck,
         "receipt": verdict.receipt,
         "seconds": round(verdict.seconds, 3),

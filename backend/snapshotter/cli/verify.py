@@ -13,7 +13,7 @@ from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
-    from snapshotter.recover.replays import Verdict
+    from snapshotter.recover.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def verify(session: Session, given: VerifyFlags) -> Output:
     if (given.snapshot is None) is not given.every:
         raise UsageError("name a SNAPSHOT or REPO, or give --all", hint="one of them, not both")
     catalog = Catalog(session.store(reading=True))
-    options = recover.Options(quick=given.quick, fsck=given.fsck, temp=session.temp)
+    options = recover.VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp)
     verdicts: list[Verdict] = []
     for repo, runs in choice.chosen(catalog, given.snapshot, newest=given.newest).items():
         verdicts += recover.verify(

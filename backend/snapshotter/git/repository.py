@@ -8,11 +8,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git import program
 from snapshotter.git.refs import RefsLedger
 
 _MAX_FINDINGS = 1000  # lines of fsck: a hostile repository has any number
+
+
+class NotWhole(Unusable):
+    """The repository lacks objects that its history needs."""
+
+    default_code = "not-whole"
 
 
 class Repository:
@@ -60,15 +67,16 @@ class Repository:
         elif ledger.head_oid:
             (self.path / "HEAD").write_bytes(b"%b\n" % ledger.head_oid.encode())
 
-    def missing(self, tips: Iterable[str], known: Iterable[str] = ()) -> str | None:
-        """git's words about the first object that is missing below `tips`; None if none is.
+    def check_whole(self, tips: Iterable[str], known: Iterable[str] = ()) -> None:
+        """Check that every object that can be reached from `tips` is there. Raises NotWhole with git's words.
 
         What can be reached from `known` was checked before, and is not checked again.
         """
         revisions = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
         argv = ["rev-list", "--objects", "--stdin", "--quiet"]
         answer = program.ask(argv, self._cancel, place=self._place(), stdin=revisions.encode())
-        return None if answer.code == 0 else program.words(answer.err) or "rev-list failed"
+        if answer.code:
+            raise NotWhole(f"its history is not whole: {program.words(answer.err) or 'rev-list failed'}")
 
     def refs(self) -> dict[bytes, str]:
         """Object id by ref name, as git reads them."""

@@ -8,7 +8,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
 from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError
 from snapshotter.base.text import plural
-from snapshotter.recover.replays import Verdict
+from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import affected
 
 

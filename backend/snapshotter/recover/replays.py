@@ -4,167 +4,150 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Sealed
-from snapshotter.archive.replay import replay
+from snapshotter.archive.replay import Link, replay_links
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.errors import Unusable
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
-from snapshotter.git.repository import Repository
+from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
+from snapshotter.recover.verdict import Problem
 from snapshotter.store.objects import Store
 
 _PREFIX: Final = "snapshotter-verify-"
 
 
-@dataclass
-class Verdict:
-    """What was found about one snapshot; no problems means it is proven."""
+@dataclass(frozen=True)
+class Replayed:
+    """What the replay of its chain showed of one snapshot. `seconds` is what its own link took."""
 
-    run: RunKey
-    sealed: Sealed | None = None
-    problems: list[str] = field(default_factory=list)
-    refs: int = 0
+    problems: tuple[Problem, ...] = ()
     fsck: list[str] | None = None
     seconds: float = 0.0
-    receipt: str = ""
-    unrecorded: SnapshotterError | None = None  # why there is no receipt
-    unchecked: str = ""  # why it could not be checked: of a newer schema, or resting on one that is
-    damaged_runs: list[RunKey] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything that was checked is in order."""
-        return not self.problems and not self.unchecked
-
-    @property
-    def chain(self) -> list[str]:
-        """The run ids that the snapshot rests on, base first; none if its manifest does not read."""
-        return self.sealed.manifest.chain if self.sealed else []
 
 
-class Replaying:
-    """Replays chains, and writes what it finds into the verdicts. `temp` is where (None: the system's folder);
-    `fsck` records what `git fsck --strict` finds, too."""
+@dataclass(frozen=True)
+class Replayer:
+    """Replays chains. `temp` is where (None: the system's folder); `fsck` asks for what `git fsck --strict` finds."""
 
-    def __init__(
-        self,
-        evidence: Evidence,
-        store: Store,
-        observer: Observer,
-        cancel: Cancel,
-        *,
-        temp: Path | None,
-        fsck: bool,
-    ) -> None:
-        self._evidence, self._store, self._observer, self._cancel = evidence, store, observer, cancel
-        self._temp, self._fsck = temp, fsck
+    store: Store
+    evidence: Evidence
+    observer: Observer
+    cancel: Cancel
+    temp: Path | None = None
+    fsck: bool = False
 
-    def replay(self, sharing: list[Verdict]) -> None:
-        """Replay one chain, link by link, and judge at each link the snapshots that end there."""
-        last = max(sharing, key=lambda verdict: len(verdict.chain))
-        chain = _manifest(last).chain_keys
-        self._observer.stage(
-            f"replaying {plural(len(chain), 'bundle')}", sum(map(self._evidence.history_bytes, chain))
-        )
-        place = self._temp or Path(tempfile.gettempdir())
+    def replay(self, group: Sequence[Sealed]) -> dict[RunKey, Replayed]:
+        """Replay the longest chain of a group from `sharing`, and judge each snapshot at the link where it ends.
+
+        Damage of a run is noted in the evidence. Raises Unavailable if the store, git or the machine is in trouble.
+        """
+        longest = max((sealed.manifest for sealed in group), key=lambda manifest: len(manifest.chain))
+        chain = longest.chain_keys
+        total = sum(map(self.evidence.history_bytes, chain))
+        self.observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
+        place = self.temp or Path(tempfile.gettempdir())
         sweep(place, _PREFIX)
-        with locked_folder(place, _PREFIX, cancel=self._cancel) as temp:
-            repository = Repository.create(temp / "replay.git", _manifest(last).object_format, self._cancel)
-            known: frozenset[str] = frozenset()
-            for position, key in enumerate(chain):
-                started = time.monotonic()
-                problem = self._link(key, repository)
-                if not problem:
-                    known = self._connected(key, repository, known)
-                ending = [verdict for verdict in sharing if len(verdict.chain) == position + 1]
-                if problem:
-                    self._fail_from(position, problem, sharing)
-                    return
-                for verdict in ending:
-                    self._judge(verdict, repository, known)
-                    verdict.seconds += time.monotonic() - started
+        with locked_folder(place, _PREFIX, cancel=self.cancel) as temp:
+            repository = Repository.create(temp / "replay.git", longest.object_format, self.cancel)
+            results = self._replay(chain, group, repository)
+        # A link that failed ends the replay; what else is wrong from there on is told all the same.
+        for sealed in group:
+            if sealed.manifest.key not in results:
+                results[sealed.manifest.key] = Replayed(self._unreplayed(sealed.manifest))
+        return results
 
-    def _fail_from(self, position: int, problem: str, sharing: list[Verdict]) -> None:
-        """A link failed, so nothing after it can be replayed; what else is wrong there is still told."""
-        for verdict in sharing:
-            if len(verdict.chain) > position:
-                later = [
-                    found
-                    for key in _manifest(verdict).chain_keys[position:]
-                    for found in self._evidence.objects(key, segments=True)
-                ]
-                verdict.problems = list(dict.fromkeys([*verdict.problems, problem, *later]))
+    def _replay(
+        self, chain: Sequence[RunKey], group: Sequence[Sealed], repository: Repository
+    ) -> dict[RunKey, Replayed]:
+        """The snapshots that end before the first link that failed."""
+        results: dict[RunKey, Replayed] = {}
+        links = replay_links(
+            self.store, self._links(chain), repository, observer=self.observer, cancel=self.cancel
+        )
+        proven: frozenset[str] = frozenset()
+        for key in chain:
+            started = time.monotonic()
+            link = self._next(links, key)
+            if link is None:
+                break
+            proven = self._connect(link, repository, proven)
+            for sealed in group:
+                if sealed.manifest.chain_keys[-1] == key:
+                    results[sealed.manifest.key] = self._judge(sealed, repository, proven, started)
+        return results
 
-    def _link(self, key: RunKey, repository: Repository) -> str:
-        """Index one link's bundle; the problem, or ''."""
-        sealed = self._evidence.manifest(key)
-        if isinstance(sealed, str):
-            return sealed
-        ledger = self._evidence.ledger(sealed)
-        if isinstance(ledger, str):
-            return ledger
-        if sealed.manifest.history is None:
-            return f"{key.folder}: is in a chain but has no history"
-        if self._evidence.damage.get(key):
-            return self._evidence.damage[key][0]
+    def _links(self, chain: Sequence[RunKey]) -> Iterator[Link]:
+        """The links of a chain, up to the first that is known to be damaged."""
+        for key in chain:
+            sealed = self.evidence.manifest(key)
+            ledger = self.evidence.ledger(sealed) if sealed else None
+            if sealed is None or ledger is None or self.evidence.problems(key):
+                return
+            yield Link(sealed.manifest, ledger)
+
+    def _next(self, links: Iterator[Link], key: RunKey) -> Link | None:
+        """The next link once it is replayed, or None if it cannot be; the evidence has the problem."""
         try:
-            replay(
-                self._store, sealed.manifest, ledger, repository, observer=self._observer, cancel=self._cancel
-            )
-        except SnapshotterError as error:
-            problem = self._evidence.finding(error, key.folder)
-            self._evidence.note(key, problem)
-            return problem
-        return ""
+            return next(links, None)
+        except Unusable as error:
+            self.evidence.note(key, Problem.of(error, key.folder))
+            return None
 
-    def _connected(self, key: RunKey, repository: Repository, known: frozenset[str]) -> frozenset[str]:
-        """Check that a link's refs reach whole histories; what earlier links proved is not walked again."""
-        sealed = self._evidence.manifest(key)
-        ledger = self._evidence.ledger(sealed) if isinstance(sealed, Sealed) else ""
-        if isinstance(ledger, str):
-            return known
-        if problem := repository.missing(sorted(ledger.tips - known), sorted(known)):
-            self._evidence.note(key, f"{key.folder}: its history is not whole: {problem}")
-        return ledger.tips | known
+    def _connect(self, link: Link, repository: Repository, proven: frozenset[str]) -> frozenset[str]:
+        """Check that a link's refs reach whole histories, less what is `proven`; the tips that are proven then."""
+        tips = link.ledger.tips
+        try:
+            repository.check_whole(sorted(tips - proven), sorted(proven))
+        except NotWhole as error:
+            self.evidence.note(link.manifest.key, Problem(link.manifest.key.folder, error.message))
+        return tips | proven
 
-    def _judge(self, verdict: Verdict, repository: Repository, known: frozenset[str]) -> None:
-        manifest = _manifest(verdict)
-        for key in manifest.chain_keys:
-            verdict.problems += [
-                problem for problem in self._evidence.damage.get(key, []) if problem not in verdict.problems
-            ]
-        ledger = self._evidence.ledger(verdict.sealed) if verdict.sealed else ""
-        if isinstance(ledger, str):
-            return
-        absent = ledger.tips - known
-        if absent and (problem := repository.missing(sorted(absent), sorted(known))):
-            verdict.problems.append(f"{manifest.key.folder}: its history is not whole: {problem}")
+    def _judge(
+        self, sealed: Sealed, repository: Repository, proven: frozenset[str], started: float
+    ) -> Replayed:
+        manifest = sealed.manifest
+        problems = self._known(manifest)
+        ledger = self.evidence.ledger(sealed)
+        if ledger is None:  # an unchanged snapshot's, which no link has
+            return Replayed(tuple(problems), seconds=time.monotonic() - started)
+        try:
+            if unproven := ledger.tips - proven:
+                repository.check_whole(sorted(unproven), sorted(proven))
+        except NotWhole as error:
+            problems.append(Problem(manifest.key.folder, error.message))
         repository.write_refs(ledger)
         if repository.refs() != {ref.name: ref.oid for ref in ledger}:
-            verdict.problems.append(f"{manifest.key.folder}: git does not read back the refs of the ledger")
-        if self._fsck:
-            verdict.fsck = repository.fsck()
+            problems.append(Problem(manifest.key.folder, "git does not read back the refs of the ledger"))
+        fsck = repository.fsck() if self.fsck else None
+        return Replayed(tuple(problems), fsck, time.monotonic() - started)
+
+    def _unreplayed(self, manifest: Manifest) -> tuple[Problem, ...]:
+        for key in manifest.chain_keys:
+            self.evidence.check_objects(key, segments=True)
+        return tuple(self._known(manifest))
+
+    def _known(self, manifest: Manifest) -> list[Problem]:
+        """What is wrong with the runs of a snapshot's chain, as far as it is known."""
+        return [problem for key in manifest.chain_keys for problem in self.evidence.problems(key)]
 
 
-def sharing(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
-    """Verdicts by the longest chain that theirs begins. Two runs at once, or a clock set backwards, make
-    two chains of one base: each is replayed by itself."""
-    groups: list[list[Verdict]] = []
-    for verdict in sorted(verdicts, key=lambda verdict: len(verdict.chain), reverse=True):
-        chain = verdict.chain
-        group = next((group for group in groups if group[0].chain[: len(chain)] == chain), None)
-        groups.append([verdict]) if group is None else group.append(verdict)
+def sharing(snapshots: Iterable[Sealed]) -> list[list[Sealed]]:
+    """Snapshots in groups, each with one chain that all of its chains begin.
+
+    Two runs at once, or a clock set backwards, make two chains of one base: each is replayed by itself.
+    """
+    groups: list[list[Sealed]] = []
+    for sealed in sorted(snapshots, key=lambda sealed: len(sealed.manifest.chain), reverse=True):
+        chain = sealed.manifest.chain
+        group = next((group for group in groups if group[0].manifest.chain[: len(chain)] == chain), None)
+        groups.append([sealed]) if group is None else group.append(sealed)
     return groups
-
-
-def _manifest(verdict: Verdict) -> Manifest:
-    assert verdict.sealed is not None  # noqa: S101 - only verdicts with a manifest are replayed
-    return verdict.sealed.manifest

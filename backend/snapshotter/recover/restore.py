@@ -13,7 +13,7 @@ from snapshotter.base.errors import Finding, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger
-from snapshotter.git.repository import Repository
+from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover import build_folder
 
 
@@ -61,11 +61,7 @@ def restore(
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             observer.stage("setting the refs and checking connectivity")
             repository.write_refs(ledger)
-            if problem := repository.missing(sorted(ledger.tips)):
-                raise Finding(
-                    f"the restored history is not whole: {problem}",
-                    hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
-                )
+            _check_whole(repository, ledger)
             _finish(repository, manifest, ledger, work, mode)
             cancel.check()
             _take_place(work, destination)
@@ -86,6 +82,16 @@ def _check_free(destination: Path) -> None:
             f"the destination exists and is not an empty folder: {destination}",
             hint="name a folder that does not exist",
         )
+
+
+def _check_whole(repository: Repository, ledger: RefsLedger) -> None:
+    try:
+        repository.check_whole(sorted(ledger.tips))
+    except NotWhole as error:
+        raise Finding(
+            f"the snapshot is damaged: {error.message}",
+            hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
+        ) from error
 
 
 def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work: Path, mode: str) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from snapshotter import __version__
 from snapshotter.archive import receipts
@@ -24,12 +25,16 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
-from snapshotter.recover.replays import Replaying, Verdict, sharing
+from snapshotter.recover.replays import Replayed, Replayer, sharing
+from snapshotter.recover.verdict import Problem, Verdict
+
+_MAX_PROBLEMS: Final = 1000  # in one receipt: a damaged chain may have any number
 
 
 @dataclass(frozen=True)
-class Options:
-    """`quick`: digests and manifests only. `fsck`: record `git fsck --strict` too. `temp`: where to replay."""
+class VerifyOptions:
+    """How to verify: `quick` compares digests and manifests and replays nothing; `fsck` records what
+    `git fsck --strict` finds; `receipts` writes them; `temp` is the folder to replay in (None: the system's)."""
 
     quick: bool = False
     fsck: bool = False
@@ -41,7 +46,7 @@ def verify(
     catalog: Catalog,
     repo: str,
     chosen: Sequence[Run],
-    options: Options,
+    options: VerifyOptions,
     *,
     observer: Observer | None = None,
     cancel: Cancel | None = None,
@@ -56,23 +61,20 @@ def verify(
 
 
 def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[RunKey]:
-    """Every snapshot of the repo whose chain or refs rest on a damaged run."""
-    suspects = set(damaged)
-    bad = {str(key.run_id) for key in suspects}
+    """Every snapshot of the repo that is damaged, or whose chain or refs rest on a damaged run."""
+    bad = set(damaged)
     runs = catalog.snapshots(repo) if bad else []
-    found = []
-    for run in runs:
-        try:
-            manifest = catalog.manifest(run.key, listed=True).manifest
-        except SnapshotterError:
-            if run.key in suspects:
-                found.append(run.key)
-            continue
-        refs = parse_key(manifest.refs.artifact)
-        rests_on = {manifest.run_id, *manifest.chain, *([str(refs[0].run_id)] if refs else [])}
-        if bad & rests_on:
-            found.append(run.key)
-    return found
+    return [run.key for run in runs if run.key in bad or not bad.isdisjoint(_rests_on(catalog, run))]
+
+
+def _rests_on(catalog: Catalog, run: Run) -> set[RunKey]:
+    """The runs that a snapshot needs besides itself; none if its manifest cannot be read, so nobody can tell."""
+    try:
+        manifest = catalog.manifest(run.key, listed=True).manifest
+    except SnapshotterError:
+        return set()
+    refs = parse_key(manifest.refs.artifact)
+    return {*manifest.chain_keys, *([refs[0]] if refs else [])}
 
 
 class _Verification:
@@ -81,7 +83,7 @@ class _Verification:
         catalog: Catalog,
         repo: str,
         chosen: Sequence[Run],
-        options: Options,
+        options: VerifyOptions,
         observer: Observer,
         cancel: Cancel,
     ) -> None:
@@ -93,90 +95,81 @@ class _Verification:
     def run(self) -> list[Verdict]:
         """The verdicts, with their receipts written. Raises as `verify` does."""
         self._observer.stage(f"checking {plural(len(self._chosen), 'snapshot')} of {self._repo}")
-        verdicts: list[Verdict] = []
-        replayed: list[Verdict] = []
-        for run in self._chosen:
-            self._cancel.check()
-            started = time.monotonic()
-            try:
-                verdict = self._digests(run)
-            except NewerSchema as error:
-                verdicts.append(Verdict(run.key, unchecked=error.message))
-                continue
-            verdict.seconds = time.monotonic() - started
-            verdicts.append(verdict)
-            if verdict.sealed and verdict.sealed.manifest.chain and not self._options.quick:
-                replayed.append(verdict)
-        replaying = Replaying(
-            self._evidence,
-            self._catalog.store,
-            self._observer,
-            self._cancel,
-            temp=self._options.temp,
-            fsck=self._options.fsck,
-        )
-        for group in sharing(replayed):
-            replaying.replay(group)
-        for verdict in verdicts:  # a child may tell of damage that the run itself does not show
-            own = self._evidence.damage.get(verdict.run, [])
-            verdict.problems = list(dict.fromkeys([*verdict.problems, *own]))
-            if verdict.problems:
-                verdict.damaged_runs = sorted(
-                    {verdict.run, *(key for key, found in self._evidence.damage.items() if found)}
-                )
-        if self._options.receipts:
-            self._write_receipts(verdicts)
-        return verdicts
+        checked = [self._check(run) for run in self._chosen]
+        replayed = {} if self._options.quick else self._replay(checked)
+        # Only now: a child may tell of damage that the run itself does not show.
+        verdicts = [self._conclude(verdict, replayed.get(verdict.run, Replayed())) for verdict in checked]
+        return self._record(verdicts) if self._options.receipts else verdicts
 
-    # Digests: what can be told without git
+    def _check(self, run: Run) -> Verdict:
+        """What can be told without git."""
+        self._cancel.check()
+        started = time.monotonic()
+        try:
+            sealed = self._evidence.manifest(run.key)
+            problems = self._check_objects(run, sealed) if sealed else self._evidence.problems(run.key)
+        except NewerSchema as error:
+            return Verdict(run.key, unchecked=error)
+        return Verdict(run.key, sealed, tuple(problems), seconds=time.monotonic() - started)
 
-    def _digests(self, run: Run) -> Verdict:
-        verdict = Verdict(run.key)
-        sealed = self._evidence.manifest(run.key)
-        if isinstance(sealed, str):
-            self._evidence.note(run.key, sealed)
-            verdict.problems.append(sealed)
-            return verdict
-        verdict.sealed, manifest = sealed, sealed.manifest
-        verdict.refs = manifest.refs.count
-        verdict.problems += self._evidence.parents(sealed)
+    def _check_objects(self, run: Run, sealed: Sealed) -> list[Problem]:
+        evidence, manifest, quick = self._evidence, sealed.manifest, self._options.quick
+        problems = [*evidence.check_parents(sealed)]
         keys = dict.fromkeys([*manifest.chain_keys, manifest.key])
-        if self._options.quick and (size := sum(map(self._evidence.unread, keys))):
+        if quick and (size := sum(map(evidence.unread, keys))):
             self._observer.stage(f"reading what {manifest.run_id} rests on", size)
         for key in keys:
-            verdict.problems += self._evidence.objects(key, segments=self._options.quick)
-        ledger = self._evidence.ledger(sealed)
-        if isinstance(ledger, str):
-            verdict.problems.append(ledger)
-        verdict.problems += self._evidence.against_receipts(run, sealed)
-        verdict.problems = list(dict.fromkeys(verdict.problems))
-        return verdict
+            problems += evidence.check_objects(key, segments=quick)
+        if evidence.ledger(sealed) is None:
+            problems += evidence.problems(manifest.key)
+        return [*problems, *evidence.check_receipts(run, sealed)]
 
-    # Receipts
+    def _replay(self, checked: Sequence[Verdict]) -> dict[RunKey, Replayed]:
+        """What replays show of every snapshot that has a chain."""
+        options, results = self._options, dict[RunKey, Replayed]()
+        replayer = Replayer(
+            self._catalog.store, self._evidence, self._observer, self._cancel, options.temp, options.fsck
+        )
+        for group in sharing(verdict.sealed for verdict in checked if verdict.sealed and verdict.chain):
+            results |= replayer.replay(group)
+        return results
 
-    def _write_receipts(self, verdicts: list[Verdict]) -> None:
-        version = program.version() if not self._options.quick else None
-        covered = {verdict.run for verdict in verdicts}
+    def _conclude(self, checked: Verdict, replayed: Replayed) -> Verdict:
+        own = self._evidence.problems(checked.run)
+        problems = tuple(dict.fromkeys([*checked.problems, *replayed.problems, *own]))
+        return replace(
+            checked,
+            problems=problems,
+            fsck=replayed.fsck,
+            seconds=checked.seconds + replayed.seconds,
+            damaged_runs=sorted({checked.run, *self._evidence.damaged_runs()}) if problems else [],
+        )
+
+    def _record(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Write a receipt for each snapshot that could be checked, and for each damaged run beside them."""
+        git_version = None if self._options.quick else program.version()
+        chosen = {verdict.run for verdict in verdicts}
         others = [
-            Verdict(
-                key,
-                found if isinstance(found := self._evidence.manifest(key), Sealed) else None,
-                list(problems),
-            )
-            for key, problems in sorted(self._evidence.damage.items())
-            if key not in covered and problems
+            Verdict(key, self._evidence.manifest(key), self._evidence.problems(key))
+            for key in self._evidence.damaged_runs()
+            if key not in chosen
         ]
-        for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
-            receipt, earlier = self._receipt(verdict, version), self._evidence.receipts(verdict.run)
-            try:
-                verdict.receipt = receipts.write(self._catalog.store, receipt, earlier)
-            except (AccessDenied, Unavailable) as error:
-                # A store that may only be read, a full disk: what was found stands.
-                for one in verdicts:
-                    one.unrecorded = None if one.receipt else error
-                return
+        written: dict[RunKey, str] = {}
+        unrecorded: SnapshotterError | None = None
+        try:
+            for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
+                receipt, earlier = self._receipt(verdict, git_version), self._evidence.receipts(verdict.run)
+                written[verdict.run] = receipts.write(self._catalog.store, receipt, earlier)
+        except (AccessDenied, Unavailable) as error:  # a store that may only be read, a full disk
+            unrecorded = error
+        return [
+            replace(verdict, receipt=written[verdict.run])
+            if verdict.run in written
+            else replace(verdict, unrecorded=unrecorded)
+            for verdict in verdicts
+        ]
 
-    def _receipt(self, verdict: Verdict, version: str | None) -> Receipt:
+    def _receipt(self, verdict: Verdict, git_version: str | None) -> Receipt:
         return Receipt(
             schema_version=1,
             tool_version=__version__,
@@ -186,10 +179,10 @@ class _Verification:
             verified_at=datetime.now(UTC),
             mode="quick" if self._options.quick else "full",
             ok=verdict.ok,
-            problems=verdict.problems[:1000],
+            problems=[str(problem) for problem in verdict.problems[:_MAX_PROBLEMS]],
             chain=verdict.chain,
             refs=verdict.refs,
             fsck=verdict.fsck,
-            git_version=version,
+            git_version=git_version,
             seconds=round(verdict.seconds, 3),
         )

@@ -12,7 +12,7 @@ from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Scan, ScanSettings
 from snapshotter.base.errors import AccessDenied
 from snapshotter.cli import describe, documents
-from snapshotter.recover.replays import Verdict
+from snapshotter.recover.verdict import Verdict
 from tests.support.git import Origin
 from tests.support.lab import Lab
 

@@ -13,7 +13,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.cli import progress
 from snapshotter.cli.progress import LiveProgress, PlainProgress, facts
 from snapshotter.recover import restore
-from snapshotter.recover.verify import Options, verify
+from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.git import Origin
 from tests.support.lab import Lab
 
@@ -122,7 +122,7 @@ def test_what_verify_and_restore_tell_beforehand_is_what_they_read(tmp_path: Pat
     artifacts = sum(artifact.bytes for link in chain for artifact in link.artifacts)
     for quick, stage, total in ((False, "replaying", history), (True, "reading", artifacts)):
         sums = Sums()
-        verify(lab.catalog, run.key.repo, [run], Options(quick=quick), observer=sums)
+        verify(lab.catalog, run.key.repo, [run], VerifyOptions(quick=quick), observer=sums)
         assert sums.told == {stage: (total, total)}
     sums = Sums()
     restore.restore(lab.catalog, run, tmp_path / "out", observer=sums)

@@ -19,7 +19,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import Finding, SnapshotterError
 from snapshotter.capture.options import CaptureOptions
-from snapshotter.recover.verify import Options
+from snapshotter.recover.verify import VerifyOptions
 from tests.support.cli import cli_env, command
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -120,7 +120,7 @@ def test_every_harm_to_every_object_is_found(stored: Stored, tmp_path: Path) -> 
             kept = path.read_bytes()
             HARMS[harm](path)
             try:
-                verdicts = lab.verify(stored.repo, Options(quick=quick, receipts=False))
+                verdicts = lab.verify(stored.repo, VerifyOptions(quick=quick, receipts=False))
             finally:
                 path.write_bytes(kept)
             bad = [str(verdict.run.run_id) for verdict in verdicts if not verdict.ok]
@@ -128,7 +128,7 @@ def test_every_harm_to_every_object_is_found(stored: Stored, tmp_path: Path) -> 
                 [key.split("/")[-2]] if (harm, key.rpartition("/")[2]) == ("remove", layout.MANIFEST) else []
             )
             assert set(bad) >= set(stored.resting_on(key)) - set(gone), (key, harm, quick)
-            said = {problem for verdict in verdicts for problem in verdict.problems}
+            said = {str(problem) for verdict in verdicts for problem in verdict.problems}
             assert any(key in problem or _manifest_of(key) in problem for problem in said), (key, harm, said)
             others = [other for other in objects(stored) if other != key and any(other in p for p in said)]
             assert others == [], (key, harm, said)
@@ -368,7 +368,7 @@ def test_what_only_a_replay_finds(tmp_path: Path) -> None:
     fields = {f: getattr(second.manifest, f) for f in second.manifest.__struct_fields__}
     forged = seal(type(base)(**fields | {"chain": [second.manifest.run_id]}))
     lab.file(second.manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
-    assert all(verdict.ok for verdict in lab.verify(key.repo, Options(quick=True, receipts=False)))
+    assert all(verdict.ok for verdict in lab.verify(key.repo, VerifyOptions(quick=True, receipts=False)))
     first, last = lab.verify(key.repo)
     assert first.ok
     assert not last.ok

@@ -13,7 +13,7 @@ from snapshotter.archive.canonical import canonical
 from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.cli import describe
 from snapshotter.recover import ending
-from snapshotter.recover.verify import Options
+from snapshotter.recover.verify import VerifyOptions
 from snapshotter.store.objects import Entry, Store
 from tests.support.faults import FaultyStore
 from tests.support.git import Origin
@@ -142,7 +142,7 @@ def test_a_failed_receipt_anywhere_in_the_chain_is_heard_and_a_later_good_one_to
     path = lab.file(first.manifest.key.key(layout.HISTORY))
     good = path.read_bytes()
     path.write_bytes(good[:-1] + b"?")
-    assert not any(verdict.ok for verdict in lab.verify(first, Options(quick=True)))
+    assert not any(verdict.ok for verdict in lab.verify(first, VerifyOptions(quick=True)))
     assert {run.verified for run in lab.runs(first)} == {False}
     path.write_bytes(good)
     assert lab.take(origin).manifest.kind == "base"
@@ -157,4 +157,4 @@ def test_a_receipt_that_was_renamed_to_say_another_thing_is_refused(lab: Lab, or
     lab.file(key).rename(lab.file(taken.manifest.key.key(lied)))
     with pytest.raises(Unavailable, match="does not say what its name says"):
         receipts.read(lab.store, taken.manifest.key, lied)
-    assert "does not say" in " ".join(lab.verify(taken, Options(receipts=False))[0].problems)
+    assert "does not say" in " ".join(map(str, lab.verify(taken, VerifyOptions(receipts=False))[0].problems))

@@ -23,7 +23,7 @@ from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.origin import parse
-from snapshotter.recover.verify import Options as VerifyOptions
+from snapshotter.recover.verify import VerifyOptions
 from snapshotter.store.objects import Store, open_store
 from snapshotter.transport import FetchRequest, ShallowOrigin, Sink, Transport
 from tests.support.cli import command

@@ -9,7 +9,7 @@ import pytest
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.base.errors import AccessDenied
 from snapshotter.recover.ending import ending
-from snapshotter.recover.replays import Verdict
+from snapshotter.recover.verdict import Verdict
 
 KEY = RunKey("host__x", RunId.new(datetime(2026, 11, 23, 12, tzinfo=UTC)))
 PROVEN = Verdict(KEY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snapshotter.base.folders import locked_folder
-from snapshotter.recover.verify import Options as VerifyOptions
+from snapshotter.recover.verify import VerifyOptions
 from tests.support.git import Origin
 from tests.support.lab import Lab
 

@@ -17,10 +17,9 @@ from snapshotter.capture import snapshot
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.origin import parse
 from snapshotter.recover import restore
-from snapshotter.recover.replays import Verdict
 from snapshotter.recover.restore import Restored
-from snapshotter.recover.verify import Options as VerifyOptions
-from snapshotter.recover.verify import verify
+from snapshotter.recover.verdict import Verdict
+from snapshotter.recover.verify import VerifyOptions, verify
 from snapshotter.store.objects import Store, open_store
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector

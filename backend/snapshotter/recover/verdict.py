@@ -1,0 +1,65 @@
+"""What a verification found: problems, and a verdict for each snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snapshotter.archive.layout import RunKey
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.errors import NewerSchema, SnapshotterError, Unusable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where (the key of an object, or the folder of a run), and what.
+
+    Problems are equal if they say the same of the same place. `str` is the sentence that receipts keep.
+    """
+
+    where: str
+    what: str
+
+    @classmethod
+    def of(cls, error: Unusable, where: str) -> Problem:
+        """The problem that an error tells: of the object that it names, or else of what is at `where`."""
+        place = error.key or where
+        return cls(place, error.message.removeprefix(f"{place}: "))
+
+    def __str__(self) -> str:
+        return self.what if self.where in self.what else f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one snapshot. Without problems it is proven, unless it could not be checked.
+
+    `unchecked` says why it could not: a newer release wrote it, or what it rests on.
+    `damaged_runs` are the runs in which problems were found, if it has any. `receipt` is the key of its receipt,
+    or '' and `unrecorded` says why it could not be written. `seconds` is what its checks took.
+    """
+
+    run: RunKey
+    sealed: Sealed | None = None  # None if the manifest does not read
+    problems: tuple[Problem, ...] = ()
+    fsck: list[str] | None = None
+    seconds: float = 0.0
+    unchecked: NewerSchema | None = None
+    damaged_runs: Sequence[RunKey] = ()
+    receipt: str = ""
+    unrecorded: SnapshotterError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was checked and is in order."""
+        return not self.problems and not self.unchecked
+
+    @property
+    def refs(self) -> int:
+        """How many refs the snapshot has; 0 if its manifest does not read."""
+        return self.sealed.manifest.refs.count if self.sealed else 0
+
+    @property
+    def chain(self) -> list[str]:
+        """The run ids that the snapshot rests on, base first; none if its manifest does not read."""
+        return self.sealed.manifest.chain if self.sealed else []
