@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.listing import Listed
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
-    from snapshotter.doctor.checks import Check
+    from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
     from snapshotter.recover.restore import Restored
     from snapshotter.recover.verdict import Verdict

@@ -14,7 +14,7 @@ from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
-    from snapshotter.doctor.checks import Check
+    from snapshotter.doctor.check import Check
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,11 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
     """
     from snapshotter.access.proof import bucket_of
     from snapshotter.capture import plan
-    from snapshotter.doctor.preflight import Patient, examine, verdict
+    from snapshotter.doctor.check import Setup
+    from snapshotter.doctor.preflight import examine, verdict
 
     limits = plan.wire_limits(session.settings, plan.RequestedOptions())
-    patient = Patient(
+    setup = Setup(
         bucket_of(session.store_uri),
         session.store,
         plan.connector(session.settings, limits, allow_http=session.allow_http),
@@ -55,7 +56,7 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
         session.env,
     )
     checks: list[Check] = []
-    for check in examine(patient, session.cancel):
+    for check in examine(setup, session.cancel):
         session.observer.stage(f"checked {check.name}")
         checks.append(check)
     document = {"store": redact(session.store_uri), "checks": [check.document() for check in checks]}

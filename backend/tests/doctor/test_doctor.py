@@ -22,7 +22,9 @@ from snapshotter.aws import endpoint
 from snapshotter.aws.refusal import TASK_ROLE, Refused, explain
 from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
-from snapshotter.doctor import checks, preflight
+from snapshotter.doctor import local_checks
+from snapshotter.doctor.aws_checks import clock
+from snapshotter.doctor.check import Setup, failed
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
 from tests.servers.ecs import EcsEndpoint, Gate
@@ -249,9 +251,9 @@ def test_expired_keys_are_could_not_and_not_denied(server: Server, ecs: EcsEndpo
         told = Told(env=server.environment(role) | {"AWS_ENDPOINT_URL": gate.url})
         del ecs.issued[role.access_key]
     assert told.code == 4
-    failed = next(check for check in told.document["checks"] if check["state"] == "failed")
-    assert "expired" in failed["says"]
-    assert failed["runbook"] == runbook.link(runbook.CREDENTIALS)
+    first = next(check for check in told.document["checks"] if check["state"] == "failed")
+    assert "expired" in first["says"]
+    assert first["runbook"] == runbook.link(runbook.CREDENTIALS)
 
 
 def test_a_wrong_bucket_and_a_dead_endpoint_and_plain_http(server: Server) -> None:
@@ -276,7 +278,7 @@ def test_a_wrong_bucket_and_a_dead_endpoint_and_plain_http(server: Server) -> No
     ],
 )
 def test_only_a_refusal_leads_to_the_page_about_refusals(error: SnapshotterError, heading: str) -> None:
-    assert checks.failed("write", error, runbook.PUT_DENIED).heading == heading
+    assert failed("write", error, runbook.PUT_DENIED).heading == heading
 
 
 def test_an_origin_that_is_not_there_does_not_hide_the_rest(server: Server, tmp_path: Path) -> None:
@@ -298,12 +300,11 @@ def test_a_folder_is_left_as_it_was(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_no_room_for_verify_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_for_verify_is_a_warning(tmp_path: Path) -> None:
     told = Told(env={"SNAPSHOTTER_TEMP": str(tmp_path / "none")}, store=str(tmp_path / "store"))
     assert (told.code, told.states["disk"]) == (4, "failed")
-    monkeypatch.setattr(preflight, "LEAST_DISK", 2**70)
-    patient = preflight.Patient("", lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
-    assert preflight._Doctor(patient, None).disk()[0] == "warning"  # type: ignore[arg-type]
+    setup = Setup("", lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
+    assert local_checks.disk(setup, None, least=2**70)[0] == "warning"
 
 
 @pytest.mark.parametrize(
@@ -372,8 +373,8 @@ def test_the_clocks_are_compared(ahead: int, state: str) -> None:
     with Scripted(answer) as host:
         told = endpoint.ask(f"http://127.0.0.1:{host.port}", BUCKET, {})
     assert (told.status, told.region) == (403, "eu-west-3")
-    assert checks.clock(told).state == state
-    assert ("behind" if ahead > 0 else "ahead") in checks.clock(told).says or ahead == 0
+    assert clock(told).state == state
+    assert ("behind" if ahead > 0 else "ahead") in clock(told).says or ahead == 0
 
 
 def test_who_am_i_by_a_real_sts() -> None:
