@@ -16,7 +16,7 @@ from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.urls import redact
 
 if TYPE_CHECKING:
-    import boto3
+    from boto3.session import Session as Session
 
 _SECONDS = 10
 
@@ -46,7 +46,7 @@ def settings() -> Iterator[None]:
         ) from error
 
 
-def session() -> boto3.session.Session:
+def session() -> Session:
     """A session by this process's own settings: the AWS_ variables, profiles, the task role.
 
     Raises UsageError for a profile that does not exist, or a configuration file that cannot be read.
@@ -66,7 +66,7 @@ def check_bucket(name: str) -> None:
         )
 
 
-def url(session: boto3.session.Session, env: Mapping[str, str]) -> str:
+def url(session: Session, env: Mapping[str, str]) -> str:
     """The endpoint that the store and the SDK use, without a closing slash.
 
     Raises UsageError for one that is no http or https URL.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from snapshotter.aws import endpoint, identity
 from snapshotter.aws.endpoint import EndpointReply
@@ -13,9 +12,6 @@ from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
 from snapshotter.base.urls import redact
 from snapshotter.doctor.check import Check, Setup, State, failed
 
-if TYPE_CHECKING:
-    import boto3
-
 _SKEW_WARN, _SKEW_FAIL = 60, 15 * 60  # seconds; S3 refuses beyond a quarter of an hour
 
 
@@ -24,11 +20,11 @@ class AwsChecks:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._session: boto3.session.Session | None = None
+        self._session: endpoint.Session | None = None
         self.blocked = ""
 
     def reach(self) -> Iterator[Check]:
-        """The endpoint, asked without credentials: HTTPS, region, the bucket's being there, the clocks."""
+        """The endpoint, asked without credentials: whether it has HTTPS, the bucket, and the same time."""
         try:
             session = endpoint.session()
             url = endpoint.url(session, self._setup.env)
@@ -77,12 +73,12 @@ class AwsChecks:
             yield Check("credentials", "skipped", self.blocked)
             return
         try:
-            found = identity.source(self._session, self._setup.env)
+            source = identity.source(self._session, self._setup.env)
         except SnapshotterError as error:
             self.blocked = "there are no credentials"
             yield failed("credentials", error, runbook.CREDENTIALS)
             return
-        yield credentials(found)
+        yield credentials(source)
         try:
             yield caller(identity.caller(self._session), self._setup.role)
         except NoCredentials as error:
