@@ -40,8 +40,8 @@ def get(session: Session, given: GetFlags) -> Output:
       snapshotter get github.com/psf/requests report.html -o report.html
       snapshotter get github.com/psf/requests history.bundle -o requests.bundle
     """
-    from snapshotter.archive.artifacts import read_artifact
     from snapshotter.archive.catalog import Catalog
+    from snapshotter.archive.named_artifact import read_artifact
 
     if given.output is None and session.flags.json:
         raise UsageError("--json and an artifact on stdout would mix", hint="add -o FILE")

@@ -66,11 +66,12 @@ class LiveProgress(Observer):
 
             def render(self, task: Task) -> Text:
                 """See ProgressColumn."""
-                said = facts(int(task.completed), int(task.total) if task.total else None, task.speed or 0.0)
-                said = f": {said}" if said else ""
-                room = max(screen.width - len(said) - 12, 10)  # beside spinner and clock
-                what = task.description
-                return Text((what if len(what) <= room else f"{what[: room - 1]}…") + said, no_wrap=True)
+                total = int(task.total) if task.total else None
+                figures = facts(int(task.completed), total, task.speed or 0.0)
+                tail = f": {figures}" if figures else ""
+                room = max(screen.width - len(tail) - 12, 10)  # beside spinner and clock
+                stage = task.description
+                return Text((stage if len(stage) <= room else f"{stage[: room - 1]}…") + tail, no_wrap=True)
 
         self._progress: Progress = Progress(
             SpinnerColumn(), Line(), TimeElapsedColumn(), console=screen, transient=True
@@ -113,11 +114,11 @@ def facts(done: int, total: int | None, rate: float) -> str:
     if not done:
         return ""
     known = total is not None and done <= total
-    said = f"{human_bytes(done)} of {human_bytes(total or 0)}" if known else human_bytes(done)
+    amount = f"{human_bytes(done)} of {human_bytes(total or 0)}" if known else human_bytes(done)
     if rate <= 0:
-        return said
+        return amount
     left = f", {_span(((total or 0) - done) / rate)} left" if known else ""
-    return f"{said}, {human_bytes(rate)}/s{left}"
+    return f"{amount}, {human_bytes(rate)}/s{left}"
 
 
 def _span(seconds: float) -> str:

@@ -1,0 +1,71 @@
+"""A job carried out: each origin's own result, and the error that they end with together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from snapshotter.archive.manifest import Sealed
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Finding, Interrupted, Terminated, Unavailable
+from snapshotter.base.observer import Observer
+from snapshotter.base.settings import Settings
+from snapshotter.capture import plan
+from snapshotter.fleet.document import OriginResult
+from snapshotter.fleet.run import Gate, Round, verdict
+from snapshotter.store.objects import open_store
+from tests.support.git import Origin
+
+
+def round_of(tmp_path: Path, cancel: Cancel, gate: Gate = lambda _: None) -> Round:
+    in_force = plan.make(Settings({}), plan.RequestedOptions(scan=False), {})
+    return Round(open_store(f"file:{tmp_path / 'store'}"), in_force, Observer(), cancel, gate)
+
+
+def test_a_gate_s_error_stands_beside_the_snapshot_and_every_failure_keeps_its_stage(tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "x.git")
+    origin.commit()
+    found = Finding("a secret")
+    names = ["ftp://u:hunter2@host/x", str(origin.path), f"{origin.path}/"]
+    first, second, third = round_of(tmp_path, Cancel(), lambda _: found).take_each(names)
+    assert (first.origin, first.stage, first.sealed) == ("ftp://host/x", "reading the origin", None)
+    assert (second.stage, second.error) == ("done", found)
+    assert second.sealed is not None
+    assert third.error is not None
+    assert third.error.message.startswith("the job names this origin twice")
+
+
+def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None:
+    cancel = Cancel()
+    cancel.cancel(Terminated("stopped by SIGTERM"))
+    results = list(round_of(tmp_path, cancel).take_each(["/a", "/b"]))
+    assert [isinstance(result.error, Interrupted) for result in results] == [True, True]
+    error = verdict(results)
+    assert error is not None
+    assert error.exit_code == 143
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([None, None], 0),
+        ([Unavailable("x")], 4),
+        ([AccessDenied("x")], 5),
+        ([None, AccessDenied("x")], 3),
+        ([AccessDenied("x"), AccessDenied("y")], 5),
+        ([AccessDenied("x"), Unavailable("y")], 4),
+        ([None, Unavailable("x"), Terminated("stop")], 143),
+    ],
+)
+def test_exit_codes(errors: list[Any], code: int) -> None:
+    found = verdict([OriginResult("o", "s", error=error) for error in errors])
+    assert (found.exit_code if found else 0) == code
+
+
+def test_what_failed_counts_before_what_tripped() -> None:
+    tripped = OriginResult("o", "done", cast(Sealed, object()), Finding("x", code="secret-gate"))
+    assert verdict([tripped, tripped]).exit_code == 1  # type: ignore[union-attr]
+    assert verdict([tripped, OriginResult("p", "s", error=Unavailable("y"))]).exit_code == 3  # type: ignore[union-attr]
+    assert verdict([tripped, OriginResult("p", "s", error=Terminated("y"))]).exit_code == 143  # type: ignore[union-attr]
