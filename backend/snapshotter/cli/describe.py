@@ -135,8 +135,10 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
     return lines
 
 
-def listing(snapshots: Sequence[Listed], now: datetime) -> list[str]:
-    """Snapshots as a table with a head."""
+def listing(snapshots: Sequence[Listed], where: str, now: datetime) -> list[str]:
+    """Snapshots as a table with a head; without any, that the store `where` has none."""
+    if not snapshots:
+        return [f"no snapshots in {where}"]
     rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

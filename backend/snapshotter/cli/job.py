@@ -60,7 +60,9 @@ def read_document(session: Session, stdin: str | None, file: Path | None) -> byt
     from snapshotter.fleet.document import MAX_DOCUMENT, VARIABLE
 
     if stdin not in (None, "-") or (stdin and file):
-        raise UsageError("give one document: --file PATH, or - for stdin", hint="snapshotter job --help")
+        raise UsageError(
+            "give one document: --file PATH, or - for stdin", hint="`snapshotter job --help` shows the ways"
+        )
     if stdin or str(file) == "-":
         return sys.stdin.buffer.read(MAX_DOCUMENT + 1)
     if file:

@@ -47,9 +47,9 @@ def list_snapshots(session: Session, given: ListFlags) -> Output:
         snapshots = listing.newest_of_each(catalog, since=since)
     else:
         snapshots = listing.of_repo(catalog, given.repo, since=since)
-    uri = catalog.store.place.uri
-    lines = describe.listing(snapshots, datetime.now(UTC)) if snapshots else [f"no snapshots in {uri}"]
-    return Output({"snapshots": [documents.listed(each) for each in snapshots], "store": uri}, lines)
+    where = catalog.store.place.uri
+    document = {"snapshots": [documents.listed(each) for each in snapshots], "store": where}
+    return Output(document, describe.listing(snapshots, where, datetime.now(UTC)))
 
 
 def _instant(time: str) -> datetime:

@@ -153,14 +153,14 @@ def _asked(
 
 
 def _options(session: Session, given: QueryFlags) -> QueryOptions:
-    from snapshotter.archive.layout import parse_time
+    from snapshotter.archive.layout import not_a_time, parse_time
     from snapshotter.base.settings import parse_size, parse_span
     from snapshotter.query.cache import folder
     from snapshotter.query.terms import QueryOptions
 
     moment = parse_time(given.at) if given.at is not None else None
     if given.at is not None and moment is None:
-        raise UsageError(f"not a time: {given.at}", hint="write it like 2026-11-23 or 2026-11-23T12:00Z")
+        raise not_a_time(given.at)
     settings = session.settings
     return QueryOptions(
         at=moment,

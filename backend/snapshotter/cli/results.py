@@ -38,7 +38,7 @@ def form(asked: str | None, output: Path | None, *, json: bool) -> str:
     suffix = output.suffix.removeprefix(".").lower() if output else ""
     chosen = asked or ("json" if json else suffix if suffix in FORMATS else "table")
     if chosen not in FORMATS:
-        raise UsageError(f"--format {chosen} is none of {', '.join(FORMATS)}", hint="give one of them")
+        raise UsageError(f"there is no format {chosen}", hint=f"--format takes {', '.join(FORMATS)}")
     if json and chosen != "json":
         raise UsageError(f"--json and --format {chosen} exclude each other", hint="leave out one of them")
     if chosen == "parquet" and output is None:

@@ -60,7 +60,7 @@ def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp
     first, second = listing.of_repo(lab.catalog, good.manifest.repo)
     assert (first.manifest, first.error) == (good.manifest, None)
     assert second.error is not None
-    head, _, line = describe.listing([first, second], NOW)
+    head, _, line = describe.listing([first, second], "file:/x", NOW)
     assert head.split() == ["SNAPSHOT", "TAKEN", "(UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES"]
     assert "unreadable" in line
     assert line.endswith(second.error.message)
