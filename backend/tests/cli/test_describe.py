@@ -10,9 +10,9 @@ import pytest
 from snapshotter.archive import listing
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Scan, ScanSettings
-from snapshotter.base.errors import AccessDenied
+from snapshotter.base.errors import AccessDenied, NewerSchema
 from snapshotter.cli import describe, documents
-from snapshotter.recover.verdict import Verdict
+from snapshotter.recover.verdict import Problem, Verdict
 from tests.support.git import Origin
 from tests.support.lab import Lab
 
@@ -68,25 +68,40 @@ def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp
     assert documents.listed(first)["bytes"] == first.stored_bytes > 0
 
 
+def row(**changed: object) -> dict[str, object]:
+    """A verdict as a document, with some of its fields."""
+    fields: dict[str, object] = {"repo": KEY.repo, "run_id": str(KEY.run_id), "ok": False, "refs": 0}
+    fields |= {"problems": [], "unchecked": None, "fsck": None, "receipt": "", "seconds": 0.0}
+    return fields | changed
+
+
 def test_each_verdict_has_its_own_word_and_its_troubles_below() -> None:
     verdicts = [
-        Verdict(KEY, refs=2),
-        Verdict(KEY, problems=["a blob is missing"]),
-        Verdict(KEY, unchecked="a newer release wrote it"),
+        Verdict(KEY),
+        Verdict(KEY, problems=(Problem("x/history.bundle", "it is missing"),)),
+        Verdict(KEY, unchecked=NewerSchema("a newer release wrote it")),
     ]
     lines = describe.verification(verdicts, [KEY])
     name = f"host__x@{KEY.run_id}"
     assert lines == [
-        f"ok  {name}  2 refs, 0.00 s",
+        f"ok  {name}  0 refs, 0.00 s",
         f"DAMAGED  {name}  0 refs, 0.00 s",
-        "    a blob is missing",
+        "    x/history.bundle: it is missing",
         f"UNCHECKED  {name}  0 refs, 0.00 s",
         "    a newer release wrote it",
         "",
         "affected snapshots:",
         f"  {name}",
     ]
-    assert documents.verification(verdicts, [KEY], quick=True)["affected"] == [name]
+    assert documents.verification(verdicts, [KEY], quick=True) == {
+        "mode": "quick",
+        "snapshots": [
+            row(ok=True),
+            row(problems=["x/history.bundle: it is missing"]),
+            row(unchecked="a newer release wrote it"),
+        ],
+        "affected": [name],
+    }
 
 
 def test_a_missing_receipt_is_told_once() -> None:

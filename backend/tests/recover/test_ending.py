@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.base.errors import AccessDenied
+from snapshotter.base.errors import AccessDenied, NewerSchema
 from snapshotter.recover.ending import ending
-from snapshotter.recover.verdict import Verdict
+from snapshotter.recover.verdict import Problem, Verdict
 
 KEY = RunKey("host__x", RunId.new(datetime(2026, 11, 23, 12, tzinfo=UTC)))
 PROVEN = Verdict(KEY)
-DAMAGED = Verdict(KEY, problems=["a blob is missing"])
-UNCHECKED = Verdict(KEY, unchecked="a newer release wrote it")
+DAMAGED = Verdict(KEY, problems=(Problem("x/history.bundle", "it is missing"),))
+UNCHECKED = Verdict(KEY, unchecked=NewerSchema("a newer release wrote it"))
 UNRECORDED = Verdict(KEY, unrecorded=AccessDenied("this user may not write"))
 
 
