@@ -3,7 +3,7 @@
     uv run python backend/scripts/aws/s3_policy_test.py \
         --bucket fruitful-lab-snapshots-prod --prefix repo-scans/snapshotter/policy-tests
 
-Exit 0 only if all three behave; 1 if one misbehaves; 2 for arguments that cannot be meant; 4 if it could not
+Exit 0 only if all three behave; 1 if one misbehaves; 2 for wrong arguments; 4 if it could not
 check: no credentials, no network, no such bucket. The objects that it writes expire after a day.
 """
 

@@ -60,21 +60,21 @@ _NO_CREDENTIALS = frozenset(
 def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Answer:
     """Make one request by boto3 and say what came back; never raises for what S3 or the network does.
 
-    A refused HEAD has no body: with `head`, its status stands for the code, if S3 itself sent it.
+    A refused HEAD has no body. With `head`, its status stands for the code, if S3 itself sent it.
     """
     from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
     try:
         response = call(**params)
     except ClientError as error:
-        found, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        document, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
         status = int(metadata.get("HTTPStatusCode", 0))
         by_s3 = "x-amz-request-id" in metadata.get("HTTPHeaders", {})
-        text = str(found.get("Message") or "")
-        answer = from_error(str(found.get("Code", "")), status, text, head=head and by_s3)
+        text = str(document.get("Message") or "")
+        answer = from_error(str(document.get("Code", "")), status, text, head=head and by_s3)
         return replace(answer, metadata=metadata)
     except ParamValidationError:
-        raise  # a row of ours is wrong
+        raise  # our own table of probes is wrong
     except BotoCoreError as error:
         return S3Answer(Kind.UNCHECKED, type(error).__name__, message=redact(str(error)))
     except RuntimeError as error:  # botocore's, for renewed credentials that are expired again
@@ -88,7 +88,7 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Ans
 
 
 def from_error(code: str, status: int, message: str, *, head: bool = False) -> S3Answer:
-    """The answer in an S3 error document, whose code must be S3's: a mere 403 may be a proxy's.
+    """The answer in an S3 error document. A code that is a mere status is no answer: a proxy may have sent it.
 
     A `head` has no document, so there 403 stands for AccessDenied and 404 for NoSuchBucket.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from snapshotter.access.answer import Kind, S3Answer, arn_of, identity_problem, unavailable
-from snapshotter.access.wire import Connection, Wire
+from snapshotter.access.wire import Connection, Wire, connect
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.refusal import SCOPE, Refused, diagnose
 from snapshotter.base.errors import UsageError
@@ -89,7 +89,7 @@ def run(
             f"the prefix is outside {scope}: {prefix}",
             hint=f"give {scope}policy-tests, or --allow-any-prefix for a bucket that is laid out otherwise",
         )
-    wire = Wire(connection)
+    wire = connect(connection)
     folder = f"{prefix.strip('/')}/{secrets.token_hex(8)}".lstrip("/")
     return tuple(_outcome(wire, bucket, f"{folder}/{write.name}", write, scope) for write in WRITES)
 

@@ -34,8 +34,8 @@ class Expected(StrEnum):
     ALLOWED = "allowed"
     DENIED = "denied"
     CONFLICT = "refused as taken"  # 412: create-only
-    DIGEST = "refused for its digest"  # by the rules it passed; nothing is stored
-    REPORTED = "allowed, or denied by DenyOverwrite"  # both are lawful; which one it is, is the news
+    DIGEST = "refused for its digest"  # the rules let it pass; nothing is stored
+    REPORTED = "allowed, or denied by DenyOverwrite"  # both are lawful; the row reports which
 
 
 class Harm(StrEnum):

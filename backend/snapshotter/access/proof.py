@@ -42,22 +42,22 @@ def bucket_of(store: str) -> str:
 
 
 def target(named: str | None, setting: str, bucket: str | None = None, prefix: str | None = None) -> Target:
-    """What to prove: `bucket` and `prefix` where given, else those of the S3 store that is named or, if none is,
-    set; else production's.
+    """What to prove. `bucket` and `prefix` win; else those of the S3 store `named`, or of the one in `setting`;
+    else production's.
 
-    Raises UsageError for a name that no bucket can have, and for a store that was named and is none.
+    Raises UsageError for a name that no bucket can have, and for a named store that is not in S3.
     """
     store = named or setting
-    found = bucket_of(store)
-    if named and not found and bucket is None:
+    its_bucket = bucket_of(store)
+    if named and not its_bucket and bucket is None:
         raise UsageError(
             f"no bucket to prove: {redact(named)}", hint="give --bucket, or a store like s3://bucket/prefix/"
         )
     if bucket is not None:
         check_bucket(bucket)
     if prefix is None:
-        prefix = (store.removeprefix("s3://").partition("/")[2].strip("/") if found else "") or SCOPE
-    return Target(bucket or found or PRODUCTION, f"{prefix.strip('/')}/")
+        prefix = (store.removeprefix("s3://").partition("/")[2].strip("/") if its_bucket else "") or SCOPE
+    return Target(bucket or its_bucket or PRODUCTION, f"{prefix.strip('/')}/")
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ class Proof:
 
     @property
     def shut_out(self) -> bool:
-        """Whether nothing is allowed that must be: then it is who asks, or what is asked, before it is a rule."""
-        found = {result.status for result in self.results if result.expected == "allowed"}
-        return Status.FAILED in found and Status.PASSED not in found
+        """Whether nothing is allowed that must be. Then the caller or the target is wrong more likely than a rule."""
+        lawful = {result.status for result in self.results if result.expected == "allowed"}
+        return Status.FAILED in lawful and Status.PASSED not in lawful
 
     @property
     def unchecked(self) -> bool:
@@ -142,7 +142,7 @@ def error_of(proof: Proof) -> SnapshotterError | None:
                 "or an operator, and the settings with --only configuration"
             )
         elif proof.shut_out:
-            found = diagnose(
+            likely = diagnose(
                 Refused(
                     "PutObject",
                     proof.bucket,
@@ -154,7 +154,7 @@ def error_of(proof: Proof) -> SnapshotterError | None:
             )
             hint = (
                 "nothing is allowed here, so it may be another's bucket, a prefix that the access policy is not "
-                f"for, or the identity: {found.hint} {runbook.see(found.heading)}"
+                f"for, or the identity: {likely.hint} {runbook.see(likely.heading)}"
             )
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:

@@ -1,4 +1,4 @@
-"""Run the table of probes as whoever the credentials are, and compare what S3 answers with what it must."""
+"""Run the table of probes with given credentials, and compare what S3 answers with what it must answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from snapshotter.access.probe import Actor, Probe
 from snapshotter.access.probe_folder import ProbeFolder
 from snapshotter.access.probe_run import look, result
 from snapshotter.access.proof import Proof, Result, Status, Target
-from snapshotter.access.wire import Connection, Wire
+from snapshotter.access.wire import Connection, connect
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.base.errors import SnapshotterError, UsageError
 
@@ -51,22 +51,20 @@ def prove(
     """Send the probes and judge the answers; `check` is called before each and may raise to stop, and what
     was left behind until then is in the error's details.
 
-    Raises UsageError for a prefix or a pattern that cannot be meant, and Unavailable if nothing can be
-    asked at all: no credentials, no network, no such bucket.
+    Raises UsageError for what is no prefix and for a pattern that no row matches, Unavailable if nothing can be asked
+    at all: no credentials, no network, no such bucket.
     """
-    check_bucket(target.bucket)
-    if not re.fullmatch(r"(?:[^/]+/)+", target.prefix) or ".." in target.prefix.split("/"):
-        raise UsageError(f"not a prefix: {target.prefix}", hint="give one like repo-scans/snapshotter/")
+    _check(target)
     probes, settings = select(only, skip)
     start = time.monotonic()
-    wire = Wire(connection)
+    wire = connect(connection)
     folder = ProbeFolder(wire, target)
     caller = look(folder)
     try:
         results = [result(folder, caller, probe) for probe in _each(probes, check)]
         if caller.owner or only:
-            found = configuration.read(wire.send, target.bucket, target.prefix, settings)
-            results += [_setting(each) for each in found]
+            states = configuration.read(wire.send, target.bucket, target.prefix, settings)
+            results += [_setting(state) for state in states]
     except SnapshotterError as stopped:
         stopped.details += tuple(
             f"left behind: {each.key}; remove it: {each.remove}" for each in folder.leftovers
@@ -87,15 +85,21 @@ def prove(
     )
 
 
+def _check(target: Target) -> None:
+    check_bucket(target.bucket)
+    if not re.fullmatch(r"(?:[^/]+/)+", target.prefix) or ".." in target.prefix.split("/"):
+        raise UsageError(f"not a prefix: {target.prefix}", hint="give one like repo-scans/snapshotter/")
+
+
 def _each(probes: Sequence[Probe], check: Callable[[], None]) -> Iterator[Probe]:
     for probe in probes:
         check()
         yield probe
 
 
-def _setting(found: configuration.SettingState) -> Result:
-    status = {True: Status.PASSED, False: Status.FAILED, None: Status.UNCHECKED}[found.holds]
-    setting = found.setting
+def _setting(state: configuration.SettingState) -> Result:
+    status = {True: Status.PASSED, False: Status.FAILED, None: Status.UNCHECKED}[state.holds]
+    setting = state.setting
     return Result(
         setting.id,
         configuration.GROUP,
@@ -104,7 +108,7 @@ def _setting(found: configuration.SettingState) -> Result:
         None,
         "–",
         setting.expected,
-        found.got,
+        state.got,
         status,
         setting.rule,
         "",

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Server:
-    """A kind of S3 server, and by row's id what keeps it from judging that row."""
+    """A kind of S3 server. `cannot` says for the ids of some rows why it cannot judge them."""
 
     name: str
     cannot: Mapping[str, str] = field(default_factory=dict)

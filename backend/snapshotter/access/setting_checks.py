@@ -25,21 +25,21 @@ def public_access(answer: Document, _: str) -> str:
 
 def ownership(answer: Document, _: str) -> str:
     """The bucket owns every object."""
-    found = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
-    return "" if found == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, found)) or 'none'}"
+    owners = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
+    return "" if owners == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, owners)) or 'none'}"
 
 
 def encryption(answer: Document, _: str) -> str:
     """AES256 is the default, alone."""
     rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
-    found = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
-    return "" if found == ["AES256"] else f"it is {_joined(map(str, found)) or 'none'}"
+    algorithms = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
+    return "" if algorithms == ["AES256"] else f"it is {_joined(map(str, algorithms)) or 'none'}"
 
 
 def versioning(answer: Document, _: str) -> str:
     """Versioning is on."""
-    found = answer.get("Status", "never turned on")
-    return "" if found == "Enabled" else f"it is {found}"
+    status = answer.get("Status", "never turned on")
+    return "" if status == "Enabled" else f"it is {status}"
 
 
 def cors(answer: Document, _: str) -> str:

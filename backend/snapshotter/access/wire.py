@@ -47,36 +47,22 @@ def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Conn
 
 
 class Wire:
-    """Clients for one proof.
-
-    Raises Unavailable without credentials, UsageError if S3 itself is plain HTTP, or `plain_endpoint` is not.
-    """
+    """Clients for one proof, each made when it is first needed."""
 
     def __init__(self, connection: Connection) -> None:
-        _require_credentials(connection.session)
         self._connection = connection
         self._closed = ""  # why plain HTTP cannot be reached, once that is known
-        endpoint = urlsplit(self.endpoint)
-        if endpoint.scheme != "https" and not (
-            connection.allow_http and is_loopback(endpoint.hostname or "")
-        ):
-            raise UsageError(
-                f"the S3 endpoint is plain HTTP: {redact(self.endpoint)}",
-                hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
-            )
-        plain = connection.plain_endpoint
-        if plain is not None and not re.match(
-            r"http://[^/]", plain
-        ):  # by https, these rows would prove nothing
-            raise UsageError(
-                f"{redact(plain) or 'an empty text'} is no plain HTTP endpoint",
-                hint="give one like http://host:port",
-            )
 
     @property
     def endpoint(self) -> str:
         """Where S3 is, by the credentials' own settings."""
         return str(self.signed.meta.endpoint_url)
+
+    @property
+    def plain_endpoint(self) -> str:
+        """Where the same S3 listens to plain HTTP."""
+        # Never left to the session: its settings may name an https endpoint, and that is not plain HTTP.
+        return self._connection.plain_endpoint or f"http://{urlsplit(self.endpoint).netloc}"
 
     @property
     def is_aws(self) -> bool:
@@ -101,7 +87,7 @@ class Wire:
     def send(
         self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False
     ) -> S3Answer:
-        """One request. After plain HTTP could once not be reached, it is not tried again."""
+        """One request. Once plain HTTP could not be reached, it is not tried again."""
         if plain and self._closed:
             return S3Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
         if actor is Actor.LINK:
@@ -131,8 +117,7 @@ class Wire:
     def _client(self, *, plain: bool = False, signature_version: Any = "s3v4") -> Any:
         endpoint = self._connection.endpoint
         if plain:
-            # Never left to the session: its settings may name an https endpoint, and that is not plain HTTP.
-            endpoint = self._connection.plain_endpoint or f"http://{urlsplit(self.endpoint).netloc}"
+            endpoint = self.plain_endpoint
         with settings():
             client = self._connection.session.client(
                 "s3",
@@ -167,8 +152,29 @@ class Wire:
         return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")
 
 
+def connect(connection: Connection) -> Wire:
+    """The clients for one proof, after the least that they need was checked.
+
+    Raises NoCredentials without credentials, UsageError if S3 itself is plain HTTP, or `plain_endpoint` is not.
+    """
+    _require_credentials(connection.session)
+    wire, plain = Wire(connection), connection.plain_endpoint
+    endpoint = urlsplit(wire.endpoint)
+    if endpoint.scheme != "https" and not (connection.allow_http and is_loopback(endpoint.hostname or "")):
+        raise UsageError(
+            f"the S3 endpoint is plain HTTP: {redact(wire.endpoint)}",
+            hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
+        )
+    if plain is not None and not re.match(r"http://[^/]", plain):  # by https, its rows would prove nothing
+        raise UsageError(
+            f"{redact(plain) or 'an empty text'} is no plain HTTP endpoint",
+            hint="give one like http://host:port",
+        )
+    return wire
+
+
 class _Send:
-    """Puts a body in the place of what boto3 made; see `MALFORMED`."""
+    """Replaces the body that boto3 made of a request; see `MALFORMED`."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -178,14 +184,14 @@ class _Send:
 
 
 def _require_credentials(session: boto3.session.Session) -> None:
-    """Raise Unavailable where nobody is to be found: none, half of a pair, an endpoint that gives none."""
+    """Raise NoCredentials for none, for half of a pair, and if the endpoint for them gives none."""
     from botocore.exceptions import BotoCoreError
 
     try:
-        found = session.get_credentials()
+        credentials = session.get_credentials()
     except BotoCoreError as error:
         raise no_credentials(type(error).__name__) from error
-    if found is None:
+    if credentials is None:
         raise no_credentials()
 
 

@@ -1,4 +1,4 @@
-"""The AWS settings in force, the S3 endpoint among them, and what it says to somebody without credentials."""
+"""The AWS settings in force, the S3 endpoint among them, and what it tells without credentials."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class EndpointReply:
-    """What a request without credentials brings: the status, the bucket's region ('' if not told), and by how
-    many seconds this machine's clock is behind the server's (None if not told)."""
+    """What a request without credentials brings.
+
+    `status` is HTTP's. `region` is the bucket's, '' if not told. `skew` is by how many seconds this machine's clock is
+    behind the server's, None if not told.
+    """
 
     status: int
     region: str
@@ -33,7 +36,7 @@ class EndpointReply:
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Around whatever reads AWS's settings: raises UsageError for those that cannot be meant."""
+    """A context for code that reads AWS's settings. Raises UsageError for settings that cannot be used."""
     from botocore.exceptions import BotoCoreError
 
     try:
@@ -74,11 +77,11 @@ def url(session: Session, env: Mapping[str, str]) -> str:
     named = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
     region = session.region_name or "us-east-1"
     with settings():
-        found: str = named or session.client("s3", region_name=region).meta.endpoint_url
-        split = urlsplit(found)
+        endpoint: str = named or session.client("s3", region_name=region).meta.endpoint_url
+        split = urlsplit(endpoint)
         if split.scheme not in ("http", "https") or not split.hostname:
-            raise ValueError(f"no endpoint: {found}")
-    return found.rstrip("/")
+            raise ValueError(f"no endpoint: {endpoint}")
+    return endpoint.rstrip("/")
 
 
 def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
@@ -96,7 +99,7 @@ def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
     http = URLLib3Session(verify=verify, proxies=get_environ_proxies(target), timeout=_SECONDS)
     began = time.time()
     try:
-        answer = http.send(AWSRequest("HEAD", target).prepare())
+        reply = http.send(AWSRequest("HEAD", target).prepare())
     except (BotoCoreError, OSError) as error:
         raise Unavailable(
             f"{redact(endpoint)} does not answer ({type(error).__name__})",
@@ -104,9 +107,9 @@ def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
             hint="check the network, AWS_REGION, AWS_ENDPOINT_URL_S3 and AWS_CA_BUNDLE "
             f"{runbook.see(runbook.REGION)}",
         ) from error
-    headers = {key.lower(): value for key, value in answer.headers.items()}
+    headers = {key.lower(): value for key, value in reply.headers.items()}
     return EndpointReply(
-        answer.status_code,
+        reply.status_code,
         headers.get("x-amz-bucket-region", ""),
         _skew(headers.get("date", ""), (began + time.time()) / 2),
     )

@@ -68,17 +68,17 @@ def source(session: boto3.Session, env: Mapping[str, str]) -> Source:
     from botocore.exceptions import BotoCoreError
 
     try:
-        found: Any = session.get_credentials()
-        frozen = found.get_frozen_credentials() if found is not None else None
+        credentials: Any = session.get_credentials()
+        frozen = credentials.get_frozen_credentials() if credentials is not None else None
     except (BotoCoreError, OSError, RuntimeError) as error:
         raise _unanswered(error, env) from error
     if frozen is None or not frozen.access_key:
         raise _missing(env)
-    expires = getattr(found, "_expiry_time", None)
+    expires = getattr(credentials, "_expiry_time", None)
     return Source(
-        method=found.method,
+        method=credentials.method,
         static=not frozen.token,
-        renewed=hasattr(found, "refresh_needed"),
+        renewed=hasattr(credentials, "refresh_needed"),
         expires_at=expires.astimezone(UTC) if expires else None,
     )
 

@@ -1,4 +1,4 @@
-"""Why the bucket may have said no: one diagnosis for every refusal in the product.
+"""Why the bucket may have refused: one diagnosis for every refusal in the product.
 
 The bucket's rules are in docs/aws.md; each hint names the rule that most likely answered and
 the heading of docs/operations.md that says how to check it.
@@ -29,9 +29,11 @@ GRANTED = frozenset(
 )
 
 Cause = Literal[
+    # About the credentials: S3 could not judge the request, so this is not "denied".
     "expired",
     "bad-credentials",
-    "clock",  # about who asks: could not be judged, so not denied
+    "clock",
+    # About the request, whoever sends it.
     "multipart",
     "plain-http",
     "never-granted",
@@ -41,6 +43,7 @@ Cause = Literal[
     "missing-header",
     "wrong-header",
     "overwrite",
+    # About who sends it, or what it asks for.
     "execution-role",
     "wrong-role",
     "missing-key",
@@ -101,7 +104,7 @@ class Diagnosis:
 
 
 class StoreDenied(AccessDenied):
-    """S3 said AccessDenied. `refused` is the request, for whoever knows more about who sent it."""
+    """S3 said AccessDenied. `refused` is the request, to diagnose again once the identity is known."""
 
     default_code = "store-denied"
 
@@ -129,14 +132,14 @@ def explain(refused: Refused) -> SnapshotterError:
     """The error for a refusal: AccessDenied only when S3 said AccessDenied."""
     request = (f"bucket: {refused.bucket}", f"key: {refused.key}") if refused.bucket else ()
     details = (*request, *((f"identity: {refused.identity}",) if refused.identity else ()))
-    found = diagnose(refused)
-    hint = f"{found.hint} {runbook.see(found.heading)}"
+    likely = diagnose(refused)
+    hint = f"{likely.hint} {runbook.see(likely.heading)}"
     if reason := _IDENTITY.get(refused.code):
         message = f"{reason[1]} ({refused.code})"
         return NoCredentials(message, details=details, hint=hint)
     what = _VERBS.get(refused.action, refused.action)
     message = f"the bucket refused {what} ({refused.status} {refused.code}, {refused.action})"
-    return StoreDenied(message, refused, hint=hint, details=details, cause=found.cause)
+    return StoreDenied(message, refused, hint=hint, details=details, cause=likely.cause)
 
 
 def diagnose(refused: Refused) -> Diagnosis:
@@ -170,7 +173,7 @@ def _credentials(refused: Refused) -> Diagnosis | None:
 
 
 def _request(refused: Refused) -> Diagnosis | None:
-    """What no key and no identity can mend: the way, and actions that nobody has."""
+    """A cause that no other key or identity would mend: plain HTTP, multipart, an action that nobody may do."""
     if not refused.secure:
         return Diagnosis(
             "plain-http",
@@ -248,7 +251,7 @@ def _header(refused: Refused) -> Diagnosis | None:
 
 
 def _who(refused: Refused) -> Diagnosis:
-    """The request is as it should be, so it is who sent it; for reads, the key may simply not exist."""
+    """The request is in order, so the identity is the cause; or, for reads, the key does not exist."""
     role = role_of(refused.identity)
     if is_execution_role(role):
         return Diagnosis(

@@ -62,5 +62,7 @@ def _list(store: Store, key: str) -> str:
 
 def _read(store: Store, key: str, data: bytes) -> str:
     if store.get(key, limit=2 * len(data)) != data:
-        raise Finding("other bytes came back than were written", hint="check what stands before the store")
+        raise Finding(
+            "other bytes came back than were written", hint="look for a proxy between here and the store"
+        )
     return "the same bytes came back"

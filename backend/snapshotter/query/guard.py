@@ -1,7 +1,7 @@
 """What SQL may be run: one SELECT over the views. Read by DuckDB's own parser, never by patterns.
 
-This is the first of two fences. It refuses, with a hint, what cannot be meant; the second is the engine's own
-lock (see locked_engine), which holds whatever gets past this one.
+This is the first of two fences: it refuses with a hint whatever is not one SELECT over the views. The second is the
+engine's own lock (see locked_engine), which holds whatever gets past this one.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series", "json
 _FUNCTIONS: Final = frozenset(
     {"current_setting", "getenv", "getvariable", "write_log", "sleep_ms", "pg_sleep", "query", "query_table"}
 )
-# The engine's catalogue, which tells of its settings, and what views are made of: a WITH that takes such a name in one
-# place would open the real one in another.
+# How the names of the engine's catalogue and of our inner tables begin. A WITH that takes such a name does not hide the
+# real table everywhere in the statement, so these names never count as the WITH's own.
 _INNER: Final = ("duckdb_", "pg_", "sqlite_", "pragma_", "_scans_")
 
 
@@ -44,7 +44,7 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Select:
         statements = connection.extract_statements(sql)
     except (duckdb.Error, UnicodeError) as error:
         raise refusal(shortened(str(error))) from None
-    if len(statements) > 1 and not statements[0].query:  # of one that DuckDB splits to learn the columns
+    if len(statements) > 1 and not statements[0].query:  # DuckDB splits a PIVOT in two, to learn the columns
         raise refusal(
             "a PIVOT has to name its values: PIVOT files ON language IN ('Go', 'Rust') USING sum(code)"
         )
@@ -104,11 +104,11 @@ def _views(tree: Any) -> frozenset[str]:
         for entry in node["cte_map"].get("map", [])
         if not entry["key"].lower().startswith(_INNER)
     }
-    found: set[str] = set()
+    views: set[str] = set()
     for node in nodes:
         kind = node.get("type")
         if kind == "BASE_TABLE":
-            found |= _table(node, named)
+            views |= _table(node, named)
         elif kind == "TABLE_FUNCTION":
             function = str(node["function"].get("function_name", "")).lower()
             if function not in _TABLE_FUNCTIONS:
@@ -117,7 +117,7 @@ def _views(tree: Any) -> frozenset[str]:
             raise refusal("SHOW lists what the engine holds, not the views")
         elif kind == "FUNCTION" and str(node.get("function_name", "")).lower() in _FUNCTIONS:
             raise refusal(f"{node['function_name']}() is not for reading views")
-    return frozenset(found)
+    return frozenset(views)
 
 
 def _table(node: dict[str, Any], named: set[str]) -> set[str]:

@@ -23,8 +23,9 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import human_bytes, printable
 from snapshotter.query.guard import refusal, shortened
+from snapshotter.query.terms import QueryOptions
 
-# What DuckDB raises for SQL that cannot be meant, and for values that do not fit. Everything else is the data's.
+# What DuckDB raises for wrong SQL, and for values that do not fit. Every other error is about the data.
 _ABOUT_SQL: Final = (
     duckdb.ParserException,
     duckdb.BinderException,
@@ -65,7 +66,7 @@ def lock(connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
     """Close the engine to everything but `files`, for good."""
     listed = ", ".join(literal(str(path)) for path in files)
     connection.execute(f"SET allowed_paths = [{listed}]")
-    # It would remember the holes of a file of which only parts are there.
+    # That cache would keep the holes of a file that is filled afterwards.
     connection.execute("SET enable_external_file_cache = false")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
@@ -82,17 +83,15 @@ class Running:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        *,
-        memory: int,
-        seconds: float,
+        options: QueryOptions,
         cancel: Cancel,
         views: frozenset[str] = frozenset(),
         files: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`views` are those that the SQL names, for hints; `files` says of a large file's path whose table it is."""
+        """`views` are those that the SQL names, for hints. `files` tells by its path whose table a large file is."""
         self.connection, self._views, self._files = connection, views, files
-        self._memory, self._seconds, self._cancel = memory, seconds, cancel
-        self._left = seconds
+        self._memory, self._seconds, self._cancel = options.memory, options.seconds, cancel
+        self._left = options.seconds  # of the time that the SQL may run
         self._late = False
 
     def execute(self, sql: str) -> None:
@@ -107,9 +106,9 @@ class Running:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Only the time inside counts: a reader of the rows may be as slow as it likes.
+        """Only the engine's time counts: a reader of the rows may be as slow as it likes.
 
-        Interrupts are repeated, since one that comes between two steps of the engine would be lost.
+        The interrupt is repeated, since one that comes between two steps of the engine is lost.
         """
         self._cancel.check()
         began, done = time.monotonic(), threading.Event()

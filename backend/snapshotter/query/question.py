@@ -50,14 +50,7 @@ def ask(
             prepared = _prepare(connection, sources, options, select.views)
             scans = prepared.scans
             locked_engine.lock(connection, [*scans.files, *([output] if output else [])])
-            running = locked_engine.Running(
-                connection,
-                memory=options.memory,
-                seconds=options.seconds,
-                cancel=cancel,
-                views=select.views,
-                files=scans.unchecked,
-            )
+            running = locked_engine.Running(connection, options, cancel, select.views, scans.unchecked)
             columns = _describe(running, select.sql)
             count, left_out = prepared.snapshots, prepared.left_out
             yield QueryResult(columns, count, left_out, running, select.sql, scans.partials)

@@ -19,15 +19,15 @@ _PARALLEL: Final = 16
 def scans_of(
     catalog: Catalog, manifests: Iterable[Manifest], cancel: Cancel
 ) -> tuple[Mapping[RunKey, Scan], list[LeftOut]]:
-    """The scans of those snapshots that have one, and the records of later scans that do not read.
+    """The scans of those snapshots that have one, and the records of later scans that cannot be read.
 
     A repo is listed again only if a snapshot of it lacks a scan: once, from that snapshot's day on.
     """
-    found: dict[RunKey, Scan] = {}
+    scans: dict[RunKey, Scan] = {}
     lacking: dict[str, list[Manifest]] = {}
     for manifest in manifests:
         if manifest.scan is not None:
-            found[manifest.key] = manifest.scan
+            scans[manifest.key] = manifest.scan
         elif manifest.kind != "empty":
             lacking.setdefault(manifest.repo, []).append(manifest)
 
@@ -37,7 +37,7 @@ def scans_of(
 
     left_out: list[LeftOut] = []
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        for scans, unusable in pool.map(later, lacking):
-            found.update(scans)
+        for made_later, unusable in pool.map(later, lacking):
+            scans.update(made_later)
             left_out += [LeftOut(key, "scan", error.message) for key, error in unusable.items()]
-    return found, left_out
+    return scans, left_out

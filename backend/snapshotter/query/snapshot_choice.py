@@ -77,7 +77,7 @@ def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) ->
 
 
 def _read(sources: Sources, runs: Sequence[Run]) -> ChosenSnapshots:
-    """The runs with their manifests; a manifest that does not read is left out."""
+    """The runs with their manifests; one whose manifest cannot be read is left out."""
     index = ManifestIndex(sources.cache, sources.catalog.store.place.uri)
 
     def read(run: Run) -> Manifest | SnapshotterError:

@@ -33,15 +33,15 @@ def readings(running: Running, sql: str) -> list[Reading]:
     return [_reading(node) for node in _nodes(plan) if "PARQUET" in node.get("name", "")]
 
 
-def fill(running: Running, partial: PartialFile, table: str, found: Sequence[Reading]) -> None:
-    """Fetch the columns and row groups of a large table that `found` reads."""
+def fill(running: Running, partial: PartialFile, table: str, readings: Sequence[Reading]) -> None:
+    """Fetch the columns and row groups of a large table that `readings` need."""
     running.execute(
         "SELECT row_group_id, path_in_schema, dictionary_page_offset, data_page_offset, "  # noqa: S608 - quoted
         "total_compressed_size, bloom_filter_offset, coalesce(bloom_filter_length, 1048576), type, "
         "CASE WHEN min_is_exact AND max_is_exact THEN [stats_min_value, stats_max_value] END "
         f"FROM parquet_metadata({literal(str(partial.path))})"
     )
-    ours = [reading for reading in found if reading.table in (table, None)]
+    ours = [reading for reading in readings if reading.table in (table, None)]
     groups: dict[int, dict[str, _Chunk]] = {}
     while rows := running.fetch(10_000):
         for chunk in (_Chunk(*row) for row in rows):
@@ -103,8 +103,8 @@ class _Chunk:
     def spans(self) -> list[Span]:
         """Where its pages are, and its bloom filter."""
         start = min(at for at in (self.dictionary, self.data, 1 << 62) if at)
-        found = [(start, start + self.size)]
-        return [*found, (self.bloom, self.bloom + self.bloom_size)] if self.bloom else found
+        pages = (start, start + self.size)
+        return [pages, (self.bloom, self.bloom + self.bloom_size)] if self.bloom else [pages]
 
     def may_compare(self, operator: str, text: str) -> bool:
         """Whether `value operator text` can be true of any value in the range."""

@@ -19,7 +19,7 @@ from snapshotter.access.probe_folder import ProbeFolder
 from snapshotter.access.probe_run import look, result
 from snapshotter.access.proof import Proof, Result, Status, Target, error_of
 from snapshotter.access.servers import AWS, MINISTACK, OTHER, RGW, recognise
-from snapshotter.access.wire import Connection, Wire, here
+from snapshotter.access.wire import Connection, connect, here
 from snapshotter.base import runbook
 from snapshotter.base.errors import Unavailable, UsageError
 from tests.support.httpservers import Scripted, reply
@@ -182,7 +182,7 @@ def test_a_proxys_refusal_is_not_the_buckets(operation: str, body: bytes) -> Non
         return [reply(403, {"Content-Type": "text/html"}, body)]
 
     with Scripted(answer) as host:
-        wire = Wire(Connection(SESSION, f"http://127.0.0.1:{host.port}", allow_http=True))
+        wire = connect(Connection(SESSION, f"http://127.0.0.1:{host.port}", allow_http=True))
         found = wire.send("HeadBucket" if "head" in operation else "ListObjectsV2", {"Bucket": "bucket"})
     assert (found.kind, found.status) == (Kind.UNCHECKED, 403)
 
@@ -191,9 +191,9 @@ def test_plain_http_is_asked_by_plain_http_whatever_the_settings_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://s3.eu-west-1.amazonaws.com")
-    wire = Wire(Connection(SESSION))
+    wire = connect(Connection(SESSION))
     assert wire.is_aws
-    assert wire._plain.meta.endpoint_url == "http://s3.eu-west-1.amazonaws.com"
+    assert wire.plain_endpoint == "http://s3.eu-west-1.amazonaws.com"
 
 
 def test_a_presigned_link_goes_by_the_proxy_as_every_request_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_a_presigned_link_goes_by_the_proxy_as_every_request_does(monkeypatch: p
 
     with Scripted(answer) as proxy:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        wire = Wire(Connection(SESSION, "https://s3.invalid", "http://s3.invalid"))
+        wire = connect(Connection(SESSION, "https://s3.invalid", "http://s3.invalid"))
         for actor in (Actor.SELF, Actor.LINK):
             found = wire.send("GetObject", {"Bucket": "bucket", "Key": "key"}, actor, plain=True)
             assert (found.kind, found.code) == (Kind.DENIED, "AccessDenied"), actor
@@ -235,7 +235,7 @@ def test_what_cannot_be_had_from_the_settings_is_said_before_any_request(
                 env.setenv("AWS_SECRET_ACCESS_KEY", "secret")
             env.setenv(name, value)
             with pytest.raises(kind) as raised:
-                _ = Wire(here()).endpoint
+                _ = connect(here()).endpoint
             assert raised.value.hint, name
 
 
