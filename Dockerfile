@@ -4,7 +4,7 @@
 #
 # The base is pinned by digest, which is not a default here, because a default would grow old unseen: docs/aws.md,
 # "First deployment", says how to look it up. A build without it fails at the first line that needs it.
-# backend/tests/test_container.py runs these steps without docker.
+# backend/tests/infra/test_container.py runs these steps without docker.
 ARG PYTHON=python:3.11-slim-bookworm
 ARG PYTHON_DIGEST
 

@@ -1,6 +1,6 @@
 """One error class per exit code: a message that says what happened, a hint that says what to do.
 
-The exit codes are those of docs/format.md: 1 a finding, 2 usage, 3 partial, 4 could not,
+The exit codes are those of README.md: 1 a finding, 2 usage, 3 partial, 4 could not,
 5 access denied, 130 and 143 interrupted. "Check failed" (1) and "could not check" (4) are
 different answers, and no code path turns one into the other.
 """

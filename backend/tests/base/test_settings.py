@@ -1,9 +1,7 @@
-"""Settings: their order, their forms, and credentials found by them."""
+"""Settings: their order and their forms."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,14 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from snapshotter.base.errors import SnapshotterError, UsageError
+from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import Settings, dotenv, load, parse_size, parse_span
 from snapshotter.base.variables import DEFAULTS, SETTINGS
-from snapshotter.git import program
-from snapshotter.git.origin import Credential, parse
-from snapshotter.transport.credentials import GitCredentials, host_variable
-
-ORIGIN = parse("https://git.example.test/a/b")
 
 
 @pytest.mark.parametrize(
@@ -144,81 +137,3 @@ def test_what_is_no_number_or_flag_is_refused(value: str, least: int) -> None:
 def test_words() -> None:
     assert Settings({"SNAPSHOTTER_REFS": " a  b "}).words("SNAPSHOTTER_REFS") == ("a", "b")
     assert Settings({}).words("SNAPSHOTTER_REFS") == ()
-
-
-# Credentials
-
-
-def found(url: str = "https://git.example.test/a/b", **settings: str) -> Credential | None:
-    names = {f"SNAPSHOTTER_GIT_{name}": value for name, value in settings.items()}
-    return GitCredentials(Settings(names)).initial(parse(url))
-
-
-def command(text: str) -> str:
-    return shlex.join([sys.executable, "-S", "-c", f"print({text!r})"])
-
-
-def test_where_credentials_come_from_in_order() -> None:
-    every = {"TOKEN": "general", "TOKEN_GIT_EXAMPLE_TEST": "hosts", "TOKEN_COMMAND": command("commands")}
-    assert found("https://me:urls@git.example.test/a/b", **every) == Credential("me", "urls")
-    assert found(**every) == Credential("x-access-token", "hosts")
-    assert found("https://other.test/a", **every) == Credential("x-access-token", "commands")
-    assert found(TOKEN="general") == Credential("x-access-token", "general")
-    assert found() is None
-
-
-def test_a_host_called_command_gets_no_command_for_a_token() -> None:
-    assert host_variable("command") == "SNAPSHOTTER_GIT_TOKEN_COMMAND"
-    assert found("https://command/a", TOKEN_COMMAND=command("fresh")) == Credential("x-access-token", "fresh")
-
-
-def test_forms_of_tokens() -> None:
-    assert found(TOKEN="me:x:y") == Credential("me", "x:y")
-    assert found(TOKEN="x", USER="oauth2") == Credential("oauth2", "x")
-    assert found(TOKEN="a:b", AUTH="bearer") == Credential("", "a:b")
-
-
-def test_a_credential_hides_its_secret() -> None:
-    assert "s3cr3t" not in repr(Credential("me", "s3cr3t")) + str(Credential("me", "s3cr3t"))
-
-
-def test_after_a_refusal_helpers_are_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, str, str]] = []
-
-    def helper(*about: str) -> tuple[str, str]:
-        asked.append(about)
-        return "me", "helpers"
-
-    monkeypatch.setattr(program, "credential_fill", helper)
-    credentials = GitCredentials(Settings({}))
-    first = credentials.after_refusal(ORIGIN, None)
-    assert first == Credential("me", "helpers")
-    assert credentials.after_refusal(ORIGIN, first) is None
-    assert asked == [("https", "git.example.test", "/a/b")]
-
-
-def test_gits_own_helper_is_asked_without_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tmp_path / "config"
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    config.write_text("")
-    assert program.credential_fill("https", "git.example.test", "/a/b") is None
-    config.write_text('[credential]\n\thelper = "!f() { echo username=me; echo password=s3cr3t; }; f"\n')
-    assert program.credential_fill("https", "git.example.test", "/a/b") == ("me", "s3cr3t")
-
-
-@pytest.mark.parametrize(
-    "argv", ["no-such-program-here", "false", "true", "sh -c 'echo s3cr3t; exit 3'", "'"]
-)
-def test_a_command_without_a_token_is_told_without_its_words(argv: str) -> None:
-    with pytest.raises(SnapshotterError) as raised:
-        found(TOKEN_COMMAND=argv)
-    assert raised.value.hint
-    assert "s3cr3t" not in str(raised.value.as_dict())
-
-
-def test_a_user_without_a_secret_is_a_name_until_it_is_refused_and_then_a_token() -> None:
-    origin, credentials = parse("https://name@h.test/a"), GitCredentials({})
-    assert credentials.initial(origin) is None
-    second = credentials.after_refusal(origin, None)
-    assert second == Credential("x-access-token", "name")
-    assert credentials.after_refusal(origin, second) is None

@@ -1,0 +1,121 @@
+"""A repository of ours: filled by packs and refs, checked, and never anybody else's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted, Unavailable
+from snapshotter.git import program
+from snapshotter.git.program import GitFailed
+from snapshotter.git.refs import Ref, RefsLedger
+from snapshotter.git.repository import NotWhole, Repository
+from tests.support.git import Origin, git
+
+
+@pytest.fixture(params=["sha1", "sha256"])
+def origin(request: pytest.FixtureRequest, tmp_path: Path) -> Origin:
+    origin = Origin(tmp_path / "origin.git", object_format=request.param)
+    origin.commit(files={"file": b"one\n"})
+    origin.commit(files={"file": b"two\n"})
+    return origin
+
+
+def ours(origin: Origin, path: Path) -> Repository:
+    return Repository.create(path, origin.text("rev-parse", "--show-object-format"), Cancel())
+
+
+def pack_of(origin: Origin) -> list[memoryview]:
+    origin.git("repack", "-adq")
+    (path,) = origin.path.glob("objects/pack/*.pack")
+    data = memoryview(path.read_bytes())
+    return [data[at : at + 100] for at in range(0, len(data), 100)]
+
+
+def test_packs_and_refs_come_back_as_git_reads_them(origin: Origin, tmp_path: Path) -> None:
+    tip = origin.oid("refs/heads/main")
+    alias = Ref(b"refs/heads/alias", tip, symref=b"refs/heads/main")
+    ledger = RefsLedger.build([Ref(b"refs/heads/main", tip), alias], b"refs/heads/main")
+    repository = ours(origin, tmp_path / "ours.git")
+    repository.index_pack(pack_of(origin))
+    repository.write_refs(ledger)
+    assert repository.refs() == {b"refs/heads/alias": tip, b"refs/heads/main": tip}
+    assert git(repository.path, "symbolic-ref", "refs/heads/alias") == b"refs/heads/main\n"
+    assert git(repository.path, "symbolic-ref", "HEAD") == b"refs/heads/main\n"
+    repository.check_whole([tip])
+    assert repository.fsck() == []
+
+
+def test_what_is_missing_is_told_in_gits_words(origin: Origin, tmp_path: Path) -> None:
+    repository = ours(origin, tmp_path / "ours.git")
+    tip = origin.oid("refs/heads/main")
+    with pytest.raises(NotWhole, match=tip):
+        repository.check_whole([tip])
+
+
+def test_a_pack_that_is_not_whole_is_git_s_to_refuse(origin: Origin, tmp_path: Path) -> None:
+    with pytest.raises(GitFailed) as raised:
+        ours(origin, tmp_path / "ours.git").index_pack(pack_of(origin)[:-1])
+    assert "index-pack" in raised.value.message
+
+
+def test_an_error_while_a_pack_is_read_is_raised_and_ends_git(origin: Origin, tmp_path: Path) -> None:
+    def chunks() -> Iterator[memoryview]:
+        yield pack_of(origin)[0]
+        raise Unavailable("the store is gone")
+
+    repository = ours(origin, tmp_path / "ours.git")
+    with pytest.raises(Unavailable, match="the store is gone"):
+        repository.index_pack(chunks())
+    assert list((repository.path / "objects" / "pack").glob("*.pack")) == []
+
+
+def test_a_cancelled_run_of_git_is_an_interruption_and_no_failure(tmp_path: Path) -> None:
+    cancel = Cancel()
+    repository = Repository.create(tmp_path / "ours.git", "sha1", cancel)
+
+    def chunks() -> Iterator[memoryview]:
+        cancel.cancel()
+        yield memoryview(b"PACK")
+
+    with pytest.raises(Interrupted):
+        repository.index_pack(chunks())
+
+
+def test_the_user_s_configuration_and_hooks_have_no_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".gitconfig", "config"):
+        (tmp_path / name).write_text("[core]\n\tbare = nonsense\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    repository = Repository.create(tmp_path / "ours.git", "sha1", Cancel())
+    assert repository.refs() == {}
+    assert not (repository.path / "hooks").exists()
+
+
+def test_git_that_was_killed_gave_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "git"
+    fake.write_text("#!/bin/sh\nkill -9 $$\n")
+    fake.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Unavailable) as raised:
+        program.ask(["rev-list"], Cancel())
+    assert raised.value.code == "machine"
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_a_full_disk_is_the_machine_s_trouble_whatever_the_exit_code(
+    exit_code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "git"
+    fake.write_text(f"#!/bin/sh\necho 'fatal: write error: No space left on device' >&2\nexit {exit_code}\n")
+    fake.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(Unavailable) as raised:
+        program.ask(["rev-list"], Cancel())
+    assert (type(raised.value), raised.value.code) == (Unavailable, "machine")
