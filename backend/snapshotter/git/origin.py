@@ -85,7 +85,8 @@ class Origin:
             return f"{user}{self.netloc}:{self.path}"
         user = f"{quote(self.user, safe='')}@" if self.user and self.scheme == "ssh" else ""
         plain = self.scheme in ("ssh", "git")  # there, `path` is without the URL's escapes
-        path = re.sub(r"[%?# ]", lambda match: quote(match[0]), self.path) if plain else self.path
+        special = r"[%?# @]" if user else r"[%?# ]"  # after a user, a second @ would make it another host
+        path = re.sub(special, lambda match: quote(match[0]), self.path) if plain else self.path
         return f"{self.scheme}://{user}{self.netloc}{path}"
 
     @property
