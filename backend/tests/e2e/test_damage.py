@@ -4,10 +4,13 @@ snapshot does not build on it."""
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -39,6 +42,10 @@ class Stored:
     def repo(self) -> str:
         return self.taken[0].manifest.repo
 
+    def key(self, run: int, name: str) -> str:
+        """Where an object of one of the runs lies."""
+        return self.taken[run].manifest.key.key(name)
+
     def copy(self, where: Path) -> Stored:
         copytree(self.lab.root, where)
         return replace(self, lab=Lab(where, now=self.lab.now))
@@ -58,10 +65,10 @@ class Stored:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     folder = tmp_path_factory.mktemp("damage")
     origin = Origin(folder / "x.git")
-    noise = iter(range(100))
+    noise, number = random.Random(14), count()
 
     def big(kib: int) -> dict[str | bytes, bytes]:
-        return {f"big{next(noise)}": Path("/dev/urandom").open("rb").read(kib * 1024)}
+        return {f"big{next(number)}": noise.randbytes(kib * 1024)}
 
     lab = Lab(folder / "store")
     origin.commit(files=big(300))
@@ -103,36 +110,62 @@ HARMS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def damages(stored: Stored) -> Iterator[tuple[str, str]]:
-    """Every harm to every object, but one: without its manifest the newest run is no snapshot."""
-    newest = stored.taken[-1].manifest.key.key(layout.MANIFEST)
-    for key in objects(stored):
-        yield from ((key, harm) for harm in HARMS if (key, harm) != (newest, "remove"))
+# What the fixture stores: which run of it, and the object's name.
+OBJECTS = [
+    *((0, f"history.bundle.{n:04}") for n in range(5)),
+    (1, "history.bundle"),
+    *((2, f"history.bundle.{n:04}") for n in range(2)),
+    *((run, "refs.txt") for run in range(3)),
+    *((run, "manifest.json") for run in range(4)),
+]
+# Every harm to every object, but one: without its manifest the newest run is no snapshot.
+DAMAGES = [
+    (run, name, harm)
+    for run, name in OBJECTS
+    for harm in HARMS
+    if (run, name, harm) != (3, "manifest.json", "remove")
+]
 
 
-def test_every_harm_to_every_object_is_found(stored: Stored, tmp_path: Path) -> None:
-    lab = stored.lab
-    for quick in (True, False):
-        for number, (key, harm) in enumerate(damages(stored)):
-            if not quick and number % 3:
-                continue  # a replay costs more; digests are the same code
-            path = lab.file(key)
-            kept = path.read_bytes()
-            HARMS[harm](path)
-            try:
-                verdicts = lab.verify(stored.repo, VerifyOptions(quick=quick, receipts=False))
-            finally:
-                path.write_bytes(kept)
-            bad = [str(verdict.run.run_id) for verdict in verdicts if not verdict.ok]
-            gone = (
-                [key.split("/")[-2]] if (harm, key.rpartition("/")[2]) == ("remove", layout.MANIFEST) else []
-            )
-            assert set(bad) >= set(stored.resting_on(key)) - set(gone), (key, harm, quick)
-            said = {str(problem) for verdict in verdicts for problem in verdict.problems}
-            assert any(key in problem or _manifest_of(key) in problem for problem in said), (key, harm, said)
-            others = [other for other in objects(stored) if other != key and any(other in p for p in said)]
-            assert others == [], (key, harm, said)
-    lab.assert_whole(stored.repo)
+def test_the_objects_to_harm_are_all_that_is_stored(stored: Stored) -> None:
+    assert sorted(stored.key(run, name) for run, name in OBJECTS) == objects(stored)
+    stored.lab.assert_whole(stored.repo)
+
+
+@pytest.mark.parametrize(("run", "name", "harm"), DAMAGES)
+def test_a_harm_is_found_by_digests(stored: Stored, run: int, name: str, harm: str) -> None:
+    check_found(stored, run, name, harm, quick=True)
+
+
+# A third of them: a replay costs more, and the digests are the same code.
+@pytest.mark.parametrize(("run", "name", "harm"), DAMAGES[::3])
+def test_a_harm_is_found_by_a_replay(stored: Stored, run: int, name: str, harm: str) -> None:
+    check_found(stored, run, name, harm, quick=False)
+
+
+def check_found(stored: Stored, run: int, name: str, harm: str, *, quick: bool) -> None:
+    """Every snapshot that rests on the object is bad, the object is named, and no other is."""
+    key = stored.key(run, name)
+    with harmed(stored, key, harm):
+        verdicts = stored.lab.verify(stored.repo, VerifyOptions(quick=quick, receipts=False))
+    bad = {str(verdict.run.run_id) for verdict in verdicts if not verdict.ok}
+    gone = {key.split("/")[-2]} if (harm, name) == ("remove", layout.MANIFEST) else set()
+    assert bad >= set(stored.resting_on(key)) - gone
+    said = {str(problem) for verdict in verdicts for problem in verdict.problems}
+    assert any(key in problem or _manifest_of(key) in problem for problem in said)
+    assert [other for other in objects(stored) if other != key and any(other in p for p in said)] == []
+
+
+@contextmanager
+def harmed(stored: Stored, key: str, harm: str) -> Iterator[None]:
+    """One stored object is not what it was, until the block ends."""
+    path = stored.lab.file(key)
+    kept = path.read_bytes()
+    HARMS[harm](path)
+    try:
+        yield
+    finally:
+        path.write_bytes(kept)
 
 
 def _manifest_of(key: str) -> str:
@@ -141,7 +174,7 @@ def _manifest_of(key: str) -> str:
     return f"the manifest of {folder} " if name == layout.MANIFEST else key
 
 
-def run(stored: Stored, *argv: str) -> tuple[int, dict[str, Any], str]:
+def run_json(stored: Stored, *argv: str) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(
         command(*argv, "--json", "--store", stored.lab.root),
         capture_output=True,
@@ -171,7 +204,7 @@ def test_a_failed_verification_says_so_and_the_next_snapshot_is_a_base(
     which, name = place
     key = copy.taken[which].manifest.key.key(name)
     HARMS[harm](copy.lab.file(key))
-    code, document, stderr = run(copy, "verify", copy.repo)
+    code, document, stderr = run_json(copy, "verify", copy.repo)
     assert code == 1
     assert document["ok"] is False
     assert document["error"]["code"] == "damaged"
@@ -217,7 +250,7 @@ def test_a_manifest_replaced_by_another_runs_is_found(stored: Stored, tmp_path: 
     copy = stored.copy(tmp_path / "store")
     newest, other = (copy.taken[n].manifest.key.key(layout.MANIFEST) for n in (3, 0))
     copy.lab.file(newest).write_bytes(copy.lab.file(other).read_bytes())
-    code, document, _ = run(copy, "verify", copy.repo)
+    code, document, _ = run_json(copy, "verify", copy.repo)
     assert code == 1
     problems = {row["run_id"]: row["problems"] for row in document["snapshots"]}
     assert any("it is the record of" in problem for problem in problems[copy.taken[3].manifest.run_id])
@@ -236,7 +269,7 @@ def test_a_forged_manifest_breaks_the_hash_chain(stored: Stored, tmp_path: Path,
         )
     )
     copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
-    code, document, _ = run(copy, "verify", copy.repo, "--quick")
+    code, document, _ = run_json(copy, "verify", copy.repo, "--quick")
     assert code == 1
     (problem,) = {problem for row in document["snapshots"] for problem in row["problems"]}
     assert manifest.key.key(layout.MANIFEST) in problem
@@ -245,7 +278,7 @@ def test_a_forged_manifest_breaks_the_hash_chain(stored: Stored, tmp_path: Path,
 
 def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_path: Path) -> None:
     copy = stored.copy(tmp_path / "store")
-    assert run(copy, "verify", copy.repo)[0] == 0
+    assert run_json(copy, "verify", copy.repo)[0] == 0
     manifest = copy.taken[-1].manifest
     forged = seal(
         manifest.__class__(
@@ -253,7 +286,7 @@ def test_a_forged_newest_manifest_is_found_by_its_receipt(stored: Stored, tmp_pa
         )
     )
     copy.lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
-    code, document, _ = run(copy, "verify", copy.repo, "--quick")
+    code, document, _ = run_json(copy, "verify", copy.repo, "--quick")
     assert code == 1
     assert "verified before" in " ".join(document["snapshots"][-1]["problems"])
 
@@ -292,7 +325,7 @@ def test_a_forged_manifest_whose_refs_are_nowhere_is_a_finding(
     copy = stored.copy(tmp_path / "store")
     manifest = copy.taken[2].manifest
     forge(copy, 2, refs=structs.replace(manifest.refs, artifact=key))
-    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    code, document, _ = run_json(copy, "verify", f"{copy.repo}@{manifest.run_id}")
     assert (code, document["snapshots"][0]["ok"]) == (1, False)
 
 
@@ -301,7 +334,7 @@ def test_a_forged_manifest_without_segments_is_a_finding(stored: Stored, tmp_pat
     manifest = copy.taken[2].manifest
     assert manifest.history is not None
     forge(copy, 2, history=structs.replace(manifest.history, segments=[]))
-    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    code, document, _ = run_json(copy, "verify", f"{copy.repo}@{manifest.run_id}")
     assert code == 1
     assert "no segments" in " ".join(document["snapshots"][0]["problems"])
 
@@ -311,11 +344,11 @@ def test_a_forged_manifest_whose_parent_is_no_run_is_a_finding(stored: Stored, t
     manifest = copy.taken[2].manifest
     assert manifest.parent is not None
     forge(copy, 2, parent=structs.replace(manifest.parent, run_id="../../x"))
-    code, document, _ = run(copy, "verify", f"{copy.repo}@{manifest.run_id}")
+    code, document, _ = run_json(copy, "verify", f"{copy.repo}@{manifest.run_id}")
     assert code == 1
     assert "its parent is no run" in " ".join(document["snapshots"][0]["problems"])
     newest = copy.taken[3].manifest
-    code, document, _ = run(
+    code, document, _ = run_json(
         copy, "diff", f"{copy.repo}@{copy.taken[0].manifest.run_id}", f"{copy.repo}@{newest.run_id}"
     )
     assert (code, document["unknown"]["count"]) == (0, 1)
@@ -327,24 +360,21 @@ def forge(stored: Stored, which: int, **changes: Any) -> None:
     stored.lab.file(forged.manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
 
 
+# What the newest snapshot is restored from: its own record is not asked for again.
+NEEDED = [(run, name) for run, name in OBJECTS if run < 3]
+
+
 @pytest.mark.parametrize("harm", ["flip the middle", "truncate", "remove"])
-def test_a_restore_of_a_damaged_chain_leaves_nothing(stored: Stored, tmp_path: Path, harm: str) -> None:
-    lab = stored.lab
-    newest = stored.taken[-1]
-    needed = [key for key in objects(stored) if key.split("/")[-2] in newest.manifest.chain]
-    destination = tmp_path / "out" / "r.git"
+@pytest.mark.parametrize(("run", "name"), NEEDED)
+def test_a_restore_of_a_damaged_chain_leaves_nothing(
+    stored: Stored, tmp_path: Path, run: int, name: str, harm: str
+) -> None:
     (tmp_path / "out").mkdir()
-    for key in needed:
-        kept = lab.file(key).read_bytes()
-        HARMS[harm](lab.file(key))
-        try:
-            with pytest.raises(SnapshotterError) as caught:
-                lab.restore(newest, destination)
-        finally:
-            lab.file(key).write_bytes(kept)
-        assert caught.value.exit_code in (Finding.exit_code, 4)
-        assert caught.value.hint
-        assert list((tmp_path / "out").iterdir()) == [], key
+    with harmed(stored, stored.key(run, name), harm), pytest.raises(SnapshotterError) as caught:
+        stored.lab.restore(stored.taken[-1], tmp_path / "out" / "r.git")
+    assert caught.value.exit_code in (Finding.exit_code, 4)
+    assert caught.value.hint
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_failed_restore_keeps_an_empty_destination(stored: Stored, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_sections_without_end_are_cut_off(
             sent += 2000 * len(pkt(again))
 
     with Scripted(v2_server(lambda _: streamed(RESULT, [pkt(first)], blocks()))) as server:
-        transport = connect(server.url(), limits=WireLimits(chatter_bytes=500_000))
+        transport = connect(server.url(), limits=WireLimits(chatter_bytes=500_000, stall_seconds=10))
         error = error_of(transport.fetch, FetchRequest(["1" * 40]), pytest.fail)
         assert error.code in ("chatter", "limit")
         assert sent < 500_000 + SOCKET_BUFFERS
