@@ -1,4 +1,4 @@
-"""Stores that misbehave: each overrides one method of Store, over any real one."""
+"""Stores that misbehave, each by one method of Store over any real one; and a transport to come between."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.store.objects import Store
+from snapshotter.transport import FetchRequest, Sink, Transport
 
 
 class FaultyStore(Store):
@@ -97,3 +98,28 @@ class RecordingStore(FaultyStore):
     def _note(self, method: str, key: str) -> None:
         self.calls.append((method, key))
         self.before(method, key)
+
+
+class Interposed:
+    """A transport with something before each listing and each fetch of history."""
+
+    def __init__(
+        self, inner: Transport, *, listing: Callable[[], Any] = int, fetching: Callable[[], Any] = int
+    ) -> None:
+        self._inner, self._listing, self._fetching = inner, listing, fetching
+        self.listings = 0
+
+    def ls_refs(self) -> Any:
+        self.listings += 1
+        self._listing()
+        return self._inner.ls_refs()
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        self._fetching()
+        self._inner.fetch(request, sink)
+
+    def fork(self) -> Transport:
+        return self._inner.fork()
+
+    def close(self) -> None:
+        self._inner.close()

@@ -115,3 +115,9 @@ class Lab:
     def file(self, key: str) -> Path:
         """Where an object lies."""
         return self.root / key
+
+
+def check(lab: Lab, origin: Origin, taken: Sealed, tmp_path: Path) -> None:
+    """A snapshot restores to what its origin is now, and every snapshot of the repo verifies."""
+    assert lab.restored(taken, tmp_path / f"r-{taken.manifest.run_id}.git") == origin.state
+    lab.assert_whole(taken)
