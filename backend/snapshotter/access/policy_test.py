@@ -91,7 +91,7 @@ def run(
         )
     wire = connect(connection)
     folder = f"{prefix.strip('/')}/{secrets.token_hex(8)}".lstrip("/")
-    return tuple(_outcome(wire, bucket, f"{folder}/{write.name}", write, scope) for write in WRITES)
+    return tuple(outcome_of(wire, bucket, f"{folder}/{write.name}", write, scope) for write in WRITES)
 
 
 def exit_code(outcomes: tuple[Outcome, ...]) -> int:
@@ -102,7 +102,8 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> int:
     return 4 if Verdict.UNCHECKED in verdicts else 0
 
 
-def _outcome(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
+def outcome_of(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
+    """Make one write and judge the answer."""
     header = {"ServerSideEncryption": write.header} if write.header else {}
     request = {
         "Bucket": bucket,

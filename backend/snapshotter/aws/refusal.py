@@ -144,7 +144,8 @@ def explain(refused: Refused) -> SnapshotterError:
 
 def diagnose(refused: Refused) -> Diagnosis:
     """The likely cause: what the request itself shows first, then who sent it."""
-    return _credentials(refused) or _request(refused) or _place(refused) or _header(refused) or _who(refused)
+    by_request = _credentials(refused) or _request(refused) or _place(refused) or _header(refused)
+    return by_request or _role(refused) or _who(refused)
 
 
 def role_of(arn: str) -> str:
@@ -250,8 +251,8 @@ def _header(refused: Refused) -> Diagnosis | None:
     return None
 
 
-def _who(refused: Refused) -> Diagnosis:
-    """The request is in order, so the identity is the cause; or, for reads, the key does not exist."""
+def _role(refused: Refused) -> Diagnosis | None:
+    """The request is in order, and who sent it is a role, but not the task's."""
     role = role_of(refused.identity)
     if is_execution_role(role):
         return Diagnosis(
@@ -260,7 +261,6 @@ def _who(refused: Refused) -> Diagnosis:
             f"the identity is the execution role {role}, which only starts the task and cannot reach the "
             f"bucket: set the task definition's taskRoleArn to {TASK_ROLE}",
         )
-    heading = _HEADINGS.get(refused.action, runbook.PUT_DENIED)
     if role and role != TASK_ROLE:
         return Diagnosis(
             "wrong-role",
@@ -268,6 +268,12 @@ def _who(refused: Refused) -> Diagnosis:
             f"the {_good(refused)}, so the identity is the likely cause: it is {refused.identity}, not "
             f"{TASK_ROLE}. Check the task definition's taskRoleArn, or give that role the access policy",
         )
+    return None
+
+
+def _who(refused: Refused) -> Diagnosis:
+    """The request is in order, so the identity or a policy is the cause; or, for reads, the key does not exist."""
+    heading = _HEADINGS.get(refused.action, runbook.PUT_DENIED)
     if refused.action in ("GetObject", "HeadObject"):
         return Diagnosis(
             "missing-key",
@@ -275,7 +281,7 @@ def _who(refused: Refused) -> Diagnosis:
             "either the key does not exist (a missing key answers 403 here, since listing needs a prefix), or "
             "the identity may not read: list the folder first",
         )
-    if role:
+    if role_of(refused.identity):
         return Diagnosis(
             "changed-policy",
             heading,

@@ -208,7 +208,7 @@ def test_no_other_code_is_an_expected_failure(code: str, status: int, kind: Kind
         def send(self, *_: object) -> object:
             return from_error(code, status, "")
 
-    outcomes = tuple(policy_test._outcome(Wire(), "b", "k", write) for write in WRITES)  # type: ignore[arg-type]
+    outcomes = tuple(policy_test.outcome_of(Wire(), "b", "k", write) for write in WRITES)  # type: ignore[arg-type]
     assert {outcome.answer.kind for outcome in outcomes} == {kind}
     assert all(line in outcome.line for outcome in outcomes)
     assert exit_code(outcomes) == (1 if kind is Kind.OTHER else 4)
