@@ -19,7 +19,6 @@ REFS = "refs.txt"
 SCAN = "scan.json"  # the record of a scan that was made later, in a run without a manifest
 HISTORY = "history.bundle"
 RECEIPTS = "receipts/"
-FLEET = "_fleet"
 DIAGNOSTICS = "_diagnostics"
 
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")

@@ -14,8 +14,6 @@ from snapshotter.scan.dependencies import is_manifest
 from snapshotter.scan.listing import Listing, TreeEntry
 from snapshotter.scan.staging import name_key
 
-LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
-
 BeforeFile = Mapping[str, Any]
 """One row of the parent's `files` table, by column."""
 

@@ -1,9 +1,4 @@
-"""The golden tables: rendered from the fixtures, and rewritten by running this file.
-
-    python backend/tests/scan/golden.py
-
-Read the difference before committing it: these tables are what the scan promises.
-"""
+"""The golden tables, rendered from the fixtures; `tests.regenerate` writes them."""
 
 from __future__ import annotations
 
@@ -67,15 +62,11 @@ def stored(table: str) -> dict[str, str]:
     return {block.partition(":")[0]: block.rstrip("\n") + "\n" for block in blocks}
 
 
-def main() -> None:
-    """Rewrite the golden files."""
-    tables = {
-        "symbols": [symbols(name) for name in LANGUAGES],
-        "dependencies": [dependencies(name) for name in manifests()],
-    }
-    for table, blocks in tables.items():
-        (FIXTURES / f"{table}.golden.txt").write_text("\n".join(blocks), "utf-8")
+def all_symbols() -> str:
+    """The golden file of symbols and imports."""
+    return "\n".join(symbols(name) for name in LANGUAGES)
 
 
-if __name__ == "__main__":
-    main()
+def all_dependencies() -> str:
+    """The golden file of dependencies."""
+    return "\n".join(dependencies(name) for name in manifests())

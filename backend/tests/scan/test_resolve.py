@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree, resolve
+from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree
 
 PATHS = [
     "backend/shop/__init__.py",
@@ -93,7 +93,7 @@ GO = {"go": "example.com/shop"}
 def test_an_import_means_a_file(
     path: str, language: str, module: str, names: tuple[str, ...], expected: str | None
 ) -> None:
-    assert resolve([(path, language, Import(module, names, 1))], PATHS, GO) == [expected]
+    assert SourceTree(PATHS, GO).resolve(path, language, Import(module, names, 1)) == expected
 
 
 def test_without_go_mod_no_go_import_is_guessed() -> None:

@@ -109,8 +109,3 @@ def grammar_for(language: str, blob: bytes) -> str | None:
 def grammar(name: str) -> Grammar:
     """The grammar of this name, as `grammar_for` gave it."""
     return _GRAMMARS[name]
-
-
-def grammars() -> tuple[str, ...]:
-    """The names of all grammars."""
-    return tuple(_GRAMMARS)

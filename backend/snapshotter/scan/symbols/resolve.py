@@ -71,16 +71,6 @@ class SourceTree:
             folder = posixpath.dirname(folder)
 
 
-def resolve(
-    imports: Iterable[tuple[str, str, Import]],
-    paths: Iterable[str],
-    go_modules: Mapping[str, str] | None = None,
-) -> list[str | None]:
-    """The resolved path of each (path, language, import), in the same order. See `SourceTree.resolve`."""
-    tree = SourceTree(paths, go_modules)
-    return [tree.resolve(path, language, item) for path, language, item in imports]
-
-
 def _join(folder: str, *parts: str) -> str:
     """A path without its dots. One that leaves the tree is no file of the tree."""
     return posixpath.normpath(posixpath.join(folder, *parts))
