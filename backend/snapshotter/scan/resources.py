@@ -6,21 +6,48 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.scan import lines, secrets
+from snapshotter.scan.lines import Lines
+from snapshotter.scan.secrets import SecretFinding
+from snapshotter.scan.staging import TMPFS, Staging
+
+
+class LineCounter(Protocol):
+    """Counts lines as `lines.count` does, under the same promises."""
+
+    def __call__(self, staging: Staging, *, seconds: float, cancel: Cancel) -> dict[str, Lines]:
+        """The lines of every staged file, by staged name."""
+
+
+class SecretFinder(Protocol):
+    """Finds secrets as `secrets.find` does, under the same promises."""
+
+    def __call__(
+        self, staging: Staging, *, key: bytes | None, rule_cache: Path | None, seconds: float, cancel: Cancel
+    ) -> list[SecretFinding]:
+        """The secrets in every staged blob, sorted."""
 
 
 @dataclass(frozen=True)
 class ScanResources:
-    """What a scan may use. None of it is recorded, but for the name of the key.
+    """What a scan may use. Of all this, the manifest records only the name of the key.
 
-    `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules; `temp` is where to
-    put what does not fit in memory, by default the system's temporary folder. `workers` limits the processes
-    that analyse source.
+    `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
+    `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
+    the processes that analyse source. `count_lines` and `find_secrets` stand for the two scanners that are
+    programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
     rules: Path | None = None
     temp: Path | None = None
+    tmpfs: Path = TMPFS
     workers: int = 2
+    count_lines: LineCounter = lines.count
+    find_secrets: SecretFinder = secrets.find
 
     @property
     def key_name(self) -> str:

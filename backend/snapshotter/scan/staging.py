@@ -21,7 +21,7 @@ from typing import Final, NamedTuple, Self
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.folders import locked_folder, sweep
 
-_TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only for a folder with mode 0700 and a name nobody knows before
+TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only for a folder with mode 0700 and a name nobody knows before
 _PREFIX: Final = "snapshotter-scan-"
 _SPARE: Final = 64 << 20  # bytes beyond the blobs: the scanners' own files
 _PER_FILE: Final = 8192  # bytes a file may take beyond its content: the rest of its last page, and its inode
@@ -75,16 +75,16 @@ def name_key(path: str) -> str:
 class Staging:
     """The scanners' folder, as a context manager: made on entry with mode 0700, removed on every exit.
 
-    It lies on tmpfs (`/dev/shm`) where there is one with room for `total` bytes in `files` files, else in `folder`,
-    which is the system's temporary folder by default. The folder is locked while we live. One whose lock is free
-    belonged to a process that was killed, so the next `Staging` of the same user in the same place removes it.
+    It lies in `tmpfs`, so in memory, if that has room for `total` bytes in `files` files; else in `folder`, by
+    default the system's temporary folder. It is locked while we live: one whose lock is free belonged to a
+    process that was killed, and the next `Staging` of the same user in the same place removes it.
     """
 
     def __init__(
-        self, total: int, files: int = 0, folder: Path | None = None, *, tmpfs: Path = _TMPFS
+        self, total: int, files: int = 0, folder: Path | None = None, *, tmpfs: Path = TMPFS
     ) -> None:
-        roomy = _has_room(tmpfs, total + files * _PER_FILE + _SPARE)
-        self._parent = tmpfs if roomy else folder or Path(tempfile.gettempdir())
+        self._wanted = total + files * _PER_FILE + _SPARE
+        self._tmpfs, self._folder = tmpfs, folder
         self._scope = ExitStack()
         self._staged: dict[str, Staged] = {}
         self._blobs: dict[str, int] = {}
@@ -92,7 +92,8 @@ class Staging:
         self._made: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._root = self._scope.enter_context(private_folder(self._parent))
+        parent = self._tmpfs if _has_room(self._tmpfs, self._wanted) else self._folder
+        self._root = self._scope.enter_context(private_folder(parent))
         return self
 
     def __exit__(self, *_: object) -> None:

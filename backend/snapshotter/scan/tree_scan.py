@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from snapshotter.archive.manifest import Gap, Licence, ScanSettings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
-from snapshotter.scan import digest, lines, report, secrets, table_rows
+from snapshotter.scan import digest, report, table_rows
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.listing import Listing
@@ -67,7 +67,9 @@ class TreeScan:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self._staging = opening.enter_context(
-                Staging(self._settings.max_total_bytes, folder=self._resources.temp)
+                Staging(
+                    self._settings.max_total_bytes, folder=self._resources.temp, tmpfs=self._resources.tmpfs
+                )
             )
             self._tables = opening.enter_context(Tables(temp=self._staging.root))
             self._stack = opening.pop_all()
@@ -171,7 +173,9 @@ class TreeScan:
         if not found.staged:
             return {}
         try:
-            counted = lines.count(self._staging, seconds=self._settings.scanner_seconds, cancel=self._cancel)
+            counted = self._resources.count_lines(
+                self._staging, seconds=self._settings.scanner_seconds, cancel=self._cancel
+            )
         except ScannerFailed as error:
             self._failed.append(f"{error.scanner} {error.reason}")
             return {}
@@ -187,7 +191,7 @@ class TreeScan:
         if not found.staged:
             return []
         try:
-            return secrets.find(
+            return self._resources.find_secrets(
                 self._staging,
                 key=self._resources.fingerprint_key,
                 rule_cache=self._resources.rules,

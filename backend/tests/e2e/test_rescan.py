@@ -149,7 +149,6 @@ def test_the_replay_outlives_scans_beside_it_in_the_same_folder(
     lab: Lab, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without room on tmpfs every scan works in one folder, and removes there what the killed ones left."""
-    monkeypatch.setattr("snapshotter.scan.staging._has_room", lambda *_: False)
     taken = lab.take(origin, NO_SCAN)
     shutil.rmtree(origin.path)
 
@@ -158,7 +157,8 @@ def test_the_replay_outlives_scans_beside_it_in_the_same_folder(
             pass
 
     monkeypatch.setattr(lab.observer, "stage", another_scan)
-    assert scanned(lab, taken, temp=tmp_path).scan.tables["files"] == 2
+    no_tmpfs = {"tmpfs": tmp_path / "none"}
+    assert scanned(lab, taken, temp=tmp_path, resources=no_tmpfs).scan.tables["files"] == 2
 
 
 def test_a_snapshot_stays_what_and_where_it_was(lab: Lab, origin: Origin, tmp_path: Path) -> None:
@@ -214,16 +214,12 @@ def test_a_record_that_was_tampered_with_is_not_built_on(lab: Lab, origin: Origi
     assert any("this one is full" in warning for warning in lab.observer.warnings)
 
 
-def test_a_later_scan_without_its_secrets_is_not_built_on(
-    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_later_scan_without_its_secrets_is_not_built_on(lab: Lab, origin: Origin) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ScannerFailed("kingfisher", "ran for over 1 s")
 
     first = lab.take(origin, NO_SCAN)
-    with monkeypatch.context() as patch:
-        patch.setattr("snapshotter.scan.tree_scan.secrets.find", fail)
-        scanned(lab, first)
+    scanned(lab, first, resources={"find_secrets": fail})
     second = lab.take(origin, options())
     assert scan_of(second).run_id == second.manifest.run_id
 

@@ -233,15 +233,11 @@ def test_another_ref_makes_a_full_scan(lab: Lab, origin: Origin) -> None:
     assert rows(lab, second, "SELECT path FROM files") == [("side.py",)]
 
 
-def test_a_scan_that_lacks_what_a_scanner_would_tell_is_never_built_on(
-    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_scan_that_lacks_what_a_scanner_would_tell_is_never_built_on(lab: Lab, origin: Origin) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ScannerFailed("kingfisher", "exited with status 7")
 
-    with monkeypatch.context() as patch:
-        patch.setattr("snapshotter.scan.tree_scan.secrets.find", fail)
-        first, _ = take(lab, origin)
+    first, _ = take(lab, origin, resources={"find_secrets": fail})
     assert [(gap.kind, gap.sample) for gap in scan_of(first).gaps] == [
         (FAILED, ["kingfisher exited with status 7"])
     ]
@@ -355,13 +351,10 @@ def test_an_origin_that_breaks_while_it_is_scanned_costs_the_scan_alone(lab: Lab
     assert (own(second), filters, second.manifest.gaps) == (True, [WHOLE], [])
 
 
-def test_an_unexpected_error_is_told_by_its_type_alone(
-    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_told_by_its_type_alone(lab: Lab, origin: Origin) -> None:
     def explode(*_: object, **__: object) -> None:
         raise RuntimeError("the secret is hunter2")
 
-    monkeypatch.setattr("snapshotter.scan.tree_scan.lines.count", explode)
-    taken, _ = take(lab, origin)
+    taken, _ = take(lab, origin, resources={"count_lines": explode})
     assert [gap.sample for gap in taken.manifest.gaps] == [["unexpected RuntimeError"]]
     assert "hunter2" not in "".join(lab.observer.warnings)

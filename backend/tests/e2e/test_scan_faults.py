@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snapshotter.base.errors import Finding, Unavailable
-from snapshotter.scan import runner
+from snapshotter.scan import lines, secrets
 from snapshotter.scan.gate import secret_gate
 from snapshotter.scan.scanners import FAILED
 from tests.scan.planted import VALUES, in_source
@@ -58,24 +59,22 @@ def script(folder: Path, body: str) -> Path:
     return path
 
 
-def faulty(monkeypatch: pytest.MonkeyPatch, folder: Path, scanner: str, body: str) -> None:
-    fake, real = script(folder, body), runner.program
-    for module in ("lines", "secrets"):
-        monkeypatch.setattr(
-            f"snapshotter.scan.{module}.program", lambda name: fake if name == scanner else real(name)
-        )
+def faulty(folder: Path, scanner: str, body: str) -> dict[str, Any]:
+    """The resources of a scan for which the program of `scanner` is this shell script."""
+    fake = script(folder, body)
+    if scanner == "scc":
+        return {"count_lines": partial(lines.count, scc=fake)}
+    return {"find_secrets": partial(secrets.find, kingfisher=fake)}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("scanner", ["kingfisher", "scc"])
-def test_a_scanner_that_fails_is_a_gap(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanner: str, fault: str
-) -> None:
+def test_a_scanner_that_fails_is_a_gap(origin: Origin, tmp_path: Path, scanner: str, fault: str) -> None:
     if fault == "says nothing" and scanner == "scc":
         pytest.skip("an empty answer is not JSON, as for garbage")
-    faulty(monkeypatch, tmp_path, scanner, FAULTS[fault])
+    resources, seconds = faulty(tmp_path, scanner, FAULTS[fault]), 4.0 if fault in ENDLESS else 60.0
     lab = Lab(tmp_path / "store")
-    taken = lab.take(origin, options(scan_options(scanner_seconds=4.0 if fault in ENDLESS else 60.0)))
+    taken = lab.take(origin, options(scan_options(scanner_seconds=seconds, resources=resources)))
     scan = scan_of(taken)
     assert [gap.kind for gap in scan.gaps] == [FAILED]
     assert any(said.startswith(f"{scanner} ") for said in scan.gaps[0].sample)
@@ -88,10 +87,10 @@ def test_a_scanner_that_fails_is_a_gap(
 
 @pytest.mark.parametrize(("scanner", "code"), [("kingfisher", 4), ("scc", 1)])
 def test_a_gate_does_not_pass_where_nobody_looked(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scanner: str, code: int
+    origin: Origin, tmp_path: Path, scanner: str, code: int
 ) -> None:
-    faulty(monkeypatch, tmp_path, scanner, "exit 3")
-    verdict = secret_gate(scan_of(Lab(tmp_path / "store").take(origin, options())))
+    taking = options(scan_options(resources=faulty(tmp_path, scanner, "exit 3")))
+    verdict = secret_gate(scan_of(Lab(tmp_path / "store").take(origin, taking)))
     assert verdict is not None
     assert verdict.exit_code == code
     assert ("cannot be judged: kingfisher exited with status 3" in verdict.message) == (

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from snapshotter.archive.manifest import Sealed
+from snapshotter.scan import listing
 from snapshotter.scan.staging import private_folder
 from tests.support import hostile
 from tests.support.cli import Done, cli, cli_env, command
@@ -252,19 +253,17 @@ def test_a_malformed_tree_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     quickly(monkeypatch)
     origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
     origin.commit()
-    monkeypatch.setattr("snapshotter.scan.listing._parse", lambda *_: (_ for _ in ()).throw(hostile_error()))
+    tree = "1" * 40
+    monkeypatch.setattr(
+        "snapshotter.capture.tree.walk",
+        lambda *_, **__: listing.walk({tree: b"100644 a"}, "2" * 40, tree, limit=9),
+    )
     taken = lab.take(origin, options())
     assert taken.manifest.scan is None
     assert [(gap.kind, gap.sample) for gap in taken.manifest.gaps] == [
-        ("scan", ["the tree cannot be read: bad"])
+        ("scan", ["the tree cannot be read: a tree object is malformed"])
     ]
     lab.assert_whole(taken)
-
-
-def hostile_error() -> Exception:
-    from snapshotter.scan.listing import _bad
-
-    return _bad("bad")
 
 
 def test_a_commit_whose_tree_is_missing_has_no_history_and_so_no_snapshot(tmp_path: Path) -> None:
@@ -275,16 +274,13 @@ def test_a_commit_whose_tree_is_missing_has_no_history_and_so_no_snapshot(tmp_pa
     assert not list((tmp_path / "store").rglob("manifest.json"))
 
 
-def test_memory_that_runs_out_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quickly(monkeypatch)
-
+def test_memory_that_runs_out_is_a_gap(tmp_path: Path) -> None:
     def starve(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("snapshotter.scan.tree_scan.read_blobs", starve)
     origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
     origin.commit()
-    taken = lab.take(origin, options(scan_options(temp=tmp_path)))
+    taken = lab.take(origin, options(scan_options(temp=tmp_path, resources={"count_lines": starve})))
     assert [gap.sample for gap in taken.manifest.gaps] == [["unexpected MemoryError"]]
     with private_folder(tmp_path):
         pass

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 import urllib.parse
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import duckdb
 import pytest
 
 from snapshotter.scan.runner import ScannerFailed, program
+from snapshotter.scan.secrets import SecretFinding, find
+from snapshotter.scan.staging import Staging
 from tests.scan.planted import AWS, VALUES, in_source
 from tests.support.cli import Done, cli
 from tests.support.git import Origin
@@ -169,45 +173,35 @@ def test_what_was_not_searched_is_not_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["fails", "prints what it found and fails"])
-def test_where_the_search_fails_nothing_is_quoted(
-    leaky: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_where_the_search_fails_nothing_is_quoted(leaky: Origin, tmp_path: Path, how: str) -> None:
     real, fake = program("kingfisher"), tmp_path / "kingfisher"
     fake.write_text(f"#!/bin/sh\n{f'{real} $*' if 'prints' in how else ':'}\nexit 9\n")
     fake.chmod(0o755)
-    monkeypatch.setattr("snapshotter.scan.secrets.program", lambda _: fake)
     lab = Lab(tmp_path / "store")
-    taken = lab.take(leaky, options())
+    taken = lab.take(leaky, options(scan_options(resources={"find_secrets": partial(find, kingfisher=fake)})))
     assert [gap.kind for gap in scan_of(taken).gaps] == ["scanner-failed"]
     assert_store_is_clean(lab.root)
     assert_clean("warnings", "".join(lab.observer.warnings).encode())
 
 
-def test_no_exception_of_a_scan_holds_a_value(
-    leaky: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Something breaks while values are at hand: what is told, and all that a traceback would show, is clean."""
-    import traceback
+def test_no_exception_of_a_scan_holds_a_value(leaky: Origin, tmp_path: Path) -> None:
+    """The report breaks off after its findings: what is told, and all that a traceback would show, is clean."""
+    real, fake = program("kingfisher"), tmp_path / "kingfisher"
+    fake.write_text(f"#!/bin/sh\n{real} $*\necho '{{]'\n")
+    fake.chmod(0o755)
+    told: list[str] = []
 
-    caught: list[str] = []
-
-    def broken(output: bytes, *_: Any) -> None:
-        raise ScannerFailed("kingfisher", "wrote something else than its report")
-
-    from snapshotter.scan.tree_scan import TreeScan
-
-    real = TreeScan._secrets
-
-    def watched(self: TreeScan, found: Any) -> Any:
+    def watched(staging: Staging, **how: Any) -> list[SecretFinding]:
         try:
-            return real(self, found)
-        finally:
-            caught.extend(traceback.format_stack())
+            return find(staging, kingfisher=fake, **how)
+        except ScannerFailed as error:
+            told.extend(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+            raise
 
-    monkeypatch.setattr("snapshotter.scan.secrets._report", broken)
-    monkeypatch.setattr(TreeScan, "_secrets", watched)
     lab = Lab(tmp_path / "store")
-    taken = lab.take(leaky, options())
+    taken = lab.take(leaky, options(scan_options(resources={"find_secrets": watched})))
+    assert scan_of(taken).gaps[0].sample == ["kingfisher wrote something else than its report"]
+    assert "staging = " in "".join(told)
     assert_clean("gaps", repr(taken.manifest).encode())
-    assert_clean("stack", "".join(caught).encode())
+    assert_clean("traceback", "".join(told).encode())
     assert_store_is_clean(lab.root)

@@ -206,7 +206,7 @@ def test_a_worker_that_runs_too_long_is_replaced() -> None:
 def test_a_worker_limits_its_own_memory() -> None:
     with Workers(count=1, memory=700 << 20) as workers:
         list(workers.analyze([("any", b"x = 1", "Python")]))
-        limits = Path(f"/proc/{workers._workers[0]._process.pid}/limits").read_text()
+        limits = Path(f"/proc/{workers.pids[0]}/limits").read_text()
     assert any(
         line.startswith("Max address space") and str(700 << 20) in line for line in limits.splitlines()
     )
@@ -220,11 +220,12 @@ def test_workers_answer_as_the_function_does() -> None:
 
 
 def test_closing_ends_the_processes() -> None:
-    workers = Workers(count=1)
-    process = workers._workers[0]._process
-    workers.close()
-    workers.close()
-    assert process.returncode is not None
+    with Workers(count=1) as workers:
+        (pid,) = workers.pids
+        assert Path(f"/proc/{pid}").exists()
+        workers.close()
+        workers.close()
+        assert not Path(f"/proc/{pid}").exists()
 
 
 def test_workers_end_with_their_parent() -> None:
@@ -232,10 +233,10 @@ def test_workers_end_with_their_parent() -> None:
         "import os, sys\n"
         "from snapshotter.scan.symbols import Workers\n"
         "if __name__ == '__main__':\n"
-        "    workers = Workers(count=1)\n"
-        "    list(workers.analyze([(1, b'x = 1', 'Python')]))\n"
-        "    print(workers._workers[0]._process.pid, flush=True)\n"
-        "    os._exit(0)\n"
+        "    with Workers(count=1) as workers:\n"
+        "        list(workers.analyze([(1, b'x = 1', 'Python')]))\n"
+        "        print(workers.pids[0], flush=True)\n"
+        "        os._exit(0)\n"
     )
     code = Path(__file__).parents[2]
     done = subprocess.run(
@@ -250,9 +251,11 @@ def test_workers_end_with_their_parent() -> None:
     assert deadline
 
 
-def test_processes_that_do_not_start_are_no_fault_of_a_blob(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snapshotter.scan.symbols.workers._SERVE", "raise SystemExit(1)")
-    with Workers(count=1) as workers, pytest.raises(ScannerFailed, match="does not start"):
+def test_processes_that_do_not_start_are_no_fault_of_a_blob() -> None:
+    with (
+        Workers(count=1, program="raise SystemExit(1)") as workers,
+        pytest.raises(ScannerFailed, match="does not start"),
+    ):
         list(workers.analyze([("any", b"x = 1", "Python")]))
 
 

@@ -21,7 +21,7 @@ from snapshotter.scan.redaction import REDACTED, named
 from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.scanners import FAILED
 from snapshotter.scan.tree_scan import TreeScan
-from tests.support.scans import quickly
+from tests.support.scans import count_quickly, find_quickly
 
 ABOUT = Facts(
     repo="r",
@@ -36,11 +36,6 @@ ABOUT = Facts(
     chain=1,
 )
 Files = dict[str, bytes]
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    quickly(monkeypatch)
 
 
 def oid(data: bytes) -> str:
@@ -88,7 +83,8 @@ def scan(
         [],
     )
     earlier = {table: before.folder / f"{table}.parquet" for table in COLUMNS} if before else None
-    with TreeScan(settings, ScanResources(temp=folder)) as scanner:
+    resources = ScanResources(temp=folder, count_lines=count_quickly, find_secrets=find_quickly)
+    with TreeScan(settings, resources) as scanner:
         made = scanner.scan(listing, origin, ABOUT, earlier)
         folder.mkdir(exist_ok=True)
         tables = {table: made.files[f"scan/{table}.parquet"].read_bytes() for table in COLUMNS}
@@ -172,8 +168,7 @@ def test_a_damaged_table_from_before_is_an_error(tmp_path: Path) -> None:
         scan(tmp_path / "later", Origin(FILES), before=before)
 
 
-def test_nothing_is_left_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snapshotter.scan.staging._has_room", lambda *_: False)
+def test_nothing_is_left_whatever_happens(tmp_path: Path) -> None:
     temp = tmp_path / "temp"
     temp.mkdir()
 
@@ -183,7 +178,8 @@ def test_nothing_is_left_whatever_happens(tmp_path: Path, monkeypatch: pytest.Mo
 
     settings = ScanSettings(max_file_bytes=9, max_total_bytes=9, max_files=9, scanner_seconds=9, exclude=[])
     listing = Listing("c" * 40, "t" * 40, [TreeEntry(b"a.py", 0o100644, oid(b"x"))], False, [])
-    with pytest.raises(Unavailable, match="cut"), TreeScan(settings, ScanResources(temp=temp)) as scanner:
+    resources = ScanResources(temp=temp, tmpfs=tmp_path / "none")
+    with pytest.raises(Unavailable, match="cut"), TreeScan(settings, resources) as scanner:
         assert len(list(temp.iterdir())) == 1
         scanner.scan(listing, broken, ABOUT)
     assert list(temp.iterdir()) == []

@@ -36,10 +36,22 @@ def rule_cache() -> Path:
     return folder
 
 
+# What stands for the two scanners that are programs, where a test does not say; see `quickly`.
+stand_ins: dict[str, Any] = {}
+
+
 def scan_options(
-    *, ref: str | None = None, key: bytes | None = None, temp: Path | None = None, **settings: Any
+    *,
+    ref: str | None = None,
+    key: bytes | None = None,
+    temp: Path | None = None,
+    resources: dict[str, Any] | None = None,
+    **settings: Any,
 ) -> ScanOptions:
-    resources = ScanResources(fingerprint_key=key, rules=rule_cache(), temp=temp)
+    """Options of a scan under small limits; `resources` are other fields of its ScanResources."""
+    scan_resources = ScanResources(
+        fingerprint_key=key, rules=rule_cache(), temp=temp, **stand_ins | (resources or {})
+    )
     held: dict[str, Any] = {
         "max_file_bytes": 1 << 20,
         "max_total_bytes": 1 << 26,
@@ -47,8 +59,8 @@ def scan_options(
         "scanner_seconds": 120.0,
         "exclude": [],
     }
-    made = ScanSettings(**held | {"fingerprint_key": resources.key_name} | settings)
-    return ScanOptions(made, resources, ref, None)
+    made = ScanSettings(**held | {"fingerprint_key": scan_resources.key_name} | settings)
+    return ScanOptions(made, scan_resources, ref, None)
 
 
 def options(scan: ScanOptions | None = None, **changed: Any) -> CaptureOptions:
@@ -142,5 +154,5 @@ def find_quickly(staging: Staging, *, key: bytes | None, **_: Any) -> list[Secre
 
 def quickly(patch: pytest.MonkeyPatch) -> None:
     """Let scans do without the two programs, whose start costs more than all else of a small tree."""
-    patch.setattr("snapshotter.scan.tree_scan.lines.count", count_quickly)
-    patch.setattr("snapshotter.scan.tree_scan.secrets.find", find_quickly)
+    patch.setitem(stand_ins, "count_lines", count_quickly)
+    patch.setitem(stand_ins, "find_secrets", find_quickly)

@@ -32,7 +32,7 @@ from snapshotter.scan.symbols.records import Analysis
 Key = TypeVar("Key")
 
 # A program of its own, not multiprocessing's spawn: that would run the caller's main module once more.
-_SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
+SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
 _READY: Final = b"ready"
 # Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
 _ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
@@ -40,17 +40,30 @@ _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
 
 class Workers:
-    """`count` processes that analyse blobs; a context manager that ends them."""
+    """`count` processes that analyse blobs. A context manager: they start on entry, and end with it.
 
-    def __init__(self, count: int = 2, seconds: int = 10, memory: int = 1 << 30) -> None:
-        self._limits = (seconds, memory)
-        self._workers = [_Worker(*self._limits) for _ in range(count)]
+    Each process runs `program` in Python and is killed at `seconds` of processor time for one blob, or at `memory`
+    bytes.
+    """
+
+    def __init__(
+        self, count: int = 2, seconds: int = 10, memory: int = 1 << 30, *, program: str = SERVE
+    ) -> None:
+        self._count, self._how = count, (program, seconds, memory)
+        self._workers: list[_Worker] = []
 
     def __enter__(self) -> Self:
+        for _ in range(self._count):
+            self._workers.append(_Worker(*self._how))
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that run now; a process that died is replaced by one with another id."""
+        return [worker.pid for worker in self._workers]
 
     def close(self) -> None:
         """End the processes now, whatever they do. May be called twice."""
@@ -86,8 +99,8 @@ class Workers:
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, seconds: int, memory: int) -> None:
-        self._seconds, self._memory = seconds, memory
+    def __init__(self, program: str, seconds: int, memory: int) -> None:
+        self._program, self._seconds, self._memory = program, seconds, memory
         self._start()
 
     def _start(self) -> None:
@@ -95,7 +108,7 @@ class _Worker:
         with theirs:
             limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, *limits],
+                [sys.executable, "-c", self._program, *limits],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -105,6 +118,11 @@ class _Worker:
             )
         self.connection = Connection(ours.detach())
         self._ready = False
+
+    @property
+    def pid(self) -> int:
+        """The id of the process that runs now."""
+        return self._process.pid
 
     def send(self, blob: bytes, language: str) -> None:
         """Hand over one blob; `receive` tells also when nobody took it.
