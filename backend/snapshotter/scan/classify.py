@@ -1,4 +1,4 @@
-"""What a path alone tells of a file."""
+"""What follows from the path of a file alone."""
 
 from __future__ import annotations
 

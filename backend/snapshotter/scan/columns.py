@@ -80,7 +80,7 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "secrets": frozenset({"path", "rule", "fingerprint"}),
 }
 
-# Tables whose rows are of one blob, and so hold wherever that blob stands.
+# Tables whose rows follow from one blob, and so hold at any path that has it.
 OF_A_BLOB: Final = ("symbols", "imports", "dependencies", "secrets")
 
 
@@ -96,7 +96,10 @@ def create(table: str, prefix: str = "") -> str:
 
 
 def order(table: str) -> str:
-    """The columns of a table's one order, for ORDER BY: path, then line where it has one, then all others."""
+    """The columns that a table is ordered by: path, then line if it has one, then all others.
+
+    All columns, so that equal rows in any order of insertion make equal files.
+    """
     first = [name for name in ("path", "line") if name in COLUMNS[table]]
     others = [name for name in COLUMNS[table] if name not in first]
     return ", ".join(f'"{name}"' for name in (*first, *others))

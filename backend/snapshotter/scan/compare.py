@@ -84,7 +84,7 @@ class ScanChanges:
         return not any(one.count for part in parts for one in part.values())
 
 
-# A blob that left one path and stands at one other has moved.
+# A blob that left one path and came to one other has moved. With several of either, nobody can say which went where.
 _FILES: Final = """
     WITH old AS (SELECT path, blob, lines FROM before_files), new AS (SELECT path, blob, lines FROM files),
     gone AS (FROM old ANTI JOIN new USING (path)), came AS (FROM new ANTI JOIN old USING (path)),
@@ -179,13 +179,13 @@ def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> ScanChange
 
 
 def _sorted(
-    found: list[tuple[Any, ...]], sorts: tuple[str, ...]
+    rows: list[tuple[Any, ...]], sorts: tuple[str, ...]
 ) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
-    parts: dict[str, tuple[int, list[tuple[Any, ...]]]] = {}
+    by_sort: dict[str, tuple[int, list[tuple[Any, ...]]]] = {}
     for sort in sorts:
-        rows = [row for row in found if row[0] == sort]
-        parts[sort] = (rows[0][1] if rows else 0, [row[2:] for row in rows])
-    return parts
+        of_sort = [row for row in rows if row[0] == sort]
+        by_sort[sort] = (of_sort[0][1] if of_sort else 0, [row[2:] for row in of_sort])
+    return by_sort
 
 
 def _dependencies(tables: DuckDBPyConnection, most: int) -> dict[str, Changed[ChangedDependency]]:

@@ -1,4 +1,4 @@
-"""What the report and the digest say beyond the tables: the run's own facts, and small texts of its tree."""
+"""What the report and the digest need beyond the tables: the run's own facts, and small texts of its tree."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Facts:
     """The facts of one run that its tables do not hold.
 
     `origin` is redacted already. `ref` is the ref that was scanned and `commit` its object id. `history` is this
-    run's bundle, None where it has none; its pack checksum was verified while it streamed. `chain` counts
-    the bundles that restore the snapshot. `parent` is the run id of the snapshot before, and `compared` the
-    run id of the scan that the `before_` tables hold; each is None where there is none. `keyed` says that the
-    secrets' fingerprints are those of their values, so they are the same in every file. `licences` are (path,
+    run's bundle, or None; its pack checksum was verified while it streamed. `chain` counts the bundles that
+    restore the snapshot. `parent` is the run id of the snapshot before, or None. `compared` is the run id of
+    the scan in the `before_` tables, or None. `keyed` says that fingerprints are made from the secrets' values,
+    so that one secret has one fingerprint in every file. `licences` are (path,
     SPDX ids), `readme` is (path, text). `texts` are the blobs of paths that `wanted` asked for, by path.
     `limits` and `scanners` are shown as they are: name to value, name to version.
     """
@@ -69,7 +69,7 @@ def wanted(path: str) -> bool:
 
 def readme_path(paths: Iterable[str]) -> str | None:
     """The path of the README that stands for the repository: the root's before others', Markdown first."""
-    found = [path for path in paths if _README.fullmatch(path)]
+    readmes = [path for path in paths if _README.fullmatch(path)]
     return min(
-        found, key=lambda path: (path.count("/"), not path.lower().endswith(".md"), path), default=None
+        readmes, key=lambda path: (path.count("/"), not path.lower().endswith(".md"), path), default=None
     )

@@ -1,4 +1,4 @@
-"""Figures of the tables that both the report and the digest show."""
+"""Figures from the tables that both the report and the digest show."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ class Unread(NamedTuple):
 
 
 class Package(NamedTuple):
-    """One package over all manifests: its exact versions; what the manifest nearest to the root that names it asks for
-    and when it says it is needed; that manifest's path, and how many name it."""
+    """One package, over all the manifests that name it.
+
+    `path` is the one nearest to the root, and `paths` counts them all. `versions` are the exact ones in that
+    manifest's folder. `requirements` and `scopes` are what that manifest asks for, and when it is needed.
+    """
 
     ecosystem: str
     name: str
@@ -69,8 +72,8 @@ _PARTLY: Final = """
     SELECT parse_error, count(*) AS n, coalesce(sum(bytes), 0)::BIGINT, min(path) FROM files
     WHERE parse_error IS NOT NULL GROUP BY parse_error ORDER BY n DESC, parse_error LIMIT $1"""
 
-# A package's versions are those of the folder nearest to the root that names it: a manifest and its lock files.
-# What was asked for, and when it is needed, is what the one file says that is named with it: its folder's manifest.
+# Versions are taken from a folder, not from a file: the manifest asks, and the lock file beside it has the version.
+# Of that folder `named_in` is the manifest, for min() puts files without versions first.
 _PACKAGES: Final = """
     WITH rows AS (
         FROM dependencies SELECT *, regexp_replace(path, '[^/]*$', '') AS folder,
@@ -110,11 +113,11 @@ def skipped(tables: DuckDBPyConnection, most: int) -> list[Unread]:
 
 
 def partly_read(tables: DuckDBPyConnection, most: int) -> list[Unread]:
-    """What analyzers could not read of files that were not skipped, the commonest first."""
+    """Why analyzers could not read all of some files, the commonest reason first."""
     return [Unread(*row) for row in tables.execute(_PARTLY, [most]).fetchall()]
 
 
 def packages(tables: DuckDBPyConnection, most: int, *, direct: bool) -> tuple[int, list[Package]]:
-    """How many packages the project asks for itself, or not (or cannot be told to), and the first of them."""
+    """How many packages are direct, or with `direct=False` all others, and the first `most` of them."""
     rows = tables.execute(_PACKAGES, [direct, most]).fetchall()
     return (rows[0][0] if rows else 0), [Package(*row[1:]) for row in rows]

@@ -1,4 +1,4 @@
-"""A tree by its folders, at the depth where each says most."""
+"""A tree by its folders: opened where most of it lies, closed where little does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _MAX_DEPTH: Final = 32  # of folders that are told apart
 
 @dataclass(slots=True)
 class Folder:
-    """A folder with all below it. `path` ends with a slash; the root's is empty. `own` weighs its own files;
-    `direct` says that it stands for those alone."""
+    """A folder with all below it. `path` ends with a slash; the root's is empty. `weight` is that of all its files
+    and `own` of those directly in it; `direct` says that it stands for these alone."""
 
     path: str
     files: int = 0
@@ -31,7 +31,7 @@ class Folder:
 
 
 def grow(files: Iterable[tuple[str, str | None, int]]) -> Folder:
-    """The tree of (path, language, weight)."""
+    """The root folder of files, each given as (path, language, weight)."""
     root = Folder("")
     for path, language, weight in files:
         folder = root
@@ -60,11 +60,11 @@ def split(root: Folder, most: int) -> list[Folder]:
     folders than `most`, the lightest are one last folder, whose `merged` counts them.
     """
     leaves = _sorted([*root.below.values(), *_own(root)])
-    while found := next(
+    while heavy := next(
         (one for one in leaves if _worth_opening(one, root.weight, most - len(leaves))), None
     ):
-        leaves.remove(found)
-        leaves = _sorted([*leaves, *found.below.values(), *_own(found)])
+        leaves.remove(heavy)
+        leaves = _sorted([*leaves, *heavy.below.values(), *_own(heavy)])
     if len(leaves) <= most:
         return leaves
     rest = leaves[most - 1 :]
@@ -80,11 +80,12 @@ def _sorted(folders: Iterable[Folder]) -> list[Folder]:
 
 
 def _worth_opening(folder: Folder, whole: int, room: int) -> bool:
+    # An eighth of the whole: more detail than that tells a reader little of where the code is.
     return bool(folder.below) and folder.weight * 8 > whole > 0 and len(folder.below) <= room
 
 
 def _own(folder: Folder) -> list[Folder]:
-    """The files that stand directly in a folder, as a folder of their own; none where there are none."""
+    """The files directly in a folder, as a folder of their own; an empty list if there are none."""
     parts = folder.below.values()
     files = folder.files - sum(one.files for one in parts)
     if not files:

@@ -1,4 +1,4 @@
-"""The secret gate: whether a scan lets a caller go on."""
+"""The secret gate: no success for a run whose scan found secrets, or did not look for them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from snapshotter.base.errors import Finding, SnapshotterError, Unavailable
 from snapshotter.scan.scanners import FAILED, SECRETS
 
 
-def secret_gate(made: Scan | None) -> SnapshotterError | None:
-    """What a secret gate ends with: a finding where secrets were found; "could not" where nobody can tell,
-    because there is no scan or its search for secrets failed; None where none was found."""
-    if made is None:
+def secret_gate(scan: Scan | None) -> SnapshotterError | None:
+    """The error with which a secret gate ends a run, or None if the search found no secret.
+
+    A Finding if it found some. Unavailable if nobody can tell: there is no scan, or its search failed.
+    """
+    if scan is None:
         return _unjudged("there is no scan", "its gaps say why there is none")
-    if made.tables.get("secrets"):
+    if scan.tables.get("secrets"):
         return Finding(
-            f"the secret gate tripped: {made.tables['secrets']:,} leaked secrets in {made.ref}",
+            f"the secret gate tripped: {scan.tables['secrets']:,} leaked secrets in {scan.ref}",
             code="secret-gate",
             hint='the snapshot stands; `snapshotter query "SELECT path, line, rule FROM secrets"` lists them',
         )
     failed = [
-        said for gap in made.gaps if gap.kind == FAILED for said in gap.sample if said.startswith(SECRETS)
+        reason
+        for gap in scan.gaps
+        if gap.kind == FAILED
+        for reason in gap.sample
+        if reason.startswith(SECRETS)
     ]
-    return _unjudged(failed[0], "take it again, and that will be looked for anew") if failed else None
+    return _unjudged(failed[0], "take it again: the search is then made anew") if failed else None
 
 
 def _unjudged(why: str, hint: str) -> Unavailable:

@@ -22,9 +22,9 @@ def is_licence(path: str) -> bool:
 
 
 def identify(blob: bytes) -> list[str]:
-    """The SPDX identifiers of the licences whose text is in a file, in order; empty when none is known.
+    """The SPDX identifiers of the licences whose text is in a file, in order; empty if it knows none.
 
     Only the first MAX_BYTES are read. A text that is close to none on the SPDX list is not guessed at.
     """
     text = blob[:MAX_BYTES].decode("utf-8", "replace")
-    return list(dict.fromkeys(found.id for found in identify_license(text)))
+    return list(dict.fromkeys(licence.id for licence in identify_license(text)))

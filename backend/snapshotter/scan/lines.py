@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.scan.runner import ScannerFailed, program, run
+from snapshotter.scan.runner import Command, ScannerFailed, program, run
 from snapshotter.scan.staging import Staged, Staging
 
 _SCANNER: Final = "scc"
 # Nothing is left out for what a file of the repository says or how large it is, and no configuration is looked
-# for. `--binary` stops scc's own check: git's rule decides, and scc's own would leave files out in silence.
+# for. `--binary` makes scc read binary files too: git's rule decides here, and scc would leave files out in silence.
 _ARGUMENTS: Final = (
     "--by-file --format json --no-config --no-gitignore --no-ignore --no-scc-ignore --no-gitmodule --count-ignore "
     "--binary --min-gen --no-cocomo --no-size lines"
@@ -24,9 +24,9 @@ _MARK: Final = re.compile(r" \((?:min|gen)\)$")
 
 
 class Lines(NamedTuple):
-    """What one staged file is, and its size: columns of the `files` table.
+    """The language, lines and size of one staged file: columns of the `files` table.
 
-    `binary` is git's rule, a NUL in the first 8,000 bytes; of a binary file nothing else is told. `language` is
+    `binary` is git's rule, a NUL in the first 8,000 bytes; a binary file has neither language nor lines. `language` is
     scc's name, None where it knows none; then `lines` are ours (line feeds, and an unfinished last line), and the
     other counts are None. `minified` and `generated` are scc's: an average of 255 bytes a line or more, and
     a marker such as `do not edit` in the first lines; both are false where scc does not know the language, and a
@@ -70,14 +70,8 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
     if not counted:
         return counted
     limit = _PER_FILE * (len(counted) + 1000)
-    output = run(
-        _SCANNER,
-        [str(scc or program(_SCANNER)), *_ARGUMENTS],
-        folder=staging.root,
-        seconds=seconds,
-        limit=limit,
-        cancel=cancel,
-    )
+    command = Command(_SCANNER, [str(scc or program(_SCANNER)), *_ARGUMENTS])
+    output = run(command, folder=staging.root, seconds=seconds, limit=limit, cancel=cancel)
     try:
         groups = msgspec.json.decode(output, type=list[_Group])
     except msgspec.DecodeError:

@@ -20,7 +20,7 @@ _FOLDERS_A_FILE: Final = 4  # folders are walked up to so many times the limit o
 
 
 class TreeEntry(NamedTuple):
-    """One path of a tree that is no folder: its mode as git writes it, and the id of its blob or commit."""
+    """One path of a tree that is no folder, its mode as git writes it, and the id of its blob or commit."""
 
     path: bytes
     mode: int
@@ -46,7 +46,7 @@ class TreeEntry(NamedTuple):
 class Listing:
     """The paths of a tree in git's order, each once. `cut`: the tree has more than were listed.
 
-    `odd` are paths that git itself refuses: listed twice, or too long; only the first of a path is an entry.
+    `odd` are paths that git itself refuses: those listed twice, of which only the first is an entry, and too long ones.
     """
 
     commit: str
@@ -77,11 +77,11 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
     stack = [(b"", _parse(trees[tree], width))]
     while stack:
         prefix, rest = stack[-1]
-        found = next(rest, None)
-        if found is None:
+        record = next(rest, None)
+        if record is None:
             stack.pop()
             continue
-        mode, name, oid = found
+        mode, name, oid = record
         path = prefix + name
         size += len(path)
         if len(entries) + len(odd) >= limit or folders > _FOLDERS_A_FILE * limit or size > MAX_PATHS:
@@ -98,7 +98,7 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
 
 
 def _parse(data: bytes, width: int) -> Iterator[tuple[int, bytes, str]]:
-    """The entries of one tree object, one at a time: mode, name, id."""
+    """The records of one tree object, one at a time: mode, name, id."""
     at = 0
     while at < len(data):
         space = data.find(b" ", at, at + 8)

@@ -16,10 +16,9 @@ import duckdb
 import msgspec
 
 _CHUNK: Final = 1024  # rows of one line
-_MAX_LINE: Final = (
-    4 * 1024 * 1024
-)  # bytes; DuckDB sets aside 32 MiB a thread, or twice this where that is more
-_MAX_FILE: Final = 32 * 1024 * 1024  # bytes that wait in the file
+# Bytes. DuckDB sets aside 32 MiB a thread, or twice this if that is more.
+MAX_LINE: Final = 4 * 1024 * 1024
+MAX_FILE: Final = 32 * 1024 * 1024  # bytes that wait in the file
 
 Row = Sequence[object]
 
@@ -40,17 +39,17 @@ def insert(
     values = ", ".join(f'unnest("{name}")' for name in columns)
     read = (
         f"INSERT INTO {table} SELECT {values} FROM read_json(?, columns = {{{types}}},"  # noqa: S608 - our own names
-        f" format = 'newline_delimited', compression = 'uncompressed', maximum_object_size = {_MAX_LINE})"
+        f" format = 'newline_delimited', compression = 'uncompressed', maximum_object_size = {MAX_LINE})"
     )
     one = f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
     try:
         with path.open("wb") as file:
             for line, chunk in _lines(list(columns), iter(rows)):
-                if len(line) >= _MAX_LINE:
+                if len(line) >= MAX_LINE:
                     connection.execute(one, chunk[0])
                     continue
                 file.write(line + b"\n")
-                if file.tell() > _MAX_FILE:
+                if file.tell() > MAX_FILE:
                     file.flush()
                     connection.execute(read, [str(path)])
                     file.seek(0)
@@ -63,7 +62,7 @@ def insert(
 
 
 def _lines(names: list[str], rows: Iterator[Row]) -> Iterator[tuple[bytes, list[Row]]]:
-    """Chunks of rows with their JSON; where that is as long as _MAX_LINE, the chunk is a single row."""
+    """Chunks of rows with their JSON; where that is as long as MAX_LINE, the chunk is a single row."""
     while chunk := list(islice(rows, _CHUNK)):
         yield from _encoded(names, chunk)
 
@@ -71,7 +70,7 @@ def _lines(names: list[str], rows: Iterator[Row]) -> Iterator[tuple[bytes, list[
 def _encoded(names: list[str], chunk: list[Row]) -> Iterator[tuple[bytes, list[Row]]]:
     columns = zip(*chunk, strict=True)
     line = msgspec.json.encode(dict(zip(names, columns, strict=True)))
-    if len(line) < _MAX_LINE or len(chunk) == 1:
+    if len(line) < MAX_LINE or len(chunk) == 1:
         yield line, chunk
         return
     half = len(chunk) // 2

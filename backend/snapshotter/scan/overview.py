@@ -1,4 +1,4 @@
-"""What both the report and the digest are made of, read from the tables once."""
+"""What both the report and the digest show, read from the tables once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secret
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same
-    by folder. `direct` and `indirect` are (count, the first of them). `changes` is None where there is no scan
-    before. `leaking` are the paths with secret findings, now or before: of their symbols only the names are here,
-    for a constant's signature holds its value."""
+    by folder. `direct` and `indirect` are (count, the first of them). `changes` is None if there is no scan
+    before. `leaking` are the paths with secret findings, now or before: their symbols have only names here, for
+    a constant's signature holds its value."""
 
     totals: figures.Totals
     languages: list[figures.Language]
@@ -44,9 +44,9 @@ class Overview:
     leaking: frozenset[str]
 
 
-def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
-    """Everything that the report and the digest share, of the tables of `snapshotter.scan.columns.COLUMNS` and, under
-    `before_` names, those of the scan before (empty where there is none)."""
+def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
+    """The overview of one scan. `tables` holds the tables of `columns.COLUMNS` and, as `before_<table>`, those of
+    the scan before (empty if there is none)."""
     tree = tables.execute(_TREE).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
     changes = compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None
@@ -55,32 +55,32 @@ def overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
         languages=figures.languages(tables),
         tree=tree,
         root=grow(tree),
-        ranking=_discreet(rank(tables, _SYMBOLS), leaking),
+        ranking=_without_values(rank(tables, _SYMBOLS), leaking),
         direct=figures.packages(tables, _PACKAGES, direct=True),
         indirect=figures.packages(tables, _PACKAGES, direct=False),
-        changes=_discreet_changes(changes, leaking) if changes else None,
+        changes=_changes_without_values(changes, leaking) if changes else None,
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),
         leaking=leaking,
     )
 
 
-def _discreet(ranking: Ranking, leaking: frozenset[str]) -> Ranking:
+def _without_values(ranking: Ranking, leaking: frozenset[str]) -> Ranking:
     symbols = [
         one._replace(signature=one.name, doc="") if one.path in leaking else one for one in ranking.symbols
     ]
     return Ranking(symbols, ranking.files)
 
 
-def _discreet_changes(changes: ScanChanges, leaking: frozenset[str]) -> ScanChanges:
+def _changes_without_values(changes: ScanChanges, leaking: frozenset[str]) -> ScanChanges:
     symbols = {
         sort: Changed(
-            found.count,
+            changed.count,
             [
                 one._replace(signature=one.name, before="") if one.path in leaking else one
-                for one in found.rows
+                for one in changed.rows
             ],
         )
-        for sort, found in changes.symbols.items()
+        for sort, changed in changes.symbols.items()
     }
     return replace(changes, symbols=symbols)

@@ -21,20 +21,20 @@ from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
 
-Find = Callable[[str, str, Import], str | None]
+Resolve = Callable[[str, str, Import], str | None]
 """The file that an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
 
 MEMORY: Final = 300  # MiB
 SPILL: Final = 2048  # MiB
 MAX_ROWS: Final = 10_000_000  # of one table of the parent
 _ROW_GROUP: Final = 20_480  # rows, a multiple of DuckDB's vectors of 2,048
-_FETCH: Final = 20_000  # rows that are Python objects at once
+MAX_FETCHED: Final = 20_000  # rows that are Python objects at once
 
 
-class Tables:
+class ScanTables:
     """The five tables of a scan and, as `before_<table>`, those of the parent's scan. A context manager.
 
-    `temp` is a private folder that exists, best in memory; nothing of the tables is left there at the end.
+    `temp` is a private folder that exists, best on tmpfs; nothing of the tables is left there at the end.
     Every method raises Unavailable(code="no-room") when the memory or the folder cannot hold the tables.
     """
 
@@ -87,12 +87,12 @@ class Tables:
 
     def paths_changed(self) -> bool:
         """Whether `files` has other paths than the parent's, or one that is of another kind or skipped otherwise."""
-        found = self.connection.execute(
+        differing = self.connection.execute(
             "SELECT count(*) FROM files FULL JOIN before_files AS before ON files.path = before.path"
             " AND files.kind = before.kind AND files.skip_reason IS NOT DISTINCT FROM before.skip_reason"
             " WHERE files.path IS NULL OR before.path IS NULL"
         ).fetchone()
-        return found != (0,)
+        return differing != (0,)
 
     def add(self, table: str, rows: Iterable[Sequence[object]]) -> None:
         """Add rows: values in the order of the table's columns, a list or a tuple where a column is a list.
@@ -118,19 +118,21 @@ class Tables:
                     f" FROM before_{table} AS before JOIN pairs ON before.path = pairs.before"
                 )
 
-    def resolve(self, find: Find, *, carried: bool = True) -> None:
+    def resolve(self, resolve: Resolve, *, carried: bool = True) -> None:
         """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import.
 
         Without `carried`, the rows that the last `carry` took over keep theirs: in a tree of the same paths they mean
         the same.
         """
         with _room():
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE found (id BIGINT[], resolved VARCHAR)")
+            self.connection.execute("CREATE OR REPLACE TEMP TABLE answers (id BIGINT[], resolved VARCHAR)")
             columns = {"id": "BIGINT[]", "resolved": "VARCHAR"}
-            insert(self.connection, "found", columns, self._answers(find, carried), self._path("rows.json"))
+            insert(
+                self.connection, "answers", columns, self._answers(resolve, carried), self._path("rows.json")
+            )
             self.connection.execute(
-                "UPDATE imports SET resolved_path = resolved FROM (SELECT unnest(id) AS id, resolved FROM found)"
-                " AS found WHERE imports.rowid = found.id AND resolved_path IS DISTINCT FROM resolved"
+                "UPDATE imports SET resolved_path = resolved FROM (SELECT unnest(id) AS id, resolved FROM answers)"
+                " AS answer WHERE imports.rowid = answer.id AND resolved_path IS DISTINCT FROM resolved"
             )
 
     def counts(self) -> dict[str, int]:
@@ -145,12 +147,12 @@ class Tables:
         written = {}
         with _room():
             for table in COLUMNS:
-                made = self._path(f"{table}.parquet")
+                path = self._path(f"{table}.parquet")
                 self.connection.execute(
-                    f"COPY (FROM {table} ORDER BY {order(table)}) TO {_quoted(made)}"
+                    f"COPY (FROM {table} ORDER BY {order(table)}) TO {_quoted(path)}"
                     f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
                 )
-                written[table] = Path(shutil.move(made, folder / made.name))
+                written[table] = Path(shutil.move(path, folder / path.name))
         return written
 
     def _path(self, name: str) -> Path:
@@ -194,21 +196,24 @@ class Tables:
             raise _damaged(table, "it declares too many rows")
         self.connection.execute(f"INSERT INTO before_{table} BY NAME FROM read_parquet(?)", [path])
 
-    def _answers(self, find: Find, carried: bool) -> Iterator[tuple[list[int], str | None]]:
-        """For each distinct import its rows and what it means. Reads by a cursor of its own."""
+    def _answers(self, resolve: Resolve, carried: bool) -> Iterator[tuple[list[int], str | None]]:
+        """For each distinct import its rows and the file it means.
+
+        Reads by a cursor of its own, for the caller writes by the connection meanwhile.
+        """
         which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
         cursor = self.connection.cursor().execute(
             f"SELECT list(rowid), path, language, module, names, min(line) FROM imports {which}"  # noqa: S608
             " GROUP BY path, language, module, names"
         )
-        while rows := cursor.fetchmany(_FETCH):
+        while rows := cursor.fetchmany(MAX_FETCHED):
             for ids, path, language, module, names, line in rows:
-                yield ids, find(path, language, Import(module, tuple(names), line))
+                yield ids, resolve(path, language, Import(module, tuple(names), line))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
-    found = connection.execute(f"SELECT count(*) {source}").fetchone()
-    return int(found[0]) if found else 0
+    row = connection.execute(f"SELECT count(*) {source}").fetchone()
+    return int(row[0]) if row else 0
 
 
 def _quoted(path: Path) -> str:
@@ -221,7 +226,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _room() -> Iterator[None]:
-    """Errors of memory and files as this program's own."""
+    """Turn errors of memory and of files into Unavailable(code="no-room")."""
     try:
         yield
     except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:

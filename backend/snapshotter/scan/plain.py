@@ -25,8 +25,8 @@ def visible(text: str, limit: int) -> str:
     """`text` in at most `limit` characters, every one of which can be seen and none of which moves others.
 
     Control, bidirectional, zero-width and other invisible characters are shown as escapes (``\\u202e``), line
-    ends included; stacks of combining marks are cut at three. What is cut away is marked by ``…``: of a path its
-    middle, for its ends tell most, of anything else its end.
+    ends included; stacks of combining marks are cut at three. What is cut away is marked by ``…``: a path loses its
+    middle, for its ends tell most, and any other text its end.
     """
     if len(text) <= limit and text.isascii() and text.isprintable():
         return text

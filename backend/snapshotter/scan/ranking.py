@@ -1,4 +1,4 @@
-"""The symbols that the rest of a repository leans on most, by its import graph.
+"""The symbols that the rest of a repository uses most, by its import graph.
 
 Files are ranked by PageRank over the imports that resolve inside the repository. A symbol is then scored by the
 files that import it by name, each counting one and its own rank, and by its part of its own file's rank. A name
@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
-DAMPING: Final = 0.85
+DAMPING: Final = 0.85  # PageRank's usual one
 ROUNDS: Final = 10  # the order of the first hundred is settled by then
-_HOPS: Final = 5  # files that a name is passed on through
+_HOPS: Final = 5  # files through which a name may be passed on
 _FILES: Final = 80  # best ranked files whose symbols are looked at, whether or not they are imported by name
 _PER_FILE: Final = 400  # symbols of one file that are looked at
 
@@ -100,7 +100,9 @@ def rank(tables: DuckDBPyConnection, most: int) -> Ranking:
     importers: dict[str, set[str]] = defaultdict(set)
     for source, target, _ in links:
         importers[target].add(source)
-    counts = sorted(((path, len(found)) for path, found in importers.items()), key=lambda it: (-it[1], it[0]))
+    counts = sorted(
+        ((path, len(sources)) for path, sources in importers.items()), key=lambda it: (-it[1], it[0])
+    )
     return Ranking(_best(rows, ranks, named, most), counts[:most])
 
 
@@ -154,14 +156,14 @@ def _named(links: list[_Link], declared: set[tuple[str, str]]) -> dict[tuple[str
         for name in imported:
             if name in names or name == "*":
                 passed[source, name].append(target)
-    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    importers: dict[tuple[str, str], set[str]] = defaultdict(set)
     for source, target, imported in links:
         for name in imported:
             if (target, name) in declared:
-                found[target, name].add(source)
+                importers[target, name].add(source)
             elif name in names and (path := _declarer(target, name, declared, passed)):
-                found[path, name].add(source)
-    return found
+                importers[path, name].add(source)
+    return importers
 
 
 def _declarer(

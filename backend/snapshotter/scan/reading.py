@@ -1,5 +1,7 @@
-"""Reading the blobs of a tree: manifests, licences, LFS pointers and small texts are understood at once, source
-is staged for the scanners."""
+"""Reading the blobs of a tree.
+
+Manifests, licences, LFS pointers and small texts are understood at once; source is staged for the scanners.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ _LFS: Final = re.compile(
 
 @dataclass(slots=True)
 class Blob:
-    """What reading a blob told: its size in bytes, and what it points at if it is an LFS pointer."""
+    """A blob that was read: its size in bytes, and if it is an LFS pointer the (SHA-256, size) it points at."""
 
     size: int
     lfs: tuple[str, int] | None = None
@@ -36,7 +38,7 @@ class Blob:
 
 @dataclass
 class TreeContents:
-    """What was read, by blob, unit or path. `staged` says what each staged name is."""
+    """What was read, by blob, unit or path. `staged` has the unit of each staged name."""
 
     blobs: dict[str, Blob] = field(default_factory=dict)
     staged: dict[str, Unit] = field(default_factory=dict)
@@ -49,22 +51,22 @@ class TreeContents:
     late: bool = False  # manifests were not read for want of time
 
 
-def read_blobs(selection: ReadingPlan, read: Read, settings: ScanSettings, staging: Staging) -> TreeContents:
-    """Read what `selection` asks for. Files that turn out to be too large, not sent, or beyond the total get a
+def read_blobs(plan: ReadingPlan, read: Read, settings: ScanSettings, staging: Staging) -> TreeContents:
+    """Read what `plan` asks for. Files that turn out to be too large, not sent, or beyond the total get a
     `skip_reason`; the order in which blobs come makes no difference."""
-    reading = _Reading(selection, settings, staging)
+    reading = _Reading(plan, settings, staging)
     for item in read(reading.wanted):
         reading.take(item)
     if reading.judge():
         for item in read(reading.left_out):
             reading.stage(item)
-    return reading.found
+    return reading.contents
 
 
 class _Reading:
-    def __init__(self, selection: ReadingPlan, settings: ScanSettings, staging: Staging) -> None:
-        self.found = TreeContents()
-        self._files, self._settings, self._staging = selection.files, settings, staging
+    def __init__(self, plan: ReadingPlan, settings: ScanSettings, staging: Staging) -> None:
+        self.contents = TreeContents()
+        self._files, self._settings, self._staging = plan.files, settings, staging
         self._units: defaultdict[str, set[str]] = defaultdict(set)  # name keys to stage, by blob
         self._paths: defaultdict[str, list[str]] = defaultdict(
             list
@@ -90,13 +92,13 @@ class _Reading:
         return self._units.keys() | self._paths.keys()
 
     def take(self, item: PackObject) -> None:
-        """One blob: note it, understand it, stage it."""
+        """Take one blob: note it, understand it, stage it."""
         pointer = _LFS.fullmatch(item.data) if item.size < 1024 else None
         lfs = (pointer[1].decode(), int(pointer[2])) if pointer else None
-        self.found.blobs[item.oid] = Blob(item.size, lfs)
+        self.contents.blobs[item.oid] = Blob(item.size, lfs)
         if not item.whole or item.size > self._settings.max_file_bytes:
             return
-        if lfs is not None:  # no text, whatever its name is
+        if lfs is not None:  # a pointer is no text, whatever its name is
             return
         for path in self._paths.get(item.oid, ()):
             self._understand(path, item.data)
@@ -108,7 +110,7 @@ class _Reading:
     def stage(self, item: PackObject) -> None:
         """Hand a blob to the scanners, once for each language that its paths may mean."""
         for key in sorted(self._units.get(item.oid, ())):
-            self.found.staged[self._staging.add(item.oid, key, item.data)] = (item.oid, key)
+            self.contents.staged[self._staging.add(item.oid, key, item.data)] = (item.oid, key)
             self._staged_bytes += item.size
 
     def judge(self) -> bool:
@@ -132,23 +134,23 @@ class _Reading:
                     kept.add(file.unit[0])
         if not self.left_out:
             return False
-        for blob in {unit[0] for unit in self.found.staged.values()} - kept:
+        for blob in {unit[0] for unit in self.contents.staged.values()} - kept:
             self._staging.discard(blob)
-        self.found.staged = {name: unit for name, unit in self.found.staged.items() if unit[0] in kept}
+        self.contents.staged = {name: unit for name, unit in self.contents.staged.items() if unit[0] in kept}
         self.left_out &= kept
         return bool(self.left_out)
 
     def _forget(self, path: str) -> None:
-        """What no scanner looks at is not quoted either: it may hold secrets."""
-        self.found.texts.pop(path, None)
-        if self.found.readme and self.found.readme[0] == path:
-            self.found.readme = None
+        """Do not quote a file that no scanner looks at: it may hold secrets."""
+        self.contents.texts.pop(path, None)
+        if self.contents.readme and self.contents.readme[0] == path:
+            self.contents.readme = None
 
     def _judge_one(self, file: PlannedFile) -> int:
-        """The bytes that a file costs; its kind or reason may change."""
+        """Set the kind and reason that follow from a file's blob; returns the bytes that it adds to the total."""
         if file.before is not None:
             return int(file.before["bytes"] or 0)
-        blob = self.found.blobs.get(file.unit[0])
+        blob = self.contents.blobs.get(file.unit[0])
         if blob is None or blob.size > self._settings.max_file_bytes:
             # An origin that was asked to leave out large blobs does not say which were.
             file.skip_reason = (
@@ -172,27 +174,27 @@ class _Reading:
         )
 
     def _understand(self, path: str, data: bytes) -> None:
-        found = self.found
+        contents = self.contents
         if path in self._manifests:
             self._parse(path, data)
         if path.rpartition("/")[2] == GO_MOD and (module := dependencies.module_path(data)):
-            found.go_modules[path.rpartition("/")[0]] = module
+            contents.go_modules[path.rpartition("/")[0]] = module
         if licences.is_licence(path):
-            found.licences[path] = licences.identify(data)
+            contents.licences[path] = licences.identify(data)
         if facts.wanted(path):
-            found.texts[path] = data[: facts.MAX_TEXT]
+            contents.texts[path] = data[: facts.MAX_TEXT]
         if path == self._readme:
-            found.readme = (path, data[: facts.MAX_TEXT].decode("utf-8", "backslashreplace"))
+            contents.readme = (path, data[: facts.MAX_TEXT].decode("utf-8", "backslashreplace"))
 
     def _parse(self, path: str, data: bytes) -> None:
-        """One manifest, while all of them together take no longer than a scanner may."""
+        """Parse one manifest. All of them together may take as long as one scanner."""
         if self._seconds > self._settings.scanner_seconds:
-            self.found.late = True
-            self.found.manifest_errors[path] = "not analysed: out of time"
+            self.contents.late = True
+            self.contents.manifest_errors[path] = "not analysed: out of time"
             return
         started = time.monotonic()
         try:
-            self.found.dependencies[path] = dependencies.parse(path, data)
+            self.contents.dependencies[path] = dependencies.parse(path, data)
         except ManifestError as error:
-            self.found.manifest_errors[path] = str(error)
+            self.contents.manifest_errors[path] = str(error)
         self._seconds += time.monotonic() - started

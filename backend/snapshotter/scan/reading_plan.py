@@ -1,4 +1,4 @@
-"""What of a tree is read: each path is carried over from the parent's scan, read anew, or skipped with a reason."""
+"""The plan of a scan: each path of the tree is carried over from the parent's scan, read, or skipped with a reason."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """Every path of the tree, in git's order, each with its fate; `odd` are those that could not be listed."""
+    """Every path of the tree, in git's order, and what becomes of it; `odd` are those that have no row."""
 
     files: list[PlannedFile]
     odd: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class ReadingPlan:
 
 
 def plan_reading(listing: Listing, before: Sequence[BeforeFile], settings: ScanSettings) -> ReadingPlan:
-    """Decide the fate of every path. `before` are the parent's `files` rows, made under the same settings."""
+    """Decide what becomes of every path. `before` are the parent's `files` rows, made under the same settings."""
     carried = _Carried(before)
     excluded = _matcher(settings.exclude)
     files: list[PlannedFile] = []
@@ -67,7 +67,7 @@ def plan_reading(listing: Listing, before: Sequence[BeforeFile], settings: ScanS
     count = 0
     for entry in listing.entries:
         path = decode_name(entry.path)
-        if path in seen:  # two names that differ only in bytes that are not UTF-8
+        if path in seen:  # two names that become one text, where bytes that are not UTF-8 are escaped
             odd.append(path)
             continue
         seen.add(path)
@@ -103,25 +103,28 @@ class _Carried:
 
     def of(self, file: PlannedFile) -> BeforeFile | None:
         """The row to carry over, or None."""
-        same = self._by_path.get(file.path)
-        if same is not None and same["blob"] == file.unit[0]:
-            return same
-        found = self._by_unit.get(file.unit)
-        if found is None or is_manifest(file.path) or is_manifest(found["path"]):
+        same_path = self._by_path.get(file.path)
+        if same_path is not None and same_path["blob"] == file.unit[0]:
+            return same_path
+        row = self._by_unit.get(file.unit)
+        if row is None or is_manifest(file.path) or is_manifest(row["path"]):
             return None
-        return found
+        return row
 
 
 TOO_LARGE: Final = "larger than "
 
 
 def _of_the_blob(skip_reason: str | None) -> bool:
-    """Whether a skipped file would be skipped anywhere: for its size, and for nothing of its path or tree."""
+    """Whether a file was read, or skipped for its size alone: then so it is at any path of any tree."""
     return skip_reason is None or skip_reason.startswith(TOO_LARGE)
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[str], str | None]:
-    """The first pattern that a path matches. A pattern that ends in a slash means a folder at any depth."""
+    """A function from a path to the first pattern that it matches.
+
+    A pattern that ends in a slash means a folder at any depth.
+    """
     compiled = [(pattern, _regex(pattern)) for pattern in patterns]
 
     def match(path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The first lines of a README that say something."""
+"""The first lines of a README that are prose: no badges, no rules, no markup."""
 
 from __future__ import annotations
 

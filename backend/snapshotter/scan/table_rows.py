@@ -1,4 +1,4 @@
-"""Rows of the tables, from what reading and the scanners found."""
+"""Rows of the tables, from what was read of the tree and what the scanners report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.symbols import Analysis
 from snapshotter.scan.symbols.records import Import, Symbol
 
-_STATEMENT: Final = 20  # lines that an import may go on for
+_STATEMENT: Final = 20  # lines that one import may take
 
 Row = tuple[Any, ...]
 Paths = Mapping[Unit, list[str]]
@@ -36,26 +36,26 @@ _OF_THE_BLOB: Final = (
 )
 
 
-def paths_by_unit(selection: ReadingPlan) -> Paths:
+def paths_by_unit(plan: ReadingPlan) -> Paths:
     """The paths of each unit that was read in this scan."""
-    found: defaultdict[Unit, list[str]] = defaultdict(list)
-    for file in selection.files:
+    paths: defaultdict[Unit, list[str]] = defaultdict(list)
+    for file in plan.files:
         if file.is_read:
-            found[file.unit].append(file.path)
-    return found
+            paths[file.unit].append(file.path)
+    return paths
 
 
 def files(
-    selection: ReadingPlan,
-    found: TreeContents,
+    plan: ReadingPlan,
+    contents: TreeContents,
     lines: Mapping[Unit, Lines],
     errors: Mapping[Unit, str],
-    hidden: Redaction,
+    redaction: Redaction,
 ) -> Iterator[Row]:
-    """The rows of `files`. `errors` says of which units not everything could be analysed, and why."""
-    for file in selection.files:
-        size, *rest = _facts(file, found, lines)
-        lfs = _lfs(file, found)
+    """The rows of `files`. `errors` says why some units could not be analysed, or not as a whole."""
+    for file in plan.files:
+        size, *rest = _of_the_blob(file, contents, lines)
+        lfs = _lfs(file, contents)
         yield (
             file.path,
             file.path_bytes,
@@ -67,14 +67,14 @@ def files(
             vendored(file.path) if file.kind in ("file", "lfs") else None,
             *lfs,
             file.skip_reason,
-            _parse_error(file, found, errors, hidden),
+            _parse_error(file, contents, errors, redaction),
         )
 
 
-def _facts(file: PlannedFile, found: TreeContents, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
+def _of_the_blob(file: PlannedFile, contents: TreeContents, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:
     if file.before is not None:
         return tuple(file.before[column] for column in _OF_THE_BLOB)
-    blob = found.blobs.get(file.unit[0])
+    blob = contents.blobs.get(file.unit[0])
     counted = lines.get(file.unit)
     if blob is None or file.skip_reason or file.kind not in ("file", "lfs"):
         return (None,) * len(_OF_THE_BLOB)
@@ -94,72 +94,79 @@ def _facts(file: PlannedFile, found: TreeContents, lines: Mapping[Unit, Lines]) 
     )
 
 
-def _lfs(file: PlannedFile, found: TreeContents) -> tuple[str | None, int | None]:
+def _lfs(file: PlannedFile, contents: TreeContents) -> tuple[str | None, int | None]:
     if file.kind != "lfs":
         return None, None
     if file.before is not None:
         return file.before["lfs_oid"], file.before["lfs_bytes"]
-    return found.blobs[file.unit[0]].lfs or (None, None)
+    return contents.blobs[file.unit[0]].lfs or (None, None)
 
 
 def _parse_error(
-    file: PlannedFile, found: TreeContents, errors: Mapping[Unit, str], hidden: Redaction
+    file: PlannedFile, contents: TreeContents, errors: Mapping[Unit, str], redaction: Redaction
 ) -> str | None:
     if file.before is not None:
         error = file.before["parse_error"]
         return None if error is None else str(error)
     if not file.is_read:
         return None
-    error = found.manifest_errors.get(file.path)
-    if error is not None and hidden.touches(file.unit[0]):
+    error = contents.manifest_errors.get(file.path)
+    if error is not None and redaction.touches(file.unit[0]):
         return f"no manifest that can be read {REDACTED}"
     return error or errors.get(file.unit)
 
 
-def symbols(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
+def symbols(
+    unit: Unit, language: str, analysis: Analysis, paths: Paths, redaction: Redaction
+) -> Iterator[Row]:
     """The rows of `symbols` of one analysed unit, for each of its paths."""
     blob = unit[0]
-    found: Iterable[Symbol] = analysis.symbols
-    if hidden.touches(blob):
-        found = [_unquoted(item) if hidden.near(blob, item.line, item.end_line) else item for item in found]
+    declared: Iterable[Symbol] = analysis.symbols
+    if redaction.touches(blob):
+        declared = [
+            _unquoted(item) if redaction.near(blob, item.line, item.end_line) else item for item in declared
+        ]
     for path in paths.get(unit, ()):
-        for row in found:
+        for row in declared:
             yield (path, blob, language, *row)
 
 
 def _unquoted(item: Symbol) -> Symbol:
+    """A symbol near a secret: its signature and documentation quote the source, so they are left out."""
     return item._replace(
         name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=""
     )
 
 
-def imports(unit: Unit, language: str, analysis: Analysis, paths: Paths, hidden: Redaction) -> Iterator[Row]:
+def imports(
+    unit: Unit, language: str, analysis: Analysis, paths: Paths, redaction: Redaction
+) -> Iterator[Row]:
     """The rows of `imports` of one analysed unit, for each of its paths; not yet resolved."""
     blob = unit[0]
-    found: Iterable[Import] = analysis.imports
-    if hidden.touches(blob):
-        found = [
+    imported: Iterable[Import] = analysis.imports
+    if redaction.touches(blob):
+        imported = [
             Import(REDACTED, (), item.line)
-            if hidden.near(blob, item.line, item.line + _STATEMENT, above=0)
+            if redaction.near(blob, item.line, item.line + _STATEMENT, above=0)
             else item
-            for item in found
+            for item in imported
         ]
     for path in paths.get(unit, ()):
-        for row in found:
+        for row in imported:
             yield (path, blob, language, *row, None)
 
 
-def dependencies(selection: ReadingPlan, found: TreeContents, hidden: Redaction) -> Iterator[Row]:
+def dependencies(plan: ReadingPlan, contents: TreeContents, redaction: Redaction) -> Iterator[Row]:
     """The rows of `dependencies` of the manifests that were read."""
-    for file in selection.files:
+    for file in plan.files:
         if file.is_read:
-            secret = hidden.touches(file.unit[0])
-            for item in found.dependencies.get(file.path, ()):
+            secret = redaction.touches(file.unit[0])
+            for item in contents.dependencies.get(file.path, ()):
                 yield (file.path, file.unit[0], *(_redacted(item) if secret else item))
 
 
 def _redacted(item: Dependency) -> Dependency:
-    """A dependency of a manifest that holds a secret somewhere."""
+    """A dependency without what may hold the secret of its manifest, which has one somewhere."""
     return item._replace(
         name=named(item.name),
         version=item.version and named(item.version),

@@ -1,4 +1,4 @@
-"""Whether one version is above another, where that can be told."""
+"""Whether one version is above another, if they can be compared at all."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def _operator(text: str) -> str:
 
 def _leading(text: str) -> tuple[int, ...]:
     """The first three numbers of a version that is not Python's, such as ``3.11-slim``."""
-    found = _NUMBERS.match(text)
-    return tuple(int(part or 0) for part in found.groups()) if found else ()
+    numbers = _NUMBERS.match(text)
+    return tuple(int(part or 0) for part in numbers.groups()) if numbers else ()

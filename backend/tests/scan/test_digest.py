@@ -12,7 +12,7 @@ from snapshotter.archive.manifest import Gap
 from snapshotter.scan import digest
 from snapshotter.scan.digest.budget import DigestSection, Line, fit
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.overview import overview
+from snapshotter.scan.overview import read_overview
 from tests.scan.by_hand import facts, hostile, tables
 from tests.scan.test_report import HOSTILE
 
@@ -181,7 +181,7 @@ def large() -> tuple:
     before = {"files": [{"path": f"old{n}.py"} for n in range(300)]}
     told = facts(readme=("README.md", "Words that go on. \n" * 500), compared="20261123T000000Z-00000000")
     held = tables(before, files=files, symbols=symbols, dependencies=needs)
-    return told, held, overview(told, held)
+    return told, held, read_overview(told, held)
 
 
 def test_what_was_left_out_is_counted(large: tuple) -> None:
@@ -239,12 +239,12 @@ def test_texts_that_were_kept_back_are_told_from_texts_that_do_not_exist() -> No
     leaks = [{"path": path, "fingerprint": "f"} for path in ("README.md", "Dockerfile")]
     text = text_of(facts(), tables(files=files, secrets=leaks))
     assert "\n`README.md` is not quoted: it has secret findings.\n" in text
-    assert "\n- `Dockerfile` was not asked: it has secret findings.\n" in text
+    assert "\n- `Dockerfile` was not searched: it has secret findings.\n" in text
     text = text_of(facts(), tables(files=files))
     assert "\n`README.md` is not quoted: it was not read, or not searched for secrets.\n" in text
-    assert "\n- `Dockerfile` was not asked: it was not read, or not searched for secrets.\n" in text
+    assert "\n- `Dockerfile` was not searched: it was not read, or not searched for secrets.\n" in text
     text = text_of(facts(), tables(files=[{"path": "x.py"}]))
-    assert "No README." in text and "None that paths, names or manifests tell." in text
+    assert "No README." in text and "None found by paths, names or manifests." in text
 
 
 def test_a_package_is_told_by_the_manifest_that_is_named() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
-from snapshotter.scan.runner import ScannerFailed, program, run, versions
+from snapshotter.scan.runner import Command, ScannerFailed, program, run, versions
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def script(tmp_path):
 
 
 def start(argv, folder: Path, *, cancel=None, seconds=60.0, limit=1 << 20, **more) -> bytes:
-    return run("it", argv, folder=folder, seconds=seconds, limit=limit, cancel=cancel or Cancel(), **more)
+    command = Command("it", argv, **more)
+    return run(command, folder=folder, seconds=seconds, limit=limit, cancel=cancel or Cancel())
 
 
 def test_what_it_writes_is_returned(tmp_path, script):

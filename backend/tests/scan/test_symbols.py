@@ -197,8 +197,18 @@ def test_hostile_sources_cost_one_file_each() -> None:
 
 
 def test_a_worker_that_runs_too_long_is_replaced() -> None:
-    with Workers(count=1, seconds=0) as workers:
-        found = dict(workers.analyze([("slow", b"a=1;" * 260_000, "JavaScript"), ("next", b"int x;", "C")]))
+    endless = """if True:
+        from snapshotter.scan.symbols import workers
+        analyze = workers.analyze
+        def endless(blob, language):
+            while language == "JavaScript":
+                pass
+            return analyze(blob, language)
+        workers.analyze = endless
+        workers.serve()
+    """
+    with Workers(count=1, seconds=0, program=endless) as workers:
+        found = dict(workers.analyze([("slow", b"a=1;", "JavaScript"), ("next", b"int x;", "C")]))
     assert found["slow"].error == "the grammar ran for over 0 s"
     assert [one.name for one in found["next"].symbols] == ["x"]
 

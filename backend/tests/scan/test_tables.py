@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from snapshotter.base.errors import Unavailable
 from snapshotter.scan import loading, parquet
 from snapshotter.scan.columns import COLUMNS, REQUIRED, order
-from snapshotter.scan.parquet import Tables
+from snapshotter.scan.parquet import ScanTables
 from snapshotter.scan.symbols.records import Import
 
 Rows = dict[str, list[tuple[Any, ...]]]
@@ -53,12 +53,12 @@ def rows_of(table: str) -> st.SearchStrategy[list[tuple[Any, ...]]]:
 EVERY = st.fixed_dictionaries({table: rows_of(table) for table in COLUMNS})
 
 
-def filled(tables: Tables, rows: Rows) -> None:
+def filled(tables: ScanTables, rows: Rows) -> None:
     for table, those in rows.items():
         tables.add(table, those)
 
 
-def select(tables: Tables, table: str) -> list[tuple[Any, ...]]:
+def select(tables: ScanTables, table: str) -> list[tuple[Any, ...]]:
     return tables.connection.execute(f"FROM {table} ORDER BY {order(table)}").fetchall()
 
 
@@ -68,7 +68,7 @@ def multiset(rows: Sequence[tuple[Any, ...]]) -> list[str]:
 
 def write(folder: Path, rows: Rows, name: str = "out", **options: int) -> dict[str, Path]:
     (folder / name).mkdir()
-    with Tables(temp=folder, **options) as tables:
+    with ScanTables(temp=folder, **options) as tables:
         filled(tables, rows)
         return tables.write(folder / name)
 
@@ -124,13 +124,13 @@ def repository(files: int, each: int, seed: int = 0) -> Rows:
 def test_every_value_comes_back_exactly_from_memory_from_parquet_and_from_a_parent(
     tmp_path: Path, rows: Rows
 ) -> None:
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         filled(tables, rows)
         assert tables.counts() == {table: len(those) for table, those in rows.items()}
         for table, those in rows.items():
             assert multiset(select(tables, table)) == multiset(those)
         written = tables.write(tmp_path)
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.load_before(written)
         for table, those in rows.items():
             assert select(tables, table) == []
@@ -144,7 +144,7 @@ def test_every_value_comes_back_exactly_from_memory_from_parquet_and_from_a_pare
 def test_long_text_comes_back_exactly(tmp_path: Path, length: int) -> None:
     texts = ["\0" * length, 'é\n"\\' * (length // 4), "x" * length]
     rows = [("p", "b", "Python", "function", text, "q", 1, 1, text, None) for text in texts]
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.add("symbols", rows)
         assert multiset(select(tables, "symbols")) == multiset(rows)
         tables.add("imports", [("p", "b", "Python", texts[0], [texts[1], ""], 1, None)])
@@ -154,23 +154,23 @@ def test_long_text_comes_back_exactly(tmp_path: Path, length: int) -> None:
 def test_rows_that_fill_the_waiting_file_many_times_are_all_added_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_MAX_FILE", 10_000)
-    monkeypatch.setattr(loading, "_MAX_LINE", 2_000)
+    monkeypatch.setattr(loading, "MAX_FILE", 10_000)
+    monkeypatch.setattr(loading, "MAX_LINE", 2_000)
     rows = repository(300, 3)
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         filled(tables, rows)
         for table, those in rows.items():
             assert multiset(select(tables, table)) == multiset(those)
 
 
 def test_a_row_of_too_few_values_is_refused(tmp_path: Path) -> None:
-    with Tables(temp=tmp_path) as tables, pytest.raises(ValueError, match="shorter"):
+    with ScanTables(temp=tmp_path) as tables, pytest.raises(ValueError, match="shorter"):
         tables.add("secrets", [("p", "b", "rule", 1, "low")])
 
 
 def test_a_path_has_one_row(tmp_path: Path) -> None:
     rows = repository(1, 0)["files"]
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.add("files", rows)
         with pytest.raises(duckdb.ConstraintException):
             tables.add("files", rows)
@@ -210,7 +210,7 @@ def test_what_is_carried_equals_what_is_added(tmp_path: Path) -> None:
     parent = write(tmp_path, before, "parent")
     carried = {row[0] for row in now["files"][:50]}
     (tmp_path / "incremental").mkdir()
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.load_before(parent)
         tables.carry((path, f"old/{path}") for path in carried)
         tables.add("files", now["files"])
@@ -224,7 +224,7 @@ def test_one_path_before_may_stand_at_two_paths_now_and_an_unknown_one_gives_not
     parent = write(
         tmp_path, {"secrets": [("old", "b", "rule", 1, "low", "f"), ("other", "c", "rule", 1, "low", "g")]}
     )
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.load_before(parent)
         tables.carry([("one", "old"), ("two", "old"), ("three", "unknown")])
         tables.carry([])
@@ -232,7 +232,7 @@ def test_one_path_before_may_stand_at_two_paths_now_and_an_unknown_one_gives_not
 
 
 def test_without_a_parent_the_tables_before_are_empty(tmp_path: Path) -> None:
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         assert tables.before_files() == []
         tables.carry([("a", "a")])
         assert set(tables.counts().values()) == {0}
@@ -245,7 +245,7 @@ def test_paths_changed_compares_paths_and_nothing_else(tmp_path: Path) -> None:
     parent = write(tmp_path, rows)
     others = [(row[0], None, "100755", "other", *row[4:]) for row in rows["files"]]
     for chosen, changed in ((others, False), (others[:3], True), ([*others, ("new", *others[0][1:])], True)):
-        with Tables(temp=tmp_path) as tables:
+        with ScanTables(temp=tmp_path) as tables:
             tables.load_before(parent)
             tables.add("files", chosen)
             assert tables.paths_changed() is changed
@@ -265,7 +265,7 @@ def test_resolving_asks_once_for_each_import_and_sets_every_row(tmp_path: Path) 
         ("a", "b", "Python", "m", [], 6, "was"),
         ("c", "b", "Go", "m", ["x", "y"], 7, None),
     ]
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.add("imports", rows)
         tables.resolve(find)
         assert sorted(asked) == [
@@ -287,7 +287,7 @@ def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp
     old = [("a", "b", "Python", "m", [], 1, "was"), ("gone", "b", "Python", "m", [], 1, "was")]
     parent = write(tmp_path, {"imports": old})
     for carried, expected in ((False, ["was", "is"]), (True, ["is", "is"])):
-        with Tables(temp=tmp_path) as tables:
+        with ScanTables(temp=tmp_path) as tables:
             tables.load_before(parent)
             tables.carry([("a", "a")])
             tables.add("imports", [("c", "b", "Python", "m", [], 1, None)])
@@ -296,17 +296,17 @@ def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp
 
 
 def test_resolving_many_imports_answers_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_FETCH", 7)
-    monkeypatch.setattr(loading, "_MAX_FILE", 100)
+    monkeypatch.setattr(parquet, "MAX_FETCHED", 7)
+    monkeypatch.setattr(loading, "MAX_FILE", 100)
     rows = [(f"p{n}", "b", "Python", f"m{n}", [], 1, None) for n in range(3000)]
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.add("imports", rows)
         tables.resolve(lambda path, _language, item: path + item.module)
         assert multiset(select(tables, "imports")) == multiset([(*row[:6], row[0] + row[3]) for row in rows])
 
 
 def damaged(folder: Path, path: Path, table: str = "imports", **options: int) -> Unavailable:
-    with Tables(temp=folder, **options) as tables, pytest.raises(Unavailable) as caught:
+    with ScanTables(temp=folder, **options) as tables, pytest.raises(Unavailable) as caught:
         tables.load_before({table: path})
     assert caught.value.code == "damaged"
     assert caught.value.hint
@@ -398,7 +398,7 @@ def test_a_small_parent_that_unfolds_to_more_than_the_room_is_damaged(tmp_path: 
 def test_rows_for_which_there_is_no_room_are_an_error_of_ours(tmp_path: Path) -> None:
     noise = random.Random(0)  # what spills is compressed
     rows = (("p", "b", "rule", 1, "low", noise.randbytes(20_000).hex()) for _ in range(6_000))
-    with Tables(temp=tmp_path, memory=128, spill=16) as tables, pytest.raises(Unavailable) as caught:
+    with ScanTables(temp=tmp_path, memory=128, spill=16) as tables, pytest.raises(Unavailable) as caught:
         tables.add("secrets", rows)
     assert caught.value.code == "no-room"
 
@@ -422,7 +422,7 @@ def test_rows_for_which_there_is_no_room_are_an_error_of_ours(tmp_path: Path) ->
 )
 def test_the_connection_reaches_nothing_else(tmp_path: Path, statement: str) -> None:
     somewhere = [1]
-    with Tables(temp=tmp_path) as tables:
+    with ScanTables(temp=tmp_path) as tables:
         tables.load_before(write(tmp_path, {}))
         with pytest.raises(duckdb.Error):
             tables.connection.execute(statement)
@@ -432,13 +432,13 @@ def test_the_connection_reaches_nothing_else(tmp_path: Path, statement: str) -> 
 def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
     (tmp_path / "temp").mkdir()
     (tmp_path / "out").mkdir()
-    with Tables(temp=tmp_path / "temp") as tables:
+    with ScanTables(temp=tmp_path / "temp") as tables:
         filled(tables, repository(5, 5))
         written = tables.write(tmp_path / "out")
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
             f"{name}.parquet" for name in COLUMNS
         )
-    with pytest.raises(ZeroDivisionError), Tables(temp=tmp_path / "temp") as tables:
+    with pytest.raises(ZeroDivisionError), ScanTables(temp=tmp_path / "temp") as tables:
         tables.load_before(written)
         raise ZeroDivisionError
     assert list((tmp_path / "temp").iterdir()) == []

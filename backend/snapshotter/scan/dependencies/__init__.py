@@ -64,7 +64,7 @@ def parse(path: str, blob: bytes) -> list[Dependency]:
     """
     parser = _parser(path)
     if parser is None:
-        raise ManifestError("no manifest by its path")
+        raise ManifestError("its path is not that of a manifest")
     rows = dict.fromkeys(islice(parser(blob), MAX_ROWS + 1))
     if len(rows) > MAX_ROWS:
         raise ManifestError(f"names more than {MAX_ROWS:,} packages")

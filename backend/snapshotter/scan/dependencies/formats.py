@@ -1,7 +1,7 @@
 """TOML, JSON, YAML and XML from hostile bytes: data of plain types, or a ManifestError.
 
-Each parser's ways to blow up are closed here: nesting (RecursionError), aliases and entities that multiply,
-huge integers, and plain size.
+Each parser has inputs that take it down: deep nesting, aliases and entities that multiply, huge integers, plain
+size. All are refused here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def yaml_object(blob: bytes) -> dict[str, Any]:
 
 
 def _check_events(loader: Any) -> None:
-    """Refuse what multiplies (merges, masses of aliases) and what overflows, before anything is built."""
+    """Refuse what multiplies (merges, masses of aliases) and what nests too deeply, before anything is built."""
     depth = aliases = 0
     while loader.check_event():
         event = loader.get_event()

@@ -17,8 +17,8 @@ _REPLACE: Final = re.compile(rf"{_PART}(?:\s+\S+)?\s+=>\s+{_PART}\s+(v\S+)")
 
 def module_path(blob: bytes) -> str | None:
     """The path that a go.mod declares for its own module, as `symbols.SourceTree` wants it."""
-    found = _MODULE.search(text(blob))
-    return found.group(1) if found else None
+    match = _MODULE.search(text(blob))
+    return match.group(1) if match else None
 
 
 def go_mod(blob: bytes) -> Iterator[Dependency]:
@@ -37,9 +37,9 @@ def go_mod(blob: bytes) -> Iterator[Dependency]:
             block = ""
             continue
         verb, rest = (block, line) if block else (line.partition(" ")[0], line.partition(" ")[2].strip())
-        if verb == "require" and (found := _REQUIRE.fullmatch(rest)):
-            name, version = found.groups()
+        if verb == "require" and (required := _REQUIRE.fullmatch(rest)):
+            name, version = required.groups()
             yield dependency("golang", name, version, version, direct="indirect" not in remark)
-        elif verb == "replace" and (found := _REPLACE.fullmatch(rest)):
-            _, name, version = found.groups()
+        elif verb == "replace" and (replaced := _REPLACE.fullmatch(rest)):
+            _, name, version = replaced.groups()
             yield dependency("golang", name, version, rest, "replace")

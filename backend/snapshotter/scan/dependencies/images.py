@@ -33,21 +33,21 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
 
 
 def _filled(value: str, arguments: dict[str, str]) -> str:
-    def known(found: re.Match[str]) -> str:
-        return arguments.get(found.group(1) or found.group(3)) or found.group(2) or found.group()
+    def known(match: re.Match[str]) -> str:
+        return arguments.get(match.group(1) or match.group(3)) or match.group(2) or match.group()
 
     return _VARIABLE.sub(known, value[:_LONGEST])[:_LONGEST]
 
 
 def image(reference: str, scope: str) -> Iterator[Dependency]:
-    """The row of one image reference; none for what is no reference, such as an unfilled variable.
+    """The row of one image reference; no row for anything else, such as an unfilled variable.
 
     Only a digest is an exact version; a tag is the requirement.
     """
-    found = _IMAGE.fullmatch(reference)
-    if not found:
+    match = _IMAGE.fullmatch(reference)
+    if not match:
         return
-    path, tag, digest = found.groups()
+    path, tag, digest = match.groups()
     host, slash, rest = path.partition("/")
     hosted = bool(slash) and ("." in host or ":" in host or host == "localhost")
     qualifiers = {"repository_url": host} if hosted else None

@@ -12,7 +12,7 @@ from snapshotter.scan.dependencies.record import Dependency, ManifestError, depe
 
 _PROPERTY: Final = re.compile(r"\$\{([\w.-]+)\}")
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
-_ROUNDS: Final = 5  # properties of properties
+_ROUNDS: Final = 5  # a property may name others; a circle of them ends here
 _LONGEST: Final = 300
 
 _PLACES: Final = (
@@ -69,7 +69,7 @@ def _text(element: Element, path: str) -> str:
 def _filled(value: str, known: dict[str, str]) -> str:
     """A value with its properties filled in as far as they are known, never longer than _LONGEST."""
     for _ in range(_ROUNDS):
-        filled = _PROPERTY.sub(lambda found: known.get(found.group(1), found.group()), value[:_LONGEST])
+        filled = _PROPERTY.sub(lambda match: known.get(match.group(1), match.group()), value[:_LONGEST])
         if filled == value:
             break
         value = filled[:_LONGEST]

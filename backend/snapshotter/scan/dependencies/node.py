@@ -88,8 +88,8 @@ def yarn_lock(blob: bytes) -> Iterator[Dependency]:
             header = line.rstrip().removesuffix(":").split(",")
             specs = [spec.strip().strip('"') for spec in header]
             blocks += line.rstrip().endswith(":")
-        elif specs and (found := re.match(r"  version:? \"?([^\"\s]+)\"?\s*$", line)):
-            if named := _yarn(specs, found.group(1)):
+        elif specs and (match := re.match(r"  version:? \"?([^\"\s]+)\"?\s*$", line)):
+            if named := _yarn(specs, match.group(1)):
                 yield named
             specs = []
     if not blocks and text(blob).strip(" \n\r#"):

@@ -21,7 +21,7 @@ _MAX_LINE: Final = 10_000
 
 
 def requirements(blob: bytes) -> Iterator[Dependency]:
-    """A pip requirements file; lines that are options or no requirement are passed over."""
+    """A pip requirements file. Lines that are options, or no requirement, are passed over."""
     refused = read = 0
     for raw in text(blob).replace("\\\n", " ").splitlines():
         line = _COMMENT.sub("", raw[:_MAX_LINE]).strip()
@@ -30,10 +30,10 @@ def requirements(blob: bytes) -> Iterator[Dependency]:
             yield dependency("pypi", canonicalize_name(egg.group(1)), None, source)
             read += 1
         elif line and not line.startswith("-"):
-            found = _pep508(_OPTIONS.sub("", line), "runtime")
-            read, refused = (read + 1, refused) if found else (read, refused + 1)
-            if found:
-                yield found
+            row = _pep508(_OPTIONS.sub("", line), "runtime")
+            read, refused = (read + 1, refused) if row else (read, refused + 1)
+            if row:
+                yield row
     if refused and not read:
         raise ManifestError("no line of it is a requirement")
 
@@ -58,12 +58,12 @@ def pyproject(blob: bytes) -> Iterator[Dependency]:
 
 def _all(entries: Any, scope: str) -> Iterator[Dependency]:
     for entry in strings(entries):
-        if found := _pep508(entry, scope):
-            yield found
+        if row := _pep508(entry, scope):
+            yield row
 
 
 def _pep508(line: str, scope: str) -> Dependency | None:
-    """One PEP 508 line; None for what is none."""
+    """The row of one PEP 508 requirement; None for a line that is none."""
     try:
         parsed = Requirement(line)
     except (InvalidRequirement, RecursionError):

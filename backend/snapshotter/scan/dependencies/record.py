@@ -1,4 +1,4 @@
-"""What a manifest says: the columns of the `dependencies` table, less path and blob."""
+"""One dependency as a manifest names it: the columns of the `dependencies` table, less path and blob."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Dependency(NamedTuple):
 
     `version` is exact or None; `requirement` is the constraint as written, or "". `scope` is the manifest's
     own word for when it is needed (`runtime` where it has none; an extra or a group by its name). `direct` is
-    whether the project asks for it itself, None where a lock file does not tell.
+    whether the project asks for it itself, None if a lock file does not tell.
     """
 
     ecosystem: str
@@ -64,5 +64,5 @@ def dependency(
 
 
 def _plain(text: str) -> str:
-    """Text that encodes: JSON can spell half a surrogate pair."""
+    """Text that encodes to UTF-8. JSON can spell half a surrogate pair, which does not."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Sections into a limit: each has its share, and what one does not need the others get."""
+"""Sections within a limit: each has a share of it, and leaves to the others what it does not need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MORE: Final = 60  # characters kept for the line that says how much was left ou
 
 
 class Line(NamedTuple):
-    """One line of a section, and how many things it tells of."""
+    """One line of a section, and how many things it lists."""
 
     text: str
     things: int = 1
@@ -25,7 +25,7 @@ def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
 class DigestSection:
     """A section: its heading, its lines with the most important first, and its share of the limit.
 
-    `total` counts the things there are where `lines` do not tell of all; `where` is the artifact that does.
+    `total` counts the things there are, if `lines` do not list them all; `where` is the artifact that does.
     """
 
     heading: str
@@ -37,19 +37,19 @@ class DigestSection:
     def text(self, limit: int | None = None) -> str:
         """The section in at most `limit` characters: whole lines, and how many things were left out."""
         kept, used = [f"## {self.heading}", ""], len(self.heading) + 6
-        told = 0
+        counted = 0
         whole = sum(len(line.text) + 1 for line in self.lines)
         there = self.total if self.total is not None else sum(line.things for line in self.lines)
-        all_told = there == sum(line.things for line in self.lines)
-        room = limit is None or used + whole + (0 if all_told else self._reserve) <= limit
+        complete = there == sum(line.things for line in self.lines)
+        room = limit is None or used + whole + (0 if complete else self._reserve) <= limit
         for line in self.lines:
             used += len(line.text) + 1
             if not room and limit is not None and used + self._reserve > limit:
                 break
             kept.append(line.text)
-            told += line.things
-        if there > told:
-            kept += ["", f"… and {there - told:,} more{f', in `{self.where}`' if self.where else ''}."]
+            counted += line.things
+        if there > counted:
+            kept += ["", f"… and {there - counted:,} more{f', in `{self.where}`' if self.where else ''}."]
         text = "\n".join(kept) + "\n\n"
         return text if limit is None or len(text) <= limit else ""
 
@@ -73,7 +73,7 @@ def fit(parts: Sequence[DigestSection], limit: int) -> list[str]:
 
 
 def _allot(needs: Sequence[int], shares: Sequence[int], limit: int) -> list[int]:
-    """Room for each need: all that it needs, or its share of what the satisfied ones leave."""
+    """Room for each need: all of it if its share suffices, else its share of what those leave."""
     rooms = [0] * len(needs)
     waiting, left = list(range(len(needs))), max(limit, 0)
     while waiting:

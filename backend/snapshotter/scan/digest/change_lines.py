@@ -18,49 +18,49 @@ _SHARE: Final = 16
 _FINGERPRINT: Final = 12  # characters
 
 
-def changes(facts: Facts, found: ScanChanges | None) -> DigestSection:
+def change_section(facts: Facts, changes: ScanChanges | None) -> DigestSection:
     """Refs, secrets, dependencies, files and symbols that changed, with the figures first."""
     figures, lines = _refs(facts.ref_changes) if facts.ref_changes else ([], [])
     total = len(lines)
-    if found is None:
+    if changes is None:
         figures.append(Line("There is no scan before this one to compare the tree with.", 0))
     else:
-        figures += _figures(found, facts.compared or "")
-        lines += _lines(found)
-        parts = (found.secrets, found.dependencies, found.files, found.symbols)
+        figures += _figures(changes, facts.compared or "")
+        lines += _lines(changes)
+        parts = (changes.secrets, changes.dependencies, changes.files, changes.symbols)
         total += sum(one.count for part in parts for one in part.values())
     between = [Line("", 0)] if lines else []
     return DigestSection("Changes since the parent", [*figures, *between, *lines], _SHARE, total)
 
 
-def _said(changes: Mapping[str, Changed[Any]]) -> str:
+def _counts(changes: Mapping[str, Changed[Any]]) -> str:
     return ", ".join(f"{one.count:,} {sort}" for sort, one in changes.items() if one.count)
 
 
-def _figures(found: ScanChanges, compared: str) -> list[Line]:
+def _figures(changes: ScanChanges, compared: str) -> list[Line]:
     subjects = (
-        ("secrets", found.secrets),
-        ("dependencies", found.dependencies),
-        ("files", found.files),
-        ("symbols", found.symbols),
+        ("secrets", changes.secrets),
+        ("dependencies", changes.dependencies),
+        ("files", changes.files),
+        ("symbols", changes.symbols),
     )
-    said = "; ".join(f"{name} {_said(part)}" for name, part in subjects if _said(part))
-    return [Line(f"Against the scan of {quoted(compared)}: {said or 'the tree is the same'}.", 0)]
+    counts = "; ".join(f"{name} {_counts(part)}" for name, part in subjects if _counts(part))
+    return [Line(f"Against the scan of {quoted(compared)}: {counts or 'the tree is the same'}.", 0)]
 
 
-def _lines(found: ScanChanges) -> list[Line]:
-    return [*_secrets(found), *_dependencies(found), *_files(found), *_symbols(found)]
+def _lines(changes: ScanChanges) -> list[Line]:
+    return [*_secrets(changes), *_dependencies(changes), *_files(changes), *_symbols(changes)]
 
 
-def _secrets(found: ScanChanges) -> Iterator[Line]:
-    for sort, secrets in found.secrets.items():
+def _secrets(changes: ScanChanges) -> Iterator[Line]:
+    for sort, secrets in changes.secrets.items():
         for one in secrets.rows:
-            said = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:_FINGERPRINT])}"
-            yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {said}")
+            finding = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:_FINGERPRINT])}"
+            yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {finding}")
 
 
-def _dependencies(found: ScanChanges) -> Iterator[Line]:
-    for sort, packages in found.dependencies.items():
+def _dependencies(changes: ScanChanges) -> Iterator[Line]:
+    for sort, packages in changes.dependencies.items():
         rows = sorted(packages.rows, key=lambda one: (one.path, one.ecosystem))
         for (path, ecosystem), group in groupby(rows, key=lambda one: (one.path, one.ecosystem)):
             shown = [
@@ -74,8 +74,8 @@ def _dependencies(found: ScanChanges) -> Iterator[Line]:
                 yield Line(f"- {place(path)} {word(ecosystem)} {sort}: {', '.join(some)}", len(some))
 
 
-def _files(found: ScanChanges) -> Iterator[Line]:
-    for sort, files in found.files.items():
+def _files(changes: ScanChanges) -> Iterator[Line]:
+    for sort, files in changes.files.items():
         shown = [
             place(one.path)
             + (f" from {place(one.before)}" if one.before is not None else "")
@@ -86,8 +86,8 @@ def _files(found: ScanChanges) -> Iterator[Line]:
             yield Line(f"- Files {sort} (lines): {', '.join(some)}", len(some))
 
 
-def _symbols(found: ScanChanges) -> Iterator[Line]:
-    for sort, symbols in found.symbols.items():
+def _symbols(changes: ScanChanges) -> Iterator[Line]:
+    for sort, symbols in changes.symbols.items():
         for path, group in groupby(symbols.rows, key=lambda one: one.path):
             shown = [
                 f"{one.line} {quoted(one.signature or one.before or one.name, 120)}"
@@ -109,10 +109,10 @@ def _refs(changes: RefChanges) -> tuple[list[Line], list[Line]]:
         "moved": changes.moved,
     }
     lines = []
-    for sort, found in sorts.items():
-        for one in found.refs[:_REFS]:
+    for sort, refs in sorts.items():
+        for one in refs.refs[:_REFS]:
             if sort != "moved" or one.ref not in special:
                 ends = " to ".join(quoted(end[:12], 60) for end in (one.old, one.new) if end)
                 lines.append(Line(f"- Ref {quoted(one.ref)} {sort}: {ends}"))
-    said = ", ".join(f"{found.count:,} {sort}" for sort, found in sorts.items() if found.count)
-    return [Line(f"Refs: {said or 'none changed'}.", 0)], lines
+    counts = ", ".join(f"{refs.count:,} {sort}" for sort, refs in sorts.items() if refs.count)
+    return [Line(f"Refs: {counts or 'none changed'}.", 0)], lines

@@ -1,4 +1,4 @@
-"""Where a program starts: what manifests declare, and what names and paths tell."""
+"""Where a program starts: by what manifests declare, and by names and paths that custom gives a meaning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PATHS: Final = """
 
 
 class EntryPoint(NamedTuple):
-    """One entry point: where it is written, what sort it is, its name, and what it runs where that is told."""
+    """One entry point: where it is written, its sort, its name, and what it runs if that is written too."""
 
     path: str
     line: int | None
@@ -46,20 +46,20 @@ class EntryPoint(NamedTuple):
 def entry_points(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list[EntryPoint]:
     """The entry points, declared ones first, nearest to the root first; those of tests and examples last.
 
-    A manifest that cannot be read has none; the scan's `files` table says that it could not be.
+    A manifest that cannot be read gives none; the `files` table has its parse error.
     """
-    found: list[EntryPoint] = []
+    entries: list[EntryPoint] = []
     for path in sorted(texts, key=lambda path: (path.count("/"), path)):
         try:
-            found += _declared(path, texts[path][:MAX_TEXT])
+            entries += _declared(path, texts[path][:MAX_TEXT])
         except ManifestError:
             continue  # recorded as the file's parse error by the dependencies' scan of the same blob
     mains = tables.execute(_MAINS, [_MOST]).fetchall()
-    found += [EntryPoint(path, line, f"{language} program", sign) for path, line, language, sign in mains]
+    entries += [EntryPoint(path, line, f"{language} program", sign) for path, line, language, sign in mains]
     for path, module in tables.execute(_PATHS, [_MOST]).fetchall():
         name = posixpath.basename(posixpath.dirname(path)) if module else posixpath.basename(path)
-        found.append(EntryPoint(path, None, "Python package that runs" if module else "script", name))
-    return sorted(found, key=lambda one: is_test(one.path))
+        entries.append(EntryPoint(path, None, "Python package that runs" if module else "script", name))
+    return sorted(entries, key=lambda one: is_test(one.path))
 
 
 def _declared(path: str, blob: bytes) -> list[EntryPoint]:
@@ -120,8 +120,8 @@ def _cargo(blob: bytes) -> Iterator[tuple[str, str, Any]]:
 
 def _dockerfile(blob: bytes) -> Iterator[tuple[str, str, Any]]:
     for line in re.sub(r"\\\r?\n", " ", text(blob)).splitlines():
-        if found := _STARTS.match(line.strip()):
-            yield "image", found.group(1).upper(), " ".join(found.group(2).split())
+        if start := _STARTS.match(line.strip()):
+            yield "image", start.group(1).upper(), " ".join(start.group(2).split())
 
 
 _READERS: Final = {

@@ -1,4 +1,4 @@
-"""Repository text in Markdown, where it can be neither markup nor an instruction that looks like ours."""
+"""Repository text in Markdown, so that it is neither markup nor an instruction that looks like ours."""
 
 from __future__ import annotations
 

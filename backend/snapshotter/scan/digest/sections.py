@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
 from snapshotter.scan.digest.budget import DigestSection, Line, chunks
-from snapshotter.scan.digest.change_lines import changes
+from snapshotter.scan.digest.change_lines import change_section
 from snapshotter.scan.digest.entry_points import entry_points
 from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
 from snapshotter.scan.facts import Facts, readme_path, wanted
@@ -50,44 +50,46 @@ def head(facts: Facts, whole: figures.Totals) -> str:
     )
 
 
-def all_of(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> list[DigestSection]:
+def all_of(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> list[DigestSection]:
     """The sections, in order."""
     return [
-        _what(facts, tables, seen),
-        _layout(seen),
-        _languages(seen),
-        _entries(facts, tables, seen),
-        _symbols(seen),
-        _dependencies(seen),
-        changes(facts, seen.changes),
-        _unread(facts, seen),
+        _what(facts, tables, overview),
+        _layout(overview),
+        _languages(overview),
+        _entries(facts, tables, overview),
+        _symbols(overview),
+        _dependencies(overview),
+        change_section(facts, overview.changes),
+        _unread(facts, overview),
     ]
 
 
-def _what(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> DigestSection:
+def _what(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> DigestSection:
     if not facts.readme:
         held = readme_path(path for (path,) in tables.execute(_READMES).fetchall())
-        none = f"{place(held)} is not quoted: {_unquoted(held, seen)}." if held else "No README."
+        none = f"{place(held)} is not quoted: {_unquoted(held, overview)}." if held else "No README."
         return DigestSection("What it is", [Line(none, 0)], 1)
     path, source = facts.readme
-    if path in seen.leaking:
+    if path in overview.leaking:
         return DigestSection(
-            "What it is", [Line(f"{place(path)} is not quoted: {_unquoted(path, seen)}.", 0)], 1
+            "What it is", [Line(f"{place(path)} is not quoted: {_unquoted(path, overview)}.", 0)], 1
         )
     lines = [Line(f"The first lines of {place(path)}:", 0), Line("", 0)]
     return DigestSection("What it is", [*lines, *(Line(line, 0) for line in block(lead(source, 2_500)))], 12)
 
 
-def _unquoted(path: str, seen: Overview) -> str:
-    """Why a text of the tree is not among the facts."""
+def _unquoted(path: str, overview: Overview) -> str:
+    """Why a text of the tree is not quoted."""
     return (
-        "it has secret findings" if path in seen.leaking else "it was not read, or not searched for secrets"
+        "it has secret findings"
+        if path in overview.leaking
+        else "it was not read, or not searched for secrets"
     )
 
 
-def _layout(seen: Overview) -> DigestSection:
-    names = sorted(path for path, _, _ in seen.tree if "/" not in path)
-    lines = [_folder(folder, names) for folder in split(seen.root, _FOLDERS)] if seen.tree else []
+def _layout(overview: Overview) -> DigestSection:
+    names = sorted(path for path, _, _ in overview.tree if "/" not in path)
+    lines = [_folder(folder, names) for folder in split(overview.root, _FOLDERS)] if overview.tree else []
     return DigestSection("Layout", lines or [Line("No files.", 0)], 14)
 
 
@@ -96,45 +98,45 @@ def _folder(folder: Folder, at_root: list[str]) -> Line:
         return Line(
             f"- {folder.merged:,} more {noun(folder.merged, 'folder')}: {plural(folder.files, 'file')}."
         )
-    said = [plural(folder.files, "file"), f"{plural(folder.weight, 'line')} of code"]
+    amounts = [plural(folder.files, "file"), f"{plural(folder.weight, 'line')} of code"]
     if folder.language and folder.weight:
         most = folder.languages[folder.language]
-        said.append(f"{plain.share(most, folder.weight)} {word(folder.language)}")
-    line = f"- {place(folder.path or './')}: {', '.join(said)}"
+        amounts.append(f"{plain.share(most, folder.weight)} {word(folder.language)}")
+    line = f"- {place(folder.path or './')}: {', '.join(amounts)}"
     if not folder.path:
         line += ": " + ", ".join(quoted(name, 60) for name in at_root[:_NAMES])
     return Line(line + (" (files directly in it)" if folder.direct and folder.path else "") + ".")
 
 
-def _languages(seen: Overview) -> DigestSection:
-    found, total = seen.languages, seen.totals.code
+def _languages(overview: Overview) -> DigestSection:
+    languages, total = overview.languages, overview.totals.code
     lines = [
         Line(
             f"- {word(one.name)}: {plural(one.code, 'line')} of code ({plain.share(one.code, total)}) in "
             f"{plural(one.files, 'file')}, most in {place(one.largest)}."
         )
-        for one in found
+        for one in languages
     ]
     return DigestSection(
         "Languages", lines or [Line("No file of a known language.", 0)], 6, where="scan/files.parquet"
     )
 
 
-def _entries(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> DigestSection:
+def _entries(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> DigestSection:
     lines = [
         Line(
             f"- {place(one.path, one.line)}: {word(one.sort)} {quoted(one.name)}"
-            + (f" runs {quoted(one.runs)}." if one.runs and one.path not in seen.leaking else ".")
+            + (f" runs {quoted(one.runs)}." if one.runs and one.path not in overview.leaking else ".")
         )
         for one in entry_points(tables, facts.texts)
     ]
-    unasked = sorted(path for path, _, _ in seen.tree if wanted(path) and path not in facts.texts)
-    lines += [Line(f"- {place(path)} was not asked: {_unquoted(path, seen)}.") for path in unasked]
-    return DigestSection("Entry points", lines or [Line("None that paths, names or manifests tell.", 0)], 10)
+    unasked = sorted(path for path, _, _ in overview.tree if wanted(path) and path not in facts.texts)
+    lines += [Line(f"- {place(path)} was not searched: {_unquoted(path, overview)}.") for path in unasked]
+    return DigestSection("Entry points", lines or [Line("None found by paths, names or manifests.", 0)], 10)
 
 
-def _symbols(seen: Overview) -> DigestSection:
-    ranking = seen.ranking
+def _symbols(overview: Overview) -> DigestSection:
+    ranking = overview.ranking
     lines = []
     if ranking.files:
         imported = ", ".join(f"{place(path)} ({n:,})" for path, n in ranking.files[:12])
@@ -150,39 +152,39 @@ def _symbols(seen: Overview) -> DigestSection:
     )
 
 
-def _dependencies(seen: Overview) -> DigestSection:
+def _dependencies(overview: Overview) -> DigestSection:
     """Each package once, at the manifest nearest to the root: ``name requirement (exact version)``."""
     lines, total = [], 0
-    for (count, found), kind in ((seen.direct, ""), (seen.indirect, ", not known to be direct")):
+    for (count, named), kind in ((overview.direct, ""), (overview.indirect, ", not known to be direct")):
         total += count
-        packages = sorted(found, key=lambda one: is_test(one.path))
+        packages = sorted(named, key=lambda one: is_test(one.path))
         for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
             about = f"- {place(key[0])} {word(key[1])} {quoted(key[2], 60)}{kind}: "
             shown = [_package(one) for one in group]
             lines += [Line(about + ", ".join(some), len(some)) for some in chunks(shown, _ON_A_LINE)]
-    none = [Line("No manifest that is known names any.", 0)]
+    none = [Line("No known manifest names any.", 0)]
     return DigestSection("Dependencies", lines or none, 14, total, where="scan/dependencies.parquet")
 
 
 def _package(one: figures.Package) -> str:
-    said = [one.name, *([one.requirements] if one.requirements else [])]
+    words = [one.name, *([one.requirements] if one.requirements else [])]
     if one.versions and (one.requirements or "").lstrip("= ") != one.versions:
-        said.append(f"({one.versions})" if one.requirements else one.versions)
-    return quoted(" ".join(said), 100)
+        words.append(f"({one.versions})" if one.requirements else one.versions)
+    return quoted(" ".join(words), 100)
 
 
-def _unread(facts: Facts, seen: Overview) -> DigestSection:
+def _unread(facts: Facts, overview: Overview) -> DigestSection:
     lines = []
     for gap in facts.gaps:
         such = f", such as {', '.join(quoted(one, 120) for one in gap.sample[:3])}" if gap.sample else ""
         lines.append(Line(f"- Gap {quoted(gap.kind, 60)}: {gap.count:,}{such}."))
-    for one in seen.skipped:
+    for one in overview.skipped:
         size = f", {human_bytes(one.bytes)}" if one.bytes else ""
-        said = f"{plural(one.files, 'file')}{size}, the first {place(one.first)}"
-        lines.append(Line(f"- Skipped, {quoted(one.reason)}: {said}."))
-    for one in seen.partly_read:
-        said = f"{plural(one.files, 'file')}, the first {place(one.first)}"
-        lines.append(Line(f"- Read in part, {quoted(one.reason)}: {said}."))
+        files = f"{plural(one.files, 'file')}{size}, the first {place(one.first)}"
+        lines.append(Line(f"- Skipped, {quoted(one.reason)}: {files}."))
+    for one in overview.partly_read:
+        files = f"{plural(one.files, 'file')}, the first {place(one.first)}"
+        lines.append(Line(f"- Read in part, {quoted(one.reason)}: {files}."))
     if not lines:
         lines = [Line("Nothing: every file of the tree was read.", 0)]
     return DigestSection("What was not read", lines, 8, where="scan/files.parquet")

@@ -5,30 +5,29 @@ from __future__ import annotations
 from duckdb import DuckDBPyConnection
 
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.overview import Overview, overview
+from snapshotter.scan.overview import Overview, read_overview
 from snapshotter.scan.report import about, change_tables, contents, findings, page
 
 __all__ = ["render"]
 
 
-def render(facts: Facts, tables: DuckDBPyConnection, seen: Overview | None = None) -> bytes:
+def render(facts: Facts, tables: DuckDBPyConnection, overview: Overview | None = None) -> bytes:
     """The report as UTF-8 HTML: one page that loads nothing, runs nothing, and links to nothing outside itself.
 
-    `tables` holds the tables of `snapshotter.scan.columns.COLUMNS` and, under `before_` names, those of the scan
-    before (empty where there is none); `seen` is their overview, where the caller has it already. All text from
-    the repository is escaped, cut, and made visible, so a repository can neither add markup nor hide anything. The
-    page stays below a megabyte or so whatever the repository's size, and says what it left out. The same facts and
-    tables give the same bytes.
+    `tables` holds the tables of `columns.COLUMNS` and, as `before_<table>`, those of the scan before (empty if there
+    is none); `overview` is made of them, unless the caller has it already. All text from the repository is escaped,
+    cut, and made visible, so it can neither add markup nor hide anything. The page stays below about a megabyte
+    whatever the repository's size, and says what it leaves out. The same facts and tables give the same bytes.
     """
-    seen = seen or overview(facts, tables)
+    overview = overview or read_overview(facts, tables)
     sections = [
-        about.section(facts, seen),
-        change_tables.section(facts, seen.changes),
-        contents.languages(seen),
+        about.section(facts, overview),
+        change_tables.section(facts, overview.changes),
+        contents.languages(overview),
         contents.files(tables),
-        contents.symbols(tables, seen.ranking),
-        findings.dependencies(tables, seen),
-        findings.secrets(facts, tables, seen),
-        findings.unread(facts, seen),
+        contents.symbols(tables, overview.ranking),
+        findings.dependencies(tables, overview),
+        findings.secrets(facts, tables, overview),
+        findings.unread(facts, overview),
     ]
-    return page.html(facts, sections, page.key_figures(facts, seen.totals)).encode("utf-8")
+    return page.html(facts, sections, page.key_figures(facts, overview.totals)).encode("utf-8")

@@ -18,9 +18,9 @@ from snapshotter.scan.report.html import Child, Html, element, text
 _CODE: Final = re.compile(r"`+([^`]+)`+")
 
 
-def section(facts: Facts, seen: Overview) -> blocks.Section:
+def section(facts: Facts, overview: Overview) -> blocks.Section:
     """What the snapshot is and how it was proven."""
-    content = [_readme(facts, seen), blocks.cards([_identity(facts), _proof(facts)])]
+    content = [_readme(facts, overview), blocks.cards([_identity(facts), _proof(facts)])]
     return blocks.Section("snapshot", "This snapshot", "Snapshot", content)
 
 
@@ -29,25 +29,27 @@ def moment(facts: Facts) -> str:
     return f"{facts.taken_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _readme(facts: Facts, seen: Overview) -> Html | None:
-    """What the repository says of itself; nothing where that might quote a secret."""
-    if not facts.readme or facts.readme[0] in seen.leaking:
+def _readme(facts: Facts, overview: Overview) -> Html | None:
+    """The start of the README, unless it might quote a secret."""
+    if not facts.readme or facts.readme[0] in overview.leaking:
         return None
     path, source = facts.readme
     lines = lead(source, 700)
     heading = lines.pop(0).strip("# ") if lines and lines[0].startswith("#") else ""
     body = " ".join(takewhile(lambda line: not line.startswith("#"), lines))
-    said = [
+    paragraphs = [
         element("p", element("strong", text(heading))) if heading else None,
         element("p", _prose(body)) if body else None,
     ]
     if not heading and not body:
         return None
-    return element("figure", element("blockquote", said), element("figcaption", "From ", blocks.path(path)))
+    return element(
+        "figure", element("blockquote", paragraphs), element("figcaption", "From ", blocks.path(path))
+    )
 
 
 def _prose(body: str) -> list[Child]:
-    """Text whose parts between backticks are code."""
+    """Text, in which parts between backticks become code."""
     pieces = [text(piece, 600) for piece in _CODE.split(body)]
     return [element("code", piece) if at % 2 else piece for at, piece in enumerate(pieces)]
 

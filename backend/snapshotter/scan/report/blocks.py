@@ -45,8 +45,11 @@ def table(
     source: str = "",
     none: str = "none",
 ) -> Html:
-    """A table with its caption, or `none` for one without rows. Rows after `first` unfold; of `total`, those not given
-    are counted as left out, with the artifact `source` that holds them. The first cell of a row names the row."""
+    """A table with its caption, or the words `none` if it has no rows. The first cell of a row names the row.
+
+    Rows after `first` unfold. If there are `total` rows, those that are not given are counted as left out, and
+    `source` is the artifact that holds them.
+    """
     if not rows:
         return element("p", f"{caption}: {none}.", class_="none")
     body = [_table(element("caption", caption), columns, rows[:first])]
@@ -88,7 +91,7 @@ def more(shown: int, total: int | None, source: str = "") -> Html | None:
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Html:
-    """A list of names and what they are."""
+    """A list of names, each with its value."""
     return element("dl", [element("div", element("dt", name), element("dd", value)) for name, value in pairs])
 
 

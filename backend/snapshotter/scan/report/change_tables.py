@@ -77,15 +77,19 @@ def section(facts: Facts, changes: ScanChanges | None) -> blocks.Section:
 def _table(
     caption: str, what: str, changes: Mapping[str, Changed[Any]], cell: Callable[[Any], Child], source: str
 ) -> Html:
-    """All sorts of change of one subject in one table, and the figures of each in its caption."""
+    """All changes of one subject in one table, with the count of each sort in its caption."""
     rows: list[list[Child]] = [
-        [cell(row), blocks.badge(sort, _TONES[sort])] for sort, found in changes.items() for row in found.rows
+        [cell(row), blocks.badge(sort, _TONES[sort])]
+        for sort, changed in changes.items()
+        for row in changed.rows
     ]
-    said = ", ".join(f"{plain.count(found.count)} {sort}" for sort, found in changes.items() if found.count)
+    counts = ", ".join(
+        f"{plain.count(changed.count)} {sort}" for sort, changed in changes.items() if changed.count
+    )
     columns = [blocks.Column(what), blocks.Column("Change", "num")]
-    total = sum(found.count for found in changes.values())
+    total = sum(changed.count for changed in changes.values())
     return blocks.table(
-        f"{caption}: {said}" if said else caption,
+        f"{caption}: {counts}" if counts else caption,
         columns,
         rows,
         total=total,
@@ -127,7 +131,7 @@ def _secret(row: ChangedSecret) -> Child:
 
 
 def _refs(changes: RefChanges) -> Html:
-    """Moved branches that were rewritten, or of which that is unknown, stand once, under that word."""
+    """The refs that changed. A moved branch that was rewritten, or may have been, has one row, under that word."""
     special = {change.ref for change in (*changes.rewritten.refs, *changes.unknown.refs)}
     sorts = {
         "rewritten": changes.rewritten,
@@ -138,14 +142,16 @@ def _refs(changes: RefChanges) -> Html:
     }
     rows: list[list[Child]] = [
         [_ref(change), blocks.badge(_word(sort), _TONES[sort])]
-        for sort, found in sorts.items()
-        for change in found.refs[:_REFS]
+        for sort, changed in sorts.items()
+        for change in changed.refs[:_REFS]
         if sort != "moved" or change.ref not in special
     ]
-    said = ", ".join(f"{plain.count(found.count)} {sort}" for sort, found in sorts.items() if found.count)
+    counts = ", ".join(
+        f"{plain.count(changed.count)} {sort}" for sort, changed in sorts.items() if changed.count
+    )
     total = sum(sorts[sort].count for sort in ("created", "deleted", "moved"))
     columns = [blocks.Column("Ref"), blocks.Column("Change", "num")]
-    caption = f"Refs: {said}" if said else "Changed refs"
+    caption = f"Refs: {counts}" if counts else "Changed refs"
     return blocks.table(caption, columns, rows, total=total, first=10, source="manifest.json")
 
 

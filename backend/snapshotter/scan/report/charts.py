@@ -52,12 +52,12 @@ def bar(parts: Sequence[tuple[str, int]], classes: Mapping[str, str], unit: str)
         title = element("title", f"{name}: {weight:,} {unit}, {plain.share(weight, total)}")
         shapes.append(element("g", title, shape))
         offset += length
-    said = ", ".join(f"{name} {plain.share(weight, total)}" for name, weight in parts[:HUES])
-    return _svg("bar", "Languages by lines of code", said, shapes, width="100%", height=22)
+    description = ", ".join(f"{name} {plain.share(weight, total)}" for name, weight in parts[:HUES])
+    return _svg("bar", "Languages by lines of code", description, shapes, width="100%", height=22)
 
 
 def meter(value: int, most: int, class_: str) -> Html:
-    """A bar beside a figure that is already written out, so it is hidden from screen readers."""
+    """A bar beside its figure, which is written out: so the bar is hidden from screen readers."""
     width = f"{100 * value / most:.2f}%" if most else "0"
     shape = element("rect", x=0, y=0, width=width, height=8, rx=2, class_=class_)
     return element(
@@ -69,10 +69,15 @@ def treemap(groups: Sequence[Group], classes: Mapping[str, str], size: tuple[int
     """Folders as framed areas, files within as tiles, coloured by language; labels only where they fit."""
     boxes = squarify([group.weight for group in groups], Box(0, 0, *size))
     drawn = [_group(group, box, classes) for group, box in zip(groups, boxes, strict=True)]
-    said = "; ".join(f"{group.label}: {plural(group.weight, 'line')}" for group in groups[:12])
+    description = "; ".join(f"{group.label}: {plural(group.weight, 'line')}" for group in groups[:12])
     width, height = size
     return _svg(
-        name, "Lines of code by folder and file", said, drawn, viewBox=f"0 0 {width} {height}", width="100%"
+        name,
+        "Lines of code by folder and file",
+        description,
+        drawn,
+        viewBox=f"0 0 {width} {height}",
+        width="100%",
     )
 
 
@@ -106,7 +111,7 @@ def _seen(box: Box) -> bool:
 
 
 def _fitting(label: str, room: float, size: float, *, keep_end: bool = False) -> str:
-    """The label, cut where a few characters less make it fit; else nothing."""
+    """The label, cut to what fits; "" if fewer than five characters would."""
     shown = plain.visible(label, 80)
     fits = int(room / (plain.width(shown) * size / max(len(shown), 1)))
     if fits >= len(shown):
@@ -126,12 +131,12 @@ def _n(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _svg(name: str, title: str, said: str, content: Iterable[Html], **attributes: str | int) -> Html:
-    """A chart with its name and what it says, for those who do not see it."""
+def _svg(name: str, title: str, description: str, content: Iterable[Html], **attributes: str | int) -> Html:
+    """A chart with its name and a description, for those who do not see it."""
     return element(
         "svg",
         element("title", title, id=f"{name}-title"),
-        element("desc", text(said, 900), id=f"{name}-desc"),
+        element("desc", text(description, 900), id=f"{name}-desc"),
         content,
         class_=f"chart {name}",
         role="img",

@@ -36,9 +36,9 @@ _LONGEST: Final = """
     WHERE kind IN ('function', 'method') ORDER BY length DESC, path, line, qualified_name LIMIT $1"""
 
 
-def languages(seen: Overview) -> blocks.Section:
+def languages(overview: Overview) -> blocks.Section:
     """Languages as a bar, a table, and a treemap of the tree."""
-    rows = seen.languages
+    rows = overview.languages
     if not rows:
         none = element("p", "No file of a known language was read.", class_="none")
         return blocks.Section("languages", "Languages", "Languages", [none])
@@ -47,7 +47,7 @@ def languages(seen: Overview) -> blocks.Section:
     content = [
         charts.bar(_bar_parts(rows), classes, "lines of code"),
         _language_table(rows, total, classes),
-        *_treemaps(seen, classes),
+        *_treemaps(overview, classes),
     ]
     return blocks.Section("languages", "Languages", "Languages", content)
 
@@ -83,11 +83,11 @@ def _language_table(rows: Sequence[figures.Language], total: int, classes: Mappi
     )
 
 
-def _treemaps(seen: Overview, classes: Mapping[str, str]) -> list[Html]:
+def _treemaps(overview: Overview, classes: Mapping[str, str]) -> list[Html]:
     """The same map twice, for a wide page and for a narrow one; the style sheet shows the one that fits."""
-    if not seen.root.weight:
+    if not overview.root.weight:
         return []
-    groups = [_group(folder, seen) for folder in split(seen.root, _GROUPS) if folder.weight]
+    groups = [_group(folder, overview) for folder in split(overview.root, _GROUPS) if folder.weight]
     caption = (
         "Each frame is a folder, each tile a file; the area is its lines of code, the colour its language."
     )
@@ -103,14 +103,14 @@ def _treemaps(seen: Overview, classes: Mapping[str, str]) -> list[Html]:
     ]
 
 
-def _group(folder: Folder, seen: Overview) -> charts.Group:
+def _group(folder: Folder, overview: Overview) -> charts.Group:
     label = (
         f"{folder.merged:,} more {noun(folder.merged, 'folder')}" if folder.merged else folder.path or "./"
     )
     tiles: list[charts.Tile] = []
     rest: dict[str, int] = dict(folder.languages)
-    for path, language, code in () if folder.merged else seen.tree:
-        if not language or code * _TILE < seen.root.weight:
+    for path, language, code in () if folder.merged else overview.tree:
+        if not language or code * _TILE < overview.root.weight:
             break
         if path.startswith(folder.path) and not (folder.direct and "/" in path[len(folder.path) :]):
             tiles.append(

@@ -27,11 +27,11 @@ _SECRETS: Final = """
         path, line, rule, fingerprint LIMIT $1"""
 
 
-def dependencies(tables: DuckDBPyConnection, seen: Overview) -> blocks.Section:
+def dependencies(tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
     """Packages by ecosystem, those that the project asks for, and those that come with them."""
     ecosystems = tables.execute(_ECOSYSTEMS).fetchall()
     if not ecosystems:
-        none = element("p", "No manifest that is known names a dependency.", class_="none")
+        none = element("p", "No known manifest names a dependency.", class_="none")
         return blocks.Section("dependencies", "Dependencies", "Dependencies", [none])
     columns = [
         blocks.Column("Ecosystem"),
@@ -46,16 +46,16 @@ def dependencies(tables: DuckDBPyConnection, seen: Overview) -> blocks.Section:
         blocks.cards(
             [
                 blocks.table("Packages by ecosystem", columns, rows, total=len(ecosystems), first=10),
-                _packages("Not direct, or it cannot be told", seen.indirect, first=6),
+                _packages("Not direct, or it cannot be told", overview.indirect, first=6),
             ]
         ),
-        _packages("Direct dependencies", seen.direct, first=blocks.FIRST),
+        _packages("Direct dependencies", overview.direct, first=blocks.FIRST),
     ]
     return blocks.Section("dependencies", "Dependencies", "Dependencies", content)
 
 
 def _packages(caption: str, packages: tuple[int, list[figures.Package]], *, first: int) -> Html:
-    total, found = packages
+    total, shown = packages
     rows: list[list[Child]] = [
         [
             blocks.two_lines(
@@ -64,7 +64,7 @@ def _packages(caption: str, packages: tuple[int, list[figures.Package]], *, firs
             _version(one.versions, one.requirements),
             blocks.two_lines(blocks.path(one.path), f"and {one.paths - 1:,} more" if one.paths > 1 else None),
         ]
-        for one in found[:_ROWS]
+        for one in shown[:_ROWS]
     ]
     columns = [blocks.Column("Package"), blocks.Column("Version"), blocks.Column("Named in", "path-cell")]
     return blocks.table(caption, columns, rows, total=total, first=first, source="scan/dependencies.parquet")
@@ -77,9 +77,9 @@ def _version(versions: str | None, requirements: str | None) -> Child:
     return blocks.code(shown, 60) if shown else "any"
 
 
-def secrets(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> blocks.Section:
+def secrets(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
     """Findings by path, line and rule; of the value there is only the start of a fingerprint."""
-    fresh = _fresh(seen.changes)
+    fresh = _fresh(overview.changes)
     rows: list[list[Child]] = [
         [
             [
@@ -102,7 +102,7 @@ def secrets(facts: Facts, tables: DuckDBPyConnection, seen: Overview) -> blocks.
             "Findings in the scanned tree",
             columns,
             rows,
-            total=seen.totals.secrets,
+            total=overview.totals.secrets,
             source="scan/secrets.parquet",
         ),
         blocks.note(meaning) if rows else None,
@@ -118,8 +118,8 @@ def _fresh(changes: ScanChanges | None) -> set[tuple[str, int, str]]:
     return {(one.path, one.line, one.fingerprint) for one in new.rows}
 
 
-def unread(facts: Facts, seen: Overview) -> blocks.Section:
-    """Gaps, skipped files, files that did not parse, and under which limits and scanners."""
+def unread(facts: Facts, overview: Overview) -> blocks.Section:
+    """Gaps, skipped files, files that did not parse, and the limits and scanners of the scan."""
     gaps: list[list[Child]] = [
         [text(gap.kind, 60), plain.count(gap.count), _sample(gap.sample)] for gap in facts.gaps[:_ROWS]
     ]
@@ -129,10 +129,10 @@ def unread(facts: Facts, seen: Overview) -> blocks.Section:
             [plain.count(one.files), f" ({human_bytes(one.bytes)})" if one.bytes else ""],
             blocks.path(one.first),
         ]
-        for one in seen.skipped
+        for one in overview.skipped
     ]
     errors: list[list[Child]] = [
-        [text(one.reason), plain.count(one.files), blocks.path(one.first)] for one in seen.partly_read
+        [text(one.reason), plain.count(one.files), blocks.path(one.first)] for one in overview.partly_read
     ]
     reason, files = blocks.Column("Reason"), blocks.Column("Files", "num")
     first = blocks.Column("First of them", "path-cell")

@@ -1,4 +1,4 @@
-"""HTML by construction: whatever is not made here as markup is text, and is escaped."""
+"""HTML by construction: only an Html is markup; any other string is text, and is escaped."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _navigation(sections: Iterable[blocks.Section]) -> Html:
 
 
 def _footer(facts: Facts) -> Html:
-    said = [
+    sentence = [
         "The files, symbols and dependencies are those of commit ",
         element("code", text(facts.commit), class_="path"),
         ". Text from it is shown as text: characters that cannot be seen are written as escapes such as ",
@@ -118,4 +118,4 @@ def _footer(facts: Facts) -> Html:
         element("code", "scan/"),
         ".",
     ]
-    return element("footer", element("p", join(said)))
+    return element("footer", element("p", join(sentence)))

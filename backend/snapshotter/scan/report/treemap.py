@@ -21,7 +21,7 @@ class Box(NamedTuple):
 
 
 def squarify(weights: Sequence[float], box: Box) -> list[Box]:
-    """One box a weight, in order, together exactly `box`. Weights are positive and fall."""
+    """One box for each weight, in order; together they fill `box`. Weights are positive and do not rise."""
     boxes: list[Box] = []
     left, total = list(weights), sum(weights)
     while left and total > 0:

@@ -54,7 +54,7 @@ def analyze(blob: bytes, language: str) -> Analysis:
 
 @dataclass(slots=True)
 class _Declaration:
-    """A match before its row: byte ranges, and what the captures said."""
+    """A match before its row: byte ranges, and what the captures name."""
 
     pattern: int  # a later pattern is the more exact one
     kind: str
@@ -70,15 +70,15 @@ class _Declaration:
 @dataclass(slots=True)
 class _Gathered:
     imports: Imports
-    found: dict[int, _Declaration] = field(default_factory=dict)  # by the byte where the name starts
+    declarations: dict[int, _Declaration] = field(default_factory=dict)  # by the byte where the name starts
     packages: dict[int, str] = field(default_factory=dict)
     full: bool = False
 
 
-def _gather(name: str, found: Iterator[tuple[int, str, Captures]], blob: bytes) -> _Gathered:
+def _gather(name: str, matched: Iterator[tuple[int, str, Captures]], blob: bytes) -> _Gathered:
     gathered = _Gathered(Imports(blob, grammar(name).separator))
     body_field = compiled(name).body
-    for pattern, role, captures in found:
+    for pattern, role, captures in matched:
         if role.startswith("import"):
             gathered.imports.add(role, captures)
         elif role == "package":
@@ -86,11 +86,11 @@ def _gather(name: str, found: Iterator[tuple[int, str, Captures]], blob: bytes) 
             gathered.packages[node.start_byte] = name_of(blob[node.start_byte : node.end_byte])
         else:
             at = captures["name"][0]
-            known = gathered.found.get(at.start_byte)
+            known = gathered.declarations.get(at.start_byte)
             missing = at.start_byte == at.end_byte  # supplied by the parser's error recovery
             if not missing and (known is None or known.pattern < pattern):
-                gathered.found[at.start_byte] = _declaration(pattern, captures, role, blob, body_field)
-        if max(len(gathered.found), len(gathered.imports), len(gathered.packages)) > MAX_ROWS:
+                gathered.declarations[at.start_byte] = _declaration(pattern, captures, role, blob, body_field)
+        if max(len(gathered.declarations), len(gathered.imports), len(gathered.packages)) > MAX_ROWS:
             gathered.full = True
             break
     return gathered
@@ -119,7 +119,7 @@ def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_
 
 def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
     """Symbols in the order of the file, each qualified by what encloses it."""
-    declared = ((at, one) for at, one in gathered.found.items() if one.kind != "nothing")
+    declared = ((at, one) for at, one in gathered.declarations.items() if one.kind != "nothing")
     ordered = sorted(declared, key=lambda item: (item[1].start, -item[1].end, item[0]))
     packages = deque(sorted(gathered.packages.items()))
     package, fresh = "", False  # Scala writes one package in several clauses

@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """One tree-sitter grammar and what the tree does not tell about its language.
+    """One tree-sitter grammar, and what a tree of it does not say about the language.
 
     `tags` are the packages whose own tag queries are used, `queries` the files beside this code that follow
     them. `comment` starts a line comment, `separator` joins qualified names. `docstring`: documentation is
@@ -63,7 +63,7 @@ _GRAMMARS: Final[dict[str, Grammar]] = {
     "scala": Grammar("tree_sitter_scala", tags=("tree_sitter_scala",), queries=("scala",)),
 }
 
-# scc's name of a language, and the grammar that reads it; TSX is ours, see `refine`
+# By scc's name of a language, the grammar that reads it. TSX is a name of ours, see `refine`.
 LANGUAGES: Final[dict[str, str]] = {
     "Python": "python",
     "JavaScript": "javascript",
@@ -100,7 +100,7 @@ def refine(language: str, path: str) -> str:
 
 
 def grammar_for(language: str, blob: bytes) -> str | None:
-    """The name of the grammar that reads a blob of this language; None where none does."""
+    """The name of the grammar that reads a blob of this language; None if none does."""
     if language == "C Header" and _CPLUSPLUS.search(blob):
         return "cpp"
     return LANGUAGES.get(language)

@@ -1,8 +1,8 @@
-"""tree-sitter, kept within bounds: blobs to matches, one parse and one query pass each.
+"""tree-sitter within bounds: from a blob to the matches of its query, by one parse and one pass.
 
 Grammars and queries are loaded on first use and shared; parsers are one per thread. What stops a hostile
 blob here is counted, not timed, so that the same blob always gives the same rows. The grammars are native
-code all the same, and some inputs make them run wild where no callback is asked: `workers` is the wall.
+code all the same, and some inputs make them run wild where no callback is asked: that is what `workers` is for.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ def _judge(blob: bytes) -> QueryPredicate:
         texts = [blob[node.start_byte : node.end_byte].decode("utf-8", "replace") for node in nodes]
         wanted = [value for value, _ in args[1:]]
         if predicate.endswith("match?"):
-            found = all(re.search(wanted[0], text) for text in texts)
+            holding = all(re.search(wanted[0], text) for text in texts)
         else:
-            found = all(text in wanted for text in texts)
-        return found != predicate.startswith("text-not-")
+            holding = all(text in wanted for text in texts)
+        return holding != predicate.startswith("text-not-")
 
     return holds
 

@@ -1,4 +1,4 @@
-"""What an analysis returns: the columns of the `symbols` and `imports` tables, less path and blob."""
+"""The results of an analysis: the columns of the `symbols` and `imports` tables, less path and blob."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Import(NamedTuple):
 class Analysis(NamedTuple):
     """The symbols and imports of one blob, in the order of the file.
 
-    `error` is None when the whole blob was read; otherwise it says what was not, and the rows are those
-    of the rest.
+    `error` is None if the whole blob was read; otherwise it says why not, and the rows are those that could be
+    read.
     """
 
     symbols: tuple[Symbol, ...] = ()

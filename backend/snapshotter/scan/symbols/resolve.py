@@ -1,7 +1,7 @@
-"""Which file of the same tree an import means, where the path alone can tell.
+"""Which file of the same tree an import means, as far as paths alone can tell.
 
-A whole-tree step: it needs every path and no contents. It answers only what is certain by the language's own
-rules or by being the one file that fits; anything else, and everything outside the repository, is None.
+It needs every path of the tree and no contents. It answers only if the language's own rules decide, or if exactly
+one file fits; anything else, and everything outside the repository, is None.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class SourceTree:
 
     def only(self, suffix: str) -> str | None:
         """The one file whose path ends with these whole segments, if there is exactly one."""
-        found = [
+        paths = [
             path
             for path in self._by_name.get(posixpath.basename(suffix), ())
             if path == suffix or path.endswith("/" + suffix)
         ]
-        return found[0] if len(found) == 1 else None
+        return paths[0] if len(paths) == 1 else None
 
     def has_name(self, path: str) -> bool:
         """Whether any file has this path's last segment: without one, no folder is worth a look."""
@@ -95,8 +95,8 @@ def _python(tree: SourceTree, path: str, item: Import) -> str | None:
         if _below(folder, "__init__.py") in tree.files:
             continue  # inside a package, an absolute import does not look here
         for root in _SOURCE_ROOTS:
-            if found := _python_module(tree, _below(folder, root), parts, item.names):
-                return found
+            if target := _python_module(tree, _below(folder, root), parts, item.names):
+                return target
     return None
 
 
@@ -104,8 +104,8 @@ def _python_module(tree: SourceTree, folder: str, parts: list[str], names: tuple
     """A module below a folder; a package from which a submodule is taken means that submodule."""
     base = _below(folder, *parts)
     submodules = (f"{base}/{name}.py" if base else f"{name}.py" for name in names)
-    if base in tree.folders and (found := tree.first(submodules)):
-        return found
+    if base in tree.folders and (target := tree.first(submodules)):
+        return target
     return tree.first((f"{base}.py" if parts else None, _below(base, "__init__.py"), f"{base}.pyi"))
 
 
@@ -148,8 +148,8 @@ def _rust(tree: SourceTree, path: str, item: Import) -> str | None:
         return None
     for count in range(len(parts), 0, -1):  # the tail may be an item, not a module
         base = posixpath.join(start, *parts[:count])
-        if found := tree.first((f"{base}.rs", f"{base}/mod.rs")):
-            return found
+        if target := tree.first((f"{base}.rs", f"{base}/mod.rs")):
+            return target
     if parts:
         return None
     return tree.first(f"{start}{end}" for end in (".rs", "/mod.rs", "/lib.rs", "/main.rs"))
@@ -163,8 +163,8 @@ def _include(tree: SourceTree, path: str, item: Import) -> str | None:
     if not system and (beside := _join(posixpath.dirname(path), name)) in tree.files:
         return beside
     roots = ("include",) if system else _SOURCE_ROOTS
-    if found := tree.first(_join(up, root, name) for up in tree.upwards(path) for root in roots):
-        return found
+    if target := tree.first(_join(up, root, name) for up in tree.upwards(path) for root in roots):
+        return target
     return tree.only(name) if "/" in name or not system else None
 
 
@@ -175,8 +175,8 @@ def _jvm(tree: SourceTree, _path: str, item: Import) -> str | None:
         parts.append(item.names[0])
     for count in range(len(parts), max(len(parts) - 3, 1), -1):
         for suffix in (".java", ".kt", ".scala"):
-            if found := tree.only("/".join(parts[:count]) + suffix):
-                return found
+            if target := tree.only("/".join(parts[:count]) + suffix):
+                return target
     return None
 
 
@@ -197,8 +197,8 @@ def _php(tree: SourceTree, path: str, item: Import) -> str | None:
     if item.names:
         parts.append(item.names[0])
     for start in range(max(len(parts) - 1, 0)):  # PSR-4: a prefix of the namespace may be a folder's name
-        if found := tree.only("/".join(parts[start:]) + ".php"):
-            return found
+        if target := tree.only("/".join(parts[start:]) + ".php"):
+            return target
     return None
 
 

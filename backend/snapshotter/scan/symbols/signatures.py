@@ -61,7 +61,7 @@ def _header_end(blob: bytes, start: int, end: int, callable_: bool) -> int:
 
 
 def comment_above(blob: bytes, start: int, marker: bytes) -> str:
-    """The first line that says something in the comment directly above a declaration, or nothing."""
+    """The first line with a word in the comment directly above a declaration, or ""."""
     end = blob.rfind(b"\n", 0, start)
     first = b""
     for _ in range(_LINES):
@@ -80,7 +80,7 @@ def comment_above(blob: bytes, start: int, marker: bytes) -> str:
 
 
 def _block_comment(blob: bytes, begin: int, end: int) -> str:
-    """The first line that says something in the block comment that ends here."""
+    """The first line with a word in the block comment that ends here, or ""."""
     opening = blob.rfind(b"/*", max(0, end - 8 * _READ), end)
     if opening < 0 or blob[blob.rfind(b"\n", 0, opening) + 1 : opening].strip():
         return ""
@@ -91,7 +91,7 @@ def _block_comment(blob: bytes, begin: int, end: int) -> str:
 
 
 def docstring(blob: bytes, body: int) -> str:
-    """The first line of the string that opens a body, or nothing."""
+    """The first line of the string that opens a body, or ""."""
     opening = _DOCSTRING.match(blob, body, body + _READ)
     if not opening:
         return ""

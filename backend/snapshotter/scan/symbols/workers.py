@@ -1,4 +1,4 @@
-"""Analysis in processes of its own, so that a grammar that crashes or hangs costs one file.
+"""Analysis in processes of their own, so that a grammar that crashes or hangs costs one file.
 
 Grammars are native code, and a few bytes can send one into unbounded memory or time where no callback is
 asked (a long run of `a<` does it to Java's). Each worker limits itself, by its own resource limits, to
@@ -125,7 +125,7 @@ class _Worker:
         return self._process.pid
 
     def send(self, blob: bytes, language: str) -> None:
-        """Hand over one blob; `receive` tells also when nobody took it.
+        """Hand over one blob. If the process is dead by now, `receive` says so.
 
         Raises ScannerFailed if the process never came to life: that is no fault of a blob.
         """
