@@ -101,7 +101,7 @@ _FILES: Final = """
     QUALIFY row_number() OVER (PARTITION BY sort ORDER BY abs(coalesce(lines, 0)) DESC, path) <= $1
     ORDER BY sort, abs(coalesce(lines, 0)) DESC, path"""
 
-# Only files that changed are looked into: where the blob is the same, so are its symbols.
+# Only files that changed are compared: equal blobs have equal symbols, also where they moved to another path.
 _SYMBOLS: Final = """
     WITH old_paths AS (
         SELECT path FROM before_files ANTI JOIN files USING (path, blob)

@@ -69,7 +69,7 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
 
     Raises KeyError with the id of a tree that is not in `trees`, Unusable for one that is malformed.
     """
-    width = len(tree) // 2
+    width = len(tree) // 2  # bytes of an id: 20 of SHA-1, 32 of SHA-256
     entries: list[TreeEntry] = []
     seen: set[bytes] = set()
     odd: list[bytes] = []

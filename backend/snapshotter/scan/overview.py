@@ -14,7 +14,7 @@ from snapshotter.scan.folder_tree import Folder, grow
 from snapshotter.scan.ranking import Ranking, rank
 
 _SYMBOLS: Final = 120  # ranked ones that fit a digest
-_CHANGES: Final = 60  # rows of each sort
+_CHANGES: Final = 60  # rows of each sort; counts are exact whatever is cut
 _PACKAGES: Final = 1_500
 _REASONS: Final = 100
 _TREE: Final = """

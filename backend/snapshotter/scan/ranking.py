@@ -195,11 +195,13 @@ def _best(
     for path, line, end, kind, name, _, signature, doc in offered:
         importers = named.get((path, name), set())
         score = sum(1 + ranks.get(source, 0.0) for source in sorted(importers))
+        # A private name has only its importers: being in a file of high rank says nothing of it.
         if importers or not name.startswith("_"):
             score += ranks.get(path, 0.0) / 2 * max(end - line + 1, 1) / whole[path]
             symbol = RankedSymbol(path, line, kind, name, signature or name, doc or "", len(importers))
             scored.append((is_test(path), -score, symbol))
     scored.sort(key=lambda one: (one[0], one[1], one[2].path, one[2].line, one[2].name))
+    # A repository of tests alone has nothing else to show.
     tests = all(test for test, _, _ in scored)
     return [symbol for test, _, symbol in scored if tests or not test][:most]
 

@@ -118,6 +118,8 @@ class _Reading:
 
         Returns whether blobs have to come again: those that fit by their path, but came too late.
         """
+        # Servers send blobs in an order of their own. The limit goes by the order of paths, so that equal trees have
+        # equal tables whoever sent them.
         total = 0
         kept: set[str] = set()
         over = f"over the limit of {self._settings.max_total_bytes:,} bytes in all"

@@ -167,7 +167,7 @@ def _limit(pid: int, seconds: float) -> None:
     """Set limits that the kernel keeps. If this process is killed, its orphan still ends by its processor time."""
     if sys.platform != "linux":  # prlimit is Linux's; elsewhere the wall-clock limit stands alone
         return
-    cpu = math.ceil(seconds) * (os.cpu_count() or 1) + 1
+    cpu = math.ceil(seconds) * (os.cpu_count() or 1) + 1  # as much as all cores can spend in that time
     with suppress(ProcessLookupError):  # it has ended already, and `run` will see how
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
         resource.prlimit(pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))

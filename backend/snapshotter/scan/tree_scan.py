@@ -143,6 +143,7 @@ class TreeScan:
             errors = self._symbols(contents, counted, paths, searching)
             findings = searching.result()
         redaction = Redaction(findings)
+        # These quote the repository, so they wait for the findings; the rows of symbols do so by themselves.
         self._tables.add("files", table_rows.files(plan, contents, counted, errors, redaction))
         self._tables.add("dependencies", table_rows.dependencies(plan, contents, redaction))
         self._tables.add("secrets", table_rows.secrets(findings or [], paths))
@@ -165,6 +166,7 @@ class TreeScan:
         """
         read = [file.path for file in plan.files if file.is_read]
         moved = any(file.before is not None and file.before["path"] != file.path for file in plan.files)
+        # A go.mod that was read may name its module anew, and so give all imports of Go other meanings.
         module = any(path.rpartition("/")[2] == GO_MOD for path in read)
         anew = moved or module or self._tables.paths_changed()
         if anew or read:

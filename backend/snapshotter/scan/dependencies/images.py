@@ -13,8 +13,9 @@ _IMAGE: Final = re.compile(r"([A-Za-z0-9][\w.:/-]*?)(?::([\w][\w.-]*))?(?:@(sha2
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)
 _ARG: Final = re.compile(r"ARG\s+(\w+)=(\S*)", re.I)
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
+# A tag of an action can be moved, and so can a branch.
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_LONGEST: Final = 500
+_LONGEST: Final = 500  # characters; arguments that name each other would grow without end
 
 
 def dockerfile(blob: bytes) -> Iterator[Dependency]:

@@ -11,6 +11,7 @@ from snapshotter.scan.dependencies.formats import xml
 from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
 _PROPERTY: Final = re.compile(r"\$\{([\w.-]+)\}")
+# One version, bare or in brackets; a comma makes it a range.
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
 _ROUNDS: Final = 5  # a property may name others; a circle of them ends here
 _LONGEST: Final = 300

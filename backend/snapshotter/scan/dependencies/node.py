@@ -15,8 +15,10 @@ _SCOPES: Final = {
     "devDependencies": "dev",
     "peerDependencies": "peer",
 }
+# npm takes a full version for itself, unlike Cargo.
 _EXACT: Final = re.compile(r"[v=]*\s*(\d+\.\d+\.\d+[\w.+-]*)")
 _ALIAS: Final = re.compile(r"npm:((?:@[^/@]+/)?[^@]+)(?:@(.*))?")
+# Protocols of packages that lie in the repository itself: they are no dependencies.
 _OURS: Final = ("workspace:", "file:", "link:", "portal:")
 
 

@@ -16,6 +16,7 @@ _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*")
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*)")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _OPTIONS: Final = re.compile(r"\s--?[a-z-]+[= ].*")
+# Poetry takes a bare version for itself.
 _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
 _MAX_LINE: Final = 10_000
 
@@ -132,6 +133,7 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
             yield dependency("pypi", name, version, "", scopes.get(name, "runtime"), is_direct)
 
 
+# Sources of the packages that lie in the repository itself.
 _LOCAL: Final = frozenset({"editable", "virtual", "directory"})
 
 

@@ -36,7 +36,7 @@ class DigestSection:
 
     def text(self, limit: int | None = None) -> str:
         """The section in at most `limit` characters: whole lines, and how many things were left out."""
-        kept, used = [f"## {self.heading}", ""], len(self.heading) + 6
+        kept, used = [f"## {self.heading}", ""], len(self.heading) + 6  # with "## " and three line ends
         counted = 0
         whole = sum(len(line.text) + 1 for line in self.lines)
         there = self.total if self.total is not None else sum(line.things for line in self.lines)

@@ -83,7 +83,7 @@ def treemap(groups: Sequence[Group], classes: Mapping[str, str], size: tuple[int
 
 def _group(group: Group, box: Box, classes: Mapping[str, str]) -> Html:
     frame = box.inset(1, 1, 1, 1)
-    roomy = frame.height > 2.2 * _HEADER and frame.width > 44
+    roomy = frame.height > 2.2 * _HEADER and frame.width > 44  # else the header would leave no room for tiles
     inner = frame.inset(2, _HEADER if roomy else 2, 2, 2)
     tiles = squarify([tile.weight for tile in group.tiles], inner)
     parts = [
@@ -107,6 +107,7 @@ def _tile(tile: Tile, box: Box, classes: Mapping[str, str]) -> Html:
 
 
 def _seen(box: Box) -> bool:
+    """Whether a tile is large enough to be seen: thousands of specks would only make the page larger."""
     return box.width > 1.6 and box.height > 1.6
 
 
