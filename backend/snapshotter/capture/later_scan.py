@@ -18,6 +18,7 @@ from snapshotter.archive.run_folder import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.base.observer import Observer
+from snapshotter.base.text import printable
 from snapshotter.capture.options import ScanOptions
 from snapshotter.capture.record import Clock
 from snapshotter.capture.scan_step import ScanStep, Target, target
@@ -51,12 +52,14 @@ def scan_snapshot(
     """The scan of the snapshot `run`: the one that it has, or else a new one.
 
     The tree is asked of the origin; where that is gone or no longer has the commit, it is read from the
-    snapshot itself. Raises UsageError for a ref that the snapshot does not hold, Unavailable, AccessDenied.
+    snapshot itself. Raises UsageError for a ref that the snapshot does not hold, and for another ref
+    than its scan is of; Unavailable, AccessDenied.
     """
     clock, observer, cancel = Clock.start(now), observer or Observer(), cancel or Cancel()
     snapshot = catalog.manifest(run.key, listed=True)
     manifest = snapshot.manifest
     if (existing := scan_of(catalog, manifest)) is not None:
+        _check_ref(manifest, existing, options.ref)
         return SnapshotScan(manifest, existing, made=False)
     commit = target(catalog.ledger(manifest), options.ref)
     if commit is None:
@@ -66,6 +69,15 @@ def scan_snapshot(
     scan = _Work(catalog, folder, options, connect, observer).scan(manifest, commit)
     _commit(folder, snapshot, scan, clock, observer)
     return SnapshotScan(manifest, scan, made=True)
+
+
+def _check_ref(manifest: Manifest, scan: Scan, ref: str | None) -> None:
+    """Refuse a ref that is not the one of the snapshot's scan."""
+    if ref and scan.ref not in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
+        raise UsageError(
+            f"{manifest.repo}@{manifest.run_id} has a scan already, and it is of {printable(scan.ref)}",
+            hint="a snapshot has one scan; `snapshotter snapshot ORIGIN --ref REF` takes one whose scan is of another",
+        )
 
 
 def _commit(folder: RunFolder, snapshot: Sealed, scan: Scan, clock: Clock, observer: Observer) -> None:

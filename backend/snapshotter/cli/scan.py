@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from snapshotter.base.errors import UsageError
-from snapshotter.base.text import printable
 from snapshotter.cli import describe, documents
 from snapshotter.cli import options as flag
 from snapshotter.cli.output import Output
@@ -57,11 +55,5 @@ def scan(session: Session, given: ScanFlags) -> Output:
         observer=session.observer,
         cancel=session.cancel,
     )
-    ref = given.ref
-    if ref and scanned.scan.ref not in (ref, f"refs/heads/{ref}", f"refs/tags/{ref}"):
-        raise UsageError(
-            f"{describe.name_of(scanned.snapshot.key)} has a scan already, and it is of {printable(scanned.scan.ref)}",
-            hint="a snapshot has one scan; `snapshotter snapshot ORIGIN --ref REF` takes one whose scan is of another",
-        )
     tripped = secret_gate(scanned.scan) if given.secret_gate else None
     return Output(documents.later_scan(scanned), describe.later_scan(scanned), tripped)
