@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 
 def job(
-    stdin: Annotated[str | None, typer.Argument(metavar="[-]", help="Read the document from stdin.")] = None,
+    stdin: Annotated[
+        str | None, typer.Argument(metavar="[-]", help="With -, read the document from stdin.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="PATH", help="Read the document from this file.")
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Changes nothing: the result is JSON with and without it.")
+        bool,
+        typer.Option("--json", show_default=False, help="Changes nothing: a job's result is always JSON."),
     ] = True,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,

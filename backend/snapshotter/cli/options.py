@@ -41,7 +41,9 @@ SecretGateOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Write to this file, which must not exist, instead of stdout."),
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write to this file, which must not exist, instead of stdout."
+    ),
 ]
 
 

@@ -20,13 +20,15 @@ class ProveFlags:
         str | None,
         typer.Option(
             "--bucket",
-            help="The bucket; by default the store's, or fruitful-lab-snapshots-prod if the store is no S3.",
+            metavar="NAME",
+            help="The bucket; by default the store's, or fruitful-lab-snapshots-prod if it has none.",
         ),
     ] = None
     prefix: Annotated[
         str | None,
         typer.Option(
             "--prefix",
+            metavar="PREFIX",
             help="The prefix that the access policy covers; by default the store's, or repo-scans/snapshotter/.",
         ),
     ] = None
