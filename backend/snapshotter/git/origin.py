@@ -29,7 +29,7 @@ _SCP = re.compile(
     r"^(?:(?P<user>[^@/:]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^/:@\[\]]+):(?P<path>.+)$", re.DOTALL
 )
 _SLIP = re.compile(r"^(?:https?|ftps?|file):(?!//|:)", re.IGNORECASE)  # else ssh to a host called "https"
-_HELPER = re.compile(r"^[A-Za-z0-9+.-]+::")
+_HELPER = re.compile(r"^[^/@:\[]+::")  # in any letters: a host of other ones becomes ASCII
 _HOST = re.compile(r"^[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SUBDELIMS = "/!$&'()*+,;=:@~"  # what a path's text keeps as it is (RFC 3986)

@@ -123,6 +123,7 @@ def test_any_text_is_an_origin_with_a_safe_name_or_is_refused(text: str) -> None
 @example("ssh://a%3Ab@h.test/~x")
 @example("ssh://h.test/a%23b")
 @example("git@https://git@")
+@example("\u0430::")
 @example("u@h.test:/a/b@c")
 def test_what_a_manifest_records_means_the_same_origin(text: str) -> None:
     origin = parsed(text)
