@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -280,27 +280,29 @@ def stalled(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Origin:
 def test_a_silent_server_is_given_up(way: Way, stalled: Origin) -> None:
     transport = way.connect(stalled, limits=WireLimits(idle_seconds=3))
     (tip,) = transport.ls_refs().tips
-    started = time.monotonic()
     with pytest.raises(Unavailable) as raised:
         pack_of(transport, FetchRequest([tip]))
     assert raised.value.code == "stalled"
-    assert time.monotonic() - started < 30
 
 
 def test_cancelling_from_another_thread_ends_a_blocked_fetch(way: Way, stalled: Origin) -> None:
-    cancel = Cancel()
-    transport = way.connect(stalled, cancel)
+    cancel, ends = Cancel(), Queue[BaseException | None]()
+    transport = way.connect(stalled, cancel, WireLimits(idle_seconds=3600))
     (tip,) = transport.ls_refs().tips
+
+    def fetch() -> None:
+        try:
+            pack_of(transport, FetchRequest([tip]))
+        except BaseException as error:  # noqa: BLE001 - carried to the test's own thread
+            ends.put(error)
+        else:
+            ends.put(None)
+
     why = Terminated("stopped by the test")
+    threading.Thread(target=fetch, daemon=True).start()
     threading.Timer(0.5, cancel.cancel, [why]).start()
-    started = time.monotonic()
-    with pytest.raises(Terminated) as raised:
-        pack_of(transport, FetchRequest([tip]))
-    assert raised.value is why
-    assert 0.4 < time.monotonic() - started < 2.5
-    started = time.monotonic()
+    assert ends.get(timeout=60) is why  # nothing else ends it, so the wait is guarded
     transport.close()
-    assert time.monotonic() - started < 1
 
 
 def test_a_cancelled_transport_does_nothing(way: Way, rich: Origin) -> None:

