@@ -15,7 +15,7 @@ from pathlib import Path
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.layout import RunId, RunKey, parse_key
 from snapshotter.archive.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Sealed, open_sealed
-from snapshotter.archive.segments import checked_get, damaged, missing
+from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import parse as parse_origin
@@ -66,9 +66,9 @@ class Run:
 
 
 class Catalog:
-    """Reads a store. Safe to share between threads; holds nothing but the store.
+    """Reads a store. Safe to share between threads: it keeps nothing between calls.
 
-    Whatever reads may raise Unavailable or AccessDenied, as the store does; further errors are said where they rise.
+    Every method that reads may raise Unavailable or AccessDenied, as the store does. Each names the errors beyond.
     """
 
     def __init__(self, store: Store) -> None:
@@ -158,19 +158,19 @@ class Catalog:
         return checked_get(self.store, artifact)
 
     def steps(self, old: Manifest, new: Manifest) -> list[RefChanges | None]:
-        """The recorded ref changes on the way from `old` to `new`, following parents; [None] if no way leads there.
+        """The recorded ref changes from `old` to `new`, oldest first. Returns [None] if `old` is no ancestor of `new`.
 
-        Raises as `manifest` does for those in between.
+        Raises what `manifest` raises, for the snapshots in between.
         """
-        found: list[RefChanges | None] = []
+        steps: list[RefChanges | None] = []
         at = new
         while at.run_id != old.run_id:
             run_id = RunId.parse(at.parent.run_id) if at.parent else None
             if run_id is None or run_id.text < old.run_id or at.repo != old.repo:
                 return [None]
-            found.append(at.ref_changes)
+            steps.append(at.ref_changes)
             at = self.manifest(RunKey(at.repo, run_id)).manifest
-        return found[::-1]
+        return steps[::-1]
 
     def folder(self, key: RunKey) -> Run:
         """One run's folder, listed now; without files if there is none."""
@@ -202,7 +202,8 @@ class Catalog:
         return parse_origin(text).repo
 
     def _present(self, key: str) -> None:
-        """A missing key answers 403 on a bucket like ours, so whether it exists is asked by listing."""
+        """Raises Missing if a listing does not show `key`: a bucket like ours answers 403 for a missing key, as for a
+        refusal, so it is never asked for blindly."""
         if key not in {entry.key for entry in self.store.list(key.rpartition("/")[0])}:
             raise missing(key)
 

@@ -118,13 +118,16 @@ def segment_name(index: int, only: bool) -> str:
 
 
 def parse_time(text: str) -> datetime | None:
-    """The last instant, UTC, that a time means: `name@2026-11-23` is that day's last snapshot. None if it is none."""
+    """The last instant, UTC, that a time means, so that `name@2026-11-23` is that day's last snapshot.
+
+    Returns None if `text` is no time.
+    """
     span = time_span(text)
     return span[1] if span else None
 
 
 def time_span(text: str) -> tuple[datetime, datetime] | None:
-    """The first and last instant, UTC, of a day, minute or second written as in `TIMES`; None for other text."""
+    """The first and last instant, UTC, of a day, minute or second written as in `TIMES`, or None for other text."""
     match = _TIME.match(text)
     if match is None:
         return None

@@ -6,7 +6,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.manifest import Manifest, Scan
-from snapshotter.archive.segments import checked_get
+from snapshotter.archive.transfer import checked_get
 from snapshotter.base.errors import UsageError
 
 

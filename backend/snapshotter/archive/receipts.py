@@ -15,7 +15,7 @@ import msgspec
 from snapshotter.archive.canonical import canonical
 from snapshotter.archive.layout import RECEIPTS, RunId, RunKey
 from snapshotter.archive.manifest import MAX_MANIFEST
-from snapshotter.archive.run_folder import JSON, RunFolder
+from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.errors import Damaged
 from snapshotter.store.objects import Store
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import MANIFEST
 from snapshotter.archive.manifest import History, Manifest
-from snapshotter.archive.segments import SegmentReader, damaged
+from snapshotter.archive.segments import SegmentReader
+from snapshotter.archive.transfer import damaged
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged
 from snapshotter.base.observer import Observer

@@ -7,7 +7,6 @@ flight + 1), whatever the history weighs. Out: the next segments are downloaded 
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,9 +17,9 @@ from typing import TypeVar
 
 from snapshotter.archive.layout import MANIFEST, segment_name
 from snapshotter.archive.manifest import Artifact, Manifest
-from snapshotter.archive.run_folder import RunFolder
+from snapshotter.archive.transfer import RunFolder, checked_get, damaged
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Damaged, Missing, TooLarge, Unavailable, UsageError
+from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.store.objects import Store
 
@@ -28,10 +27,6 @@ MIN_SEGMENT = 64 * 1024
 MAX_SEGMENT = 5 * 1024**3  # S3's largest single PUT
 MAX_SEGMENTS = 10_000  # four digits: `cat history.bundle.*` must list them in order
 CONTENT_TYPE = "application/octet-stream"
-_VERIFY = (
-    "run `snapshotter verify` on it: its receipt makes the next run take a base; "
-    "restore an older snapshot meanwhile"
-)
 T = TypeVar("T")
 
 
@@ -195,31 +190,6 @@ def _awaited(future: Future[T], cancel: Cancel) -> T:
         wait([future], timeout=0.25)
     cancel.check()
     return future.result()
-
-
-def checked_get(store: Store, artifact: Artifact) -> bytes:
-    """An artifact's bytes. Raises Damaged unless size and SHA-256 are as recorded."""
-    try:
-        data = store.get(artifact.key, limit=artifact.bytes)
-    except Missing as error:
-        raise damaged(artifact.key, "it is missing") from error
-    except TooLarge as error:
-        raise damaged(artifact.key, error.message) from error
-    if len(data) != artifact.bytes:
-        raise damaged(artifact.key, f"it has {len(data)} bytes, not {artifact.bytes}")
-    if hashlib.sha256(data).hexdigest() != artifact.sha256:
-        raise damaged(artifact.key, "its bytes are not what was written (SHA-256 differs)")
-    return data
-
-
-def damaged(key: str, what: str) -> Damaged:
-    """For a stored object that is not what its manifest says."""
-    return Damaged(f"{key}: {what}", hint=_VERIFY, key=key)
-
-
-def missing(key: str) -> Missing:
-    """For an object that a manifest names, and that a listing does not show."""
-    return Missing(f"{key}: it is missing", hint=_VERIFY, key=key)
 
 
 def _segment(manifest: Manifest, name: str) -> Artifact:

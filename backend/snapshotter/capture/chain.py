@@ -16,7 +16,7 @@ _NOTHING: Final = ChainBytes(base=0, increments=0)
 
 @dataclass(frozen=True)
 class Chain:
-    """The runs that restore a snapshot, base first, and their weight. None for a snapshot without refs."""
+    """The runs that restore a snapshot, base first, and their weight. Empty for a snapshot without refs."""
 
     runs: tuple[str, ...] = ()
     weight: ChainBytes = _NOTHING

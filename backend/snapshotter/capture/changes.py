@@ -21,8 +21,11 @@ Judge = Callable[[Sequence[Moved]], dict[bytes, bool | None]]
 
 
 def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
-    """The changes from `old` to `new`. `judge` tells for moved branches whether the new tip still
-    holds the old one: True (a fast-forward), False (rewritten), None (unknown)."""
+    """The changes from `old` to `new`.
+
+    `judge` answers for each moved branch whether the new tip descends from the old one: True (a fast-forward),
+    False (rewritten), None (unknown).
+    """
     before, after = _named(old), _named(new)
     moved = [
         (name, before[name], after[name])
@@ -40,19 +43,21 @@ def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
     )
 
 
-def forward(found: RefChanges) -> RefChangeList:
-    """The moved refs that are neither rewritten nor of unknown ancestry: what people are told moved.
+def forward(changes: RefChanges) -> RefChangeList:
+    """The refs that moved forward, as people are told.
 
-    In a manifest `moved` holds those two as well.
+    In a manifest `moved` also lists the branches that were rewritten and those whose ancestry is unknown.
     """
-    others = {change.ref for part in (found.rewritten, found.unknown) for change in part.refs}
-    refs = [change for change in found.moved.refs if change.ref not in others]
-    return RefChangeList(count=found.moved.count - found.rewritten.count - found.unknown.count, refs=refs)
+    others = {change.ref for part in (changes.rewritten, changes.unknown) for change in part.refs}
+    refs = [change for change in changes.moved.refs if change.ref not in others]
+    return RefChangeList(
+        count=changes.moved.count - changes.rewritten.count - changes.unknown.count, refs=refs
+    )
 
 
 def by_transport(transport: Transport, fmt: str) -> Judge:
-    """Judges by asking the origin: one commits-only fetch for each branch, wanting the new tip with the
-    old tip as the only have. Other haves would cut the walk short and make false alarms."""
+    """A judge that asks the origin: one commits-only fetch for each branch, wanting the new tip with the old tip
+    as the only have. Other haves would cut the walk short and make false alarms."""
 
     def judge(branches: Sequence[Moved]) -> dict[bytes, bool | None]:
         if len(branches) > MAX_JUDGED:
@@ -65,10 +70,10 @@ def by_transport(transport: Transport, fmt: str) -> Judge:
 
 
 def by_record(steps: Sequence[RefChanges | None]) -> Judge:
-    """Judges by the manifests between two snapshots, oldest step first, without an origin to ask.
+    """A judge that reads the manifests between two snapshots, oldest step first, and asks no origin.
 
-    A branch that was rewritten in a step is rewritten; one that every step moved forward, or left
-    alone, is not; where a step is missing or does not know, neither is known.
+    A branch that any step rewrote is rewritten. One that every step moved forward, or left alone, is not. If a
+    step is missing, or does not know of the branch, the answer is None.
     """
 
     def judge(branches: Sequence[Moved]) -> dict[bytes, bool | None]:
@@ -120,9 +125,9 @@ def _holds(transport: Transport, fmt: str, change: Moved) -> bool | None:
 def _reaches(new: str, old: str, pack: bytearray, fmt: str) -> bool:
     """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
     parents = {}
-    for found in read_pack(pack, fmt, max_bytes=8 * MAX_PACK):
-        if found.type == "commit":
-            parents[found.oid] = _parents(found.data)
+    for item in read_pack(pack, fmt, max_bytes=8 * MAX_PACK):
+        if item.type == "commit":
+            parents[item.oid] = _parents(item.data)
     queue, seen = [new], {new}
     while queue:
         oid = queue.pop()

@@ -14,7 +14,7 @@ from snapshotter.archive.later_scans import ScanRecord, open_record, scan_of, se
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import SCHEMA_VERSION, Manifest, Parent, Scan, Sealed
 from snapshotter.archive.replay import replay_chain
-from snapshotter.archive.run_folder import JSON, RunFolder
+from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.base.observer import Observer

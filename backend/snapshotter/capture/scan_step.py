@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.layout import RunId
 from snapshotter.archive.manifest import Gap, Manifest, Scan, ScanSettings
-from snapshotter.archive.run_folder import RunFolder
-from snapshotter.archive.segments import checked_get
+from snapshotter.archive.transfer import RunFolder, checked_get
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, printable
@@ -26,6 +25,9 @@ from snapshotter.scan.facts import Facts
 from snapshotter.scan.scanners import FAILED, scanner_versions
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import Transport
+
+if TYPE_CHECKING:
+    from snapshotter.scan.tree_scan import ScanResult
 
 LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
 _TYPES: Final = {
@@ -164,25 +166,28 @@ class ScanStep:
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return previous
-            facts = self._facts(manifest, target, previous)
             with (
                 self._tables(previous) as before,
                 TreeScan(settings, resources, self.observer, cancel) as tree_scan,
             ):
-                result = tree_scan.scan(listing, blobs.read, facts, before)
-                artifacts = [
-                    self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
-                    for name, path in result.files.items()
-                ]
+                facts = self._facts(manifest, target, previous)
+                return self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)
+
+    def _stored(self, result: ScanResult, target: Target, tree: str) -> Scan:
+        """The record of a scan, once its files are stored: they last no longer than the scanners' folder."""
+        artifacts = [
+            self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
+            for name, path in result.files.items()
+        ]
         return Scan(
-            run_id=facts.run_id,
+            run_id=str(self.folder.key.run_id),
             ref=target.ref,
             commit=target.commit,
-            tree=listing.tree,
+            tree=tree,
             tables=result.rows,
             artifacts=artifacts,
             scanners=scanner_versions(),
-            settings=settings,
+            settings=self.options.settings,
             licences=result.licences,
             gaps=result.gaps,
         )

@@ -14,8 +14,8 @@ from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Artifact, Manifest, RefChanges, RefsRecord, Sealed, open_sealed, seal
-from snapshotter.archive.run_folder import JSON, RunFolder
 from snapshotter.archive.segments import check_size
+from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import UsageError
 from snapshotter.base.observer import Observer
@@ -37,7 +37,7 @@ _LISTINGS: Final = 4  # a want may vanish between listing and fetching: list aga
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run works with, and the names that it works under."""
+    """What one run works with, from its first request to its manifest."""
 
     origin: Origin
     transport: Transport

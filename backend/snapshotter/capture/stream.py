@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snapshotter.archive.manifest import Artifact, History
-from snapshotter.archive.run_folder import RunFolder
 from snapshotter.archive.segments import SegmentWriter, Written
+from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.capture.options import CaptureOptions
@@ -87,14 +87,11 @@ def stream(
         else:
             sink(memoryview(pack_frame.empty_pack(fmt)))
         return _stored((writer or open_writer()).finish(), request.required)
-    except WantVanished as error:
-        if writer is None:
-            raise
-        writer.abort()  # part of it is stored already: another try needs another run id
-        raise Unavailable(error.message, code=error.code, hint="run again") from error
-    except BaseException:
+    except BaseException as error:
         if writer is not None:
             writer.abort()
+            if isinstance(error, WantVanished):  # part of it is stored: another try needs another run id
+                raise Unavailable(error.message, code=error.code, hint="run again") from error
         raise
 
 

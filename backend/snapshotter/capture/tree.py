@@ -82,13 +82,13 @@ class Blobs:
         """
         if wanted:
             fetched = self._whole or self._asked_for(wanted) or self._everything()
-            for found in self._objects(fetched, self._max_file):
+            for item in self._objects(fetched, self._max_file):
                 self._cancel.check()
-                if found.type == "blob" and found.oid in wanted:
-                    yield found
+                if item.type == "blob" and item.oid in wanted:
+                    yield item
 
     def _asked_for(self, wanted: Set[str]) -> _Fetched | None:
-        """These blobs and no others; None where the origin refuses objects that no ref names, and where they are
+        """These blobs and no others. Returns None if the origin refuses objects that no ref names, or if they are
         too large together: what is asked for by id is sent whatever a filter says."""
         try:
             return self._fetch(FetchRequest(sorted(wanted), thin=False))
@@ -99,17 +99,17 @@ class Blobs:
         """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
         trees: dict[str, bytes] = {}
         root, size, missing = "", 0, "the commit"
-        for found in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
-            if found.type in ("commit", "tree") and not found.whole:
-                raise _over_limit(f"a {found.type} of it exceeds the limit")
-            if found.oid == self._commit and found.type == "commit":
-                root = tree_of(found.data)
-            elif found.type == "tree":
-                trees[found.oid] = found.data
-                size += len(found.data)
+        for item in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
+            if item.type in ("commit", "tree") and not item.whole:
+                raise _over_limit(f"a {item.type} of it exceeds the limit")
+            if item.oid == self._commit and item.type == "commit":
+                root = tree_of(item.data)
+            elif item.type == "tree":
+                trees[item.oid] = item.data
+                size += len(item.data)
                 if size > _TREES:
                     raise _over_limit("its trees exceed the limit")
-            elif found.type == "blob" and root and missing != "":
+            elif item.type == "blob" and root and missing != "":
                 try:
                     return walk(trees, self._commit, root, limit=self._max_paths)
                 except KeyError:

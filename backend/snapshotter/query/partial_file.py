@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from snapshotter.archive.manifest import Artifact
-from snapshotter.archive.segments import damaged
+from snapshotter.archive.transfer import damaged
 from snapshotter.query.cache import Cache
 from snapshotter.store.objects import Store
 

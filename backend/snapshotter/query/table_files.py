@@ -17,7 +17,7 @@ from typing import Final
 
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Artifact
-from snapshotter.archive.segments import checked_get, damaged, missing
+from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import SnapshotterError, Unusable
 from snapshotter.query.cache import has_glob
 from snapshotter.query.partial_file import PartialFile

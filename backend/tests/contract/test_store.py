@@ -15,7 +15,7 @@ import pytest
 
 import snapshotter.store.objects as store_module
 from snapshotter.archive.manifest import Artifact
-from snapshotter.archive.segments import checked_get
+from snapshotter.archive.transfer import checked_get
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.store.objects import Entry, Store, open_store
 from tests import servers
