@@ -17,7 +17,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import MAX_MANIFEST, SCHEMA_VERSION, Manifest, Parent, Scan, seal
+from snapshotter.archive.manifest import MAX_MANIFEST, READABLE, Manifest, Parent, Scan, seal
 from snapshotter.base.errors import Damaged, Unusable
 
 
@@ -88,7 +88,7 @@ def open_record(data: bytes, where: RunKey) -> ScanRecord:
         record = msgspec.json.decode(data, type=ScanRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(where, f"it does not read as one ({error})") from None
-    if record.schema_version != SCHEMA_VERSION:
+    if record.schema_version not in READABLE:
         raise _bad(where, f"it has schema version {record.schema_version}")
     if seal_record(record) != data:
         raise _bad(where, "its bytes are not what they were when it was written (self_sha256)")

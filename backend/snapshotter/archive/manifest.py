@@ -2,13 +2,16 @@
 
 Canonical JSON: UTF-8, sorted keys, no spaces. Models are msgspec structs; a reader refuses a
 schema version that it does not know, unknown fields, and bytes that are not in canonical form.
+
+A field that is younger than version 1 is `T | UnsetType = UNSET`: where it is unset it is not written, so the
+records of older releases keep their bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -16,7 +19,8 @@ from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.base.errors import Damaged, NewerSchema
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 2  # what is written
+READABLE: Final = (1, 2)
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
 MAX_MANIFEST = 64 * 1024 * 1024  # bytes
 
@@ -169,7 +173,7 @@ class Filters(_Model, frozen=True):
 class Manifest(_Model, frozen=True):
     """The record of one run; see docs/format.md for each field."""
 
-    schema_version: int
+    schema_version: Literal[1, 2]
     tool_version: str
     run_id: str
     repo: str
@@ -247,11 +251,10 @@ def open_sealed(data: bytes, where: RunKey) -> Sealed:
 def _decode(data: bytes, where: RunKey) -> Manifest:
     try:
         version = msgspec.json.decode(data, type=_Version).schema_version
-        if version != SCHEMA_VERSION:
+        if version not in READABLE:
+            known = " and ".join(map(str, READABLE))
             raise NewerSchema(
-                _cannot_be_used(
-                    where, f"it has schema version {version}, and this program knows {SCHEMA_VERSION}"
-                ),
+                _cannot_be_used(where, f"it has schema version {version}, and this program knows {known}"),
                 hint="use the release of snapshotter that wrote it, or a newer one",
             )
         return msgspec.json.decode(data, type=Manifest)

@@ -56,7 +56,7 @@ def example(**changes: Any) -> Manifest:
     """A manifest in which every field holds something."""
     change = RefChange(ref="refs/heads/\\xff", old="a" * 40, new="b" * 40, ref_bytes="cmVmcy9oZWFkcy//")
     whole = Manifest(
-        schema_version=1,
+        schema_version=2,
         tool_version="0.1.0",
         run_id=RUN,
         repo=WHERE.repo,
@@ -173,7 +173,7 @@ def test_an_edit_without_a_new_seal_is_refused(edit: dict[str, Any]) -> None:
     assert refused(canonical(plain)).code == "manifest-damaged"
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
+@pytest.mark.parametrize("version", [0, 3, 99])
 def test_another_schema_is_refused_and_named(version: int) -> None:
     newer = msgspec.json.decode(seal(example()).data) | {"schema_version": version, "something": "new"}
     error = refused(canonical(newer))
@@ -189,11 +189,11 @@ def test_another_schema_is_refused_and_named(version: int) -> None:
         b"null",
         b"[]",
         b"\xff",
-        b'{"schema_version":1}',
+        b'{"schema_version":2}',
         b'{"schema_version":"1"}',
         b'{"schema_version":1e400}',
         b"[" * 100_000,
-        b'{"schema_version":1,"a":' + b"[" * 100_000,
+        b'{"schema_version":2,"a":' + b"[" * 100_000,
         b"<html>",
     ],
 )

@@ -22,7 +22,7 @@ def replace_manifest(lab: Lab, taken: Sealed, data: bytes) -> None:
 
 def test_a_newer_schema_is_not_built_on_nor_over(lab: Lab, origin: Origin) -> None:
     taken = lab.take(origin)
-    newer = msgspec.to_builtins(taken.manifest) | {"schema_version": 2, "news": True}
+    newer = msgspec.to_builtins(taken.manifest) | {"schema_version": 3, "news": True}
     replace_manifest(lab, taken, canonical(newer))
     before = lab.store.list("")
     with pytest.raises(Unavailable) as caught:
@@ -33,7 +33,7 @@ def test_a_newer_schema_is_not_built_on_nor_over(lab: Lab, origin: Origin) -> No
     assert lab.store.list("") == before
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"schema_version":1}', b"null"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"schema_version":2}', b"null"])
 def test_an_unreadable_newest_manifest_makes_a_base(
     lab: Lab, origin: Origin, tmp_path: Path, data: bytes
 ) -> None:

@@ -627,12 +627,12 @@ def test_a_manifest_of_a_newer_schema_does_not_keep_the_others_from_being_verifi
     first = lab.take(origin)
     second = lab.take(origin)
     newer = lab.root / second.manifest.key.folder / "manifest.json"
-    newer.write_bytes(newer.read_bytes().replace(b'"schema_version":1', b'"schema_version":2'))
+    newer.write_bytes(newer.read_bytes().replace(b'"schema_version":2', b'"schema_version":3'))
     done = cli("verify", first.manifest.repo, "--json", "--store", lab.root)
     assert done.code == 4
     rows = {row["run_id"]: row for row in done.json["snapshots"]}
     assert rows[first.manifest.run_id]["ok"]
-    assert "schema version 2" in rows[second.manifest.run_id]["unchecked"]
+    assert "schema version 3" in rows[second.manifest.run_id]["unchecked"]
     assert rows[second.manifest.run_id]["receipt"] == ""
 
 

@@ -63,7 +63,7 @@ def later_scan(lake: Lake, of: Sealed, hours: int, path: str) -> RunKey:
     )
     assert made.manifest.scan
     record = ScanRecord(
-        schema_version=1,
+        schema_version=2,
         tool_version="0.1.0",
         run_id=made.manifest.run_id,
         repo=made.manifest.repo,
