@@ -117,7 +117,7 @@ class Servers:
         hook.chmod(0o755)
         self.hook = hook
         self.gitconfig = scratch / ".gitconfig"
-        self.gitconfig.write_text(f"[uploadpack]\n\tpackObjectsHook = {hook}\n[safe]\n\tdirectory = *\n")
+        self.gitconfig.write_text(f"[uploadpack]\n\tpackObjectsHook = {hook}\n\tkeepAlive = 0\n[safe]\n\tdirectory = *\n")
 
     def way(self, name: str) -> Way:
         """The way called `name`. Raises LookupError with the reason if this machine cannot offer it."""
@@ -130,7 +130,7 @@ class Servers:
         self._scope.close()
 
     def _http(self, name: str, *, v0: bool) -> Way:
-        config = {"uploadpack.packObjectsHook": str(self.hook)}
+        config = {"uploadpack.packObjectsHook": str(self.hook), "uploadpack.keepAlive": "0"}
         host = self._scope.enter_context(GitHost(self.root, v0=v0, config=config))
         return Way(name, host.url(), self.root)
 
