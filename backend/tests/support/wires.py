@@ -117,7 +117,9 @@ class Servers:
         hook.chmod(0o755)
         self.hook = hook
         self.gitconfig = scratch / ".gitconfig"
-        self.gitconfig.write_text(f"[uploadpack]\n\tpackObjectsHook = {hook}\n\tkeepAlive = 0\n[safe]\n\tdirectory = *\n")
+        self.gitconfig.write_text(
+            f"[uploadpack]\n\tpackObjectsHook = {hook}\n\tkeepAlive = 0\n[safe]\n\tdirectory = *\n"
+        )
 
     def way(self, name: str) -> Way:
         """The way called `name`. Raises LookupError with the reason if this machine cannot offer it."""
