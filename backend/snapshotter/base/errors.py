@@ -49,7 +49,7 @@ class Finding(SnapshotterError):
 
 
 class UsageError(SnapshotterError):
-    """What the user asked for cannot be meant: flags, names, configuration."""
+    """The user's flags, names or configuration make no sense, or contradict each other."""
 
     exit_code = 2
     default_code = "usage"
@@ -63,7 +63,7 @@ class PartialFailure(SnapshotterError):
 
 
 class Unavailable(SnapshotterError):
-    """Could not: network, origin, git, I/O."""
+    """It could not be done: the network, the origin, git, or this machine stood in the way."""
 
     exit_code = 4
     default_code = "unavailable"
@@ -105,7 +105,7 @@ class TooLarge(Unusable):
 
 
 class NewerSchema(Unavailable):
-    """A newer release wrote it, so this one cannot tell whether it is in order: never Unusable."""
+    """A newer release wrote it. It may be in order, and this release cannot tell, so it is not Unusable."""
 
     default_code = "manifest-newer"
 
@@ -124,7 +124,7 @@ class AccessDenied(SnapshotterError):
 
 
 class Defect(SnapshotterError):
-    """An exception that nobody meant: a fault of this program."""
+    """A fault of this program: an exception that no other error stands for."""
 
     default_code = "defect"
 

@@ -19,7 +19,11 @@ from snapshotter.recover import build_folder
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore made: where, from which snapshot, with how many refs, from how many bytes."""
+    """What a restore made.
+
+    `snapshot` is the folder of its run, `head` what HEAD names or None, `chain` the run ids that were replayed, and
+    `bytes` what their bundles weigh.
+    """
 
     snapshot: str
     destination: str

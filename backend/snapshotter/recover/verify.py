@@ -54,7 +54,7 @@ def verify(
     """Verify snapshots of one repo and write a receipt beside each, and beside each run found damaged.
 
     Returns a verdict for each chosen snapshot, oldest first. A chain that several share is replayed
-    once. A receipt that cannot be written costs no verdict: each without one says why. Raises Unavailable or
+    once. A receipt that cannot be written costs no verdict: its verdict says why. Raises Unavailable or
     AccessDenied when it could not check; then no receipt says anything.
     """
     return _Verification(catalog, repo, chosen, options, observer or Observer(), cancel or Cancel()).run()
