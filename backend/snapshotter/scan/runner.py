@@ -18,13 +18,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 # By scanner: the package that installs it, and how the path of its program ends.
 _PACKAGES: Final = {
@@ -77,7 +79,9 @@ def program(scanner: str) -> Path:
     raise ScannerFailed(scanner, f"is not in its package {package}")
 
 
-def _distribution(scanner: str) -> metadata.Distribution:
+def _distribution(scanner: str) -> Distribution:
+    from importlib import metadata  # 10 ms, which runs without a scan do not spend
+
     package, _ = _PACKAGES[scanner]
     try:
         return metadata.distribution(package)
