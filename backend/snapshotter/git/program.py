@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from snapshotter.base import environment
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, Unusable
 from snapshotter.base.text import decode_name, printable
@@ -109,13 +110,13 @@ def version() -> str:
 def credential_fill(protocol: str, host: str, path: str) -> tuple[str, str] | None:
     """The user and secret that the user's own git credential helpers know for a host, or None. Never prompts."""
     request = f"protocol={protocol}\nhost={host}\npath={path.lstrip('/')}\n\n"
-    env = os.environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true"}
+    silent = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "SSH_ASKPASS": "true"}
     with suppress(OSError, subprocess.SubprocessError):
         helper = subprocess.run(
             ["git", "credential", "fill"],
             input=request.encode(),
             capture_output=True,
-            env=env,
+            env=environment.for_users_own(silent),
             timeout=30,
             check=False,
         )
@@ -134,7 +135,12 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
     """
     try:
         command = subprocess.run(
-            argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False
+            argv,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=environment.for_users_own({}),
+            timeout=timeout,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
         reason = type(error).__name__
@@ -152,14 +158,13 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
 
 
 def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | _ISOLATED
     try:
         return subprocess.Popen(
             ["git", *_CONFIG, *argv],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=env,
+            env=environment.for_child(_ISOLATED),
             start_new_session=True,
         )
     except OSError as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from snapshotter.base import environment
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.base.text import printable
@@ -95,10 +96,10 @@ class LocalDialer:
                 hint="for a repository on a host, give its URL with the scheme (https://…) or user@host:path",
             )
         allow = ["-c", "uploadpack.allowFilter=true", "-c", "uploadpack.allowAnySHA1InWant=true"]
-        env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        env |= {"GIT_PROTOCOL": "version=2", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
         # A grafted history lacks what a restore needs, as a shallow one does.
-        env["GIT_GRAFT_FILE"] = os.devnull
+        grafts = {"GIT_GRAFT_FILE": os.devnull}
+        git = {"GIT_PROTOCOL": "version=2", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"} | grafts
+        env = environment.for_child(git)
         return ProcessChannel.start(["git", *allow, "upload-pack", self._path], env, limits)
 
 
@@ -125,7 +126,7 @@ class SshDialer:
         destination = f"{origin.user}@{origin.host}" if origin.user else origin.host
         path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
         remote = f"git-upload-pack {quote_remote(path)}"
-        env = dict(os.environ) | {"GIT_PROTOCOL": "version=2"}
+        env = environment.for_child({"GIT_PROTOCOL": "version=2"}, network=True)
         return ProcessChannel.start([*self._command, *options, "--", destination, remote], env, limits)
 
 
