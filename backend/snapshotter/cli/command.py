@@ -29,9 +29,11 @@ from snapshotter.cli.session import Session, open_session
 _GRACE = 1.5  # seconds that cancelled work has to clean up
 
 Own = TypeVar("Own")
+Verb = Callable[..., None]
+"""A verb as typer takes it: its parameters are the flags."""
 
 
-def command(work: Callable[[Session, Own], Output], own: type[Own]) -> Callable[..., None]:
+def command(work: Callable[[Session, Own], Output], own: type[Own]) -> Verb:
     """A verb's command, for typer: `own` is a frozen dataclass whose fields are the verb's arguments and flags, each
     annotated with typer's own words; the flags that every verb has follow. The help is the docstring of `work`.
     """

@@ -18,7 +18,8 @@ from snapshotter.cli.app import app
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FORMAT = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+APP = app()
+COMMANDS = typer.main.get_command(APP).commands  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("verb", sorted(COMMANDS))
@@ -36,7 +37,7 @@ def test_no_line_of_the_help_is_broken_by_a_terminal_of_80_columns(verb: str) ->
 @pytest.mark.parametrize("verb", sorted(COMMANDS))
 def test_the_help_shows_every_word_of_every_flag(verb: str) -> None:
     """Text in brackets would be taken for markup, and vanish."""
-    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "400"}).output
+    shown = CliRunner().invoke(APP, [verb, "--help"], env={"COLUMNS": "400"}).output
     for option in COMMANDS[verb].params:
         assert (getattr(option, "help", "") or "") in shown
 
