@@ -15,14 +15,21 @@ from snapshotter.archive.manifest import History, Manifest
 from snapshotter.archive.segments import SegmentReader
 from snapshotter.archive.transfer import damaged
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Damaged
+from snapshotter.base.errors import Damaged, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git.bundle import BundleHeader, parse_header
 from snapshotter.git.pack_frame import PackCheck
+from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
 from snapshotter.store.objects import Store
+
+
+class SentDamaged(Unusable):
+    """git refuses a pack, or finds it not whole, whose every stored byte is what the origin sent."""
+
+    default_code = "sent-damaged"
 
 
 class Link(NamedTuple):
@@ -54,7 +61,7 @@ def replay_links(
     """Add the links of one chain to `repository`, base first. Each is yielded once it is in.
 
     Raises Unusable: Damaged if a link has no history or its bundle is not what manifest and ledger say,
-    GitFailed if git refuses its pack. Raises Unavailable and AccessDenied if the store is in trouble.
+    SentDamaged if it is and yet git refuses its pack. Raises Unavailable and AccessDenied if the store is in trouble.
     """
     for link in links:
         history = link.manifest.history
@@ -63,12 +70,26 @@ def replay_links(
         chunks = _observed(SegmentReader(store, link.manifest, cancel=cancel), observer)
         pack = _Pack(chunks, link, history)
         if history.objects:
-            repository.index_pack(pack)
+            try:
+                repository.index_pack(pack)
+            except GitFailed as error:
+                pack.read_on()
+                raise sent_damaged(link.manifest.key.folder, error.message) from error
         else:  # git refuses a pack of none, but its bytes are checked all the same
             for _ in pack:
                 pass
         pack.finish()
         yield link
+
+
+def sent_damaged(place: str, what: str) -> SentDamaged:
+    """The error for what git has against the pack of the run at `place`, or against what it makes whole."""
+    return SentDamaged(
+        f"{place}: {what}; the stored bytes are those that the origin sent",
+        key=place,
+        hint="the origin is damaged, or was: run `git fsck` there and mend it, then take a new snapshot; restore "
+        "an older one meanwhile",
+    )
 
 
 class _Pack:
@@ -96,6 +117,13 @@ class _Pack:
         if header is None:
             raise self._damaged("the bundle has no header")
         self._done = True
+
+    def read_on(self) -> None:
+        """Read what git did not, and compare it all with the record. Raises as `finish` does."""
+        for chunk in self._chunks:
+            self._check.update(chunk)
+        self._done = True
+        self.finish()
 
     def finish(self) -> None:
         """Compare what streamed by with the record. Raises Damaged where they differ."""

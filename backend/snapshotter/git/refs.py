@@ -6,7 +6,7 @@
     <oid> HEAD                        or, instead, a detached HEAD
     <oid> refs/heads/main
     <oid> refs/heads/alias
-    @refs/heads/main refs/heads/alias after the line of a branch that is a symbolic ref
+    @refs/heads/main refs/heads/alias after the line of a symbolic ref: of a plain ref above or below, with the same id
     <oid> refs/tags/v1
     ^<oid>                            after the line of an annotated tag: what it peels to
 """
@@ -16,14 +16,15 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from snapshotter.base.errors import Unusable
-from snapshotter.base.text import decode_name, printable
+from snapshotter.base.text import decode_name, plural, printable
 
 HEADS = b"refs/heads/"
 ObjectFormat = Literal["sha1", "sha256"]
@@ -35,6 +36,9 @@ _OID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")  # \Z: a $ would let a li
 # git-check-ref-format(1): what no ref name holds; the rest of its rules are in `valid_name`.
 _FORBIDDEN = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
 _MAX_NAME = 4000
+_SHOWN = 3  # refs that a sentence names
+# Of a ref that is a file: git adds .lock to the last component, and file systems take 255 bytes of each.
+_MAX_COMPONENT, _MAX_FILE_NAME = 250, 1024
 
 
 class Ref(NamedTuple):
@@ -58,11 +62,16 @@ class RefsLedger:
     def build(
         cls, refs: Iterable[Ref], head_target: bytes | None = None, head_oid: str | None = None
     ) -> RefsLedger:
-        """A ledger of refs in any order.
+        """A ledger of refs in any order; aliases that could not be restored as such are plain refs in it.
 
         Raises Unusable for a name that git itself would refuse, for a name listed twice, and
         for object ids of mixed lengths: such a list comes from a broken or hostile server.
         """
+        return cls._checked(refs, head_target, head_oid).restorable
+
+    @classmethod
+    def _checked(cls, refs: Iterable[Ref], head_target: bytes | None, head_oid: str | None) -> RefsLedger:
+        """A ledger of refs in any order, as they are given. Raises as `build` does."""
         ordered = sorted(refs, key=lambda ref: ref.name)
         for before, ref in pairwise(ordered):
             if before.name == ref.name:
@@ -83,12 +92,31 @@ class RefsLedger:
             lengths.add(len(head_oid))
         if len(lengths) > 1:
             raise _bad("lists object ids of different lengths")
-        # An alias of what is not listed is kept as a plain ref: it could not be restored as an alias.
-        names = {ref.name for ref in ordered}
-        plain = tuple(
-            r if r.symref in names or r.symref is None else r._replace(symref=None) for r in ordered
-        )
-        return cls(plain, head_target, head_oid)
+        return cls(tuple(ordered), head_target, head_oid)
+
+    @cached_property
+    def restorable(self) -> RefsLedger:
+        """This ledger, in which every alias is one that git can hold and that says what the refs say.
+
+        An alias stays one only where its target is a plain ref of the same id, and where its name can be a file
+        of its own beside the other refs'. Any other is the plain ref that was listed: a busy origin lists an alias
+        and its target at two moments, a hostile one lists loops. Ledgers of schema version 1 may hold such aliases.
+        """
+        aliases = [ref for ref in self.refs if ref.symref is not None]
+        if not aliases:
+            return self
+        plain = {ref.name: ref.oid for ref in self.refs if ref.symref is None}
+        names = [ref.name for ref in self.refs]
+        held = set(names)
+        kept = {
+            ref.name
+            for ref in aliases
+            if plain.get(ref.symref or b"") == ref.oid and _may_be_a_file(ref.name, names, held)
+        }
+        if len(kept) == len(aliases):
+            return self
+        refs = (ref if ref.name in kept else ref._replace(symref=None) for ref in self.refs)
+        return RefsLedger(tuple(refs), self.head_target, self.head_oid)
 
     @cached_property
     def oids(self) -> Mapping[bytes, str]:
@@ -151,7 +179,7 @@ def parse_ledger(data: bytes) -> RefsLedger:
             raise _bad(
                 f"holds a line that is not one: {printable(decode_name(line))[:120]}", "the refs ledger"
             )
-    ledger = RefsLedger.build(refs, head_target, head_oid)
+    ledger = RefsLedger._checked(refs, head_target, head_oid)
     if ledger.encoded != data:
         raise _bad("is not in its canonical form", "the refs ledger")
     return ledger
@@ -173,6 +201,12 @@ def valid_name(name: bytes) -> bool:
     )
 
 
+def named(names: Sequence[bytes]) -> str:
+    """Refs in words, safe to show: the first few by their names, and how many more there are."""
+    shown = ", ".join(printable(decode_name(name))[:200] for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {plural(len(names) - _SHOWN, 'more ref')}"
+
+
 def clashing(ledger: RefsLedger) -> list[bytes]:
     """The refs that lie below another ref's name: refs/heads/a/b beside refs/heads/a.
 
@@ -181,6 +215,18 @@ def clashing(ledger: RefsLedger) -> list[bytes]:
     """
     names = {ref.name for ref in ledger}
     return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
+
+
+def _may_be_a_file(name: bytes, names: Sequence[bytes], held: Set[bytes]) -> bool:
+    """Whether git can keep this ref in a file of its own, beside all `names`, which are sorted; `held` has them too.
+
+    Only plain refs can be in packed-refs, which holds any names.
+    """
+    if len(name) > _MAX_FILE_NAME or max(map(len, name.split(b"/"))) > _MAX_COMPONENT:
+        return False
+    below = bisect_left(names, name + b"/")
+    a_folder = name + b"/" == HEADS or (below < len(names) and names[below].startswith(name + b"/"))
+    return not a_folder and held.isdisjoint(_folders(name))
 
 
 def _folders(name: bytes) -> Iterator[bytes]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git import program
-from snapshotter.git.refs import RefsLedger
+from snapshotter.git.refs import RefsLedger, is_oid, named
 
+_MAX_FOLLOWED = 255  # bytes of a component of HEAD's target
 _MAX_FINDINGS = 1000  # lines of fsck: a hostile repository has any number
 
 
@@ -28,6 +29,7 @@ class Repository:
     def __init__(self, path: Path, cancel: Cancel) -> None:
         self.path = path
         self._cancel = cancel
+        self._peels: dict[str, str] = {}  # what ids peel to: themselves, or a tag's object
 
     @classmethod
     def create(cls, path: Path, object_format: str, cancel: Cancel) -> Repository:
@@ -46,16 +48,19 @@ class Repository:
     def write_refs(self, ledger: RefsLedger) -> None:
         """Set every ref at once, symbolic refs and HEAD too, in place of those before.
 
-        One `packed-refs` file, as `git clone` writes, instead of a file for each ref.
+        One `packed-refs` file, as `git clone` writes, instead of a file for each ref. What tags peel to is asked
+        of the objects, which must be here; what the ledger says of it is for `differences` to judge.
         """
         shutil.rmtree(self.path / "refs")
         (self.path / "refs" / "heads").mkdir(parents=True)  # without it git sees no repository
+        ledger = ledger.restorable
+        peeled = self._peeled(ledger)
         lines = [b"# pack-refs with: peeled fully-peeled sorted \n"]
         for ref in ledger:
             if ref.symref is None:
                 lines.append(b"%b %b\n" % (ref.oid.encode(), ref.name))
-                if ref.peeled:
-                    lines.append(b"^%b\n" % ref.peeled.encode())
+                if ref.oid in peeled:
+                    lines.append(b"^%b\n" % peeled[ref.oid].encode())
         (self.path / "packed-refs").write_bytes(b"".join(lines))
         for ref in ledger:
             if ref.symref is not None:
@@ -67,6 +72,29 @@ class Repository:
         elif ledger.head_oid:
             (self.path / "HEAD").write_bytes(b"%b\n" % ledger.head_oid.encode())
 
+    def differences(self, ledger: RefsLedger) -> list[str]:
+        """What git reads here otherwise than the ledger says, a sentence for each kind; none if nothing.
+
+        Compared are every ref's name, id and alias, and HEAD, all as git itself reads them.
+        """
+        ledger = ledger.restorable
+        read, due = self._refs(), {ref.name: (ref.oid, ref.symref or b"") for ref in ledger}
+        other = sorted(name for name in {*read, *due} if read.get(name) != due.get(name))
+        found = [f"git does not read back {named(other)} as the ledger has them"] if other else []
+        aliases = {ref.name: ref.symref for ref in ledger if ref.symref}
+        head = ledger.head_target  # git names the last of a row of symbolic refs
+        due_head = aliases.get(head, head) if head is not None else (ledger.head_oid or "").encode()
+        # git follows no HEAD whose target no file system could hold, and reads all the rest.
+        followed = max(map(len, due_head.split(b"/"))) <= _MAX_FOLLOWED
+        if due_head and followed and self._head() != due_head:
+            found.append("git does not read back HEAD as the ledger has it")
+        return found
+
+    def wrongly_peeled(self, ledger: RefsLedger) -> list[bytes]:
+        """The refs of which the ledger says that they peel to what, by their objects, they do not."""
+        peeled = self._peeled(ledger)
+        return [ref.name for ref in ledger if ref.peeled and peeled.get(ref.oid) != ref.peeled]
+
     def check_whole(self, tips: Iterable[str], known: Iterable[str] = ()) -> None:
         """Check that every object that can be reached from `tips` is there. Raises NotWhole with git's words.
 
@@ -77,11 +105,6 @@ class Repository:
         answer = program.ask(argv, self._cancel, place=self._place(), stdin=revisions.encode())
         if answer.code:
             raise NotWhole(f"its history is not whole: {program.words(answer.err) or 'rev-list failed'}")
-
-    def refs(self) -> dict[bytes, str]:
-        """Object id by ref name, as git reads them."""
-        lines = self._run(["for-each-ref", "--format=%(objectname) %(refname)"]).splitlines()
-        return {name: oid.decode() for oid, _, name in (line.partition(b" ") for line in lines)}
 
     def fsck(self) -> list[str]:
         """What `git fsck --strict` reports, as lines. To be recorded, and no verdict: well-known projects have some."""
@@ -99,6 +122,30 @@ class Repository:
         argv = ["read-tree", "-m", "-u", "HEAD"]
         place = ["-C", str(tree), *self._place(), f"--work-tree={tree}"]
         program.run(argv, self._cancel, place=place)
+
+    def _refs(self) -> dict[bytes, tuple[str, bytes]]:
+        """Object id and alias (or nothing) by ref name, as git reads them."""
+        lines = self._run(["for-each-ref", "--format=%(objectname) %(refname) %(symref)"]).splitlines()
+        return {name: (oid.decode(), symref) for oid, name, symref in (line.split(b" ", 2) for line in lines)}
+
+    def _head(self) -> bytes:
+        """What HEAD says, as git reads it: the name of a ref, or an object id; nothing if git reads neither."""
+        for argv in (["symbolic-ref", "-q", "HEAD"], ["rev-parse", "-q", "--verify", "HEAD"]):
+            if said := program.ask(argv, self._cancel, place=self._place()).out:
+                return said.removesuffix(b"\n")
+        return b""
+
+    def _peeled(self, ledger: RefsLedger) -> Mapping[str, str]:
+        """What annotated tags peel to, by their ids: of the ledger's refs and of others asked about before."""
+        new = sorted({ref.oid for ref in ledger} - self._peels.keys())
+        if new:
+            request = "".join(f"{oid}^{{}}\n" for oid in new).encode()
+            argv = ["cat-file", "--batch-check=%(objectname)"]
+            answer = program.ask(argv, self._cancel, place=self._place(), stdin=request).out.split(b"\n")
+            # An object that is missing, or a tag of one, is answered by words.
+            pairs = zip(new, answer, strict=False)
+            self._peels |= {oid: line.decode() for oid, line in pairs if is_oid(line)}
+        return {oid: peeled for oid, peeled in self._peels.items() if peeled != oid}
 
     def _place(self) -> list[str]:
         return [f"--git-dir={self.path}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
@@ -10,6 +11,15 @@ from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError
 from snapshotter.base.text import plural
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import affected
+
+_TAKE_ANEW: Final = (
+    "take a new snapshot: it will be a base where the newest chain is damaged; restore one that is not listed as "
+    "affected"
+)
+_MEND_ORIGIN: Final = (
+    "the origin sent it so, and would again: run `git fsck` there and mend it, then take a new snapshot, which will "
+    "be a base; restore one that is not listed as affected"
+)
 
 
 def affected_by(catalog: Catalog, verdicts: Sequence[Verdict]) -> list[RunKey]:
@@ -29,14 +39,14 @@ def unrecorded(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
 def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
     """The error that a verification ends with: damage before what could not be checked before a receipt that
     could not be written; None if every snapshot is proven."""
-    bad = sum(bool(verdict.problems) for verdict in verdicts)
+    bad = [verdict for verdict in verdicts if verdict.problems]
     unchecked = sum(bool(verdict.unchecked) for verdict in verdicts)
     if bad:
+        sent = all(problem.sent for verdict in bad for problem in verdict.problems)
         return Finding(
-            f"damaged: {bad} of {plural(len(verdicts), 'snapshot')} checked",
+            f"damaged: {len(bad)} of {plural(len(verdicts), 'snapshot')} checked",
             code="damaged",
-            hint="take a new snapshot: it will be a base where the newest chain is damaged; restore one that is "
-            "not listed as affected",
+            hint=_MEND_ORIGIN if sent else _TAKE_ANEW,
         )
     if unchecked:
         return NewerSchema(

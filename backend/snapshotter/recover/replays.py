@@ -11,12 +11,13 @@ from typing import Final
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Sealed
-from snapshotter.archive.replay import Link, replay_links
+from snapshotter.archive.replay import Link, replay_links, sent_damaged
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
+from snapshotter.git.refs import named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
 from snapshotter.recover.verdict import Problem
@@ -108,7 +109,7 @@ class Replayer:
         try:
             repository.check_whole(sorted(tips - proven), sorted(proven))
         except NotWhole as error:
-            self.evidence.note(link.manifest.key, Problem(link.manifest.key.folder, error.message))
+            self.evidence.note(link.manifest.key, _sent(link.manifest, error.message))
         return tips | proven
 
     def _judge(
@@ -123,10 +124,12 @@ class Replayer:
             if unproven := ledger.tips - proven:
                 repository.check_whole(sorted(unproven), sorted(proven))
         except NotWhole as error:
-            problems.append(Problem(manifest.key.folder, error.message))
+            problems.append(_sent(manifest, error.message))
         repository.write_refs(ledger)
-        if repository.refs() != {ref.name: ref.oid for ref in ledger}:
-            problems.append(Problem(manifest.key.folder, "git does not read back the refs of the ledger"))
+        problems += [Problem(manifest.key.folder, what) for what in repository.differences(ledger)]
+        if wrong := repository.wrongly_peeled(ledger):
+            what = f"what the origin listed as peeled is not what the tag holds: {named(wrong)}"
+            problems.append(Problem(manifest.key.folder, what, sent=True))
         fsck = repository.fsck() if self.fsck else None
         return Replayed(tuple(problems), fsck, time.monotonic() - started)
 
@@ -138,6 +141,11 @@ class Replayer:
     def _known(self, manifest: Manifest) -> list[Problem]:
         """What is wrong with the runs of a snapshot's chain, as far as it is known."""
         return [problem for key in manifest.chain_keys for problem in self.evidence.problems(key)]
+
+
+def _sent(manifest: Manifest, what: str) -> Problem:
+    """A problem of what the origin sent: the digests of all that it rests on have been compared before."""
+    return Problem.of(sent_damaged(manifest.key.folder, what), manifest.key.folder)
 
 
 def sharing(snapshots: Iterable[Sealed]) -> list[list[Sealed]]:

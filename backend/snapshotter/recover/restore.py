@@ -12,7 +12,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.git.program import GitFailed
-from snapshotter.git.refs import RefsLedger
+from snapshotter.git.refs import RefsLedger, named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover import build_folder
 
@@ -65,7 +65,7 @@ def restore(
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             observer.stage("setting the refs and checking connectivity")
             repository.write_refs(ledger)
-            _check_whole(repository, ledger)
+            _check(repository, ledger, observer)
             _finish(repository, manifest, ledger, work, mode)
             cancel.check()
             _take_place(work, destination)
@@ -88,14 +88,25 @@ def _check_free(destination: Path) -> None:
         )
 
 
-def _check_whole(repository: Repository, ledger: RefsLedger) -> None:
+def _check(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
+    """Compare what git has now with the snapshot: every object, every ref with its alias, and HEAD."""
     try:
         repository.check_whole(sorted(ledger.tips))
     except NotWhole as error:
         raise Finding(
             f"the snapshot is damaged: {error.message}",
-            hint="run `snapshotter verify` on it, and restore an older snapshot meanwhile",
+            hint="the stored bytes are those that the origin sent: run `git fsck` there; restore an older snapshot "
+            "meanwhile",
         ) from error
+    if differences := repository.differences(ledger):
+        raise Finding(
+            f"the snapshot's refs cannot be restored here: {'; '.join(differences)}",
+            hint="run `snapshotter verify` on it; a file system that ignores case cannot hold every alias",
+        )
+    if wrong := repository.wrongly_peeled(ledger):
+        observer.warn(
+            f"the origin listed a wrong id as peeled, and the tag's own is restored: {named(wrong)}"
+        )
 
 
 def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work: Path, mode: str) -> None:

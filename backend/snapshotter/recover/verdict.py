@@ -7,24 +7,27 @@ from dataclasses import dataclass
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.replay import SentDamaged
 from snapshotter.base.errors import NewerSchema, SnapshotterError, Unusable
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where (the key of an object, or the folder of a run), and what.
+    """One thing that is wrong: where (the key of an object, or the folder of a run), and what. `sent` are those
+    that the origin sent so: every stored byte is what came, and a store has not done it.
 
     Problems are equal if they say the same of the same place. `str` is the sentence that receipts keep.
     """
 
     where: str
     what: str
+    sent: bool = False
 
     @classmethod
     def of(cls, error: Unusable, where: str) -> Problem:
         """The problem that an error tells: of the object that it names, or else of what is at `where`."""
         place = error.key or where
-        return cls(place, error.message.removeprefix(f"{place}: "))
+        return cls(place, error.message.removeprefix(f"{place}: "), isinstance(error, SentDamaged))
 
     def __str__(self) -> str:
         return self.what if self.where in self.what else f"{self.where}: {self.what}"

@@ -15,6 +15,7 @@ from snapshotter.git.refs import (
     RefsLedger,
     clashing,
     is_oid,
+    named,
     parse_ledger,
     select,
     valid_name,
@@ -114,6 +115,71 @@ def test_heads_of_each_sort() -> None:
 def test_an_alias_of_a_ref_that_is_not_there_is_a_plain_ref() -> None:
     ledger = RefsLedger.build([Ref(b"refs/heads/a", A, symref=b"refs/heads/gone")])
     assert ledger.refs == (Ref(b"refs/heads/a", A),)
+
+
+def _listed(*refs: str) -> list[Ref]:
+    """Refs as `name`, or `name>target` for aliases, all of A; `name=` or `name>target=` are of B."""
+    made = []
+    for text in refs:
+        name, _, target = text.rstrip("=").partition(">")
+        prefixed = b"refs/heads/" + target.encode() if target else None
+        made.append(Ref(b"refs/heads/" + name.encode(), B if text.endswith("=") else A, symref=prefixed))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("listed", "kept"),
+    [
+        (["main", "a>main"], "a"),
+        (["main=", "a>main="], "a"),
+        (["main", "a>main="], ""),  # a push between the two lines
+        (["main=", "a>main"], ""),
+        (["main", "a>main", "b>main="], "a"),
+        (["main", "a>b", "b>main"], "b"),  # git itself names the last of a row
+        (["a>a"], ""),
+        (["a>b", "b>a"], ""),
+        (["a>b", "b>c", "c>a", "main", "d>main"], "d"),
+        (["main", "a>main", "a/b>main"], ""),
+        (["main", "a>main", "a/b/c"], ""),
+        (["main", "a", "a/b>main"], ""),
+        (["main", "a", "a/b/c>main", "a-b>main", "ab>main"], "a-b ab"),
+        (["main", "main/x>main"], ""),
+        (["main", "deep/er/x>main", "deep/y>main"], "deep/er/x deep/y"),
+        (["main", "n" * 250 + ">main"], "n" * 250),
+        (["main", "n" * 251 + ">main"], ""),
+        (["main", "n" * 251 + "/x>main"], ""),
+        (["main", "/".join(["n" * 200] * 6) + ">main"], ""),
+        (["n" * 300, "a>" + "n" * 300], "a"),
+    ],
+)
+def test_an_alias_is_one_only_where_it_can_be_restored_as_one(listed: list[str], kept: str) -> None:
+    refs = _listed(*listed)
+    ledger = RefsLedger.build(refs)
+    assert sorted(ref.name for ref in ledger if ref.symref) == [
+        b"refs/heads/" + n.encode() for n in kept.split()
+    ]
+    assert dict(ledger.oids) == {ref.name: ref.oid for ref in refs}
+    assert ledger.restorable is ledger
+    assert parse_ledger(ledger.encoded) == ledger
+
+
+def test_the_folder_of_all_branches_is_no_alias() -> None:
+    refs = [Ref(b"refs/tags/v1", A), Ref(b"refs/heads", A, symref=b"refs/tags/v1")]
+    assert not any(ref.symref for ref in RefsLedger.build(refs))
+
+
+def test_a_ledger_of_before_is_read_as_it_was_written() -> None:
+    """Releases of schema 1 kept every alias that was listed: their bytes and digest stay, their refs restore."""
+    written = RefsLedger(tuple(sorted(_listed("main=", "a>main", "b>b"))))
+    read = parse_ledger(written.encoded)
+    assert (read.encoded, read.sha256) == (written.encoded, written.sha256)
+    assert not any(ref.symref for ref in read.restorable)
+    assert dict(read.restorable.oids) == dict(written.oids)
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "refs/a0"), (3, "refs/a0, refs/a1, refs/a2"), (5, "2 more")])
+def test_refs_in_words(count: int, text: str) -> None:
+    assert text in named([b"refs/a%d" % number for number in range(count)])
 
 
 @pytest.mark.parametrize(

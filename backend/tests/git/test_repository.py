@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,11 +42,81 @@ def test_packs_and_refs_come_back_as_git_reads_them(origin: Origin, tmp_path: Pa
     repository = ours(origin, tmp_path / "ours.git")
     repository.index_pack(pack_of(origin))
     repository.write_refs(ledger)
-    assert repository.refs() == {b"refs/heads/alias": tip, b"refs/heads/main": tip}
+    assert Origin.at(repository.path).refs() == {b"refs/heads/alias": tip, b"refs/heads/main": tip}
+    assert repository.differences(ledger) == []
     assert git(repository.path, "symbolic-ref", "refs/heads/alias") == b"refs/heads/main\n"
     assert git(repository.path, "symbolic-ref", "HEAD") == b"refs/heads/main\n"
     repository.check_whole([tip])
     assert repository.fsck() == []
+
+
+def filled(origin: Origin, path: Path) -> Repository:
+    repository = ours(origin, path)
+    repository.index_pack(pack_of(origin))
+    return repository
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda r: git(r, "update-ref", "refs/heads/side", "refs/heads/main"), "refs/heads/side"),
+        (lambda r: git(r, "update-ref", "-d", "refs/heads/side"), "refs/heads/side"),
+        (lambda r: git(r, "update-ref", "refs/heads/other", "refs/heads/main"), "refs/heads/other"),
+        (lambda r: git(r, "symbolic-ref", "refs/heads/alias", "refs/heads/side"), "refs/heads/alias"),
+        (
+            lambda r: git(r, "update-ref", "--no-deref", "refs/heads/alias", "refs/heads/main"),
+            "refs/heads/alias",
+        ),
+        (lambda r: git(r, "symbolic-ref", "HEAD", "refs/heads/side"), "HEAD"),
+        (lambda r: git(r, "update-ref", "--no-deref", "HEAD", "refs/heads/main"), "HEAD"),
+        (lambda r: (r / "HEAD").write_text(f"ref: refs/heads/{'n' * 300}\n"), "HEAD"),
+    ],
+)
+def test_every_difference_from_the_ledger_is_told(
+    origin: Origin, tmp_path: Path, harm: Callable[[Path], object], told: str
+) -> None:
+    main, side = origin.oid("main"), origin.oid("main^")
+    refs = [Ref(b"refs/heads/main", main), Ref(b"refs/heads/side", side)]
+    refs += [Ref(b"refs/heads/alias", main, symref=b"refs/heads/main")]
+    ledger = RefsLedger.build(refs, b"refs/heads/main")
+    repository = filled(origin, tmp_path / "ours.git")
+    repository.write_refs(ledger)
+    harm(repository.path)
+    (difference,) = repository.differences(ledger)
+    assert told in difference
+
+
+@pytest.mark.parametrize("target", [b"refs/heads/alias", b"refs/heads/none", b"refs/heads/" + b"n" * 300])
+def test_a_head_of_any_kind_is_read_back(origin: Origin, tmp_path: Path, target: bytes) -> None:
+    main = origin.oid("main")
+    refs = [Ref(b"refs/heads/main", main), Ref(b"refs/heads/alias", main, symref=b"refs/heads/main")]
+    repository = filled(origin, tmp_path / "ours.git")
+    for ledger in (RefsLedger.build(refs, target), RefsLedger.build(refs, None, main)):
+        repository.write_refs(ledger)
+        assert repository.differences(ledger) == []
+
+
+def test_tags_are_peeled_by_what_they_hold(origin: Origin, tmp_path: Path) -> None:
+    """Whatever the ledger says: a tag of a tag, one that the origin did not peel, a branch that it did."""
+    main, older = origin.oid("main"), origin.oid("main^")
+    origin.git("tag", "-a", "-m", "t", "v1", "main")
+    origin.git("tag", "-a", "-m", "t", "v2", "v1")
+    v1, v2 = origin.oid("v1"), origin.oid("v2")
+    origin.git("repack", "-adq")
+    repository = filled(origin, tmp_path / "ours.git")
+    listed = [Ref(b"refs/heads/main", main, peeled=older), Ref(b"refs/tags/v1", v1)]
+    listed += [Ref(b"refs/tags/v2", v2, peeled=main), Ref(b"refs/tags/v3", v2, peeled=v1)]
+    ledger = RefsLedger.build(listed, b"refs/heads/main")
+    repository.write_refs(ledger)
+    assert repository.wrongly_peeled(ledger) == [b"refs/heads/main", b"refs/tags/v3"]
+    assert repository.differences(ledger) == []
+    lines = (repository.path / "packed-refs").read_text().splitlines()
+    assert lines[1:] == [
+        f"{main} refs/heads/main",
+        *(f"{v1} refs/tags/v1", f"^{main}"),
+        *(f"{v2} refs/tags/v2", f"^{main}"),
+        *(f"{v2} refs/tags/v3", f"^{main}"),
+    ]
 
 
 def test_what_is_missing_is_told_in_gits_words(origin: Origin, tmp_path: Path) -> None:
@@ -94,7 +164,7 @@ def test_the_user_s_configuration_and_hooks_have_no_say(
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     repository = Repository.create(tmp_path / "ours.git", "sha1", Cancel())
-    assert repository.refs() == {}
+    assert Origin.at(repository.path).refs() == {}
     assert not (repository.path / "hooks").exists()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from snapshotter.base.errors import AccessDenied, Unavailable
+from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport
 
@@ -116,6 +117,28 @@ class Interposed:
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self._fetching()
+        self._inner.fetch(request, sink)
+
+    def fork(self) -> Transport:
+        return self._inner.fork()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Relisted:
+    """A transport whose listing is edited: refs as a hostile origin or a busy one may list them."""
+
+    def __init__(self, inner: Transport, edit: Callable[[list[Ref]], None]) -> None:
+        self._inner, self._edit = inner, edit
+
+    def ls_refs(self) -> RefsLedger:
+        listed = self._inner.ls_refs()
+        refs = list(listed)
+        self._edit(refs)
+        return RefsLedger.build(refs, listed.head_target, listed.head_oid)
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self._inner.fetch(request, sink)
 
     def fork(self) -> Transport:
