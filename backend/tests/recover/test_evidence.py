@@ -13,7 +13,7 @@ from msgspec import structs
 from snapshotter.archive import layout
 from snapshotter.archive.canonical import canonical
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.archive.manifest import SCHEMA_VERSION, Sealed, seal
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Damaged, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
@@ -227,7 +227,7 @@ def test_a_store_in_trouble_is_no_problem_of_a_snapshot(
 
 
 def test_a_manifest_of_a_newer_release_is_raised_and_noted_nowhere(repo: Repo) -> None:
-    newer = structs.replace(repo.taken[0].manifest, schema_version=2)
+    newer = structs.replace(repo.taken[0].manifest, schema_version=SCHEMA_VERSION + 1)
     repo.file(0, layout.MANIFEST).write_bytes(canonical(newer))
     evidence = repo.evidence()
     with pytest.raises(NewerSchema):
