@@ -90,7 +90,7 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
         "qualified_name": "with the names that it lies in",
         "line": "first line, from 1",
         "end_line": "last line",
-        "signature": "as written, in one line",
+        "signature": "as written, in one line; never a string literal or a default value",
         "doc": "first line of its documentation",
     },
     "imports": {

@@ -94,8 +94,8 @@ def test_encodings_give_the_same_name(blob: bytes) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_spelled_out() -> None:
-    found = analyze(b'LIMIT = "\xff"\n', "Python")
-    assert found.symbols[0].signature == 'LIMIT = "\\xff"'
+    found = analyze(b'def f():\n    "\xff"\n', "Python")
+    assert found.symbols[0].doc == "\\xff"
 
 
 def test_a_comment_at_the_end_of_another_line_documents_nothing() -> None:

@@ -7,11 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from tree_sitter import Node
+
+from snapshotter.scan.symbols.blanks import Quoting
 from snapshotter.scan.symbols.imports import Imports
 from snapshotter.scan.symbols.languages import Grammar, grammar, grammar_for
 from snapshotter.scan.symbols.parsing import Captures, GaveUp, compiled, matches, parse
 from snapshotter.scan.symbols.records import Analysis, Symbol
-from snapshotter.scan.symbols.signatures import MAX_NAME, comment_above, docstring, name_of, signature
+from snapshotter.scan.symbols.signatures import (
+    MAX_NAME,
+    comment_above,
+    docstring,
+    header_end,
+    name_of,
+    signature,
+)
 
 MAX_BYTES: Final = 1024 * 1024  # a tree takes up to 170 times its source
 MAX_ROWS: Final = 20_000  # symbols of one file, and imports of one file
@@ -65,6 +75,8 @@ class _Declaration:
     end_line: int
     body: int | None
     owners: tuple[str, ...]
+    node: Node
+    name_at: int
 
 
 @dataclass(slots=True)
@@ -114,6 +126,8 @@ def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_
         last + 1,
         body.start_byte if body else None,
         tuple(owner.partition("<")[0] for owner in owners),
+        node,
+        at.start_byte,
     )
 
 
@@ -122,6 +136,7 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
     declared = ((at, one) for at, one in gathered.declarations.items() if one.kind != "nothing")
     ordered = sorted(declared, key=lambda item: (item[1].start, -item[1].end, item[0]))
     packages = deque(sorted(gathered.packages.items()))
+    quoting = Quoting(blob)
     package, fresh = "", False  # Scala writes one package in several clauses
     enclosing: list[tuple[int, str, str, int]] = []  # end, qualified name, kind, line
     for _, one in ordered[:MAX_ROWS]:
@@ -140,13 +155,14 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
         if one.kind in _CONTAINERS:
             enclosing.append((one.end, qualified, kind, one.line))
         if kind != "scope":
+            stop = header_end(blob, one.start, one.body, one.end, kind in _FUNCTIONS)
             yield Symbol(
                 kind,
                 one.name,
                 qualified,
                 one.line,
                 one.end_line,
-                signature(blob, one.start, one.body, one.end, one.name, kind in _FUNCTIONS),
+                signature(quoting.declaration(one.node, one.name_at, stop), one.name, one.body is not None),
                 _documentation(one, blob, spec) if one.line != line else "",
             )
 

@@ -16,6 +16,8 @@ _PADDING: Final = re.compile(r"(?<=[(\[]) |,? (?=[)\]])")
 _ATTRIBUTES: Final = re.compile(
     r"(?:@(?!interface\b)[\w.:]+(?:\([^()]*\))?\s+|\[\[[^\]]*\]\]\s*|#?\[[^\[\]]*\]\s*)+"
 )
+# Numbers that may be a key: a long one, and four in a row.
+_NUMBERS: Final = re.compile(r"\b\d[\w.]{8,}|-?\b\d[\w.]*(?:,\s*-?\d[\w.]*){3,}")
 _BRACKETS: Final = re.compile(rb"[()\[\]{}<>\n;]")
 _MARKERS: Final = re.compile(rb"^[\s/*#!]+|[\s*/]+$")
 _TAGS: Final = re.compile(rb"</?\w+[^<>]*>")
@@ -35,18 +37,22 @@ def name_of(raw: bytes) -> str:
     return (_SPACE.sub(" ", text) if not text.isidentifier() else text)[:MAX_NAME]
 
 
-def signature(blob: bytes, start: int, body: int | None, end: int, name: str, callable_: bool) -> str:
-    """The declaration as written up to its body, on one line, without leading attributes and remarks."""
-    stop = body if body is not None else _header_end(blob, start, end, callable_)
-    text = _REMARK.sub("", decode(blob[start : min(stop, start + _READ)]))
+def signature(source: bytes, name: str, has_body: bool) -> str:
+    """A declaration's source up to its body, on one line, without leading attributes, remarks and long numbers."""
+    text = _REMARK.sub("", decode(source))
     text = _PADDING.sub("", _SPACE.sub(" ", text)).strip()
     text = _ATTRIBUTES.sub("", text, count=1) if text[:1] in "@#[" else text
-    text = text.rstrip(" {:=;,").removesuffix("=>").rstrip()[:MAX_TEXT]
-    return text if name in text or body is None else f"{text} … {name}"
+    text = _NUMBERS.sub("…", text).rstrip(" {:=;,").removesuffix("=>").rstrip()[:MAX_TEXT]
+    return text if name in text or not has_body else f"{text} … {name}"
 
 
-def _header_end(blob: bytes, start: int, end: int, callable_: bool) -> int:
-    """Where a declaration without a body field ends: at its first line's end, brackets aside."""
+def header_end(blob: bytes, start: int, body: int | None, end: int, callable_: bool) -> int:
+    """Where the signature of a declaration ends, at most _READ bytes after its start: at its body.
+
+    Without a body field that is at its first line's end, brackets aside.
+    """
+    if body is not None:
+        return min(body, start + _READ)
     depth = 0
     limit = min(end, start + _READ)
     for bracket in _BRACKETS.finditer(blob, start, limit):

@@ -1,0 +1,113 @@
+"""What of a declaration is not quoted: string literals and default values, which may be passwords.
+
+The search for secrets knows credentials that have a form. A password has none, and the declaration that holds it
+would be quoted as a signature. So values are left out by what they are to the grammar, whatever they say.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from tree_sitter import Node, TreeCursor
+
+_STRING: Final = '"…"'.encode()
+_VALUE: Final = "…".encode()
+_DEEPEST: Final = 60  # levels below a declaration that are looked into; what lies deeper is left out whole
+_TEXTS: Final = re.compile(
+    r".*string.*|char(?:acter)?(?:_literal)?|rune_literal|template_literal_type|heredoc.*|nowdoc.*"
+    r"|regex(?:_literal)?|(?:jsx|xml)_text|delimited_symbol|symbol_array|subshell|shell_command_expression"
+)
+_QUOTE: Final = re.compile(rb"[\"'`=]")
+_MAYBE: Final = re.compile(rb"[\"'`=]|\w: *[^\s:,)]")  # a word's colon too: Ruby's defaults follow one
+_QUOTED: Final = re.compile(rb"""[A-Za-z@$]{0,3}("|'|`)(?:\\.|(?!\1).)*\1?""", re.S)
+# Of these the grammar says no more than that they are text: a shell's value, and what a macro stands for.
+_RAW_VALUES: Final = frozenset({("variable_assignment", "value"), ("keyword_parameter", "value")})
+_MACRO: Final = "preproc_arg"
+_OWN_DEFAULTS: Final = ("function_declaration", "init_declaration", "subscript_declaration")
+
+
+class _Blank(NamedTuple):
+    """A range of bytes that is not quoted, and what stands in its place."""
+
+    start: int
+    end: int
+    instead: bytes
+
+
+class _Damaged(Exception):
+    """The declaration has a syntax error, so nobody can tell what in it is a literal."""
+
+
+class Quoting:
+    """Quotes declarations of one blob."""
+
+    def __init__(self, blob: bytes) -> None:
+        self._blob = blob
+        self._last: tuple[int, int] = (-1, -1)
+        self._blanks: list[_Blank] | None = []
+
+    def declaration(self, node: Node, name: int, stop: int) -> bytes:
+        """The bytes of `node` up to the byte `stop`, with ``"…"`` for each string literal and ``…`` for each default.
+
+        A literal that holds the declared name, which begins at the byte `name`, stands as it is. A declaration
+        with a syntax error is quoted up to its first quote or equals sign.
+        """
+        blob, start = self._blob, node.start_byte
+        if not _MAYBE.search(blob, start, stop):
+            return blob[start:stop]
+        if self._last != (start, stop):  # the names of one declaration, such as C's, follow each other
+            self._last, self._blanks = (start, stop), _blanks(blob, node, stop)
+        if self._blanks is None:
+            first = _QUOTE.search(blob, start, stop)
+            return blob[start : first.start() if first else stop]
+        pieces, at = [], start
+        for blank in self._blanks:
+            if not blank.start <= name < blank.end:
+                pieces += [blob[at : blank.start], blank.instead]
+                at = blank.end
+        return b"".join([*pieces, blob[at:stop]])
+
+
+def _blanks(blob: bytes, node: Node, stop: int) -> list[_Blank] | None:
+    """What of a declaration is left out before the byte `stop`, in order; None if it has a syntax error there."""
+    found: list[_Blank] = []
+    try:
+        _look(blob, node.walk(), stop, found)
+    except _Damaged:
+        return None
+    return found
+
+
+def _look(
+    blob: bytes, cursor: TreeCursor, stop: int, found: list[_Blank], parameters: bool = False, depth: int = 0
+) -> None:
+    """Find what is left out among the descendants of the cursor's node, which is where the cursor ends too."""
+    parent = cursor.node.type if cursor.node else ""
+    parameters = (parameters or "parameter" in parent) and "type_parameter" not in parent
+    default = False
+    more = cursor.goto_first_child()
+    entered = more
+    while more and (node := cursor.node) is not None and node.start_byte < stop:
+        if node.is_error or node.is_missing:
+            raise _Damaged
+        value = (default and node.is_named) or (parent, cursor.field_name) in _RAW_VALUES
+        if "comment" in node.type:
+            found.append(_Blank(node.start_byte, node.end_byte, b" "))
+        elif value or depth > _DEEPEST:
+            found.append(_Blank(node.start_byte, node.end_byte, _VALUE))
+            default = False
+        elif node.is_named and _TEXTS.fullmatch(node.type):
+            found.append(_Blank(node.start_byte, node.end_byte, _STRING))
+        elif node.type == _MACRO:
+            found += [
+                _Blank(one.start(), one.end(), _STRING)
+                for one in _QUOTED.finditer(blob, node.start_byte, node.end_byte)
+            ]
+        elif node.type == "=":
+            default = parameters or parent.endswith(_OWN_DEFAULTS)
+        else:
+            _look(blob, cursor, stop, found, parameters, depth + 1)
+        more = cursor.goto_next_sibling()
+    if entered:
+        cursor.goto_parent()
