@@ -148,21 +148,15 @@ class ScanStep:
         if previous is not None and previous.commit == target.commit:
             return previous
         # DuckDB and the analyzers are loaded only by runs that scan.
-        from snapshotter.capture.tree import Blobs
+        from snapshotter.capture.tree import Blobs, TreeLimits
         from snapshotter.scan.tree_scan import TreeScan
 
         settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
         self.observer.stage("reading the tree to scan")
-        with Blobs(
-            self.transport,
-            "sha256" if len(target.commit) == 64 else "sha1",
-            target.commit,
-            max_file=settings.max_file_bytes,
-            max_total=settings.max_total_bytes,
-            max_paths=LISTED_FACTOR * settings.max_files,
-            temp=str(resources.temp) if resources.temp else None,
-            cancel=cancel,
-        ) as blobs:
+        limits = TreeLimits(
+            settings.max_file_bytes, settings.max_total_bytes, LISTED_FACTOR * settings.max_files
+        )
+        with Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs:
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return previous

@@ -10,6 +10,8 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Set
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
@@ -17,41 +19,49 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import TooLarge, Unusable
 from snapshotter.git.pack import Pack, PackObject
 from snapshotter.git.pack_frame import PackCheck
-from snapshotter.git.refs import ObjectFormat
+from snapshotter.git.refs import OID_LENGTHS, ObjectFormat
 from snapshotter.scan.listing import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 
-_IN_MEMORY: Final = 16 * 1024 * 1024  # bytes of a pack; a larger one goes to a file without a name
-_TREES: Final = (
-    128 * 1024 * 1024
-)  # bytes of all trees of a commit, which are held at once: some 3 million paths
 _INFLATED: Final = 4  # times the limit of all blobs: what a pack may hold before nothing of it is scanned
 _HINT: Final = "raise the scan's limits, or leave it out with --no-scan"
-_TREE: Final = 64 * 1024 * 1024  # bytes of one of them
+
+
+@dataclass(frozen=True)
+class TreeLimits:
+    """What is read of one commit, in bytes but for `paths`.
+
+    No blob over `file` is kept whole, no more than `total` of blobs is read, and `paths` bounds the listing. All
+    trees are held at once, up to `trees` together (some 3 million paths) and `tree` each. A pack over `memory`
+    goes to a file without a name.
+    """
+
+    file: int
+    total: int
+    paths: int
+    trees: int = 128 * 1024 * 1024
+    tree: int = 64 * 1024 * 1024
+    memory: int = 16 * 1024 * 1024
 
 
 class Blobs:
     """One commit of an origin, read object by object; a context manager that lets go of what it fetched.
 
-    Sizes are bytes: no blob over `max_file` is kept whole, no more than `max_total` of blobs is read, and
-    `max_paths` bounds the listing. Errors are the transport's, and Unusable for packs and trees that do
-    not read.
+    `temp` is where a large pack goes, by default the system's temporary folder. Errors are the transport's, and
+    Unusable for packs and trees that do not read.
     """
 
     def __init__(
         self,
         transport: Transport,
-        fmt: ObjectFormat,
         commit: str,
+        limits: TreeLimits,
         *,
-        max_file: int,
-        max_total: int,
-        max_paths: int,
-        temp: str | None,
+        temp: Path | None = None,
         cancel: Cancel,
     ) -> None:
-        self._transport, self._fmt, self._commit = transport, fmt, commit
-        self._max_file, self._max_total, self._max_paths = max_file, max_total, max_paths
+        self._transport, self._commit, self._limits = transport, commit, limits
+        self._fmt = OID_LENGTHS[len(commit)]
         self._temp, self._cancel = temp, cancel
         self._whole: _Fetched | None = None
         self._open = ExitStack()
@@ -82,7 +92,7 @@ class Blobs:
         """
         if wanted:
             fetched = self._whole or self._asked_for(wanted) or self._everything()
-            for item in self._objects(fetched, self._max_file):
+            for item in self._objects(fetched, self._limits.file):
                 self._cancel.check()
                 if item.type == "blob" and item.oid in wanted:
                     yield item
@@ -99,7 +109,7 @@ class Blobs:
         """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
         trees: dict[str, bytes] = {}
         root, size, missing = "", 0, "the commit"
-        for item in self._objects(fetched, max(self._max_file, _TREE), pass_blobs=True):
+        for item in self._objects(fetched, max(self._limits.file, self._limits.tree), pass_blobs=True):
             if item.type in ("commit", "tree") and not item.whole:
                 raise _over_limit(f"a {item.type} of it exceeds the limit")
             if item.oid == self._commit and item.type == "commit":
@@ -107,15 +117,15 @@ class Blobs:
             elif item.type == "tree":
                 trees[item.oid] = item.data
                 size += len(item.data)
-                if size > _TREES:
+                if size > self._limits.trees:
                     raise _over_limit("its trees exceed the limit")
             elif item.type == "blob" and root and missing != "":
                 try:
-                    return walk(trees, self._commit, root, limit=self._max_paths)
+                    return walk(trees, self._commit, root, limit=self._limits.paths)
                 except KeyError:
                     missing = ""  # in an order of its own: read to the end
         try:
-            return walk(trees, self._commit, root, limit=self._max_paths)
+            return walk(trees, self._commit, root, limit=self._limits.paths)
         except KeyError as error:
             raise _incomplete(f"the origin did not send {error.args[0] or missing}") from None
 
@@ -123,7 +133,7 @@ class Blobs:
         self, fetched: _Fetched, max_object: int, *, pass_blobs: bool = False
     ) -> Iterator[PackObject]:
         # Objects are held one at a time, so this bounds time: more than is scanned may be read, to tell it apart.
-        total = _INFLATED * self._max_total + _TREES
+        total = _INFLATED * self._limits.total + self._limits.trees
         return Pack(
             fetched.read,
             fetched.size,
@@ -136,7 +146,7 @@ class Blobs:
     def _everything(self) -> _Fetched:
         """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""
         if self._whole is None:
-            limit = f"blob:limit={self._max_file + 1}"
+            limit = f"blob:limit={self._limits.file + 1}"
             try:
                 self._whole = self._fetch(FetchRequest([self._commit], thin=False, filter=limit, depth=1))
             except FilterRefused:
@@ -145,9 +155,9 @@ class Blobs:
 
     def _fetch(self, request: FetchRequest) -> _Fetched:
         file = self._open.enter_context(
-            tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._temp)  # noqa: SIM115 - the stack closes it
+            tempfile.SpooledTemporaryFile(self._limits.memory, dir=str(self._temp) if self._temp else None)  # noqa: SIM115 - the stack closes it
         )
-        fetched = _Fetched(file, self._fmt, self._max_total + _TREES)
+        fetched = _Fetched(file, self._fmt, self._limits.total + self._limits.trees)
         self._transport.fetch(request, fetched.take)
         fetched.finish()
         return fetched

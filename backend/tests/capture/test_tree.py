@@ -15,7 +15,7 @@ import pytest
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable
-from snapshotter.capture.tree import Blobs
+from snapshotter.capture.tree import Blobs, TreeLimits
 from snapshotter.git.origin import parse
 from snapshotter.git.pack import Pack
 from snapshotter.transport import FetchRequest, Transport, WireLimits
@@ -49,20 +49,13 @@ def blobs_of(
     transport: Transport,
     commit: str,
     *,
-    max_file: int = 1000,
-    max_total: int = MIB,
     cancel: Cancel | None = None,
+    temp: Path | None = None,
+    **limits: int,
 ) -> Blobs:
-    return Blobs(
-        transport,
-        "sha1" if len(commit) == 40 else "sha256",
-        commit,
-        max_file=max_file,
-        max_total=max_total,
-        max_paths=1000,
-        temp=None,
-        cancel=cancel or Cancel(),
-    )
+    """With small limits unless the test sets them; see `TreeLimits`."""
+    within = TreeLimits(**{"file": 1000, "total": MIB, "paths": 1000} | limits)
+    return Blobs(transport, commit, within, temp=temp, cancel=cancel or Cancel())
 
 
 def refused(blobs: Blobs, why: str, *, with_blobs: bool) -> None:
@@ -145,13 +138,10 @@ def test_a_blob_that_is_too_large_by_id_is_left_out_by_the_filter_instead(repo: 
     large = b"".join(hashlib.sha256(b"%d" % n).digest() for n in range(3000))
     commit = repo.commit_tree(ref="refs/heads/main", small=b"small", large=large)
     wanted = {repo.blob(b"small"), repo.blob(large)}
-    with transport_of(str(repo.path)) as transport:
-        monkey = pytest.MonkeyPatch()
-        with monkey.context() as patch:
-            patch.setattr("snapshotter.capture.tree._TREES", 20_000)
-            with blobs_of(transport, commit, max_total=10_000) as blobs:
-                blobs.listing(with_blobs=False)
-                assert [item.data for item in blobs.read(wanted)] == [b"small"]
+    limits = {"total": 10_000, "trees": 20_000}
+    with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, **limits) as blobs:
+        blobs.listing(with_blobs=False)
+        assert [item.data for item in blobs.read(wanted)] == [b"small"]
 
 
 def test_trees_may_be_larger_than_any_file_that_is_read(repo: Origin) -> None:
@@ -159,44 +149,45 @@ def test_trees_may_be_larger_than_any_file_that_is_read(repo: Origin) -> None:
     commit = repo.commit_tree(ref="refs/heads/main", **files)
     with transport_of(str(repo.path)) as transport:
         for with_blobs in (True, False):
-            with blobs_of(transport, commit, max_file=100) as blobs:
+            with blobs_of(transport, commit, file=100) as blobs:
                 assert len(blobs.listing(with_blobs=with_blobs).entries) == 300
 
 
-def test_a_tree_over_its_limit_is_an_error_and_no_empty_folder(
-    repo: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("snapshotter.capture.tree._TREE", 1000)
+def test_a_tree_over_its_limit_is_an_error_and_no_empty_folder(repo: Origin) -> None:
     commit = repo.commit_tree(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
-    with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_file=100) as blobs:
+    with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, tree=1000, file=100) as blobs:
         refused(blobs, "a tree of it exceeds the limit", with_blobs=True)
 
 
-def test_trees_over_the_limit_of_all_are_an_error(repo: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snapshotter.capture.tree._TREES", 5000)
+def test_trees_over_the_limit_of_all_are_an_error(repo: Origin) -> None:
     commit = repo.commit_tree(ref="refs/heads/main", **{f"file-{n:04}": b"same" for n in range(300)})
-    with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=10_000) as blobs:
+    with (
+        transport_of(str(repo.path)) as transport,
+        blobs_of(transport, commit, trees=5000, total=10_000) as blobs,
+    ):
         refused(blobs, "its trees exceed the limit", with_blobs=False)
 
 
-def test_a_pack_over_the_limit_ends_the_fetch(repo: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snapshotter.capture.tree._TREES", 1000)
+def test_a_pack_over_the_limit_ends_the_fetch(repo: Origin) -> None:
     noise = {f"n{n}": hashlib.sha256(b"%d" % n).digest() * 20 for n in range(100)}
     commit = repo.commit_tree(ref="refs/heads/main", **noise)
-    with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=1000) as blobs:
+    with (
+        transport_of(str(repo.path)) as transport,
+        blobs_of(transport, commit, trees=1000, total=1000) as blobs,
+    ):
         refused(blobs, "larger than the limit", with_blobs=True)
 
 
-def test_more_blobs_than_are_scanned_are_no_error_up_to_a_multiple(
-    repo: Origin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_blobs_than_are_scanned_are_no_error_up_to_a_multiple(repo: Origin) -> None:
     """They are told apart by their sizes, and skipped with a reason; what inflates further ends the scan."""
-    monkeypatch.setattr("snapshotter.capture.tree._TREES", 10_000)
     some = {f"n{n}": b"%d" % n * 400 for n in range(10, 50)}
     many = {f"n{n}": b"%d" % n * 450 for n in range(10, 99)}
     for files, limit, fits in ((some, 10_000, True), (many, 10_000, False)):
         commit = repo.commit_tree(ref="refs/heads/main", **files)
-        with transport_of(str(repo.path)) as transport, blobs_of(transport, commit, max_total=limit) as blobs:
+        with (
+            transport_of(str(repo.path)) as transport,
+            blobs_of(transport, commit, trees=10_000, total=limit) as blobs,
+        ):
             blobs.listing(with_blobs=True)
             wanted = {repo.blob(content) for content in files.values()}
             if fits:
@@ -239,24 +230,12 @@ def test_reading_ends_when_cancelled(repo: Origin) -> None:
             list(blobs.read({repo.blob(b"f")}))
 
 
-def test_no_file_is_left_and_none_has_a_name(
-    repo: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("snapshotter.capture.tree._IN_MEMORY", 10)
+def test_no_file_is_left_and_none_has_a_name(repo: Origin, tmp_path: Path) -> None:
     commit, temp = repo.commit_tree(ref="refs/heads/main", **FILES), tmp_path / "temp"
     temp.mkdir()
     with (
         transport_of(str(repo.path)) as transport,
-        Blobs(
-            transport,
-            "sha1",
-            commit,
-            max_file=1000,
-            max_total=MIB,
-            max_paths=9,
-            temp=str(temp),
-            cancel=Cancel(),
-        ) as blobs,
+        blobs_of(transport, commit, memory=10, paths=9, temp=temp) as blobs,
     ):
         assert len(blobs.listing(with_blobs=True).entries) == 3
         assert list(temp.iterdir()) == []
