@@ -22,7 +22,8 @@ from snapshotter.capture.options import CaptureOptions, ScanOptions
 from snapshotter.scan.resources import ScanResources
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
-from snapshotter.transport.credentials import GitCredentials, ssh_command
+from snapshotter.transport.credentials import GitCredentials
+from snapshotter.transport.ssh import SshClient
 
 
 class RequestedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -143,5 +144,5 @@ def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Co
         limits,
         allow_http,
         settings["SNAPSHOTTER_CA_BUNDLE"] or None,
-        ssh_command(settings),
+        SshClient.of(settings),
     )

@@ -8,7 +8,7 @@ import select
 import socket
 import subprocess
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import NamedTuple, Protocol
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
@@ -40,19 +40,27 @@ class Channel(Protocol):
 
 
 class ProcessChannel:
-    """A child's stdin and stdout. The end of its stderr is kept for the error message."""
+    """A child's stdin and stdout. The end of its stderr is kept for the error message.
 
-    def __init__(self, child: subprocess.Popen[bytes], limits: WireLimits) -> None:
+    What `needs` holds is let go when the child has said its first word or is ended: until then it may read its key.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], limits: WireLimits, needs: ExitStack) -> None:
         assert child.stdout and child.stdin and child.stderr  # noqa: S101 - `start` makes all three pipes
         self._child = child
         self._out, self._in, self._err = child.stdout, child.stdin, child.stderr
         self._limits = limits
+        self._needs: ExitStack | None = needs
+        self._lock = threading.Lock()
         self._stderr = b""
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
     @classmethod
-    def start(cls, argv: list[str], env: dict[str, str], limits: WireLimits) -> ProcessChannel:
+    def start(
+        cls, argv: list[str], env: dict[str, str], limits: WireLimits, needs: ExitStack | None = None
+    ) -> ProcessChannel:
         """Start a child and listen to it. Raises Unavailable (code `no-program`) if it cannot be started."""
+        needs = needs or ExitStack()
         try:
             child = subprocess.Popen(
                 argv,
@@ -64,10 +72,11 @@ class ProcessChannel:
                 start_new_session=True,
             )
         except OSError as error:
+            needs.close()
             raise Unavailable(
                 f"could not start {argv[0]}: {error.strerror}", code="no-program", hint=f"install {argv[0]}"
             ) from error
-        channel = cls(child, limits)
+        channel = cls(child, limits, needs)
         channel._listener.start()
         return channel
 
@@ -75,7 +84,10 @@ class ProcessChannel:
         """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
         fd = self._out.fileno()
         _await(fd, self._limits.idle_seconds)
-        return os.readv(fd, [view])
+        count = os.readv(fd, [view])
+        if self._needs is not None:
+            self._let_go()
+        return count
 
     def write(self, data: bytes) -> None:
         """Write all of `data`. Raises OSError if the other side is gone."""
@@ -93,6 +105,7 @@ class ProcessChannel:
         if self._child.poll() is None:
             self._child.kill()
             self._child.wait()
+        self._let_go()
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it."""
@@ -103,6 +116,12 @@ class ProcessChannel:
         self._listener.join(0.5)
         words = printable(redact(decode_name(self._stderr.strip())))[-600:]
         return _diagnosed(error, words) if words else error
+
+    def _let_go(self) -> None:
+        with self._lock:  # a cancellation ends the child from its own thread
+            needs, self._needs = self._needs, None
+            if needs is not None:
+                needs.close()
 
     def _listen(self) -> None:
         with suppress(OSError, ValueError):

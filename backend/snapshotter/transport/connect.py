@@ -14,6 +14,7 @@ from snapshotter.transport.upload_pack import UploadPack, Wire
 if TYPE_CHECKING:
     from snapshotter.transport.http import Credentials
     from snapshotter.transport.http_pool import HttpPool
+    from snapshotter.transport.ssh import SshClient
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Connector:
     limits: WireLimits = field(default_factory=WireLimits)
     allow_http: bool = False
     ca_bundle: str | None = None
-    ssh_command: str = "ssh"
+    ssh: SshClient | None = None
     _pool: HttpPool | None = None
 
     def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
@@ -35,12 +36,14 @@ class Connector:
         if origin.scheme in ("https", "http"):
             return self._http(origin, cancel)
         # A wire's libraries are loaded when it is used, so that a start costs only what the run needs.
-        from snapshotter.transport import stream
+        from snapshotter.transport import ssh, stream
 
         if origin.is_local:
             return stream.StreamWire(stream.LocalDialer(origin), self.limits, cancel)
         if origin.scheme == "ssh":
-            return stream.StreamWire(stream.SshDialer(origin, self.ssh_command), self.limits, cancel)
+            return stream.StreamWire(
+                ssh.SshDialer(origin, self.ssh or ssh.SshClient(), cancel), self.limits, cancel
+            )
         return stream.StreamWire(stream.GitDialer(origin), self.limits, cancel)
 
     def _http(self, origin: Origin, cancel: Cancel) -> Wire:

@@ -1,19 +1,16 @@
-"""Secrets for origins: the environment, a command that prints a fresh one, git's credential helpers, SSH keys.
+"""Secrets for origins: the environment, a command that prints a fresh one, git's credential helpers.
 
 A secret never reaches argv, a log, a manifest or an exception.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import tempfile
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import UsageError
 from snapshotter.git import program
 from snapshotter.git.origin import Credential, Origin
 
@@ -21,9 +18,6 @@ VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
 COMMAND = "SNAPSHOTTER_GIT_TOKEN_COMMAND"
 AUTH = "SNAPSHOTTER_GIT_AUTH"
 USER = "SNAPSHOTTER_GIT_USER"
-SSH_COMMAND = "SNAPSHOTTER_SSH_COMMAND"
-SSH_KEY = "SNAPSHOTTER_SSH_KEY"
-SSH_KNOWN_HOSTS = "SNAPSHOTTER_SSH_KNOWN_HOSTS"
 
 
 class GitCredentials:
@@ -88,40 +82,6 @@ def _words(command: str) -> list[str]:
     if not words:
         raise UsageError(f"{COMMAND} is no command: check its quotes", hint="write it as for a shell")
     return words
-
-
-def ssh_command(settings: Mapping[str, str]) -> str:
-    """The ssh client with its options: the setting, and with it the key and the known hosts that are given as text.
-
-    A task gets its secrets as text, and ssh wants files. They are written with mode 0600 into a new private
-    folder in the system's temporary folder, which in a task is gone when the task ends. ssh then tries no other
-    key, and takes no other host. Raises Unavailable if the files cannot be written.
-    """
-    command, options = settings[SSH_COMMAND], []
-    texts = {name: text for name in (SSH_KEY, SSH_KNOWN_HOSTS) if (text := settings.get(name, "").strip())}
-    if not texts:
-        return command
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="snapshotter-ssh-"))
-        for name, text in texts.items():
-            # ssh takes no key without a newline at its end
-            _write_private(folder / name, text.replace("\r\n", "\n") + "\n")
-    except OSError as error:
-        raise Unavailable(
-            f"the SSH key cannot be written to the temporary folder: {error.strerror}",
-            code="machine",
-            hint="give it room, or set TMPDIR to a folder that this user can write",
-        ) from error
-    if SSH_KEY in texts:
-        options += ["-i", str(folder / SSH_KEY), "-o", "IdentitiesOnly=yes"]
-    if SSH_KNOWN_HOSTS in texts:
-        options += ["-o", f"UserKnownHostsFile={folder / SSH_KNOWN_HOSTS}", "-o", "StrictHostKeyChecking=yes"]
-    return f"{command} {shlex.join(options)}"
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def host_variable(host: str) -> str:

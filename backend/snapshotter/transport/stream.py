@@ -1,9 +1,8 @@
-"""Wires that are one long conversation: a child process (SSH, a local path) and a socket (git://)."""
+"""Wires that are one long conversation: a child process (a local path; SSH is in ssh.py) and a socket (git://)."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import threading
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from snapshotter.base import environment
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
+from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
@@ -103,33 +102,6 @@ class LocalDialer:
         return ProcessChannel.start(["git", *allow, "upload-pack", self._path], env, limits)
 
 
-class SshDialer:
-    """`git-upload-pack` on a host, by the user's ssh client. Never asks a question."""
-
-    def __init__(self, origin: Origin, command: str) -> None:
-        self._origin = origin
-        try:
-            self._command = shlex.split(command)
-        except ValueError:
-            self._command = []
-        if not self._command:
-            raise UsageError(
-                "SNAPSHOTTER_SSH_COMMAND is no command: check its quotes", hint="write it as for a shell"
-            )
-
-    def __call__(self, limits: WireLimits) -> Channel:
-        """Start the ssh client. Raises Unavailable if it cannot be started."""
-        origin = self._origin
-        options = ["-o", "BatchMode=yes", "-o", "SendEnv=GIT_PROTOCOL"]
-        options += ["-o", f"ConnectTimeout={max(1, int(limits.connect_seconds))}"]
-        options += ["-p", str(origin.port)] if origin.port else []
-        destination = f"{origin.user}@{origin.host}" if origin.user else origin.host
-        path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
-        remote = f"git-upload-pack {quote_remote(path)}"
-        env = environment.for_child({"GIT_PROTOCOL": "version=2"}, network=True)
-        return ProcessChannel.start([*self._command, *options, "--", destination, remote], env, limits)
-
-
 class GitDialer:
     """The unauthenticated ``git://`` protocol."""
 
@@ -153,9 +125,3 @@ class GitDialer:
             encode(b"git-upload-pack %b\0host=%b\0\0version=2\0" % (path, origin.netloc.encode()))
         )
         return SocketChannel(connection, limits)
-
-
-def quote_remote(path: str) -> str:
-    """A path for the remote shell, always in single quotes, as git itself sends it: hosts whose
-    "shell" is a git server parse exactly that form. git expands a leading ``~`` by itself."""
-    return "'" + path.replace("'", "'\\''").replace("!", "'\\!'") + "'"

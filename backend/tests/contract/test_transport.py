@@ -17,6 +17,7 @@ from snapshotter.git.origin import parse
 from snapshotter.git.pack_frame import pack_objects
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.connect import Connector
+from snapshotter.transport.ssh import SshClient
 from tests.support.git import Origin, git
 from tests.support.wires import NoCredentials, Servers, Way, pack_of
 
@@ -327,7 +328,7 @@ def test_closing_twice_or_unused_is_fine(way: Way, rich: Origin) -> None:
 
 @pytest.mark.parametrize("command", ["ssh 'unclosed", " ", "no-such-ssh-here"])
 def test_an_ssh_command_that_is_none_is_told(command: str) -> None:
-    connector = Connector(NoCredentials(), ssh_command=command)
+    connector = Connector(NoCredentials(), ssh=SshClient(command))
     with pytest.raises(SnapshotterError) as raised:
         connector(parse("git@host.test:x"), Cancel()).ls_refs()
     assert raised.value.hint

@@ -19,6 +19,7 @@ from snapshotter.git.origin import Credential, parse
 from snapshotter.git.origin import Origin as Address
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
+from snapshotter.transport.ssh import SshClient
 from tests.support.git import ENV, Origin, git
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -62,7 +63,7 @@ class Way:
     ) -> Transport:
         """A transport to `repo`, closed with the test."""
         origin = parse(f"{self.prefix}/{repo.path.relative_to(self.root)}")
-        connector = Connector(NoCredentials(), limits or WireLimits(), ssh_command=self.ssh_command)
+        connector = Connector(NoCredentials(), limits or WireLimits(), ssh=SshClient(self.ssh_command))
         transport = connector(origin, cancel or Cancel())
         self.open.append(transport)
         return transport

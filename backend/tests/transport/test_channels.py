@@ -11,6 +11,7 @@ from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.git.origin import parse
 from snapshotter.transport import NoGitAnswer, WireLimits
 from snapshotter.transport.connect import Connector
+from snapshotter.transport.ssh import SshClient
 from tests.support.wires import NoCredentials
 
 
@@ -32,7 +33,7 @@ def test_an_ssh_that_ends_without_a_word_on_stdout(
     ssh = tmp_path / "ssh"
     ssh.write_text(f'#!/bin/sh\ncat <<"END" >&2\n{words}\nEND\nexit 255\n')
     ssh.chmod(0o700)
-    connector = Connector(NoCredentials(), WireLimits(), ssh_command=str(ssh))
+    connector = Connector(NoCredentials(), WireLimits(), ssh=SshClient(str(ssh)))
     transport = connector(parse("git@h:x"), Cancel())
     with pytest.raises(SnapshotterError) as raised:
         transport.ls_refs()
