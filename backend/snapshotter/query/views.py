@@ -136,10 +136,13 @@ VIEWS: Final[dict[str, tuple[Column, ...]]] = {
     "ref_changes": KEYS + _REF_CHANGES,
 }
 
-# `version_key('2.9') < version_key('2.17')`. Twelve numbers: a version's numeric parts in order; words for what
-# comes before a release count below zero, for what comes after it between zero and one; then zeros, so that
-# 2.17 = 2.17.0 and 2.17-rc1 < 2.17. Build metadata (+…) does not count. Null for what does not begin like a version.
+# `version_key('2.9') < version_key('2.17')`. Seventeen numbers: the epoch (`1!2.0`, Debian's `1:2`), eight of the
+# release, and eight of what follows it, so that 2.17 = 2.17.0 and 2.17-rc1 = 2.17.0-rc.1. Words for what comes before
+# a release count below zero, for what comes after it between zero and one, as does a letter right behind the
+# release (OpenSSL's 1.1.1w, tzdata's 2024b, z before za). Build metadata (+…) does not count. Null for what does not
+# begin like a version.
 _WORDS: Final = {
+    "~": -7,
     "dev": -6,
     "a": -5,
     "alpha": -5,
@@ -158,12 +161,19 @@ _WORDS: Final = {
     "p": 0.5,
 }
 _RANKS: Final = "MAP {" + ", ".join(f"'{word}': {rank}" for word, rank in _WORDS.items()) + "}"
+_RELEASE: Final = r"^\s*[vV=]?\s*(?:(\d+)[!:])?(\d+(?:\.\d+)*)"
 MACROS: Final = (
     rf"""CREATE MACRO version_key(version) AS
-    CASE WHEN regexp_matches(version, '^\s*[vV=]?\d') AND NOT regexp_matches(version, '^[0-9a-f]{{40}}') THEN
-      list_resize(list_transform(
-        regexp_extract_all(lower(regexp_replace(ltrim(version, ' vV='), '[+\s].*$', '')), '\d+|[a-z]+'),
-        lambda part: coalesce(try_cast(part AS DOUBLE), {_RANKS}[part]::DOUBLE, 0)), 12, 0::DOUBLE)
+    CASE WHEN regexp_matches(version, '{_RELEASE}') AND NOT regexp_matches(version, '^[0-9a-f]{{40}}') THEN list_concat(
+      list_resize(list_transform(string_split(
+        concat_ws('.', regexp_extract(version, '{_RELEASE}', 1), regexp_extract(version, '{_RELEASE}', 2)), '.'),
+        lambda part: coalesce(try_cast(part AS DOUBLE), 0)), 9, 0::DOUBLE),
+      list_resize(list_transform(regexp_extract_all(regexp_replace(
+        lower(regexp_replace(regexp_replace(version, '{_RELEASE}', ''), '[+\s].*$', '')),
+        '^(z?[a-z])(?:-|$)', '@\1 '), '@[a-z]+|\d+|[a-z]+|~'),
+        lambda part: coalesce(
+          CASE WHEN part[1] = '@' THEN (ascii(part[2]) - 96) / 100 + greatest(ascii(part[3]) - 96, 0) / 10000 END,
+          try_cast(part AS DOUBLE), {_RANKS}[part]::DOUBLE, 0)), 8, 0::DOUBLE))
     END""",
 )
 
@@ -180,5 +190,5 @@ def text() -> list[str]:
 MACRO_HELP: Final = (
     "version_key(version)",
     "  compares versions as people mean them: version_key('2.9') < version_key('2.17'); 2.17 equals 2.17.0,",
-    "  2.17-rc1 comes before it; null for what is no version",
+    "  2.17-rc1 comes before it, 1.1.1w after 1.1.1, 1!1.0 after both; null for what is no version",
 )
