@@ -100,7 +100,7 @@ ORDER BY newest, repo""",
         "Which GitHub Actions are not pinned to a commit?",
         """\
 SELECT name, requirement, count(DISTINCT repo) AS repos FROM dependencies
-WHERE ecosystem = 'github' AND version IS NULL
+WHERE ecosystem = 'github' AND NOT regexp_full_match(requirement, '[0-9a-f]{40}')
 GROUP BY ALL
 ORDER BY repos DESC, name, requirement""",
     ),

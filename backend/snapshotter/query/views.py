@@ -105,13 +105,13 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
     "dependencies": {
         "path": "the manifest or lock file",
         "blob": "the id of its content",
-        "ecosystem": "the purl type: pypi, npm, golang, cargo, maven, gem, github (actions), docker",
+        "ecosystem": "the purl type: pypi, npm, golang, cargo, maven, gem, composer, nuget, pub, swift, github, docker",
         "name": "as the ecosystem writes it; group:artifact for Maven",
-        "version": "exact, or null where only a requirement is known",
-        "requirement": "as written",
-        "scope": "when it is needed, in the manifest's word",
+        "version": "exact, or null where only a requirement is known; of actions and images the tag that is written",
+        "requirement": "as written, or null",
+        "scope": "when it is needed, in the manifest's word; null where a lock file does not tell",
         "direct": "whether the project asks for it itself; null where a lock file does not tell",
-        "purl": "the package URL",
+        "purl": "the package URL; null for what comes from no registry: a folder, a git repository, an address",
     },
     "secrets": {
         "path": "the file",

@@ -76,7 +76,7 @@ REQUIRED: Final[dict[str, frozenset[str]]] = {
     "files": frozenset({"path", "mode", "kind"}),
     "symbols": frozenset({"path", "language", "kind", "name", "qualified_name", "line", "end_line"}),
     "imports": frozenset({"path", "language", "module", "names", "line"}),
-    "dependencies": frozenset({"path", "ecosystem", "name", "scope", "purl"}),
+    "dependencies": frozenset({"path", "ecosystem", "name"}),
     "secrets": frozenset({"path", "rule", "fingerprint"}),
 }
 

@@ -85,6 +85,11 @@ class ScanTables:
         rows = self.connection.execute("FROM before_files").fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def told_before(self) -> frozenset[str]:
+        """The paths of the parent's `dependencies`."""
+        found = self.connection.execute("SELECT DISTINCT path FROM before_dependencies").fetchall()
+        return frozenset(path for (path,) in found)
+
     def paths_changed(self) -> bool:
         """Whether `files` has other paths than the parent's, or one that is of another kind or skipped otherwise."""
         differing = self.connection.execute(

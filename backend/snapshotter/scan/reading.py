@@ -6,7 +6,6 @@ Manifests, licences, LFS pointers and small texts are understood at once; source
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import Final
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.pack import PackObject
 from snapshotter.scan import dependencies, facts, licences
-from snapshotter.scan.dependencies import Dependency, ManifestError, is_manifest
+from snapshotter.scan.dependencies import Dependency, is_manifest
+from snapshotter.scan.manifest_reading import ManifestReading
 from snapshotter.scan.reading_plan import TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
 
@@ -43,6 +43,9 @@ class TreeContents:
     blobs: dict[str, Blob] = field(default_factory=dict)
     staged: dict[str, Unit] = field(default_factory=dict)
     dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
+    lenders: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # manifests of which others' rows may say something
     manifest_errors: dict[str, str] = field(default_factory=dict)
     licences: dict[str, list[str]] = field(default_factory=dict)
     go_modules: dict[str, str] = field(default_factory=dict)
@@ -57,34 +60,33 @@ def read_blobs(plan: ReadingPlan, read: Read, settings: ScanSettings, staging: S
     reading = _Reading(plan, settings, staging)
     for item in read(reading.wanted):
         reading.take(item)
-    if reading.judge():
-        for item in read(reading.left_out):
-            reading.stage(item)
-    return reading.contents
+    reading.judge()
+    while wanted := reading.missing():
+        for item in read(wanted):
+            reading.take_again(item)
+    return reading.finish()
 
 
 class _Reading:
     def __init__(self, plan: ReadingPlan, settings: ScanSettings, staging: Staging) -> None:
         self.contents = TreeContents()
-        self._files, self._settings, self._staging = plan.files, settings, staging
+        self._plan, self._files, self._settings, self._staging = plan, plan.files, settings, staging
         self._units: defaultdict[str, set[str]] = defaultdict(set)  # name keys to stage, by blob
         self._paths: defaultdict[str, list[str]] = defaultdict(
             list
         )  # paths that are texts or manifests, by blob
-        self._manifests: set[str] = set()
+        self._manifests = ManifestReading(settings.scanner_seconds)
+        self._as_manifests: set[str] = set()  # paths that are read as manifests
+        self._asked: set[str] = set()  # paths that a requirements file takes in
+        self._understood: set[str] = set()
+        self._staged_names: dict[Unit, str] = {}
         self._readme = facts.readme_path(
             file.path for file in self._files if file.kind in ("file", "lfs") and not file.skip_reason
         )
         self._staged_bytes = 0
-        self._seconds = 0.0
-        self.left_out: set[str] = set()  # blobs that did not fit while they came, and have to come again
+        self._left_out: set[str] = set()  # blobs that did not fit while they came, and have to come again
         for file in self._files:
-            if file.is_read:
-                self._units[file.unit[0]].add(file.unit[1])
-            if file.is_read and is_manifest(file.path):
-                self._manifests.add(file.path)
-            if file.path in self._manifests or self._is_text(file):
-                self._paths[file.unit[0]].append(file.path)
+            self._want(file)
 
     @property
     def wanted(self) -> set[str]:
@@ -100,24 +102,86 @@ class _Reading:
             return
         if lfs is not None:  # a pointer is no text, whatever its name is
             return
-        for path in self._paths.get(item.oid, ()):
-            self._understand(path, item.data)
+        self._read_paths(item)
         if self._staged_bytes + item.size > self._settings.max_total_bytes:
-            self.left_out.add(item.oid)
+            self._left_out.add(item.oid)
         else:
-            self.stage(item)
+            self._stage(item)
 
-    def stage(self, item: PackObject) -> None:
+    def take_again(self, item: PackObject) -> None:
+        """Take one blob of those that were `missing`: there is room for it."""
+        self.contents.blobs.setdefault(item.oid, Blob(item.size))
+        self._read_paths(item)
+        self._stage(item)
+
+    def missing(self) -> set[str]:
+        """The blobs that have to come, or to come again, before everything can be told.
+
+        They are those that fit by their path, but came too late; manifests that another one explains, where that one
+        is not what it was; and lists that requirements files take in.
+        """
+        wanted, self._left_out = self._left_out, set()
+        for file in self._plan.read_anew():
+            self._want(file)
+            wanted.add(file.unit[0])
+        while taken_in := self._taken_in():
+            for file in taken_in:
+                file.before = None
+                self._want(file, as_manifest=True)
+                name = self._staged_names.get(file.unit, "")
+                if name in self._staging.staged:
+                    data = self._staging.read(name)
+                    self._read_paths(PackObject(file.unit[0], "blob", data, len(data)))
+                else:
+                    wanted.add(file.unit[0])
+        return wanted
+
+    def finish(self) -> TreeContents:
+        """Everything that was read, once nothing is missing."""
+        self.judge()
+        contents = self.contents
+        contents.dependencies, contents.lenders = self._manifests.rows()
+        contents.manifest_errors, contents.late = self._manifests.errors, self._manifests.late
+        return contents
+
+    def _taken_in(self) -> list[PlannedFile]:
+        """The files, not read as manifests yet, that requirements files take in."""
+        paths = self._manifests.taken_in() - self._asked
+        self._asked |= paths
+        if not paths:
+            return []
+        return [
+            file
+            for file in self._files
+            if file.path in paths and file.kind == "file" and not file.skip_reason
+        ]
+
+    def _want(self, file: PlannedFile, *, as_manifest: bool = False) -> None:
+        """Note what is to be done with a file's blob when it comes."""
+        if file.is_read:
+            self._units[file.unit[0]].add(file.unit[1])
+        if as_manifest or (file.is_read and is_manifest(file.path)):
+            self._as_manifests.add(file.path)
+            self._understood.discard(file.path)
+        if file.path in self._as_manifests or self._is_text(file):
+            self._paths[file.unit[0]].append(file.path)
+
+    def _read_paths(self, item: PackObject) -> None:
+        for path in self._paths.get(item.oid, ()):
+            if path not in self._understood:
+                self._understood.add(path)
+                self._understand(path, item.data)
+
+    def _stage(self, item: PackObject) -> None:
         """Hand a blob to the scanners, once for each language that its paths may mean."""
         for key in sorted(self._units.get(item.oid, ())):
-            self.contents.staged[self._staging.add(item.oid, key, item.data)] = (item.oid, key)
+            unit = item.oid, key
+            self._staged_names[unit] = self._staging.add(item.oid, key, item.data)
+            self.contents.staged[self._staged_names[unit]] = unit
             self._staged_bytes += item.size
 
-    def judge(self) -> bool:
-        """Give every file that was not read its reason, and hold the total to its limit, in the order of paths.
-
-        Returns whether blobs have to come again: those that fit by their path, but came too late.
-        """
+    def judge(self) -> None:
+        """Give every file that was not read its reason, and hold the total to its limit, in the order of paths."""
         # Servers send blobs in an order of their own. The limit goes by the order of paths, so that equal trees have
         # equal tables whoever sent them.
         total = 0
@@ -134,16 +198,16 @@ class _Reading:
                     self._forget(file.path)
                 else:
                     kept.add(file.unit[0])
-        if not self.left_out:
-            return False
+        if not self._left_out:
+            return
         for blob in {unit[0] for unit in self.contents.staged.values()} - kept:
             self._staging.discard(blob)
         self.contents.staged = {name: unit for name, unit in self.contents.staged.items() if unit[0] in kept}
-        self.left_out &= kept
-        return bool(self.left_out)
+        self._left_out &= kept
 
     def _forget(self, path: str) -> None:
-        """Do not quote a file that no scanner looks at: it may hold secrets."""
+        """Do not quote a file that no scanner looks at: it may hold secrets. Nor does it explain other manifests."""
+        self._manifests.forget(path)
         self.contents.texts.pop(path, None)
         if self.contents.readme and self.contents.readme[0] == path:
             self.contents.readme = None
@@ -177,8 +241,8 @@ class _Reading:
 
     def _understand(self, path: str, data: bytes) -> None:
         contents = self.contents
-        if path in self._manifests:
-            self._parse(path, data)
+        if path in self._as_manifests:
+            self._manifests.add(path, data)
         if path.rpartition("/")[2] == GO_MOD and (module := dependencies.module_path(data)):
             contents.go_modules[path.rpartition("/")[0]] = module
         if licences.is_licence(path):
@@ -187,16 +251,3 @@ class _Reading:
             contents.texts[path] = data[: facts.MAX_TEXT]
         if path == self._readme:
             contents.readme = (path, data[: facts.MAX_TEXT].decode("utf-8", "backslashreplace"))
-
-    def _parse(self, path: str, data: bytes) -> None:
-        """Parse one manifest. All of them together may take as long as one scanner."""
-        if self._seconds > self._settings.scanner_seconds:
-            self.contents.late = True
-            self.contents.manifest_errors[path] = "not analysed: out of time"
-            return
-        started = time.monotonic()
-        try:
-            self.contents.dependencies[path] = dependencies.parse(path, data)
-        except ManifestError as error:
-            self.contents.manifest_errors[path] = str(error)
-        self._seconds += time.monotonic() - started

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.base.text import decode_name, plural, raw_if_changed
-from snapshotter.scan.dependencies import is_manifest
+from snapshotter.scan.dependencies import bears_on, family_of, is_manifest
 from snapshotter.scan.listing import Listing, TreeEntry
 from snapshotter.scan.staging import name_key
 
@@ -46,20 +46,48 @@ class PlannedFile:
 
 @dataclass(frozen=True)
 class ReadingPlan:
-    """Every path of the tree, in git's order, and what becomes of it; `odd` are those that have no row."""
+    """Every path of the tree, in git's order, and what becomes of it; `odd` are those that have no row.
+
+    `before` are the parent's rows, and `told_before` the paths of its `dependencies`.
+    """
 
     files: list[PlannedFile]
     odd: list[str] = field(default_factory=list)
+    before: Sequence[BeforeFile] = ()
+    told_before: Set[str] = frozenset()
 
     @property
     def wanted(self) -> set[str]:
         """The ids of the blobs to read."""
         return {file.unit[0] for file in self.files if file.is_read}
 
+    def read_anew(self) -> list[PlannedFile]:
+        """Let go of the rows of manifests that others of their family explain, where a file that bears on the family is
+        not what it was; returns those files, which are now to be read."""
+        now = {(file.path, file.unit[0], file.kind, file.skip_reason) for file in self.files}
+        then = {(row["path"], row["blob"], row["kind"], row["skip_reason"]) for row in self.before}
+        families = {bears_on(path) for path, *_ in now ^ then} - {None} if then else set()
+        anew = [file for file in self.files if families and self._is_told_anew(file, families)]
+        for file in anew:
+            file.before = None
+        return anew
 
-def plan_reading(listing: Listing, before: Sequence[BeforeFile], settings: ScanSettings) -> ReadingPlan:
-    """Decide what becomes of every path. `before` are the parent's `files` rows, made under the same settings."""
-    carried = _Carried(before)
+    def _is_told_anew(self, file: PlannedFile, families: Set[str | None]) -> bool:
+        if file.before is None or file.kind != "file" or file.skip_reason is not None:
+            return False
+        was_read = file.path in self.told_before or file.before["parse_error"] is not None
+        return (bears_on(file.path) if was_read else family_of(file.path)) in families
+
+
+def plan_reading(
+    listing: Listing,
+    before: Sequence[BeforeFile],
+    settings: ScanSettings,
+    told_before: Set[str] = frozenset(),
+) -> ReadingPlan:
+    """Decide what becomes of every path. `before` are the parent's `files` rows, made under the same settings, and
+    `told_before` the paths of its `dependencies`."""
+    carried = _Carried(before, told_before)
     excluded = _matcher(settings.exclude)
     files: list[PlannedFile] = []
     odd = [decode_name(path) for path in listing.odd]
@@ -84,7 +112,9 @@ def plan_reading(listing: Listing, before: Sequence[BeforeFile], settings: ScanS
             else:
                 file.carry(carried.of(file))
         files.append(file)
-    return ReadingPlan(files, odd)
+    plan = ReadingPlan(files, odd, before, told_before)
+    plan.read_anew()
+    return plan
 
 
 class _Carried:
@@ -93,7 +123,8 @@ class _Carried:
     What a manifest says depends on its whole path, so it is carried only where it was.
     """
 
-    def __init__(self, before: Sequence[BeforeFile]) -> None:
+    def __init__(self, before: Sequence[BeforeFile], told_before: Set[str]) -> None:
+        self._told_before = told_before
         self._by_path: dict[str, BeforeFile] = {}
         self._by_unit: dict[Unit, BeforeFile] = {}
         for row in before:
@@ -109,7 +140,7 @@ class _Carried:
         row = self._by_unit.get(file.unit)
         if row is None or is_manifest(file.path) or is_manifest(row["path"]):
             return None
-        return row
+        return None if row["path"] in self._told_before else row
 
 
 TOO_LARGE: Final = "larger than "

@@ -158,21 +158,28 @@ def imports(
 
 def dependencies(plan: ReadingPlan, contents: TreeContents, redaction: Redaction) -> Iterator[Row]:
     """The rows of `dependencies` of the manifests that were read."""
+    touched = {
+        file.path
+        for file in plan.files
+        if file.path in contents.dependencies and redaction.touches(file.unit[0])
+    }
     for file in plan.files:
         if file.is_read:
-            secret = redaction.touches(file.unit[0])
+            own = file.path in touched
+            lent = not touched.isdisjoint(contents.lenders.get(file.path, ()))
             for item in contents.dependencies.get(file.path, ()):
-                yield (file.path, file.unit[0], *(_redacted(item) if secret else item))
+                yield (file.path, file.unit[0], *(_redacted(item, own=own) if own or lent else item))
 
 
-def _redacted(item: Dependency) -> Dependency:
-    """A dependency without what may hold the secret of its manifest, which has one somewhere."""
+def _redacted(item: Dependency, *, own: bool) -> Dependency:
+    """A dependency without what may hold a secret: that of its own manifest, which has one somewhere, or of another
+    that lent it something."""
     return item._replace(
         name=named(item.name),
         version=item.version and named(item.version),
-        purl=named(item.purl),
-        scope=named(item.scope),
-        requirement=item.requirement and REDACTED,
+        purl=item.purl and named(item.purl),
+        scope=item.scope and named(item.scope),
+        requirement=item.requirement and (REDACTED if own else named(item.requirement)),
     )
 
 

@@ -50,8 +50,8 @@ def told(lake: Lake) -> Iterator[Callable[[str], Sequence[tuple[str | None, ...]
             "dependencies": [
                 dependency(LOG4J, "2.9.1"),
                 dependency("other:log4j-core", "1.0"),
-                dependency("actions/checkout", None, requirement="v4", ecosystem="github"),
-                dependency("actions/cache", "c" * 40, requirement="c" * 40, ecosystem="github"),
+                dependency("actions/checkout", "v4", requirement="v4", ecosystem="github"),
+                dependency("actions/cache", "v4.0.2", requirement="c" * 40, ecosystem="github"),
             ],
             "secrets": [secret | {"path": "later.env"}],
             "imports": [

@@ -45,8 +45,25 @@ def test_version_keys_order_as_people_mean() -> None:
         "2.17.1",
         "10.0",
         "20260101",
+        "1!0.1",
+        "1!2.0",
+        "2:0.9-4+b1",
     ]
-    same = [("1.0", "1"), ("v1.0", "1.0.0"), ("1.0+build7", "1.0"), ("V2", "2"), ("32.1.3-jre", "32.1.3")]
+    lettered = (
+        "1.1.1~rc1 1.1.1-alpha 1.1.1-alpha.1 1.1.1-rc.1 1.1.1.0-rc2 1.1.1 1.1.1a 1.1.1b-r0 1.1.1w 1.1.1z 1.1.1za"
+        " 1.1.1zh 1.1.1-1 1.1.2 2024a 2024b"
+    ).split()
+    same = [
+        ("1.0", "1"),
+        ("v1.0", "1.0.0"),
+        ("1.0+build7", "1.0"),
+        ("V2", "2"),
+        ("32.1.3-jre", "32.1.3"),
+        ("1.0-rc1", "1.0.0-rc.1"),
+        ("1:2", "1!2.0"),
+        ("0:2", "2"),
+        ("5.3.0.RELEASE", "5.3"),
+    ]
     with closing(locked_engine.connect(2**28)) as connection:
         for macro in views.MACROS:
             connection.execute(macro)
@@ -55,8 +72,9 @@ def test_version_keys_order_as_people_mean() -> None:
             found = connection.execute("SELECT version_key(?::VARCHAR)", [version]).fetchone()
             return found[0] if found else None
 
-        keys = [key(version) for version in ordered]
-        assert keys == sorted(keys)
-        assert len({tuple(each) for each in keys}) == len(ordered)
+        for versions in (ordered, lettered):
+            keys = [key(version) for version in versions]
+            assert keys == sorted(keys)
+            assert len({tuple(each) for each in keys}) == len(versions)
         assert [key(a) == key(b) for a, b in same] == [True] * len(same)
         assert [key(version) for version in ("", "main", "a" * 40, "1" * 40, "*")] == [None] * 5

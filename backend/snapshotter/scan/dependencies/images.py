@@ -1,89 +1,83 @@
-"""Container images and actions: Dockerfile `FROM`, and `uses:` and `image:` in GitHub workflows."""
+"""Container images: Dockerfiles and compose files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from snapshotter.scan.dependencies.formats import mapping, string, tables, text, yaml_object
+from snapshotter.scan.dependencies.formats import mapping, string, text, yaml_object
 from snapshotter.scan.dependencies.record import Dependency, dependency
 
 _IMAGE: Final = re.compile(r"([A-Za-z0-9][\w.:/-]*?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?")
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)
 _ARG: Final = re.compile(r"ARG\s+(\w+)=(\S*)", re.I)
+_COPY: Final = re.compile(r"(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)", re.I)
+_MOUNT: Final = re.compile(r"--mount=(?:\S*,)?from=([^\s,]+)")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
-# A tag of an action can be moved, and so can a branch.
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_LONGEST: Final = 500  # characters; arguments that name each other would grow without end
+_LATEST: Final = "latest"  # what is meant where no tag is written, and so no version
+_LONGEST: Final = 500
 
 
 def dockerfile(blob: bytes) -> Iterator[Dependency]:
-    """The base images of a Dockerfile, with the defaults of its build arguments filled in."""
+    """The base images of a Dockerfile, with the defaults of the build arguments before the first of them filled in,
+    and the images that files are copied or mounted from; its own stages are none."""
     arguments: dict[str, str] = {}
-    stages = {"scratch"}
+    stages: set[str] = {"scratch"}
+    bases = 0
     for raw in re.sub(r"\\\r?\n", " ", text(blob)).splitlines():
         line = raw.strip()
-        if argument := _ARG.match(line):
+        if not bases and (argument := _ARG.match(line)):
             arguments[argument.group(1)] = argument.group(2).strip("\"'")[:_LONGEST]
         elif base := _FROM.match(line):
-            written, stage = base.groups()
+            written, stage = _filled(base.group(1), arguments), base.group(2)
             if written.lower() not in stages:
-                yield from image(_filled(written, arguments), "base")
-            stages.add((stage or "").lower())
+                yield from image(written, "base")
+            stages |= {str(bases), (stage or "").lower()}
+            bases += 1
+        else:
+            run = line[:4].upper() == "RUN "
+            copied = [found.group(1) for found in [_COPY.match(line)] if found] + (
+                _MOUNT.findall(line) if run else []
+            )
+            for written in copied:
+                if written.lower() not in stages and not written.isdigit():
+                    yield from image(written.strip("\"'"), "copy")
 
 
 def _filled(value: str, arguments: dict[str, str]) -> str:
-    def known(match: re.Match[str]) -> str:
-        return arguments.get(match.group(1) or match.group(3)) or match.group(2) or match.group()
+    def known(found: re.Match[str]) -> str:
+        return arguments.get(found.group(1) or found.group(3)) or found.group(2) or found.group()
 
     return _VARIABLE.sub(known, value[:_LONGEST])[:_LONGEST]
 
 
-def image(reference: str, scope: str) -> Iterator[Dependency]:
-    """The row of one image reference; no row for anything else, such as an unfilled variable.
+def compose(blob: bytes) -> Iterator[Dependency]:
+    """The images of a compose file's services, with the defaults of variables filled in; an image that is built here
+    is none."""
+    for name, service in mapping(yaml_object(blob).get("services"), "services").items():
+        held = mapping(service, str(name))
+        if "build" not in held:
+            yield from image(_filled(string(held.get("image")), {}), "service")
 
-    Only a digest is an exact version; a tag is the requirement.
+
+def image(reference: str, scope: str) -> Iterator[Dependency]:
+    """The row of one image reference; none for what is no reference, such as an unfilled variable.
+
+    The version is the digest, else the tag.
     """
-    match = _IMAGE.fullmatch(reference)
-    if not match:
+    found = _IMAGE.fullmatch(reference)
+    if not found:
         return
-    path, tag, digest = match.groups()
+    path, tag, digest = found.groups()
     host, slash, rest = path.partition("/")
     hosted = bool(slash) and ("." in host or ":" in host or host == "localhost")
-    qualifiers = {"repository_url": host} if hosted else None
     name = rest if hosted else path
-    yield dependency("docker", name, digest, tag or "", scope, qualifiers=qualifiers)
-
-
-def actions(blob: bytes) -> Iterator[Dependency]:
-    """What a GitHub workflow or action uses. Only a full commit id is an exact version."""
-    document = yaml_object(blob)
-    yield from _steps(mapping(document.get("runs"), "runs").get("steps"))
-    for name, job in mapping(document.get("jobs"), "jobs").items():
-        job = mapping(job, str(name))
-        yield from _uses(job.get("uses"))
-        yield from _steps(job.get("steps"))
-        services = mapping(job.get("services"), "services")
-        for container in (job.get("container"), *services.values()):
-            reference = container.get("image") if isinstance(container, dict) else container
-            yield from image(string(reference), "ci")
-
-
-def _steps(steps: Any) -> Iterator[Dependency]:
-    for step in tables(steps):
-        yield from _uses(step.get("uses"))
-
-
-def _uses(value: Any) -> Iterator[Dependency]:
-    written = string(value).strip()
-    if written.startswith("docker://"):
-        yield from image(written.removeprefix("docker://"), "ci")
-        return
-    path, at, ref = written.partition("@")
-    parts = path.split("/")
-    if not at or len(parts) < 2 or parts[0] in (".", "..") or not all(parts):
-        return  # an action of this repository itself, or nothing
-    version = ref if _COMMIT.fullmatch(ref) else None
-    subpath = "/".join(parts[2:])
-    yield dependency("github", "/".join(parts[:2]), version, ref, "ci", subpath=subpath)
+    yield dependency(
+        "docker",
+        name,
+        digest or (None if tag == _LATEST else tag),
+        "@".join(one for one in (tag, digest) if one),
+        scope,
+        qualifiers={"repository_url": host} if hosted else None,
+    )

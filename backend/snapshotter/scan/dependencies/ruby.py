@@ -15,18 +15,19 @@ _SECTIONS: Final = ("GEM", "GIT", "PATH", "DEPENDENCIES", "PLUGIN SOURCE")
 
 
 def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
-    """A Gemfile.lock without own gems (PATH); a gem locked for several platforms is one row."""
+    """A Gemfile.lock without own gems (PATH); a gem locked for several platforms is one row. It does not tell when a
+    gem is needed: groups are in the Gemfile, which is code."""
     section = ""
-    locked: dict[tuple[str, str], None] = {}
+    locked: dict[tuple[str, str], bool] = {}
     asked: dict[str, str] = {}
     for line in text(blob).splitlines():
         if line and not line[0].isspace():
             section = line.strip()
-        elif section in ("GEM", "GIT") and (match := _SPEC.fullmatch(line)):
-            locked[match.group(1), match.group(2)] = None
-        elif section == "DEPENDENCIES" and (match := _ASKED.fullmatch(line)):
-            asked[match.group(1)] = match.group(2) or ""
+        elif section in ("GEM", "GIT") and (found := _SPEC.fullmatch(line)):
+            locked[found.group(1), found.group(2)] = section == "GEM"
+        elif section == "DEPENDENCIES" and (found := _ASKED.fullmatch(line)):
+            asked[found.group(1)] = found.group(2) or ""
     if not locked and not asked and section not in _SECTIONS and blob.strip():
         raise ManifestError("not a Gemfile.lock")
-    for name, version in locked:
-        yield dependency("gem", name, version, asked.get(name, ""), direct=name in asked)
+    for (name, version), registry in locked.items():
+        yield dependency("gem", name, version, asked.get(name), None, name in asked, registry=registry)

@@ -159,7 +159,8 @@ def _dependencies(overview: Overview) -> DigestSection:
         total += count
         packages = sorted(named, key=lambda one: is_test(one.path))
         for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
-            about = f"- {place(key[0])} {word(key[1])} {quoted(key[2], 60)}{kind}: "
+            scopes = f" {quoted(key[2], 60)}" if key[2] else ""
+            about = f"- {place(key[0])} {word(key[1])}{scopes}{kind}: "
             shown = [_package(one) for one in group]
             lines += [Line(about + ", ".join(some), len(some)) for some in chunks(shown, _ON_A_LINE)]
     none = [Line("No known manifest names any.", 0)]

@@ -1,0 +1,105 @@
+"""Which parser reads a manifest, by its path."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from snapshotter.scan.dependencies import (
+    actions,
+    cargo,
+    composer,
+    dart,
+    dotnet,
+    go,
+    gradle,
+    images,
+    maven,
+    npm,
+    pnpm,
+    pyproject,
+    python_locks,
+    requirements,
+    ruby,
+    swift,
+    yarn,
+)
+from snapshotter.scan.dependencies.record import Dependency
+from snapshotter.scan.dependencies.tied import Family
+
+Parser = Callable[[bytes], Iterator[Dependency]]
+
+# Manifests that stand for themselves.
+_NAMES: Final[dict[str, Parser]] = {
+    "pyproject.toml": pyproject.pyproject,
+    "setup.cfg": pyproject.setup_cfg,
+    "Pipfile": pyproject.pipfile,
+    "Pipfile.lock": python_locks.pipfile_lock,
+    "uv.lock": python_locks.uv_lock,
+    "poetry.lock": python_locks.poetry_lock,
+    "pdm.lock": python_locks.poetry_lock,
+    "package-lock.json": npm.package_lock,
+    "npm-shrinkwrap.json": npm.package_lock,
+    "yarn.lock": yarn.yarn_lock,
+    "pnpm-lock.yaml": pnpm.pnpm_lock,
+    "go.mod": go.go_mod,
+    "Cargo.lock": cargo.cargo_lock,
+    "Gemfile.lock": ruby.gemfile_lock,
+    "gems.locked": ruby.gemfile_lock,
+    "composer.json": composer.composer_json,
+    "composer.lock": composer.composer_lock,
+    "packages.lock.json": dotnet.packages_lock,
+    "packages.config": dotnet.project,
+    "Directory.Packages.props": dotnet.project,
+    "gradle.lockfile": gradle.lockfile,
+    "buildscript-gradle.lockfile": gradle.lockfile,
+    "pubspec.yaml": dart.pubspec,
+    "pubspec.lock": dart.pubspec_lock,
+    "Package.resolved": swift.package_resolved,
+    "action.yml": actions.actions,
+    "action.yaml": actions.actions,
+}
+_PATTERNS: Final[tuple[tuple[re.Pattern[str], Parser], ...]] = (
+    (re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml"), actions.actions),
+    (re.compile(r"(?:.*/)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.*\.[Dd]ockerfile"), images.dockerfile),
+    (re.compile(r"(?:.*/)?(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml"), images.compose),
+    (re.compile(r".*\.(?:cs|fs|vb)proj"), dotnet.project),
+    (re.compile(r".*\.versions\.toml"), gradle.catalog),
+)
+
+# Manifests that others of their kind explain.
+FAMILIES: Final[dict[str, Callable[[], Family]]] = {
+    "maven": maven.Poms,
+    "cargo": cargo.CargoTomls,
+    "npm": npm.PackageJsons,
+    "pip": requirements.RequirementsFiles,
+}
+_FAMILY_NAMES: Final = {"pom.xml": "maven", "Cargo.toml": "cargo", "package.json": "npm"}
+_REQUIREMENTS: Final = re.compile(
+    r"(?:.*/)?(?:[\w.-]*(?:requirements|constraints)[\w.-]*|requirements/[\w.-]+)\.(?:txt|in)"
+)
+
+
+def parser_of(path: str) -> Parser | None:
+    """What reads a manifest that stands for itself."""
+    named = _NAMES.get(posixpath.basename(path))
+    return named or next((parser for pattern, parser in _PATTERNS if pattern.fullmatch(path)), None)
+
+
+def family_of(path: str) -> str | None:
+    """The family of a manifest that others explain."""
+    named = _FAMILY_NAMES.get(posixpath.basename(path))
+    return named or ("pip" if _REQUIREMENTS.fullmatch(path) else None)
+
+
+def bears_on(path: str) -> str | None:
+    """The family whose rows may change when a file of this path comes, goes or changes: a manifest's own, and that of
+    lists, which requirements files may take in under any name."""
+    return family_of(path) or ("pip" if requirements.LIST.fullmatch(path) else None)
+
+
+def is_manifest(path: str) -> bool:
+    """Whether a file of this path is read for dependencies."""
+    return family_of(path) is not None or parser_of(path) is not None

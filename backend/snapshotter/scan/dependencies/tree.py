@@ -1,0 +1,71 @@
+"""The manifests of one tree: read one by one, told together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from snapshotter.scan.dependencies.kinds import FAMILIES, family_of, parser_of
+from snapshotter.scan.dependencies.record import Dependency, ManifestError
+from snapshotter.scan.dependencies.tied import Family
+
+MAX_ROWS: Final = 100_000  # of one manifest
+
+
+class Manifests:
+    """The manifests of a tree, in whatever order they come. `ecosystem` of a row is the purl type."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, list[Dependency]] = {}
+        self._families: dict[str, Family] = {}
+        self._of: dict[str, Family] = {}
+
+    def add(self, path: str, blob: bytes) -> None:
+        """Read one. A path that no manifest has by its name is a list that a requirements file takes in.
+
+        Raises ManifestError, and nothing else, for content that cannot be read and for more than MAX_ROWS rows.
+        """
+        parser = parser_of(path)
+        if parser is not None:
+            self._plain[path] = _limited(parser(blob))
+            return
+        kind = family_of(path) or "pip"
+        family = self._families.setdefault(kind, FAMILIES[kind]())
+        family.add(path, blob)
+        self._of[path] = family
+
+    def forget(self, path: str) -> None:
+        """Let go of one that was added: it explains no other."""
+        self._plain.pop(path, None)
+        if (family := self._of.pop(path, None)) is not None:
+            family.forget(path)
+
+    def taken_in(self) -> set[str]:
+        """Paths, not added yet, that those which were added take in."""
+        return {path for family in self._families.values() for path in family.taken_in()}
+
+    def rows(self, path: str) -> list[Dependency]:
+        """The rows of a manifest that was added, in its own order, each once. Raises ManifestError as `add` does."""
+        return self._plain[path] if path in self._plain else _limited(self._of[path].rows(path))
+
+    def lenders(self, path: str) -> set[str]:
+        """The other manifests of which something may stand in the rows of this one."""
+        return set(self._of[path].lenders(path)) if path in self._of else set()
+
+
+def _limited(rows: Iterator[Dependency]) -> list[Dependency]:
+    found = dict.fromkeys(islice(rows, MAX_ROWS + 1))
+    if len(found) > MAX_ROWS:
+        raise ManifestError(f"names more than {MAX_ROWS:,} packages")
+    return list(found)
+
+
+def parse(path: str, blob: bytes) -> list[Dependency]:
+    """The rows of one manifest by itself, as if it were alone in its tree. Raises ManifestError as `Manifests.add`
+    does, and for a path that is no manifest."""
+    if family_of(path) is None and parser_of(path) is None:
+        raise ManifestError("no manifest by its path")
+    alone = Manifests()
+    alone.add(path, blob)
+    return alone.rows(path)
