@@ -32,6 +32,7 @@ from snapshotter.capture.parent import ParentSnapshot
 from snapshotter.git import bundle
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import RefsLedger, clashing
+from snapshotter.git.unlisted import Unlisted
 
 _SAMPLE: Final = 5
 
@@ -129,9 +130,15 @@ def finished(manifest: Manifest, scan: Scan | None, gaps: Sequence[Gap], clock: 
     )
 
 
-def ref_gaps(left_out: Sequence[bytes], ledger: RefsLedger) -> list[Gap]:
-    """The gaps that a listing shows: refs `left_out` by their names, and those that no folder can hold together."""
-    names_by_kind = {"refs-left-out": left_out, "refs-clashing": clashing(ledger)}
+def ref_gaps(left_out: Sequence[bytes], ledger: RefsLedger, beside: Unlisted) -> list[Gap]:
+    """The gaps in refs: those `left_out` by their names, those that no folder can hold together, and what a local
+    origin holds `beside` its refs."""
+    names_by_kind = {
+        "refs-left-out": left_out,
+        "refs-clashing": clashing(ledger),
+        "worktree-heads": beside.worktree_heads,
+        "older-stashes": beside.stashes,
+    }
     return [
         Gap(kind=kind, count=len(names), sample=[decode_name(name) for name in names[:_SAMPLE]])
         for kind, names in names_by_kind.items()

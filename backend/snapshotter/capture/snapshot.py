@@ -17,7 +17,7 @@ from snapshotter.archive.manifest import Artifact, Manifest, RefChanges, RefsRec
 from snapshotter.archive.segments import check_size
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import UsageError
+from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.capture import changes, record, scan_step
 from snapshotter.capture.chain import Decision, decide
@@ -29,6 +29,7 @@ from snapshotter.capture.stream import StoredBundle, base, increment, stream
 from snapshotter.git import bundle
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import RefsLedger, select
+from snapshotter.git.unlisted import Unlisted, unlisted
 from snapshotter.store.objects import Store
 from snapshotter.transport import Transport, WantVanished
 
@@ -110,13 +111,26 @@ def _snapshot(run: _Run, listed: RefsLedger, search: ParentSearch, clock: Clock)
         refs=refs,
         history=stored.history if stored else None,
         ref_changes=ref_changes,
-        gaps=record.ref_gaps(left_out, ledger),
+        gaps=record.ref_gaps(left_out, ledger, _beside(run, ledger)),
         artifacts=[*(stored.segments if stored else []), *refs_artifacts],
     )
     manifest = record.without_scan(capture, run.origin, options, clock)
     scan, gaps = _scan(run, folder, manifest, parent, target)
     clock = clock.lap("scan") if scan else clock
     return _commit(run, folder, record.finished(manifest, scan, gaps, clock))
+
+
+def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
+    """What a local origin holds beside its refs; of any other only its refs can be known."""
+    if not run.origin.is_local:
+        return Unlisted()
+    try:
+        return unlisted(run.origin.path, ledger, run.cancel)
+    except Unavailable as error:
+        run.observer.warn(
+            f"whether the origin has other worktrees or older stashes cannot be told: {error.message}"
+        )
+        return Unlisted()
 
 
 def _stream(

@@ -80,8 +80,19 @@ class StreamWire:
                 channel.write(body)
 
 
+# They come after the repository's own. Of what hides refs the last that matches a name counts, whichever of git's two
+# variables it is in, and one with a ! shows (git-config, transfer.hideRefs).
+_LOCAL_SETTINGS = (
+    "uploadpack.allowFilter=true",
+    "uploadpack.allowAnySHA1InWant=true",
+    "transfer.hideRefs=!refs",
+    "transfer.hideRefs=!HEAD",
+    "lsrefs.unborn=advertise",
+)
+
+
 class LocalDialer:
-    """`git upload-pack` on a path, with filters allowed and nothing inherited that could redirect git."""
+    """`git upload-pack` on a path, with filters allowed, no ref hidden, nothing inherited that could redirect git."""
 
     def __init__(self, origin: Origin) -> None:
         self._path = origin.path
@@ -94,12 +105,12 @@ class LocalDialer:
                 code="origin-not-found",
                 hint="for a repository on a host, give its URL with the scheme (https://…) or user@host:path",
             )
-        allow = ["-c", "uploadpack.allowFilter=true", "-c", "uploadpack.allowAnySHA1InWant=true"]
+        settings = [word for setting in _LOCAL_SETTINGS for word in ("-c", setting)]
         # A grafted history lacks what a restore needs, as a shallow one does.
         grafts = {"GIT_GRAFT_FILE": os.devnull}
         git = {"GIT_PROTOCOL": "version=2", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"} | grafts
         env = environment.for_child(git)
-        return ProcessChannel.start(["git", *allow, "upload-pack", self._path], env, limits)
+        return ProcessChannel.start(["git", *settings, "upload-pack", self._path], env, limits)
 
 
 class GitDialer:
