@@ -23,6 +23,9 @@ SCHEMA_VERSION: Final = 2  # what is written
 READABLE: Final = (1, 2)
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
 MAX_MANIFEST = 64 * 1024 * 1024  # bytes
+MAX_CHAIN: Final = (
+    100  # runs of one chain, which a release takes a quarter of: no reader follows a longer one
+)
 
 Kind = Literal["base", "increment", "unchanged", "empty"]
 
@@ -243,7 +246,12 @@ def open_sealed(data: bytes, where: RunKey) -> Sealed:
         )
     if manifest.key != where:
         raise _bad(where, f"it is the record of {manifest.key.folder}", "manifest-misplaced")
-    if any(RunId.parse(run) is None for run in manifest.chain) or (manifest.chain != sorted(manifest.chain)):
+    if len(manifest.chain) > MAX_CHAIN:
+        what = f"its chain has {len(manifest.chain):,} runs, and none has over {MAX_CHAIN}"
+        raise _bad(where, what, "manifest-damaged")
+    if any(RunId.parse(run) is None for run in manifest.chain) or (
+        manifest.chain != sorted(set(manifest.chain))
+    ):
         raise _bad(where, "its chain is not one of run ids in order", "manifest-damaged")
     return Sealed(manifest, data, hashlib.sha256(data).hexdigest())
 

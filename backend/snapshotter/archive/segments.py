@@ -8,7 +8,7 @@ flight + 1), whatever the history weighs. Out: the next segments are downloaded 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -143,7 +143,7 @@ class SegmentReader:
     """The bytes of one stored bundle in order, each segment checked against its manifest before use.
 
     Segments of at most `ahead` are in memory at a time, besides the one in use. Raises Damaged
-    where the manifest lists none.
+    where the manifest lists none, or more than a history can have.
     """
 
     def __init__(
@@ -152,8 +152,13 @@ class SegmentReader:
         assert manifest.history is not None  # noqa: S101 - callers pass runs of a chain
         if not manifest.history.segments:
             raise damaged(manifest.key.key(MANIFEST), "its history has no segments")
+        names = manifest.history.segments
+        if len(names) > MAX_SEGMENTS or len(set(names)) < len(names):
+            what = f"its history names a segment twice, or over {MAX_SEGMENTS:,}"
+            raise damaged(manifest.key.key(MANIFEST), what)
         self._store = store
-        self._segments: Sequence[Artifact] = [_segment(manifest, name) for name in manifest.history.segments]
+        listed = {artifact.name: artifact for artifact in manifest.artifacts}
+        self._segments = [_segment(manifest, name, listed) for name in names]
         self._ahead = ahead
         self._cancel = cancel or Cancel()
 
@@ -192,8 +197,8 @@ def _awaited(future: Future[T], cancel: Cancel) -> T:
     return future.result()
 
 
-def _segment(manifest: Manifest, name: str) -> Artifact:
-    artifact = manifest.artifact(name)
+def _segment(manifest: Manifest, name: str, listed: Mapping[str, Artifact]) -> Artifact:
+    artifact = listed.get(name)
     if artifact is None:
         raise damaged(manifest.key.key(name), "its manifest lists no such artifact")
     return artifact

@@ -214,6 +214,8 @@ def test_unknown_fields_are_refused() -> None:
         ({"chain": ["../../x"]}, "manifest-damaged"),
         ({"chain": [RUN, "20261122T120000Z-0123abcd"]}, "manifest-damaged"),
         ({"chain": [RUN + "\n"]}, "manifest-damaged"),
+        ({"chain": [RUN, RUN]}, "manifest-damaged"),
+        ({"chain": [f"20261122T120000Z-{n:08x}" for n in range(101)]}, "manifest-damaged"),
     ],
 )
 def test_a_sealed_lie_is_refused(changes: dict[str, Any], code: str) -> None:

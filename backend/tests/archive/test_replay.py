@@ -14,10 +14,12 @@ from msgspec import structs
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import History, Manifest, Sealed, seal
 from snapshotter.archive.replay import Link, replay_chain, replay_links
+from snapshotter.archive.segments import SegmentReader
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged, Interrupted, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.git.repository import Repository
+from tests.support.faults import RecordingStore
 from tests.support.git import Origin, git
 from tests.support.lab import Lab
 
@@ -99,6 +101,19 @@ def test_a_link_without_a_history_is_refused_with_what_was_before_it_replayed(ch
         chain.replay([base, bare])
     assert raised.value.key == increment.manifest.key.key(layout.MANIFEST)
     assert chain.has(chain.origin.oid("main~1"))
+
+
+@pytest.mark.parametrize("segments", [["history.bundle"] * 2, [f"history.bundle.{n}" for n in range(10_001)]])
+def test_a_history_of_more_segments_than_can_be_is_refused_and_none_is_read(
+    chain: Chain, segments: list[str]
+) -> None:
+    base = chain.taken[0].manifest
+    assert base.history is not None
+    manifest = structs.replace(base, history=structs.replace(base.history, segments=segments))
+    store = RecordingStore(chain.lab.store)
+    with pytest.raises(Damaged, match="names a segment twice, or over 10,000"):
+        SegmentReader(store, manifest)
+    assert store.calls == []
 
 
 def test_a_chain_whose_manifests_name_a_run_without_a_history_is_refused(chain: Chain) -> None:
