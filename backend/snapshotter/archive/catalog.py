@@ -14,7 +14,15 @@ from pathlib import Path
 
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.layout import RunId, RunKey, parse_key
-from snapshotter.archive.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, Sealed, open_sealed
+from snapshotter.archive.manifest import (
+    MAX_MANIFEST,
+    Artifact,
+    Manifest,
+    RefChanges,
+    RefsRecord,
+    Sealed,
+    open_sealed,
+)
 from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
@@ -138,12 +146,13 @@ class Catalog:
 
     def ledger(self, manifest: Manifest) -> RefsLedger:
         """The refs ledger of a snapshot. Raises Unusable if it is not the one recorded."""
-        refs = manifest.refs
+        return self.recorded_ledger(manifest.refs, manifest.key)
+
+    def recorded_ledger(self, refs: RefsRecord, key: RunKey) -> RefsLedger:
+        """The refs ledger that the manifest of the run `key` records. Raises as `ledger` does."""
         if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
-            raise damaged(
-                manifest.key.key(layout.MANIFEST),
-                f"it says that its refs are in no run: {refs.artifact[:200]!r}",
-            )
+            what = f"it says that its refs are in no run: {refs.artifact[:200]!r}"
+            raise damaged(key.key(layout.MANIFEST), what)
         self._present(refs.artifact)
         ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024))
         if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:

@@ -42,25 +42,36 @@ class LaterScans(NamedTuple):
     unusable: dict[RunKey, Unusable]
 
 
-def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> LaterScans:
-    """The later scans of these snapshots, all of `repo`.
+class Records(NamedTuple):
+    """A repo's records of later scans, oldest first, and by their own run those that cannot be read."""
 
-    Costs one listing, from the oldest of the snapshots on, and one read for each record. Raises Unavailable and
-    AccessDenied if the store is in trouble.
+    usable: list[ScanRecord]
+    unusable: dict[RunKey, Unusable]
+
+
+def records(catalog: Catalog, repo: str, since: datetime) -> Records:
+    """The records of a repo's later scans that were made at `since` or after.
+
+    Costs one listing, and one read for each record. Raises Unavailable and AccessDenied if the store is in trouble.
     """
-    since = min(manifest.key.run_id.started_at for manifest in manifests)
-    runs = [run for run in catalog.runs(repo, since=since) if layout.SCAN in run.files]
-    wanted = {(one.run_id, seal(one).sha256): one.key for one in manifests} if runs else {}
-    later = LaterScans({}, {})
-    for run in runs:
-        try:
-            record = open_record(catalog.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST), run.key)
-        except Unusable as error:
-            later.unusable[run.key] = error
+    read = Records([], {})
+    for run in catalog.runs(repo, since=since):
+        if layout.SCAN not in run.files:
             continue
-        if (key := wanted.get((record.of.run_id, record.of.manifest_sha256))) is not None:
-            later.scans[key] = record.scan
-    return later
+        try:
+            data = catalog.store.get(run.key.key(layout.SCAN), limit=MAX_MANIFEST)
+            read.usable.append(open_record(data, run.key))
+        except Unusable as error:
+            read.unusable[run.key] = error
+    return read
+
+
+def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> LaterScans:
+    """The later scans of these snapshots, all of `repo`. Costs and raises what `records` does."""
+    read = records(catalog, repo, min(manifest.key.run_id.started_at for manifest in manifests))
+    wanted = {(one.run_id, seal(one).sha256): one.key for one in manifests} if read.usable else {}
+    found = ((wanted.get((one.of.run_id, one.of.manifest_sha256)), one.scan) for one in read.usable)
+    return LaterScans({key: scan for key, scan in found if key is not None}, read.unusable)
 
 
 def scan_of(catalog: Catalog, manifest: Manifest) -> Scan | None:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from snapshotter.base.errors import Interrupted
+from snapshotter.base.errors import Interrupted, SnapshotterError
 
 T = TypeVar("T")
 
@@ -24,9 +24,9 @@ class Cancel:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
-        self._error: Interrupted = Interrupted("interrupted")
+        self._error: SnapshotterError = Interrupted("interrupted")
 
-    def cancel(self, error: Interrupted | None = None) -> None:
+    def cancel(self, error: SnapshotterError | None = None) -> None:
         """Stop the work: every later `check` raises `error`, and every registered wait ends."""
         with self._lock:
             if error is not None:
@@ -43,7 +43,7 @@ class Cancel:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise the caller's `Interrupted` if `cancel` was called."""
+        """Raise the error of whoever called `cancel`, if somebody did: `Interrupted`, or that of a time limit."""
         if self._event.is_set():
             raise self._error
 
@@ -63,6 +63,19 @@ class Cancel:
         finally:
             with self._lock:
                 self._callbacks.remove(callback)
+
+    @contextmanager
+    def limited(self, seconds: float, error: SnapshotterError) -> Iterator[Cancel]:
+        """A switch for a part of the work, cancelled with this one, and with `error` once `seconds` have passed."""
+        part = Cancel()
+        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), part.cancel, [error])
+        timer.daemon = True
+        with self.ending(lambda: part.cancel(self._error)):
+            timer.start()
+            try:
+                yield part
+            finally:
+                timer.cancel()
 
     def abandonable(self, work: Callable[[], T], discard: Callable[[T], None]) -> T:
         """Return what `work` returns, or raise what it raises; a cancellation abandons it.

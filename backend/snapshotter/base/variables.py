@@ -55,6 +55,11 @@ SETTINGS = (
     Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
     Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
     Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay and for scans; empty for the system's"),
+    Setting(
+        "SNAPSHOTTER_VERIFY_TIMEOUT",
+        "",
+        "how long the proof of one snapshot or chain may take; empty: a chain has 15 s, and 2 s for each MiB",
+    ),
     Setting("SNAPSHOTTER_SCAN", "1", "0 leaves the scan out of snapshots"),
     Setting(
         "SNAPSHOTTER_SCAN_EXCLUDE",

@@ -37,6 +37,14 @@ class VerifyFlags:
     fsck: Annotated[
         bool, typer.Option("--fsck", help="Also record what `git fsck --strict` finds; that is no failure.")
     ] = False
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--timeout",
+            metavar="SPAN",
+            help="Let the proof of one snapshot or chain take this long, like 10m.",
+        ),
+    ] = None
 
 
 def verify(session: Session, given: VerifyFlags) -> Output:
@@ -56,13 +64,16 @@ def verify(session: Session, given: VerifyFlags) -> Output:
     Exit 0: all proven. 1: something is damaged. 4: could not check.
     """
     from snapshotter.archive.catalog import Catalog
+    from snapshotter.base.settings import parse_span
     from snapshotter.recover import choice, ending
     from snapshotter.recover import verify as recover
 
     if (given.snapshot is None) is not given.every:
         raise UsageError("name a SNAPSHOT or REPO, or give --all", hint="one of them, not both")
     catalog = Catalog(session.store(reading=True))
-    options = recover.VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp)
+    limit = given.timeout or session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
+    seconds = parse_span(limit).total_seconds() if limit else None
+    options = recover.VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)
     verdicts: list[Verdict] = []
     for repo, runs in choice.chosen(catalog, given.snapshot, newest=given.newest).items():
         verdicts += recover.verify(

@@ -7,7 +7,7 @@ from typing import Final
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError
+from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.text import plural
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import affected
@@ -24,10 +24,12 @@ _MEND_ORIGIN: Final = (
 
 def affected_by(catalog: Catalog, verdicts: Sequence[Verdict]) -> list[RunKey]:
     """Every snapshot, verified or not, whose chain or refs rest on a run that was found damaged."""
-    damaged: dict[str, list[RunKey]] = {}
+    damaged: dict[str, set[RunKey]] = {}
     for verdict in verdicts:
         if verdict.problems:
-            damaged.setdefault(verdict.run.repo, []).extend(verdict.damaged_runs)
+            if verdict.run.repo not in damaged:  # all verdicts of a repo have the same
+                damaged[verdict.run.repo] = set(verdict.damaged_runs)
+            damaged[verdict.run.repo].add(verdict.run)
     return [key for repo, keys in damaged.items() for key in affected(catalog, repo, keys)]
 
 
@@ -40,7 +42,7 @@ def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
     """The error that a verification ends with: damage before what could not be checked before a receipt that
     could not be written; None if every snapshot is proven."""
     bad = [verdict for verdict in verdicts if verdict.problems]
-    unchecked = sum(bool(verdict.unchecked) for verdict in verdicts)
+    unchecked = [verdict.unchecked for verdict in verdicts if verdict.unchecked]
     if bad:
         sent = all(problem.sent for verdict in bad for problem in verdict.problems)
         return Finding(
@@ -49,8 +51,17 @@ def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
             hint=_MEND_ORIGIN if sent else _TAKE_ANEW,
         )
     if unchecked:
-        return NewerSchema(
-            f"{unchecked} of {plural(len(verdicts), 'snapshot')} could not be checked: a newer release wrote them",
-            hint="verify them with that release; the others were checked",
+        return _unchecked(
+            unchecked, f"{len(unchecked)} of {plural(len(verdicts), 'snapshot')} could not be checked"
         )
     return unrecorded(verdicts)
+
+
+def _unchecked(errors: Sequence[SnapshotterError], how_many: str) -> SnapshotterError:
+    for error in errors:
+        if not isinstance(error, NewerSchema):
+            return Unavailable(f"{how_many}: {error.message}", code=error.code, hint=error.hint)
+    return NewerSchema(
+        f"{how_many}: a newer release wrote them",
+        hint="verify them with that release; the others were checked",
+    )

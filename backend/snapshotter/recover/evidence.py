@@ -1,48 +1,64 @@
 """What a repo's objects show without git: digests, manifests, ledgers, the manifests' hash chain.
 
 Each object is read once, however many snapshots rest on it, and what is wrong with it is kept as a problem of
-its run. Trouble with the store or the machine is no problem of a snapshot, and is raised.
+its run. What is kept of each snapshot is small. Trouble with the store or the machine is no problem of a snapshot,
+and is raised.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.catalog import Catalog, Run
-from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Artifact, Sealed
+from snapshotter.archive.manifest import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.git.refs import RefsLedger
-from snapshotter.recover.verdict import Problem
+from snapshotter.recover.artifacts import Artifacts
+from snapshotter.recover.ledgers import Ledgers
+from snapshotter.recover.outline import Outline
+from snapshotter.recover.verdict import MAX_PROBLEMS, Problem
 
-_PARALLEL: Final = 4  # objects that are read at a time
+_KEPT: Final = 32  # manifests that stay in memory, so that a chain's are read once
+_LARGE: Final = 1024 * 1024  # bytes of a manifest that does not
 _SHOWN: Final = 200  # characters of a run id that is none
+
+_Walk = tuple[RunKey, RunKey]  # from a snapshot, to the base of the chain of the one that the walk began with
+
+
+class _Step(NamedTuple):
+    """Where a walk along the parents goes next, or the problems with which it ends."""
+
+    parent: Outline | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 class Evidence:
     """What was read of one repo so far, and the problems found, by run.
 
     Whatever reads raises Unavailable or AccessDenied if the store is in trouble, and NewerSchema for a manifest
-    that a newer release wrote: then nothing is known, and nothing is noted.
+    that a newer release wrote: then nothing is known, and nothing is noted. A `cancel` that is given to a check
+    ends it in place of the one that all have.
     """
 
     def __init__(
         self, catalog: Catalog, repo: str, chosen: Sequence[Run], observer: Observer, cancel: Cancel
     ) -> None:
-        self._catalog, self._repo, self._observer, self._cancel = catalog, repo, observer, cancel
+        self._catalog, self._repo, self._cancel = catalog, repo, cancel
         self._chosen = {run.key for run in chosen}
         self._folders: dict[RunKey, Run] = {run.key: run for run in chosen}
-        self._manifests: dict[RunKey, Sealed | None] = {}
-        self._ledgers: dict[RunKey, RefsLedger | None] = {}
+        self._outlines: dict[RunKey, Outline | None] = {}
+        self._chains: dict[tuple[RunKey, ...], tuple[RunKey, ...]] = {}  # each once: most snapshots share one
+        self._manifests: dict[RunKey, Sealed] = {}
+        self._walked: dict[_Walk, tuple[Problem, ...]] = {}
+        self._ledgers = Ledgers(catalog)
+        self._artifacts = Artifacts(catalog, repo, self.folder, observer)
         self._checked: dict[RunKey, bool] = {}  # whose objects were checked; True: segments too
-        self._problems: dict[RunKey, list[Problem]] = {}
+        self._problems: dict[RunKey, dict[Problem, None]] = {}
 
     # What was found
 
@@ -55,163 +71,153 @@ class Evidence:
         return sorted(self._problems)
 
     def note(self, key: RunKey, problem: Problem) -> None:
-        """Keep a problem of a run, once."""
-        problems = self._problems.setdefault(key, [])
-        if problem not in problems:
-            problems.append(problem)
+        """Keep a problem of a run, once; of a run with very many, the first."""
+        problems = self._problems.setdefault(key, {})
+        if len(problems) < MAX_PROBLEMS:
+            problems[problem] = None
 
     # What is read
 
+    def outline(self, key: RunKey) -> Outline | None:
+        """What is kept of a run's manifest, or None if that cannot be used; `problems` says why."""
+        if key not in self._outlines:
+            sealed = self._read_manifest(key)
+            self._outlines[key] = self._kept(sealed) if sealed else None
+        return self._outlines[key]
+
     def manifest(self, key: RunKey) -> Sealed | None:
-        """A run's manifest, or None if it cannot be used; `problems` says why."""
-        if key not in self._manifests:
-            self._manifests[key] = self._read_manifest(key)
-        return self._manifests[key]
+        """A run's manifest, or None if it cannot be used; `problems` says why. Only the last ones stay in memory."""
+        outline = self.outline(key)
+        if outline is None or key in self._manifests:
+            return self._manifests.get(key)
+        sealed = self._read_manifest(key)
+        if sealed and sealed.sha256 != outline.sha256:
+            self.note(key, Problem(key.key(layout.MANIFEST), "it was replaced while it was verified"))
+            return None
+        return sealed
 
-    def ledger(self, sealed: Sealed) -> RefsLedger | None:
+    def ledger(self, outline: Outline) -> RefsLedger | None:
         """A snapshot's refs, or None if they cannot be used; `problems` says why."""
-        key = sealed.manifest.key
-        if key not in self._ledgers:
-            self._ledgers[key] = self._read_ledger(sealed)
-        return self._ledgers[key]
+        try:
+            return self._ledgers.read(outline)
+        except Unusable as error:
+            self.note(outline.key, Problem.of(error, outline.refs.artifact))
+            return None
 
-    def receipts(self, key: RunKey) -> list[str]:
-        """The names of a run's receipts, oldest first."""
-        return self._listed(key).receipts
+    def folder(self, key: RunKey) -> Run:
+        """A run's folder, as it was listed before the verification or when it was first asked for."""
+        if key not in self._folders:
+            self._folders[key] = self._catalog.folder(key)
+        return self._folders[key]
 
     def unread(self, key: RunKey) -> int:
         """Bytes of a run's objects that a check of all of them would read now; 0 if its manifest cannot be used."""
-        sealed = self.manifest(key)
-        if sealed is None or self._checked.get(key):
-            return 0
-        return sum(artifact.bytes for artifact in sealed.manifest.artifacts)
+        sealed = None if self._checked.get(key) else self.manifest(key)
+        return sum(artifact.bytes for artifact in sealed.manifest.artifacts) if sealed else 0
 
     def history_bytes(self, key: RunKey) -> int:
-        """Bytes of a run's bundle; 0 without one, or if its manifest cannot be used."""
-        sealed = self.manifest(key)
-        history = sealed.manifest.history if sealed else None
-        return history.bytes if history else 0
+        """Bytes of a run's bundle, as listed; 0 if its manifest cannot be used."""
+        files = self.folder(key).files if self.outline(key) else {}
+        return sum(size for name, size in files.items() if name.startswith(layout.HISTORY))
 
     # What is checked
 
-    def check_parents(self, sealed: Sealed) -> tuple[Problem, ...]:
+    def check_parents(self, outline: Outline, cancel: Cancel | None = None) -> tuple[Problem, ...]:
         """Follow the hash chain from a manifest to the base of its chain; the first problem ends the walk.
 
         Each manifest names its parent's digest. The base's own parent is no part of the chain and may have
-        expired: where it is being verified too, a difference is its problem, not this snapshot's.
+        expired: where it is being verified too, a difference is its problem, not this snapshot's. No step is taken
+        twice: a walk ends where one to the same base went before.
         """
-        child = sealed.manifest
-        base = child.chain_keys[0] if child.chain else child.key
-        while child.parent is not None:
-            run_id = RunId.parse(child.parent.run_id)
-            if run_id is None:  # such a key is nothing to ask a store for
-                shown = child.parent.run_id[:_SHOWN]
-                problem = Problem(child.key.key(layout.MANIFEST), f"its parent is no run: {shown!r}")
-                self.note(child.key, problem)
-                return (problem,)
-            key, outside = RunKey(self._repo, run_id), child.key <= base
-            if outside and key not in self._chosen:
-                return ()
-            parent = self.manifest(key)
-            if parent is None:
-                return () if outside else self.problems(key)
-            if parent.sha256 != child.parent.manifest_sha256:
-                what = f"it is not the manifest that {child.run_id} was built on (SHA-256 differs)"
-                problem = Problem(key.key(layout.MANIFEST), what)
-                self.note(key, problem)
-                return () if outside else (problem,)
-            if outside:
-                return ()
-            child = parent.manifest
-        return ()
+        base, at = outline.base, outline
+        path: list[_Walk] = []
+        while (found := self._walked.get((at.key, base))) is None:
+            (cancel or self._cancel).check()
+            path.append((at.key, base))
+            step = self._step(at, base)
+            if step.parent is None:
+                found = step.problems
+                break
+            at = step.parent
+        self._walked.update(dict.fromkeys(path, found))
+        return found
 
-    def check_objects(self, key: RunKey, *, segments: bool) -> tuple[Problem, ...]:
+    def check_objects(
+        self, key: RunKey, *, segments: bool, cancel: Cancel | None = None
+    ) -> tuple[Problem, ...]:
         """Compare size and SHA-256 of a run's artifacts with its manifest; returns all problems of the run.
 
         They are read once however many snapshots rest on them. Without `segments` those of the history are only
         looked for: the replay reads and checks them.
         """
-        sealed = self.manifest(key)
         done = self._checked.get(key)
-        if sealed is None or done or (done is False and not segments):
+        if done or (done is False and not segments):
             return self.problems(key)
-        self._checked[key] = segments
-        history = set(sealed.manifest.history.segments) if sealed.manifest.history else set()
-
-        def check(artifact: Artifact) -> Problem | None:
-            return self._check_artifact(artifact, read=segments or artifact.name not in history)
-
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            for problem in pool.map(check, [*sealed.manifest.artifacts, *self._scan_elsewhere(sealed)]):
-                if problem is not None:
-                    self.note(key, problem)
+        sealed, outline = self.manifest(key), self.outline(key)
+        if sealed and outline:
+            for problem in self._artifacts.check(sealed, segments=segments, cancel=cancel or self._cancel):
+                self.note(key, problem)
+            self._checked[key] = segments
         return self.problems(key)
 
-    def check_receipts(self, run: Run, sealed: Sealed) -> tuple[Problem, ...]:
+    def check_ledger(self, outline: Outline) -> tuple[Problem, ...]:
+        """Read a snapshot's refs, unless another's that were read are the same; returns its problems if they
+        cannot be used."""
+        if self._ledgers.known(outline) or self.ledger(outline) is not None:
+            return ()
+        return self.problems(outline.key)
+
+    def check_receipts(self, run: Run, outline: Outline) -> tuple[Problem, ...]:
         """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends it."""
         for name in run.receipts:
             try:
                 receipt = receipts.read(self._catalog.store, run.key, name)
             except Unusable as error:
                 return (Problem.of(error, run.key.key(name)),)
-            if receipt.ok and receipt.manifest_sha256 != sealed.sha256:
+            if receipt.ok and receipt.manifest_sha256 != outline.sha256:
                 what = f"it is not the manifest that was verified before (receipt {name})"
                 return (Problem(run.key.key(layout.MANIFEST), what),)
         return ()
 
+    def _step(self, child: Outline, base: RunKey) -> _Step:
+        """From a snapshot to its parent, on the way to `base`."""
+        if child.parent is None:
+            return _Step()
+        run_id = RunId.parse(child.parent.run_id)
+        if run_id is None:  # such a key is nothing to ask a store for
+            shown = child.parent.run_id[:_SHOWN]
+            problem = Problem(child.key.key(layout.MANIFEST), f"its parent is no run: {shown!r}")
+            self.note(child.key, problem)
+            return _Step(problems=(problem,))
+        key, outside = RunKey(self._repo, run_id), child.key <= base
+        if outside and key not in self._chosen:
+            return _Step()
+        parent = self.outline(key)
+        if parent is None:
+            return _Step(problems=() if outside else self.problems(key))
+        if parent.sha256 != child.parent.manifest_sha256:
+            what = f"it is not the manifest that {child.key.run_id} was built on (SHA-256 differs)"
+            problem = Problem(key.key(layout.MANIFEST), what)
+            self.note(key, problem)
+            return _Step(problems=() if outside else (problem,))
+        return _Step() if outside else _Step(parent)
+
     def _read_manifest(self, key: RunKey) -> Sealed | None:
         name = key.key(layout.MANIFEST)
-        if not self._listed(key).is_snapshot:
+        if not self.folder(key).is_snapshot:
             self.note(key, Problem(name, "it is missing"))
             return None
         try:
-            return self._catalog.manifest(key, listed=True)
+            sealed = self._catalog.manifest(key, listed=True)
         except Unusable as error:
             self.note(key, Problem.of(error, name))
             return None
+        if len(sealed.data) <= _LARGE:
+            self._manifests[key] = sealed
+            if len(self._manifests) > _KEPT:
+                del self._manifests[next(iter(self._manifests))]
+        return sealed
 
-    def _read_ledger(self, sealed: Sealed) -> RefsLedger | None:
-        try:
-            return self._catalog.ledger(sealed.manifest)
-        except Unusable as error:
-            self.note(sealed.manifest.key, Problem.of(error, sealed.manifest.refs.artifact))
-            return None
-
-    def _scan_elsewhere(self, sealed: Sealed) -> list[Artifact]:
-        """The artifacts of a snapshot's scan that another run wrote: one before it, or one that scanned it later."""
-        manifest = sealed.manifest
-        try:
-            scan = scan_of(self._catalog, manifest) if manifest.kind != "empty" else None
-        except Unusable as error:
-            self.note(manifest.key, Problem.of(error, manifest.key.folder))
-            return []
-        return [
-            artifact for artifact in (scan.artifacts if scan else []) if artifact not in manifest.artifacts
-        ]
-
-    def _check_artifact(self, artifact: Artifact, *, read: bool) -> Problem | None:
-        self._cancel.check()
-        place = layout.parse_key(artifact.key)
-        size = self._listed(place[0]).files.get(place[1]) if place else None
-        if size is None:
-            return Problem(artifact.key, "it is missing")
-        if size != artifact.bytes:
-            return Problem(artifact.key, f"it has {size} bytes, not {artifact.bytes}")
-        if not read:
-            return None
-        digest = hashlib.sha256()
-        try:
-            for chunk in self._catalog.store.stream(artifact.key):
-                self._cancel.check()
-                digest.update(chunk)
-                self._observer.advance(len(chunk))
-        except Unusable as error:
-            return Problem.of(error, artifact.key)
-        if digest.hexdigest() != artifact.sha256:
-            return Problem(artifact.key, "its bytes are not what was written (SHA-256 differs)")
-        return None
-
-    def _listed(self, key: RunKey) -> Run:
-        if key not in self._folders:
-            self._folders[key] = self._catalog.folder(key)
-        return self._folders[key]
+    def _kept(self, sealed: Sealed) -> Outline:
+        outline = Outline.of(sealed)
+        return outline.sharing(self._chains.setdefault(outline.chain, outline.chain))

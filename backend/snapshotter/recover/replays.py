@@ -5,21 +5,23 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Manifest, Sealed
+from snapshotter.archive.manifest import RefsRecord
 from snapshotter.archive.replay import Link, replay_links, sent_damaged
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unusable
+from snapshotter.base.errors import SnapshotterError, Unusable
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git.refs import named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
+from snapshotter.recover.limits import OutOfTime, out_of_time, replay_seconds
+from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import Problem
 from snapshotter.store.objects import Store
 
@@ -28,16 +30,21 @@ _PREFIX: Final = "snapshotter-verify-"
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the replay of its chain showed of one snapshot. `seconds` is what its own link took."""
+    """What the replay of its chain showed of one snapshot. `seconds` is what its own link took.
+
+    `unchecked` says why the replay did not come to it.
+    """
 
     problems: tuple[Problem, ...] = ()
     fsck: list[str] | None = None
     seconds: float = 0.0
+    unchecked: SnapshotterError | None = None
 
 
 @dataclass(frozen=True)
 class Replayer:
-    """Replays chains. `temp` is where (None: the system's folder); `fsck` asks for what `git fsck --strict` finds."""
+    """Replays chains. `temp` is where (None: the system's folder); `fsck` asks for what `git fsck --strict` finds;
+    `seconds` is how long one may take (None: by its size)."""
 
     store: Store
     evidence: Evidence
@@ -45,53 +52,92 @@ class Replayer:
     cancel: Cancel
     temp: Path | None = None
     fsck: bool = False
+    seconds: float | None = None
 
-    def replay(self, group: Sequence[Sealed]) -> dict[RunKey, Replayed]:
+    def replay(self, group: Sequence[Outline]) -> dict[RunKey, Replayed]:
         """Replay the longest chain of a group from `sharing`, and judge each snapshot at the link where it ends.
 
-        Damage of a run is noted in the evidence. Raises Unavailable if the store, git or the machine is in trouble.
+        Damage of a run is noted in the evidence. Those that it did not come to in time are unchecked. Raises
+        Unavailable if the store, git or the machine is in trouble.
         """
-        longest = max((sealed.manifest for sealed in group), key=lambda manifest: len(manifest.chain))
-        chain = longest.chain_keys
-        total = sum(map(self.evidence.history_bytes, chain))
-        self.observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
+        longest = max(group, key=lambda outline: len(outline.chain))
+        size = sum(map(self.evidence.history_bytes, longest.chain))
+        self.observer.stage(f"replaying {plural(len(longest.chain), 'bundle')}", size)
         place = self.temp or Path(tempfile.gettempdir())
         sweep(place, _PREFIX)
-        with locked_folder(place, _PREFIX, cancel=self.cancel) as temp:
-            repository = Repository.create(temp / "replay.git", longest.object_format, self.cancel)
-            results = self._replay(chain, group, repository)
+        results: dict[RunKey, Replayed] = {}
+        seconds = self.seconds or replay_seconds(size)
+        late = out_of_time(f"the replay of the chain up to {longest.key.run_id}", seconds)
+        try:
+            with (
+                self.cancel.limited(seconds, late) as cancel,
+                locked_folder(place, _PREFIX, cancel=cancel) as temp,
+            ):
+                try:
+                    repository = Repository.create(temp / "replay.git", longest.object_format, cancel)
+                    results.update(_Replay(self, cancel, repository, group).judged(longest.chain))
+                except OSError:
+                    cancel.check()  # a cancellation takes the folder away under whatever is at work in it
+                    raise
+        except OutOfTime as error:
+            return results | {
+                outline.key: Replayed(unchecked=error) for outline in group if outline.key not in results
+            }
         # A link that failed ends the replay; what else is wrong from there on is told all the same.
-        for sealed in group:
-            if sealed.manifest.key not in results:
-                results[sealed.manifest.key] = Replayed(self._unreplayed(sealed.manifest))
+        for outline in group:
+            if outline.key not in results:
+                results[outline.key] = Replayed(self._unreplayed(outline))
         return results
 
-    def _replay(
-        self, chain: Sequence[RunKey], group: Sequence[Sealed], repository: Repository
-    ) -> dict[RunKey, Replayed]:
-        """The snapshots that end before the first link that failed."""
-        results: dict[RunKey, Replayed] = {}
+    def _unreplayed(self, outline: Outline) -> tuple[Problem, ...]:
+        for key in outline.chain:
+            self.evidence.check_objects(key, segments=True)
+        return tuple(known(self.evidence, outline))
+
+
+class _Replay:
+    """One replay of a chain into `repository`, which ends with `cancel`."""
+
+    def __init__(
+        self, how: Replayer, cancel: Cancel, repository: Repository, group: Sequence[Outline]
+    ) -> None:
+        self._how, self._evidence, self._cancel, self._repository = how, how.evidence, cancel, repository
+        self._ending: dict[RunKey, list[Outline]] = {}  # snapshots of the group, by the link where they end
+        for outline in group:
+            self._ending.setdefault(outline.chain[-1], []).append(outline)
+
+    def judged(self, chain: Sequence[RunKey]) -> Iterator[tuple[RunKey, Replayed]]:
+        """The snapshots that end before the first link that failed, as soon as they are judged."""
         links = replay_links(
-            self.store, self._links(chain), repository, observer=self.observer, cancel=self.cancel
+            self._how.store,
+            self._links(chain),
+            self._repository,
+            observer=self._how.observer,
+            cancel=self._cancel,
         )
         proven: frozenset[str] = frozenset()
         for key in chain:
             started = time.monotonic()
             link = self._next(links, key)
             if link is None:
-                break
-            proven = self._connect(link, repository, proven)
-            for sealed in group:
-                if sealed.manifest.chain_keys[-1] == key:
-                    results[sealed.manifest.key] = self._judge(sealed, repository, proven, started)
-        return results
+                return
+            proven = self._connect(link, proven)
+            del link  # its ledger may be large
+            same: dict[RefsRecord, _Judged] = {}  # an unchanged snapshot's refs are its parent's
+            for outline in self._ending.get(key, []):
+                if outline.refs not in same:
+                    same[outline.refs] = self._judge(outline, proven)
+                judged = same[outline.refs]
+                problems = (*known(self._evidence, outline), *judged.at(outline.key.folder))
+                yield outline.key, Replayed(problems, judged.fsck, time.monotonic() - started)
+                started = time.monotonic()
 
     def _links(self, chain: Sequence[RunKey]) -> Iterator[Link]:
         """The links of a chain, up to the first that is known to be damaged."""
         for key in chain:
-            sealed = self.evidence.manifest(key)
-            ledger = self.evidence.ledger(sealed) if sealed else None
-            if sealed is None or ledger is None or self.evidence.problems(key):
+            sealed, outline = self._evidence.manifest(key), self._evidence.outline(key)
+            ledger = self._evidence.ledger(outline) if outline else None
+            if sealed is None or ledger is None or self._evidence.problems(key):
                 return
             yield Link(sealed.manifest, ledger)
 
@@ -100,62 +146,71 @@ class Replayer:
         try:
             return next(links, None)
         except Unusable as error:
-            self.evidence.note(key, Problem.of(error, key.folder))
+            self._evidence.note(key, Problem.of(error, key.folder))
             return None
 
-    def _connect(self, link: Link, repository: Repository, proven: frozenset[str]) -> frozenset[str]:
+    def _connect(self, link: Link, proven: frozenset[str]) -> frozenset[str]:
         """Check that a link's refs reach whole histories, less what is `proven`; the tips that are proven then."""
         tips = link.ledger.tips
         try:
-            repository.check_whole(sorted(tips - proven), sorted(proven))
+            self._repository.check_whole(sorted(tips - proven), sorted(proven))
         except NotWhole as error:
-            self.evidence.note(link.manifest.key, _sent(link.manifest, error.message))
+            self._evidence.note(link.manifest.key, _sent(link.manifest.key.folder, error.message))
         return tips | proven
 
-    def _judge(
-        self, sealed: Sealed, repository: Repository, proven: frozenset[str], started: float
-    ) -> Replayed:
-        manifest = sealed.manifest
-        problems = self._known(manifest)
-        ledger = self.evidence.ledger(sealed)
+    def _judge(self, outline: Outline, proven: frozenset[str]) -> _Judged:
+        """What git says of a snapshot's refs in the repository as it is now."""
+        ledger, place, repository = self._evidence.ledger(outline), outline.key.folder, self._repository
         if ledger is None:  # an unchanged snapshot's, which no link has
-            return Replayed(tuple(problems), seconds=time.monotonic() - started)
+            return _Judged()
+        problems: list[Problem] = []
         try:
             if unproven := ledger.tips - proven:
                 repository.check_whole(sorted(unproven), sorted(proven))
         except NotWhole as error:
-            problems.append(_sent(manifest, error.message))
+            problems.append(_sent(place, error.message))
         repository.write_refs(ledger)
-        problems += [Problem(manifest.key.folder, what) for what in repository.differences(ledger)]
+        problems += [Problem(place, what) for what in repository.differences(ledger)]
         if wrong := repository.wrongly_peeled(ledger):
             what = f"what the origin listed as peeled is not what the tag holds: {named(wrong)}"
-            problems.append(Problem(manifest.key.folder, what, sent=True))
-        fsck = repository.fsck() if self.fsck else None
-        return Replayed(tuple(problems), fsck, time.monotonic() - started)
-
-    def _unreplayed(self, manifest: Manifest) -> tuple[Problem, ...]:
-        for key in manifest.chain_keys:
-            self.evidence.check_objects(key, segments=True)
-        return tuple(self._known(manifest))
-
-    def _known(self, manifest: Manifest) -> list[Problem]:
-        """What is wrong with the runs of a snapshot's chain, as far as it is known."""
-        return [problem for key in manifest.chain_keys for problem in self.evidence.problems(key)]
+            problems.append(Problem(place, what, sent=True))
+        return _Judged(tuple(problems), repository.fsck() if self._how.fsck else None)
 
 
-def _sent(manifest: Manifest, what: str) -> Problem:
+class _Judged(NamedTuple):
+    """What is wrong with a snapshot's refs, and what `git fsck` finds."""
+
+    problems: tuple[Problem, ...] = ()
+    fsck: list[str] | None = None
+
+    def at(self, folder: str) -> Iterator[Problem]:
+        """The problems of another snapshot that has the same refs."""
+        return (replace(problem, where=folder) for problem in self.problems)
+
+
+def _sent(folder: str, what: str) -> Problem:
     """A problem of what the origin sent: the digests of all that it rests on have been compared before."""
-    return Problem.of(sent_damaged(manifest.key.folder, what), manifest.key.folder)
+    return Problem.of(sent_damaged(folder, what), folder)
 
 
-def sharing(snapshots: Iterable[Sealed]) -> list[list[Sealed]]:
+def known(evidence: Evidence, outline: Outline) -> list[Problem]:
+    """What is wrong with the runs of a snapshot's chain, as far as it is known."""
+    return [problem for key in outline.chain for problem in evidence.problems(key)]
+
+
+def sharing(outlines: Iterable[Outline]) -> list[list[Outline]]:
     """Snapshots in groups, each with one chain that all of its chains begin.
 
     Two runs at once, or a clock set backwards, make two chains of one base: each is replayed by itself.
     """
-    groups: list[list[Sealed]] = []
-    for sealed in sorted(snapshots, key=lambda sealed: len(sealed.manifest.chain), reverse=True):
-        chain = sealed.manifest.chain
-        group = next((group for group in groups if group[0].manifest.chain[: len(chain)] == chain), None)
-        groups.append([sealed]) if group is None else group.append(sealed)
+    groups: list[list[Outline]] = []
+    beginnings: dict[tuple[RunKey, ...], list[Outline]] = {}
+    for outline in sorted(outlines, key=lambda outline: len(outline.chain), reverse=True):
+        chain = outline.chain
+        if chain not in beginnings:
+            group: list[Outline] = []
+            groups.append(group)
+            for length in range(1, len(chain) + 1):
+                beginnings.setdefault(chain[:length], group)
+        beginnings[chain].append(outline)
     return groups

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Sealed
 from snapshotter.archive.replay import SentDamaged
-from snapshotter.base.errors import NewerSchema, SnapshotterError, Unusable
+from snapshotter.base.errors import SnapshotterError, Unusable
+from snapshotter.recover.outline import Outline
+
+MAX_PROBLEMS: Final = 1000  # of one run, and in one receipt: a damaged chain may have any number
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,18 @@ class Problem:
 class Verdict:
     """What was found about one snapshot. Without problems it is proven, unless it could not be checked.
 
-    `unchecked` says why it could not: a newer release wrote it, or what it rests on.
-    `damaged_runs` are the runs in which problems were found, if it has any. `receipt` is the key of its receipt,
-    or '' and `unrecorded` says why it could not be written. `seconds` is what its checks took.
+    `unchecked` says why it could not: a newer release wrote it or what it rests on, or it took too long.
+    `damaged_runs` are all runs of its repo in which problems were found, if it has any itself.
+    `receipt` is the key of its receipt, or '' and `unrecorded` says why it could not be written.
+    `seconds` is what its checks took.
     """
 
     run: RunKey
-    sealed: Sealed | None = None  # None if the manifest does not read
+    outline: Outline | None = None  # None if the manifest does not read
     problems: tuple[Problem, ...] = ()
     fsck: list[str] | None = None
     seconds: float = 0.0
-    unchecked: NewerSchema | None = None
+    unchecked: SnapshotterError | None = None
     damaged_runs: Sequence[RunKey] = ()
     receipt: str = ""
     unrecorded: SnapshotterError | None = None
@@ -60,9 +64,9 @@ class Verdict:
     @property
     def refs(self) -> int:
         """How many refs the snapshot has; 0 if its manifest does not read."""
-        return self.sealed.manifest.refs.count if self.sealed else 0
+        return self.outline.refs.count if self.outline else 0
 
     @property
     def chain(self) -> list[str]:
         """The run ids that the snapshot rests on, base first; none if its manifest does not read."""
-        return self.sealed.manifest.chain if self.sealed else []
+        return [str(key.run_id) for key in self.outline.chain] if self.outline else []

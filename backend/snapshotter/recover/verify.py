@@ -7,17 +7,16 @@ are a repository: every object hashed, every ref present, everything reachable t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from snapshotter import __version__
 from snapshotter.archive import receipts
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.layout import RunKey, parse_key
-from snapshotter.archive.manifest import Sealed
 from snapshotter.archive.receipts import Receipt
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable
@@ -25,21 +24,26 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
+from snapshotter.recover.limits import OutOfTime, out_of_time
+from snapshotter.recover.outline import Outline
 from snapshotter.recover.replays import Replayed, Replayer, sharing
-from snapshotter.recover.verdict import Problem, Verdict
-
-_MAX_PROBLEMS: Final = 1000  # in one receipt: a damaged chain may have any number
+from snapshotter.recover.verdict import MAX_PROBLEMS, Problem, Verdict
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
     """How to verify: `quick` compares digests and manifests and replays nothing; `fsck` records what
-    `git fsck --strict` finds; `receipts` writes them; `temp` is the folder to replay in (None: the system's)."""
+    `git fsck --strict` finds; `receipts` writes them; `temp` is the folder to replay in (None: the system's).
+
+    `seconds` is how long the check of one snapshot's objects, and the replay of one chain, may take. With None a
+    replay has time by its size, and the checks, which read each object once, have as much as they take.
+    """
 
     quick: bool = False
     fsck: bool = False
     receipts: bool = True
     temp: Path | None = None
+    seconds: float | None = None
 
 
 def verify(
@@ -97,44 +101,61 @@ class _Verification:
         self._observer.stage(f"checking {plural(len(self._chosen), 'snapshot')} of {self._repo}")
         checked = [self._check(run) for run in self._chosen]
         replayed = {} if self._options.quick else self._replay(checked)
-        # Only now: a child may tell of damage that the run itself does not show.
-        verdicts = [self._conclude(verdict, replayed.get(verdict.run, Replayed())) for verdict in checked]
+        damaged = (
+            self._evidence.damaged_runs()
+        )  # only now: a child may tell of damage that its parent does not show
+        verdicts = [
+            self._conclude(verdict, replayed.get(verdict.run, Replayed()), damaged) for verdict in checked
+        ]
         return self._record(verdicts) if self._options.receipts else verdicts
 
     def _check(self, run: Run) -> Verdict:
         """What can be told without git."""
-        self._cancel.check()
         started = time.monotonic()
         try:
-            sealed = self._evidence.manifest(run.key)
-            problems = self._check_objects(run, sealed) if sealed else self._evidence.problems(run.key)
-        except NewerSchema as error:
+            with self._limited(run.key) as cancel:
+                cancel.check()
+                outline = self._evidence.outline(run.key)
+                problems = self._check_objects(run, outline, cancel) if outline else []
+        except (NewerSchema, OutOfTime) as error:
             return Verdict(run.key, unchecked=error)
-        return Verdict(run.key, sealed, tuple(problems), seconds=time.monotonic() - started)
+        return Verdict(run.key, outline, tuple(problems), seconds=time.monotonic() - started)
 
-    def _check_objects(self, run: Run, sealed: Sealed) -> list[Problem]:
-        evidence, manifest, quick = self._evidence, sealed.manifest, self._options.quick
-        problems = [*evidence.check_parents(sealed)]
-        keys = dict.fromkeys([*manifest.chain_keys, manifest.key])
-        if quick and (size := sum(map(evidence.unread, keys))):
-            self._observer.stage(f"reading what {manifest.run_id} rests on", size)
-        for key in keys:
-            problems += evidence.check_objects(key, segments=quick)
-        if evidence.ledger(sealed) is None:
-            problems += evidence.problems(manifest.key)
-        return [*problems, *evidence.check_receipts(run, sealed)]
+    @contextmanager
+    def _limited(self, key: RunKey) -> Iterator[Cancel]:
+        seconds = self._options.seconds
+        if seconds is None:
+            yield self._cancel
+        else:
+            with self._cancel.limited(seconds, out_of_time(f"the check of {key.run_id}", seconds)) as cancel:
+                yield cancel
+
+    def _check_objects(self, run: Run, outline: Outline, cancel: Cancel) -> list[Problem]:
+        evidence, quick = self._evidence, self._options.quick
+        problems = [*evidence.check_parents(outline, cancel)]
+        if quick and (size := sum(map(evidence.unread, outline.rests_on))):
+            self._observer.stage(f"reading what {run.key.run_id} rests on", size)
+        for key in outline.rests_on:
+            problems += evidence.check_objects(key, segments=quick, cancel=cancel)
+        return [*problems, *evidence.check_ledger(outline), *evidence.check_receipts(run, outline)]
 
     def _replay(self, checked: Sequence[Verdict]) -> dict[RunKey, Replayed]:
         """What replays show of every snapshot that has a chain."""
         options, results = self._options, dict[RunKey, Replayed]()
         replayer = Replayer(
-            self._catalog.store, self._evidence, self._observer, self._cancel, options.temp, options.fsck
+            self._catalog.store,
+            self._evidence,
+            self._observer,
+            self._cancel,
+            options.temp,
+            options.fsck,
+            options.seconds,
         )
-        for group in sharing(verdict.sealed for verdict in checked if verdict.sealed and verdict.chain):
+        for group in sharing(each.outline for each in checked if each.outline and each.outline.chain):
             results |= replayer.replay(group)
         return results
 
-    def _conclude(self, checked: Verdict, replayed: Replayed) -> Verdict:
+    def _conclude(self, checked: Verdict, replayed: Replayed, damaged: Sequence[RunKey]) -> Verdict:
         own = self._evidence.problems(checked.run)
         problems = tuple(dict.fromkeys([*checked.problems, *replayed.problems, *own]))
         return replace(
@@ -142,7 +163,8 @@ class _Verification:
             problems=problems,
             fsck=replayed.fsck,
             seconds=checked.seconds + replayed.seconds,
-            damaged_runs=sorted({checked.run, *self._evidence.damaged_runs()}) if problems else [],
+            unchecked=None if problems else checked.unchecked or replayed.unchecked,
+            damaged_runs=damaged if problems else (),
         )
 
     def _record(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -150,7 +172,7 @@ class _Verification:
         git_version = None if self._options.quick else program.version()
         chosen = {verdict.run for verdict in verdicts}
         others = [
-            Verdict(key, self._evidence.manifest(key), self._evidence.problems(key))
+            Verdict(key, self._evidence.outline(key), self._evidence.problems(key))
             for key in self._evidence.damaged_runs()
             if key not in chosen
         ]
@@ -158,7 +180,10 @@ class _Verification:
         unrecorded: SnapshotterError | None = None
         try:
             for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
-                receipt, earlier = self._receipt(verdict, git_version), self._evidence.receipts(verdict.run)
+                receipt, earlier = (
+                    self._receipt(verdict, git_version),
+                    self._evidence.folder(verdict.run).receipts,
+                )
                 written[verdict.run] = receipts.write(self._catalog.store, receipt, earlier)
         except (AccessDenied, Unavailable) as error:  # a store that may only be read, a full disk
             unrecorded = error
@@ -175,11 +200,11 @@ class _Verification:
             tool_version=__version__,
             run_id=str(verdict.run.run_id),
             repo=self._repo,
-            manifest_sha256=verdict.sealed.sha256 if verdict.sealed else "",
+            manifest_sha256=verdict.outline.sha256 if verdict.outline else "",
             verified_at=datetime.now(UTC),
             mode="quick" if self._options.quick else "full",
             ok=verdict.ok,
-            problems=[str(problem) for problem in verdict.problems[:_MAX_PROBLEMS]],
+            problems=[str(problem) for problem in verdict.problems[:MAX_PROBLEMS]],
             chain=verdict.chain,
             refs=verdict.refs,
             fsck=verdict.fsck,

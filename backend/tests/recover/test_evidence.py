@@ -18,6 +18,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Damaged, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.recover.evidence import Evidence
+from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import Problem
 from snapshotter.store.objects import Store
 from tests.support.faults import FaultyStore, RecordingStore
@@ -143,7 +144,7 @@ def test_a_manifest_that_cannot_be_used_is_none_and_its_run_has_the_problem(
     assert what in problem.what
     assert evidence.check_objects(key, segments=True) == (problem,)
     assert (evidence.unread(key), evidence.history_bytes(key)) == (0, 0)
-    assert evidence.check_parents(repo.taken[2]) == (problem,)
+    assert evidence.check_parents(Outline.of(repo.taken[2])) == (problem,)
 
 
 @pytest.mark.parametrize("name", [layout.REFS, "elsewhere"])
@@ -156,14 +157,14 @@ def test_refs_that_cannot_be_used_are_none_and_the_snapshot_that_needs_them_has_
     else:
         unchanged = repo.forge(2, refs=structs.replace(unchanged.manifest.refs, artifact="../x"))
     evidence = repo.evidence()
-    assert evidence.ledger(unchanged) is None
+    assert evidence.ledger(Outline.of(unchanged)) is None
     assert len(evidence.problems(unchanged.manifest.key)) == 1
 
 
 def test_a_manifest_that_was_replaced_is_a_problem_of_whatever_was_built_on_it(repo: Repo) -> None:
     repo.forge(0, labels={"a": "b"})
     evidence, (base, increment, unchanged) = repo.evidence(), repo.taken
-    (problem,) = evidence.check_parents(unchanged)
+    (problem,) = evidence.check_parents(Outline.of(unchanged))
     assert problem == Problem(
         base.manifest.key.key(layout.MANIFEST),
         f"it is not the manifest that {increment.manifest.run_id} was built on (SHA-256 differs)",
@@ -183,8 +184,8 @@ def test_what_was_before_the_base_is_asked_for_only_if_it_is_verified_too(repo: 
     )
     repo.forge(1, labels={"a": "b"})
     alone, together = repo.evidence(chosen=slice(2, None)), repo.evidence()
-    assert (alone.check_parents(base), alone.damaged_runs()) == ((), [])
-    assert together.check_parents(base) == ()
+    assert (alone.check_parents(Outline.of(base)), alone.damaged_runs()) == ((), [])
+    assert together.check_parents(Outline.of(base)) == ()
     assert together.damaged_runs() == [repo.taken[1].manifest.key]
 
 
@@ -193,7 +194,7 @@ def test_a_parent_that_is_no_run_is_never_looked_up(repo: Repo) -> None:
     assert parent is not None
     forged = repo.forge(1, parent=structs.replace(parent, run_id="../../x"))
     store = RecordingStore(repo.lab.store)
-    (problem,) = repo.evidence(store=store).check_parents(forged)
+    (problem,) = repo.evidence(store=store).check_parents(Outline.of(forged))
     assert problem.what == "its parent is no run: '../../x'"
     assert store.calls == []
 
@@ -217,9 +218,9 @@ def test_a_store_in_trouble_is_no_problem_of_a_snapshot(
     run = repo.lab.catalog.folder(base.manifest.key)
     ask: dict[str, Callable[[], object]] = {
         "manifest": lambda: evidence.manifest(base.manifest.key),
-        "ledger": lambda: evidence.ledger(base),
+        "ledger": lambda: evidence.ledger(Outline.of(base)),
         "objects": lambda: evidence.check_objects(base.manifest.key, segments=True),
-        "receipts": lambda: evidence.check_receipts(run, base),
+        "receipts": lambda: evidence.check_receipts(run, Outline.of(base)),
     }
     with pytest.raises(type(trouble), match=trouble.message):
         ask[where]()
@@ -239,8 +240,8 @@ def test_a_receipt_pins_the_manifest_that_it_proved(repo: Repo) -> None:
     repo.lab.verify(repo.taken[0])
     run = repo.lab.catalog.folder(repo.taken[0].manifest.key)
     evidence = repo.evidence()
-    assert evidence.check_receipts(run, repo.taken[0]) == ()
-    (problem,) = evidence.check_receipts(run, repo.forge(0, labels={"a": "b"}))
+    assert evidence.check_receipts(run, Outline.of(repo.taken[0])) == ()
+    (problem,) = evidence.check_receipts(run, Outline.of(repo.forge(0, labels={"a": "b"})))
     assert problem.where == run.key.key(layout.MANIFEST)
     assert "verified before" in problem.what
 

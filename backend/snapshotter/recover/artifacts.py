@@ -1,0 +1,124 @@
+"""The objects that manifests list, held against size and SHA-256: a run's own, and a scan's that another run wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from snapshotter.archive import layout
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.later_scans import Records, records
+from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import Artifact, Scan, Sealed
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unusable
+from snapshotter.base.observer import Observer
+from snapshotter.recover.verdict import Problem
+
+_PARALLEL: Final = 4  # objects that are read at a time
+
+
+@dataclass(frozen=True)
+class _Later:
+    """The scans that were made after the snapshot `since`, by run and manifest digest of the snapshot they are of."""
+
+    since: RunKey
+    scans: dict[tuple[str, str], Scan]
+    newest_unusable: tuple[RunKey, Unusable] | None
+
+    @classmethod
+    def of(cls, read: Records, since: RunKey) -> _Later:
+        scans = {(record.of.run_id, record.of.manifest_sha256): record.scan for record in read.usable}
+        newest = max(read.unusable, default=None)
+        return cls(since, scans, (newest, read.unusable[newest]) if newest else None)
+
+
+class Artifacts:
+    """Checks the artifacts of one repo's runs. A scan's are read once, however many snapshots share it."""
+
+    def __init__(
+        self, catalog: Catalog, repo: str, folder: Callable[[RunKey], Run], observer: Observer
+    ) -> None:
+        """`folder` tells what was listed of a run."""
+        self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer
+        self._shared: dict[Artifact, Problem | None] = {}
+        self._later: _Later | None = None
+
+    def check(self, sealed: Sealed, *, segments: bool, cancel: Cancel) -> Iterator[Problem]:
+        """The problems of a run's artifacts, and of its scan's. Without `segments` those of its history are only
+        looked for."""
+        manifest = sealed.manifest
+        history = set(manifest.history.segments) if manifest.history else set()
+
+        def check(artifact: Artifact) -> Problem | None:
+            return self._check(artifact, manifest.key, cancel, read=segments or artifact.name not in history)
+
+        if manifest.artifacts:  # an unchanged snapshot has none, and needs no threads
+            with ThreadPoolExecutor(_PARALLEL) as pool:
+                yield from filter(None, pool.map(check, manifest.artifacts))
+        yield from self._check_scan(sealed, cancel)
+
+    def _check_scan(self, sealed: Sealed, cancel: Cancel) -> Iterator[Problem]:
+        """What is wrong with the artifacts of a snapshot's scan that are not among its own: those of a run before
+        it, or of one that scanned it later."""
+        manifest = sealed.manifest
+        try:
+            scan = self._scan(sealed) if manifest.kind != "empty" else None
+        except Unusable as error:
+            yield Problem.of(error, manifest.key.folder)
+            return
+        if scan is None:
+            return
+        run_id, own = RunId.parse(scan.run_id), set(manifest.artifacts)
+        if run_id is None:
+            yield Problem(manifest.key.key(layout.MANIFEST), "its scan is of no run")
+            return
+        for artifact in scan.artifacts:
+            if artifact in own:
+                continue
+            if artifact not in self._shared:
+                self._shared[artifact] = self._check(artifact, RunKey(self._repo, run_id), cancel)
+            if (problem := self._shared[artifact]) is not None:
+                yield problem
+
+    def _scan(self, sealed: Sealed) -> Scan | None:
+        """The scan of a snapshot: its manifest's, or one that was made later. Raises Unusable if a record of later
+        scans cannot be read, and no other holds one of this snapshot."""
+        key = sealed.manifest.key
+        if sealed.manifest.scan is not None:
+            return sealed.manifest.scan
+        if self._later is None or key < self._later.since:
+            self._later = _Later.of(records(self._catalog, self._repo, key.run_id.started_at), key)
+        scan = self._later.scans.get((str(key.run_id), sealed.sha256))
+        newest = self._later.newest_unusable
+        if scan is None and newest and newest[0] > key:
+            raise newest[1]
+        return scan
+
+    def _check(self, artifact: Artifact, run: RunKey, cancel: Cancel, *, read: bool = True) -> Problem | None:
+        """What is wrong with an artifact of a run."""
+        cancel.check()
+        place = layout.parse_key(artifact.key)
+        if place is None or place[0] != run:
+            return Problem(run.key(layout.MANIFEST), f"it lists what is not its own: {artifact.key[:200]!r}")
+        size = self._folder(run).files.get(place[1])
+        if size is None:
+            return Problem(artifact.key, "it is missing")
+        if size != artifact.bytes:
+            return Problem(artifact.key, f"it has {size} bytes, not {artifact.bytes}")
+        if not read:
+            return None
+        digest = hashlib.sha256()
+        try:
+            for chunk in self._catalog.store.stream(artifact.key):
+                cancel.check()
+                digest.update(chunk)
+                self._observer.advance(len(chunk))
+        except Unusable as error:
+            return Problem.of(error, artifact.key)
+        if digest.hexdigest() != artifact.sha256:
+            return Problem(artifact.key, "its bytes are not what was written (SHA-256 differs)")
+        return None
