@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.recover.evidence import Evidence
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import Problem
+from snapshotter.recover.verify import VerifyOptions, verify
 from snapshotter.store.objects import Store
 from tests.support.faults import FaultyStore, RecordingStore
 from tests.support.git import Origin
@@ -258,3 +261,94 @@ def test_a_problem_is_the_same_whoever_found_it_and_kept_once(repo: Repo) -> Non
 def test_a_problem_names_its_place_once() -> None:
     assert str(Problem("r/x", "it is missing")) == "r/x: it is missing"
     assert str(Problem("r/x", "the manifest of r/x cannot be used")) == "the manifest of r/x cannot be used"
+
+
+class Counting(Cancel):
+    """Counts how often work asks whether to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def check(self) -> None:
+        self.asked += 1
+        super().check()
+
+
+@pytest.fixture
+def quiet(repo: Repo, tmp_path: Path) -> Repo:
+    """A repo that nothing happens in: twenty more snapshots with the same refs."""
+    origin = Origin.at(tmp_path / "origin.git")
+    repo.taken += [repo.lab.take(origin) for _ in range(20)]
+    assert {sealed.manifest.kind for sealed in repo.taken[2:]} == {"unchanged"}
+    return repo
+
+
+def test_each_step_along_the_parents_is_taken_once(quiet: Repo) -> None:
+    evidence, steps = quiet.evidence(), Counting()
+    for sealed in quiet.taken:
+        assert evidence.check_parents(Outline.of(sealed), steps) == ()
+    assert steps.asked == len(quiet.taken)
+
+
+def test_damage_behind_a_step_that_was_taken_before_is_told_again(quiet: Repo) -> None:
+    quiet.forge(5, labels={"a": "b"})
+    evidence = quiet.evidence()
+    found = [evidence.check_parents(Outline.of(sealed)) for sealed in quiet.taken]
+    assert [len(problems) for problems in found] == [0] * 6 + [1] * 17
+    assert len({problems[0] for problems in found if problems}) == 1
+
+
+def test_a_quick_verification_asks_the_store_for_one_object_more_for_each_unchanged_snapshot(
+    quiet: Repo,
+) -> None:
+    counts = []
+    for number in (10, 20):
+        store = RecordingStore(quiet.lab.store)
+        runs = quiet.lab.catalog.snapshots(quiet.taken[0].manifest.repo)[:number]
+        options = VerifyOptions(quick=True, receipts=False)
+        assert all(verdict.ok for verdict in verify(Catalog(store), runs[0].key.repo, runs, options))
+        counts.append(len(store.calls))
+    assert counts[1] - counts[0] == 10
+
+
+def test_only_the_last_ledger_is_held_and_one_that_snapshots_share_is_read_once(quiet: Repo) -> None:
+    store = RecordingStore(quiet.lab.store)
+    evidence = quiet.evidence(store=store)
+    outlines = [Outline.of(sealed) for sealed in quiet.taken]
+    ledgers = [weakref.ref(ledger) for each in outlines if (ledger := evidence.ledger(each)) is not None]
+    gc.collect()
+    assert [ledger() is None for ledger in ledgers] == [True] + [False] * 22
+    assert [evidence.check_ledger(each) for each in outlines] == [()] * 23
+    assert len([key for method, key in store.calls if method == "get"]) == 2
+
+
+def test_what_was_not_read_to_its_end_counts_as_unread(repo: Repo) -> None:
+    evidence, key, stopped = repo.evidence(), repo.taken[0].manifest.key, Cancel()
+    repo.file(0, layout.REFS).write_bytes(b"?" * repo.taken[0].manifest.artifacts[-1].bytes)
+    stopped.cancel(Unavailable("it took too long"))
+    with pytest.raises(Unavailable, match="too long"):
+        evidence.check_objects(key, segments=True, cancel=stopped)
+    assert evidence.unread(key) > 0
+    assert len(evidence.check_objects(key, segments=True)) == 1
+
+
+def test_a_manifest_s_list_of_foreign_objects_is_a_problem_and_none_is_looked_for(repo: Repo) -> None:
+    manifest = repo.taken[0].manifest
+    elsewhere = [
+        structs.replace(manifest.artifacts[0], key=f"r/2024/03/01/20240301T1200{n:02}Z-00000000/x")
+        for n in range(50)
+    ]
+    repo.forge(0, artifacts=elsewhere)
+    store = RecordingStore(repo.lab.store)
+    problems = repo.evidence(store=store).check_objects(manifest.key, segments=True)
+    assert len(problems) == 50
+    assert "it lists what is not its own" in problems[0].what
+    assert [method for method, _ in store.calls if method == "list"] == ["list"]
+
+
+def test_of_very_many_problems_of_a_run_the_first_thousand_are_kept(repo: Repo) -> None:
+    evidence, key = repo.evidence(), repo.taken[0].manifest.key
+    for number in range(1100):
+        evidence.note(key, Problem(key.folder, f"problem {number}"))
+    assert [problem.what for problem in evidence.problems(key)] == [f"problem {n}" for n in range(1000)]
