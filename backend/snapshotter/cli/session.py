@@ -42,7 +42,12 @@ class Session:
 
     def store(self, uri: str | None = None, *, allow_http: bool = False, reading: bool = False) -> Store:
         """The store in force, or the one named. Raises UsageError or Unavailable."""
-        return open_store(uri or self.store_uri, allow_http=allow_http or self.allow_http, must_exist=reading)
+        return open_store(
+            uri or self.store_uri,
+            allow_http=allow_http or self.allow_http,
+            must_exist=reading,
+            observer=self.observer,
+        )
 
 
 def open_session(flags: Flags, env: MutableMapping[str, str], observer: Observer, cancel: Cancel) -> Session:

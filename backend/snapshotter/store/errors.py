@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
-
-from obstore import exceptions as obs
 
 from snapshotter.aws.refusal import Refused, error_code, explain, scope_of
 from snapshotter.base import runbook
-from snapshotter.base.errors import AccessDenied, Missing, NoCredentials, SnapshotterError, Unavailable
+from snapshotter.base.errors import (
+    AccessDenied,
+    Damaged,
+    Missing,
+    NoCredentials,
+    SnapshotterError,
+    Unavailable,
+)
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 
@@ -31,17 +39,21 @@ _TRANSIENT_CODES = frozenset(
 )
 _NETWORK = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
 _SILENT = "it does not answer in time"
-# How the library's dump shows that an endpoint was not reached; our sentence for it, and the hint.
+# How the libraries' words show that an endpoint was not reached; our sentence for it, and the hint.
 _UNREACHED = (
-    (re.compile(r"dns error"), "no such host", _NETWORK),
-    (re.compile(r"ConnectionRefused"), "it refuses the connection", _NETWORK),
+    (re.compile(r"dns error|NameResolutionError"), "no such host", _NETWORK),
+    (re.compile(r"ConnectionRefused|Connection refused"), "it refuses the connection", _NETWORK),
     (
-        re.compile(r"invalid peer certificate|UnknownIssuer|InvalidCertificate"),
+        re.compile(r"invalid peer certificate|UnknownIssuer|InvalidCertificate|CERTIFICATE_VERIFY_FAILED"),
         "its certificate is not trusted",
         "set AWS_CA_BUNDLE to the PEM file of its CA",
     ),
-    (re.compile(r"kind: Timeout|TimedOut"), _SILENT, _NETWORK),
-    (re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage"), "it hangs up", _NETWORK),
+    (re.compile(r"kind: Timeout|TimedOut|timed out"), _SILENT, _NETWORK),
+    (
+        re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage|NewConnectionError|ProtocolError"),
+        "it hangs up",
+        _NETWORK,
+    ),
 )
 
 
@@ -54,23 +66,49 @@ def transient(error: Exception) -> bool:
     return bool(_TRANSIENT.search(_without_urls(text)))
 
 
-def in_folder(error: Exception, uri: str, key: str) -> SnapshotterError:
-    """What `error` means for the object `key` of a store on this machine (a folder, or memory)."""
-    text, where = str(error), f"{uri}: {key}"
-    if isinstance(error, (obs.NotFoundError, FileNotFoundError)):
+def in_folder(error: Exception, uri: str, action: str, key: str) -> SnapshotterError:
+    """What `error` means for the `action` (in S3's words) on the object `key` of a store in a folder."""
+    code = error.errno if isinstance(error, OSError) else None
+    where = f"{uri}: {printable(key)}"
+    if action == "GetObject" and code in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
         return missing(key, uri)
-    if "os error 28" in text or "No space left" in text:
+    if code in (errno.ENOSPC, errno.EDQUOT):
         return Unavailable(f"the disk is full: {where}", code="disk-full", hint="free space and run again")
-    if "os error 13" in text or "os error 1)" in text or isinstance(error, PermissionError):
-        return AccessDenied(f"this user may not use the folder: {where}", hint="check its owner and mode")
-    if "non-unicode characters" in text:
-        return Unavailable(
-            f"the folder {uri} holds a file whose name is not UTF-8",
-            code="store",
-            hint="snapshots have plain names: keep other files out of the store, or give another --store",
+    if isinstance(error, PermissionError):
+        at = printable(os.fsdecode(error.filename or ""))
+        return AccessDenied(
+            f"this user may not use the folder: {where}",
+            hint="check its owner and mode",
+            details=(at,) if at else (),
         )
+    why = getattr(error, "strerror", None) or _first_line(str(error))
+    return Unavailable(f"the store failed: {where}: {why}", code="store", hint="check the folder")
+
+
+def neither_link_nor_rename(folder: Path) -> Unavailable:
+    """The error for a file system in which nothing can be created without the risk of replacing something."""
     return Unavailable(
-        f"the store failed: {where}: {_first_line(text)}", code="store", hint="check the folder"
+        f"the file system of {printable(str(folder))} has neither hard links nor a rename that replaces nothing, "
+        "so nothing can be created there safely",
+        code="store",
+        hint="give a --store on another file system: those of Linux, macOS and NFS have hard links",
+    )
+
+
+def irregular(key: str, what: str) -> Damaged:
+    """The error for what stands in an object's place and is no regular file of the store."""
+    return Damaged(
+        f"{key}: it is {what}, not a file of the store",
+        hint="somebody put it there; put the object back from a copy, or take a new snapshot",
+        key=key,
+    )
+
+
+def impossible(key: str) -> Missing:
+    """The error for a key that no object of a store can have."""
+    return Missing(
+        f"no object can have the key {printable(key)[:200]}",
+        hint="whatever names it was altered; run `snapshotter verify`",
     )
 
 
@@ -83,6 +121,12 @@ def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) ->
     if code == "PermanentRedirect" or status == 301 or "redirect without LOCATION" in text:
         return Unavailable(
             f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
+        )
+    if status in (302, 303, 307, 308):
+        return Unavailable(
+            f"S3 wants {action} to be sent to another address, which is not followed",
+            code="region",
+            hint="set AWS_ENDPOINT_URL_S3 and AWS_REGION to the bucket's own",
         )
     if code == "NoSuchKey" or status == 404:
         return missing(key, uri)

@@ -10,31 +10,33 @@ import builtins
 import hashlib
 import os
 import random
+import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import obstore
-from obstore import exceptions as obs
-from obstore.store import LocalStore, MemoryStore, ObjectStore
+from typing import Final, TypeVar
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, SnapshotterError, TooLarge, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, TooLarge, Unavailable, UsageError
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import printable
 from snapshotter.store import errors
+from snapshotter.store.backend import Attributes, Backend, Entry, Page, Question, Taken, TooLong
 
-_ATTEMPTS = 5
-_CHUNK = 1000  # entries of a listing taken at once: S3's own page
+__all__ = ["Entry", "Place", "Store", "is_plain", "open_store"]
+
+_ATTEMPTS: Final = 5
+_ODD: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]|(?:^|/)\\.{0,2}(?:/|$)")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One listed object: its key, relative to the store's root, and its size in bytes."""
-
-    key: str
-    bytes: int
+def is_plain(key: str) -> bool:
+    """Whether an object of a store can have this key: no segment is empty, ``.`` or ``..``, and no character a
+    control or half of one."""
+    return not _ODD.search(key)
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,15 @@ class Place:
 class Store:
     """A store. Safe to share between threads.
 
-    Errors are Unavailable or AccessDenied, each with a hint; see docs/operations.md.
+    What lies in it under keys that none of ours can have is passed over, and its observer told once. Errors are
+    Unavailable or AccessDenied, each with a hint; see docs/operations.md.
     """
 
-    def __init__(self, backend: ObjectStore, place: Place, *, tagging: bool = False) -> None:
+    def __init__(self, backend: Backend, place: Place, observer: Observer | None = None) -> None:
         self._backend = backend
         self.place = place
-        self._remote = bool(place.bucket)
-        self._tagging = tagging
+        self._observer = observer or Observer()
+        self._told = threading.Lock()
 
     def put_new(
         self,
@@ -73,95 +76,108 @@ class Store:
         If the answer to a first try was lost, the object may be there already: that counts if its bytes are
         these. Raises Unavailable (code `exists`) if the key holds something else.
         """
-        options: dict[str, Any] = {"mode": "create", "use_multipart": False}
-        if self._remote:
-            options["attributes"] = {"Content-Type": content_type}
-            options["tags"] = dict(tags) if tags and self._tagging else None
+        attributes = Attributes(content_type, tags or {})
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                obstore.put(self._backend, self._full(key), data, **options)
-                if self.place.folder:
-                    _flush_to_disk(self.place.folder / key)
-            except obs.AlreadyExistsError:
+                self._backend.create(key, data, attributes)
+            except Taken:
                 if self._holds(key, data):
                     return
                 if attempt == _ATTEMPTS or self._listed(key) is not None:
                     raise errors.key_taken(key) from None
                 _pause(attempt, cancel)
-            except (obs.BaseError, OSError) as error:
-                if attempt == _ATTEMPTS or not self._transient(error):
-                    raise self._translate(error, "PutObject", key) from error
+            except self._backend.troubles as error:
+                if attempt == _ATTEMPTS or not self._backend.transient(error):
+                    raise self._backend.translate(error, "PutObject", key) from error
                 _pause(attempt, cancel)
             else:
                 return
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
-        """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone."""
-
-        def read() -> bytes:
-            result = obstore.get(self._backend, self._full(key))
-            if limit is not None and result.meta["size"] > limit:
-                raise TooLarge(
-                    f"{key} has {result.meta['size']} bytes, more than the {limit} expected",
-                    hint="it was altered, or is not ours; run `snapshotter verify`",
-                )
-            return bytes(result.bytes())
-
+        """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone, and
+        Damaged if no regular file of the store is in its place."""
         try:
-            return self._reading(read, "GetObject", key)
+            return self._reading(lambda: self._backend.read(key, limit), "GetObject", key)
+        except TooLong as found:
+            raise TooLarge(
+                f"{key} has {found.bytes} bytes, more than the {limit} expected",
+                hint="it was altered, or is not ours; run `snapshotter verify`",
+            ) from None
         except AccessDenied as error:
             if self._listed(key) is None:  # under the bucket's rules, a missing key answers 403
                 raise errors.missing(key, self.place.uri) from error
             raise
 
     def get_range(self, key: str, start: int, end: int) -> bytes:
-        """The bytes from `start` up to `end` of an object that is known to exist and to be at least that long."""
-        return self._reading(
-            lambda: bytes(obstore.get_range(self._backend, self._full(key), start=start, end=end)),
-            "GetObject",
-            key,
-        )
+        """The bytes from `start` up to `end` of an object that is known to exist and to be at least that long.
+
+        Raises as `get` does.
+        """
+        return self._reading(lambda: self._backend.read_range(key, start, end), "GetObject", key)
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
-        """An existing object's bytes, `chunk` or more at a time. Raises Unavailable or AccessDenied at any of them."""
-        result = self._reading(lambda: obstore.get(self._backend, self._full(key)), "GetObject", key)
-        chunks = iter(result.stream(min_chunk_size=chunk))
+        """An existing object's bytes, about `chunk` at a time. Raises as `get` does, at any of them."""
+        pieces = self._reading(lambda: self._backend.pieces(key, chunk), "GetObject", key)
         while True:
             try:
-                data = next(chunks)
+                piece = next(pieces)
             except StopIteration:
                 return
-            except (obs.BaseError, OSError) as error:
-                raise self._translate(error, "GetObject", key) from error
-            yield memoryview(data)
+            except self._backend.troubles as error:
+                raise self._backend.translate(error, "GetObject", key) from error
+            yield piece
 
-    def list(self, folder: str, *, after: str = "") -> builtins.list[Entry]:
+    def list(
+        self, folder: str, *, after: str = "", ours: Callable[[str], bool] = lambda _: True
+    ) -> builtins.list[Entry]:
         """Every object below `folder` (without a trailing slash; '' is the root) whose key sorts after
-        `after`, in key order. On S3 one request for each 1,000. Raises Unavailable or AccessDenied."""
+        `after`, in key order. On S3 one request for each 1,000.
 
-        def read() -> builtins.list[Entry]:
-            offset = self._full(after) if after else None
-            pages = obstore.list(self._backend, self._full(folder) or None, offset=offset, chunk_size=_CHUNK)
-            return [Entry(self._relative(meta["path"]), meta["size"]) for page in pages for meta in page]
-
-        return sorted(
-            self._reading(read, "ListBucket", f"{folder}/" if folder else ""), key=lambda entry: entry.key
-        )
+        Folders of which `ours` says that nothing in them is wanted may be left out: so one that cannot be read
+        costs nothing. Raises Unavailable or AccessDenied.
+        """
+        pages = self._pages(Question(folder, after, ours=ours))
+        entries = [entry for page in pages for entry in page.entries if self._is_plain(entry.key)]
+        return sorted(entries, key=lambda entry: entry.key)
 
     def folders(self, folder: str) -> builtins.list[str]:
         """The names of the folders directly below `folder`, sorted. Raises Unavailable or AccessDenied."""
+        pages = self._pages(Question(folder, deep=False))
+        return sorted(
+            name for page in pages for name in page.folders if self._is_plain(name, f"{folder}/{name}/")
+        )
 
-        def read() -> builtins.list[str]:
-            listing = obstore.list_with_delimiter(self._backend, self._full(folder) or None)
-            return [prefix.rstrip("/").rpartition("/")[2] for prefix in listing["common_prefixes"]]
+    def pass_over(self, what: str) -> None:
+        """Tell the observer, once for this store, that it holds something which is not ours."""
+        if self._told.acquire(blocking=False):  # and never let go
+            self._observer.warn(
+                f"{self.place.uri} holds what is not snapshotter's, which is passed over: {printable(what)[:200]}"
+            )
 
-        return sorted(self._reading(read, "ListBucket", f"{folder}/" if folder else ""))
+    def _is_plain(self, key: str, shown: str = "") -> bool:
+        """Whether a listed key is one; if not, it is passed over."""
+        plain = is_plain(key)
+        if not plain and not key.endswith("/"):  # an S3 console's folder is an object with such a key
+            self.pass_over(shown or key)
+        return plain
 
-    def _full(self, key: str) -> str:
-        return f"{self.place.prefix}{key}".rstrip("/")
-
-    def _relative(self, path: str) -> str:
-        return path.removeprefix(self.place.prefix)
+    def _pages(self, question: Question) -> Iterator[Page]:
+        """The parts of a listing. Raises Unavailable for one that goes in circles."""
+        tokens: set[str] = set()
+        token = ""
+        while True:
+            page = self._reading(partial(self._backend.page, question, token), "ListBucket", question.folder)
+            yield page
+            token = page.token
+            if not token:
+                return
+            if token in tokens:
+                raise Unavailable(
+                    f"the list of {question.folder or self.place.uri} does not end: its continuation token came before",
+                    code="store",
+                    hint="the endpoint does not keep S3's rules: check AWS_ENDPOINT_URL_S3",
+                )
+            tokens.add(token)
 
     def _listed(self, key: str) -> Entry | None:
         folder = key.rpartition("/")[0]
@@ -175,27 +191,27 @@ class Store:
 
     def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
         """What `read` returns, after some tries: the library does not try again when a body breaks off."""
+        if key and not is_plain(key):
+            raise errors.impossible(
+                key
+            )  # a manifest may hold any text: it is nothing to ask a disk or S3 for
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return read()
-            except (obs.BaseError, OSError) as error:
-                if attempt == _ATTEMPTS or not self._transient(error):
-                    raise self._translate(error, action, key) from error
+            except self._backend.troubles as error:
+                if attempt == _ATTEMPTS or not self._backend.transient(error):
+                    raise self._backend.translate(error, action, key) from error
                 _pause(attempt, None)
         raise AssertionError  # the last attempt returns or raises
 
-    def _transient(self, error: Exception) -> bool:
-        """Whether trying again may help: never after a refusal, nor on a full disk."""
-        return self._remote and errors.transient(error)
-
-    def _translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
-        if self._remote:
-            return errors.in_bucket(error, self.place.uri, self.place.bucket, action, self.place.prefix + key)
-        return errors.in_folder(error, self.place.uri, key)
-
 
 def open_store(
-    uri: str, *, allow_http: bool = False, must_exist: bool = False, env: Mapping[str, str] = os.environ
+    uri: str,
+    *,
+    allow_http: bool = False,
+    must_exist: bool = False,
+    env: Mapping[str, str] = os.environ,
+    observer: Observer | None = None,
 ) -> Store:
     """The store that a URI names: ``file:PATH`` or a path, ``s3://bucket/prefix/``, or ``memory:``.
 
@@ -204,13 +220,17 @@ def open_store(
     """
     scheme, colon, rest = uri.partition(":")
     if scheme == "memory" and colon:
-        return Store(MemoryStore(), Place("memory:"))
+        from snapshotter.store.memory import MemoryBackend  # each loaded only if it is used: start-up
+
+        return Store(MemoryBackend("memory:"), Place("memory:"), observer)
     if scheme == "s3" and colon:
-        from snapshotter.store.s3 import open_bucket  # loaded only for S3: start-up
+        from snapshotter.store.bucket import BucketBackend
+        from snapshotter.store.s3 import open_bucket
 
         opened = open_bucket(uri, allow_http=allow_http, env=env)
         canonical = f"s3://{opened.name}/{opened.prefix}"
-        return Store(opened.backend, Place(canonical, opened.name, opened.prefix), tagging=True)
+        place = Place(canonical, opened.name, opened.prefix)
+        return Store(BucketBackend(opened, canonical), place, observer)
     if "://" in uri and scheme != "file":
         raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
     path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
@@ -229,19 +249,11 @@ def open_store(
             code="store",
             hint="give another --store",
         ) from error
-    return Store(LocalStore(folder), Place(f"file:{folder}", folder=folder))
+    from snapshotter.store.folder import FolderBackend
+
+    return Store(FolderBackend(folder), Place(f"file:{folder}", folder=folder), observer)
 
 
 def _pause(attempt: int, cancel: Cancel | None) -> None:
     seconds = random.uniform(0.2, 0.4) * 2**attempt  # noqa: S311 - jitter, not a secret
     cancel.sleep(seconds) if cancel else time.sleep(seconds)
-
-
-def _flush_to_disk(path: Path) -> None:
-    """Make a new file survive a power cut: its bytes, and the folders' entries for it."""
-    for place in (path, path.parent):
-        fd = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

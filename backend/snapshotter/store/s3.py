@@ -19,6 +19,7 @@ from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import is_loopback, redact
 from snapshotter.store.errors import no_credentials
+from snapshotter.store.s3_listing import Lister
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
@@ -26,9 +27,10 @@ _PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
 
 @dataclass(frozen=True)
 class Bucket:
-    """An opened bucket, and the prefix of every key in it ('' or ending with a slash)."""
+    """An opened bucket, the prefix of every key in it ('' or ending with a slash), and who lists it."""
 
-    backend: S3Store
+    objects: S3Store
+    lister: Lister
     name: str
     prefix: str
 
@@ -52,24 +54,29 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
         "connect_timeout": timedelta(seconds=15),
         "allow_http": plain,
     }
-    if bundle := env.get("AWS_CA_BUNDLE"):
+    bundle = env.get("AWS_CA_BUNDLE") or None
+    if bundle:
         client["root_certificate"] = _pem(bundle)
     provider: Any = AwsCredentials.resolve(env)
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    backend = S3Store(
+    hosted = not endpoint and "." not in bucket
+    objects = S3Store(
         bucket,
         region=provider.region,
         server_side_encryption="AES256",
         # Over TLS, which authenticates every byte, the body's digest is not signed once more: it costs as much
         # as the segment's own digest, which the manifest records and `verify` checks.
         unsigned_payload=not plain,
-        virtual_hosted_style_request=not endpoint and "." not in bucket,
+        virtual_hosted_style_request=hosted,
         client_options=client,
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         credential_provider=provider,
         **options,
     )
-    return Bucket(backend, bucket, f"{prefix}/" if prefix else "")
+    host = endpoint.rstrip("/") or f"https://s3.{provider.region}.amazonaws.com"
+    url = f"https://{bucket}.s3.{provider.region}.amazonaws.com/" if hosted else f"{host}/{bucket}"
+    prefix = f"{prefix}/" if prefix else ""
+    return Bucket(objects, Lister(url, prefix, provider.region, provider, bundle), bucket, prefix)
 
 
 def _parse(uri: str) -> tuple[str, str]:

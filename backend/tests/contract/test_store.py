@@ -16,7 +16,7 @@ import pytest
 import snapshotter.store.objects as store_module
 from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.transfer import checked_get
-from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, Missing, Unavailable, UsageError
 from snapshotter.store.objects import Entry, Store, open_store
 from tests import servers
 from tests.support import faults
@@ -202,6 +202,28 @@ def test_a_missing_key_is_missing_not_denied(store: Store) -> None:
             store.get(key)
         assert raised.value.code == "missing"
         assert key in raised.value.message
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "../" * 20 + "etc/hostname",
+        "/etc/hostname",
+        "a//there",
+        "a/./there",
+        "a/",
+        "a/x\n",
+        "a/x\x00",
+        "a/\x9b",
+    ],
+)
+def test_a_key_that_no_object_can_have_is_missing(store: Store, key: str) -> None:
+    store.put_new("a/there", b"x")
+    for call in (lambda: store.get(key), lambda: store.get_range(key, 0, 1), lambda: list(store.stream(key))):
+        with pytest.raises(Missing) as raised:
+            call()
+        assert raised.value.hint
+        assert raised.value.message.isprintable()
 
 
 def test_a_checked_read_finds_every_fault(store: Store) -> None:

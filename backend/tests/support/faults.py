@@ -88,9 +88,9 @@ class RecordingStore(FaultyStore):
         self._note("get", key)
         return super().get(key, limit=limit)
 
-    def list(self, folder: str, *, after: str = "") -> Any:
+    def list(self, folder: str, **options: Any) -> Any:
         self._note("list", folder)
-        return super().list(folder, after=after)
+        return super().list(folder, **options)
 
     def folders(self, folder: str) -> Any:
         self._note("folders", folder)

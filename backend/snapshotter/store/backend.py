@@ -1,0 +1,97 @@
+"""What a store asks of the place that holds its objects: a folder, memory or a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from snapshotter.base.errors import SnapshotterError
+
+
+class Taken(Exception):
+    """The key that an object was to be created under has one."""
+
+
+class TooLong(Exception):
+    """An object has more bytes than its reader wants: `bytes` of them."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.bytes = size
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One listed object: its key, relative to the store's root, and its size in bytes."""
+
+    key: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to list: below `folder` ('' is the root, no slash at the end), keys that sort after `after`.
+
+    With `deep`, every object; without, only what lies directly there. A place that goes through folders one by one
+    leaves out those of which `ours` says that nothing in them is wanted.
+    """
+
+    folder: str
+    after: str = ""
+    deep: bool = True
+    ours: Callable[[str], bool] = lambda _: True
+
+
+class Page(NamedTuple):
+    """A part of a listing: objects, the names of folders directly there, and how to go on ('' at the end)."""
+
+    entries: list[Entry]
+    folders: list[str]
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a bucket keeps beside an object's bytes."""
+
+    content_type: str = "application/octet-stream"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """A place for objects. Keys are relative to the store's root, and plain (`objects.is_plain`).
+
+    What goes wrong is raised as the place's own exceptions: `transient` tells whether trying again may help, and
+    `translate` what it means to a user. Errors of ours pass as they are. Safe to share between threads.
+    """
+
+    troubles: tuple[type[Exception], ...]
+
+    def create(self, key: str, data: bytes | memoryview, attributes: Attributes) -> None:
+        """Create an object, whole or not at all. Raises Taken if there is one."""
+        ...
+
+    def read(self, key: str, limit: int | None) -> bytes:
+        """An object's bytes. Raises TooLong, with nothing read, beyond `limit`."""
+        ...
+
+    def read_range(self, key: str, start: int, end: int) -> bytes:
+        """The bytes from `start` up to `end`."""
+        ...
+
+    def pieces(self, key: str, size: int) -> Iterator[memoryview]:
+        """An object's bytes, about `size` at a time. The object is opened before this returns."""
+        ...
+
+    def page(self, question: Question, token: str) -> Page:
+        """One part of a listing, in no order: the first, or the one that a `token` stands for."""
+        ...
+
+    def transient(self, error: Exception) -> bool:
+        """Whether trying again may help."""
+        ...
+
+    def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
+        """The error for people; `action` is S3's name of what was tried, `key` the object's or the listed folder's."""
+        ...
