@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.layout import RunId, RunKey
@@ -148,7 +149,8 @@ class Licence(_Model, frozen=True):
 
 class Scan(_Model, frozen=True):
     """What a scan read and wrote. `run_id` is the run that wrote `artifacts`: this one, or an earlier
-    one whose scan still holds. `tables` counts their rows; `gaps` are what the scan lacks."""
+    one whose scan still holds. `tables` counts their rows; `gaps` are what the scan lacks. `committed_at` is
+    when the commit was made, UTC; unset where it is not known."""
 
     run_id: str
     ref: str
@@ -160,6 +162,7 @@ class Scan(_Model, frozen=True):
     settings: ScanSettings
     licences: list[Licence]
     gaps: list[Gap]
+    committed_at: datetime | UnsetType = UNSET
 
     def artifact(self, name: str) -> Artifact | None:
         """The artifact called `name`, like ``scan/files.parquet``, if the scan has it."""
@@ -202,6 +205,7 @@ class Manifest(_Model, frozen=True):
     timings: dict[str, float]
     self_sha256: str = ""
     head_bytes: str | None = None
+    tip_dates: dict[str, datetime] | UnsetType = UNSET
 
     @property
     def key(self) -> RunKey:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
 from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge
 from snapshotter.base.text import decode_name, raw_if_changed
+from snapshotter.git.commit import committed_at, parents
 from snapshotter.git.pack import read_pack
 from snapshotter.git.refs import HEADS, RefsLedger
 from snapshotter.transport import FetchRequest, Transport
@@ -55,18 +57,63 @@ def forward(changes: RefChanges) -> RefChangeList:
     )
 
 
-def by_transport(transport: Transport, fmt: str) -> Judge:
+class OriginJudge:
     """A judge that asks the origin: one commits-only fetch for each branch, wanting the new tip with the old tip
-    as the only have. Other haves would cut the walk short and make false alarms."""
+    as the only have. Other haves would cut the walk short and make false alarms.
 
-    def judge(branches: Sequence[Moved]) -> dict[bytes, bool | None]:
+    `committed_at` is when each tip was made whose commits came, by its id.
+    """
+
+    def __init__(self, transport: Transport, fmt: str) -> None:
+        self._transport, self._fmt = transport, fmt
+        self.committed_at: dict[str, datetime] = {}
+
+    def __call__(self, branches: Sequence[Moved]) -> dict[bytes, bool | None]:
+        """The verdicts by the branches' names; none for more than MAX_JUDGED."""
         if len(branches) > MAX_JUDGED:
             return {}
         with ThreadPoolExecutor(min(_AT_ONCE, len(branches)), thread_name_prefix="ancestry") as pool:
-            answers = list(pool.map(lambda change: _holds(transport, fmt, change), branches))
+            answers = list(pool.map(self._holds, branches))
         return {change[0]: answer for change, answer in zip(branches, answers, strict=True)}
 
-    return judge
+    def _holds(self, change: Moved) -> bool | None:
+        _, old, new = change
+        fork = self._transport.fork()
+        pack = bytearray()
+
+        def sink(data: memoryview) -> None:
+            pack.extend(data)
+            if len(pack) > MAX_PACK:
+                raise TooLarge("more commits than are judged", code="pack-too-large")
+
+        try:
+            fork.fetch(FetchRequest([new], [old], thin=False, filter="tree:0"), sink)
+            return self._reaches(new, old, pack)
+        except Interrupted:
+            raise
+        except SnapshotterError:
+            return None  # refused, vanished or too large: whether it was rewritten stays unknown, the snapshot stands
+        finally:
+            fork.close()
+
+    def _reaches(self, new: str, old: str, pack: bytearray) -> bool:
+        """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
+        ancestry: dict[str, list[str]] = {}
+        for item in read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK):
+            if item.type == "commit":
+                ancestry[item.oid] = parents(item.data)
+            if item.oid == new and (when := committed_at(item.data)) is not None:
+                self.committed_at[new] = when
+        queue, seen = [new], {new}
+        while queue:
+            oid = queue.pop()
+            if oid == old:
+                return True
+            for parent in ancestry.get(oid, ()):
+                if parent not in seen:
+                    seen.add(parent)
+                    queue.append(parent)
+        return False
 
 
 def by_record(steps: Sequence[RefChanges | None]) -> Judge:
@@ -99,50 +146,6 @@ def _recorded(name: str, steps: Sequence[RefChanges | None]) -> bool | None:
         )
         verdict = None if cut or gone else verdict
     return verdict
-
-
-def _holds(transport: Transport, fmt: str, change: Moved) -> bool | None:
-    _, old, new = change
-    fork = transport.fork()
-    pack = bytearray()
-
-    def sink(data: memoryview) -> None:
-        pack.extend(data)
-        if len(pack) > MAX_PACK:
-            raise TooLarge("more commits than are judged", code="pack-too-large")
-
-    try:
-        fork.fetch(FetchRequest([new], [old], thin=False, filter="tree:0"), sink)
-        return _reaches(new, old, pack, fmt)
-    except Interrupted:
-        raise
-    except SnapshotterError:
-        return None  # refused, vanished or too large: whether it was rewritten stays unknown, the snapshot stands
-    finally:
-        fork.close()
-
-
-def _reaches(new: str, old: str, pack: bytearray, fmt: str) -> bool:
-    """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
-    parents = {}
-    for item in read_pack(pack, fmt, max_bytes=8 * MAX_PACK):
-        if item.type == "commit":
-            parents[item.oid] = _parents(item.data)
-    queue, seen = [new], {new}
-    while queue:
-        oid = queue.pop()
-        if oid == old:
-            return True
-        for parent in parents.get(oid, ()):
-            if parent not in seen:
-                seen.add(parent)
-                queue.append(parent)
-    return False
-
-
-def _parents(commit: bytes) -> list[str]:
-    head = commit.partition(b"\n\n")[0]
-    return [line[7:].decode("ascii", "replace") for line in head.split(b"\n") if line.startswith(b"parent ")]
 
 
 def _named(ledger: RefsLedger) -> dict[bytes, str]:

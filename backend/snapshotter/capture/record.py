@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from snapshotter import __version__
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import (
+    LIST_CAP,
     SCHEMA_VERSION,
     Artifact,
     Filters,
@@ -69,6 +71,7 @@ class Capture:
     """What a run has captured of its origin, all of it stored: what its manifest is made of, but for the scan.
 
     `refs` is the parent's record where that still holds. `history` is None where there is nothing new to hold.
+    `tip_dates` is when commits were made that this run learned of, by their ids.
     """
 
     key: RunKey
@@ -78,6 +81,7 @@ class Capture:
     refs: RefsRecord
     history: History | None
     ref_changes: RefChanges | None
+    tip_dates: Mapping[str, datetime]
     gaps: Sequence[Gap]
     artifacts: Sequence[Artifact]
 
@@ -114,12 +118,16 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
         labels=dict(options.labels),
         timings={},
         head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
+        tip_dates=_tip_dates(capture) or UNSET,
     )
 
 
 def finished(manifest: Manifest, scan: Scan | None, gaps: Sequence[Gap], clock: Clock) -> Manifest:
     """The whole manifest: with its scan, or the `gaps` that stand for it, and how long each stage took."""
     own = scan.artifacts if scan is not None and scan.run_id == manifest.run_id else []
+    dates = dict(manifest.tip_dates or {})
+    if scan is not None and scan.committed_at:
+        dates[scan.commit] = scan.committed_at
     return msgspec.structs.replace(
         manifest,
         scan=scan,
@@ -127,7 +135,18 @@ def finished(manifest: Manifest, scan: Scan | None, gaps: Sequence[Gap], clock: 
         artifacts=[*manifest.artifacts, *own],
         timings=dict(clock.laps),
         finished_at=clock.now,
+        tip_dates=dates or UNSET,
     )
+
+
+def _tip_dates(capture: Capture) -> dict[str, datetime]:
+    """When the commits at the refs' ends were made, as far as this run or its parent knows: the newest LIST_CAP."""
+    ledger, parent = capture.ledger, capture.parent
+    before = parent.sealed.manifest.tip_dates if parent else UNSET
+    known = {**(before or {}), **capture.tip_dates}
+    held = {*(ref.peeled or ref.oid for ref in ledger), ledger.head_oid}
+    newest = sorted(((when, commit) for commit, when in known.items() if commit in held), reverse=True)
+    return {commit: when for when, commit in newest[:LIST_CAP]}
 
 
 def ref_gaps(left_out: Sequence[bytes], ledger: RefsLedger, beside: Unlisted) -> list[Gap]:

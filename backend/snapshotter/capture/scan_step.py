@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec import UNSET, structs
+
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import scan_of
 from snapshotter.archive.layout import RunId
@@ -159,13 +161,16 @@ class ScanStep:
         with Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs:
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
-                return previous
+                return structs.replace(
+                    previous, commit=target.commit, committed_at=blobs.committed_at or UNSET
+                )
             with (
                 self._tables(previous) as before,
                 TreeScan(settings, resources, self.observer, cancel) as tree_scan,
             ):
-                facts = self._facts(manifest, target, previous)
-                return self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)
+                facts = self._facts(manifest, target, blobs.committed_at, previous)
+                scan = self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)
+                return structs.replace(scan, committed_at=blobs.committed_at or UNSET)
 
     def _stored(self, result: ScanResult, target: Target, tree: str) -> Scan:
         """The record of a scan, once its files are stored: they last no longer than the scanners' folder."""
@@ -186,7 +191,9 @@ class ScanStep:
             gaps=result.gaps,
         )
 
-    def _facts(self, manifest: Manifest, target: Target, previous: Scan | None) -> Facts:
+    def _facts(
+        self, manifest: Manifest, target: Target, committed_at: datetime | None, previous: Scan | None
+    ) -> Facts:
         """The facts of the snapshot for the report and the digest; the run is the scan's, which may come later."""
         settings = self.options.settings
         return Facts(
@@ -196,6 +203,7 @@ class ScanStep:
             taken_at=manifest.started_at,
             ref=target.ref,
             commit=target.commit,
+            committed_at=committed_at,
             kind=manifest.kind,
             reason=manifest.reason,
             refs=manifest.refs.count,

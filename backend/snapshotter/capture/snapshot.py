@@ -5,10 +5,11 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
@@ -100,7 +101,7 @@ def _snapshot(run: _Run, listed: RefsLedger, search: ParentSearch, clock: Clock)
     foundation, policy = parent.foundation if parent else None, options.base_policy
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)
     folder = RunFolder(run.store, search.key, decision.kind, run.cancel)
-    stored, ref_changes = _stream(run, folder, decision, ledger, parent)
+    stored, compared = _stream(run, folder, decision, ledger, parent)
     clock = clock.lap("history") if stored else clock
     refs, refs_artifacts = _refs(folder, decision, ledger, parent)
     capture = Capture(
@@ -110,7 +111,8 @@ def _snapshot(run: _Run, listed: RefsLedger, search: ParentSearch, clock: Clock)
         ledger=ledger,
         refs=refs,
         history=stored.history if stored else None,
-        ref_changes=ref_changes,
+        ref_changes=compared.changes,
+        tip_dates=compared.tip_dates,
         gaps=record.ref_gaps(left_out, ledger, _beside(run, ledger)),
         artifacts=[*(stored.segments if stored else []), *refs_artifacts],
     )
@@ -135,8 +137,8 @@ def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
 
 def _stream(
     run: _Run, folder: RunFolder, decision: Decision, ledger: RefsLedger, parent: ParentSnapshot | None
-) -> tuple[StoredBundle | None, RefChanges | None]:
-    """The bundle that is due, stored, and what changed in the refs since the parent, each None where there is none."""
+) -> tuple[StoredBundle | None, _Compared]:
+    """The bundle that is due, stored, or None where none is; and what changed in the refs since the parent."""
     before = parent.ledger if parent else None
     if decision.kind in ("empty", "unchanged"):
         return None, _changes(run.transport, ledger, before)
@@ -150,12 +152,20 @@ def _stream(
         return stored, comparing.result()
 
 
-def _changes(transport: Transport, ledger: RefsLedger, before: RefsLedger | None) -> RefChanges | None:
+class _Compared(NamedTuple):
+    """What changed in the refs, None without a parent; and when the tips were committed whose commits came."""
+
+    changes: RefChanges | None = None
+    tip_dates: Mapping[str, datetime] = {}
+
+
+def _changes(transport: Transport, ledger: RefsLedger, before: RefsLedger | None) -> _Compared:
     if before is None:
-        return None
+        return _Compared()
     if before.sha256 == ledger.sha256:
-        return RefChanges()
-    return changes.compare(before, ledger, changes.by_transport(transport, bundle.object_format(ledger)))
+        return _Compared(RefChanges())
+    judge = changes.OriginJudge(transport, bundle.object_format(ledger))
+    return _Compared(changes.compare(before, ledger, judge), judge.committed_at)
 
 
 def _refs(

@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import TooLarge, Unusable
+from snapshotter.git.commit import committed_at
 from snapshotter.git.pack import Pack, PackObject
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.git.refs import OID_LENGTHS, ObjectFormat
@@ -48,7 +50,8 @@ class Blobs:
     """One commit of an origin, read object by object; a context manager that lets go of what it fetched.
 
     `temp` is where a large pack goes, by default the system's temporary folder. Errors are the transport's, and
-    Unusable for packs and trees that do not read.
+    Unusable for packs and trees that do not read. Once it is listed, `committed_at` is when the commit was made, UTC;
+    None where it does not tell.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Blobs:
         self._fmt = OID_LENGTHS[len(commit)]
         self._temp, self._cancel = temp, cancel
         self._whole: _Fetched | None = None
+        self.committed_at: datetime | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -113,7 +117,7 @@ class Blobs:
             if item.type in ("commit", "tree") and not item.whole:
                 raise _over_limit(f"a {item.type} of it exceeds the limit")
             if item.oid == self._commit and item.type == "commit":
-                root = tree_of(item.data)
+                root, self.committed_at = tree_of(item.data), committed_at(item.data)
             elif item.type == "tree":
                 trees[item.oid] = item.data
                 size += len(item.data)

@@ -52,7 +52,9 @@ class ArchiveViews:
                     if isinstance(ledger, LeftOut):
                         self.left_out.append(ledger)
                     else:
-                        yield from _ledger_rows(snapshot, ledger)
+                        dates = _dates(snapshot)
+                        for row in _ledger_rows(snapshot, ledger):
+                            yield {**row, "committed_at": dates.get(row.get("peeled") or row["oid"])}
 
     def _ledger(self, snapshot: Snapshot) -> RefsLedger | LeftOut:
         """Most snapshots are `unchanged` and share their ledgers, which are kept by their digest."""
@@ -121,6 +123,7 @@ def _snapshot(snapshot: Snapshot) -> Row:
         "scan_run_id": scan.run_id if scan else None,
         "scan_ref": scan.ref if scan else None,
         "scan_commit": scan.commit if scan else None,
+        "committed_at": (scan.committed_at or None) if scan else None,
         "licences": sorted({spdx for each in scan.licences for spdx in each.spdx}) if scan else [],
     }
 
@@ -135,6 +138,16 @@ def _changes(snapshot: Snapshot) -> Iterator[Row]:
         for change in getattr(changes, name).refs:
             facts = {"ref": change.ref, "ref_bytes": change.ref_bytes, "old": change.old, "new": change.new}
             yield keys(snapshot) | {"change": name} | facts
+
+
+def _dates(snapshot: Snapshot) -> dict[str | None, datetime]:
+    """When commits of a snapshot were made, by their ids, as far as its manifest or a later scan of it tells."""
+    scan = snapshot.scan
+    dates: dict[str | None, datetime] = {}
+    dates.update(snapshot.manifest.tip_dates or {})
+    if scan is not None and scan.committed_at:
+        dates[scan.commit] = scan.committed_at
+    return dates
 
 
 def _ledger_rows(snapshot: Snapshot, ledger: RefsLedger) -> Iterator[Row]:

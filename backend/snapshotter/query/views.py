@@ -41,6 +41,7 @@ _SNAPSHOTS: Final = (
     Column("scan_run_id", "VARCHAR", "the run that wrote the scan's tables, or null without a scan"),
     Column("scan_ref", "VARCHAR", "the ref that was scanned"),
     Column("scan_commit", "VARCHAR", "the commit that was scanned"),
+    Column("committed_at", "TIMESTAMP", "when that commit was made, UTC; null where it is not known"),
     Column("licences", "VARCHAR[]", "SPDX ids of the top-level licence files"),
 )
 _REFS: Final = (
@@ -49,6 +50,7 @@ _REFS: Final = (
     Column("oid", "VARCHAR", "what it points at; null for a HEAD that dangles"),
     Column("peeled", "VARCHAR", "what an annotated tag points at in the end"),
     Column("symref", "VARCHAR", "the target of a symbolic ref"),
+    Column("committed_at", "TIMESTAMP", "when its commit was made, UTC; null where no run has read it"),
 )
 _REF_CHANGES: Final = (
     Column("change", "VARCHAR", "created, deleted, moved, rewritten (also listed as moved) or unknown"),

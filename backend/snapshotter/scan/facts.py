@@ -23,7 +23,8 @@ _README: Final = re.compile(r"(?:\.github/|docs/)?readme(?:\.(?:md|markdown|rst|
 class Facts:
     """The facts of one run that its tables do not hold.
 
-    `origin` is redacted already. `ref` is the ref that was scanned and `commit` its object id. `history` is this
+    `origin` is redacted already. `ref` is the ref that was scanned and `commit` its object id, made at
+    `committed_at` (UTC; None where it does not tell). `history` is this
     run's bundle, or None; its pack checksum was verified while it streamed. `chain` counts the bundles that
     restore the snapshot. `parent` is the run id of the snapshot before, or None. `compared` is the run id of
     the scan in the `before_` tables, or None. `keyed` says that fingerprints are made from the secrets' values,
@@ -42,6 +43,7 @@ class Facts:
     reason: str
     refs: int
     chain: int
+    committed_at: datetime | None = None
     history: History | None = None
     parent: str | None = None
     compared: str | None = None

@@ -11,7 +11,7 @@ from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, Ref
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import changes
-from snapshotter.capture.changes import Moved, by_record, by_transport, compare, forward
+from snapshotter.capture.changes import Moved, OriginJudge, by_record, compare, forward
 from snapshotter.git.origin import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import Transport, WireLimits
@@ -46,7 +46,7 @@ def judged(repo: Origin) -> Iterator[Callable[..., tuple[list[str], list[str]]]]
         """Which branches were rewritten, and of which it is unknown."""
         for name, oid in after.items():
             repo.git("update-ref", f"refs/heads/{name}", oid)
-        found = compare(ledger(**before), ledger(**after), by_transport(transport, fmt))
+        found = compare(ledger(**before), ledger(**after), OriginJudge(transport, fmt))
         return names(found.rewritten), names(found.unknown)
 
     yield judged
@@ -161,7 +161,7 @@ def test_sha256_is_judged_too(tmp_path: Path) -> None:
     repo.git("update-ref", "refs/heads/b", other)
     transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
     try:
-        judge = by_transport(transport, "sha256")
+        judge = OriginJudge(transport, "sha256")
         assert judge([(b"refs/heads/a", first, second), (b"refs/heads/b", first, other)]) == {
             b"refs/heads/a": True,
             b"refs/heads/b": False,
@@ -211,11 +211,11 @@ def test_a_refusal_is_unknown_and_an_interruption_is_passed_on() -> None:
     moved = [(b"refs/heads/a", A, B), (b"refs/heads/b", A, C)]
     refusing = Failing(FilterRefused("no filters", hint="x"))
     transport: Transport = refusing  # type: ignore[assignment]
-    assert by_transport(transport, "sha1")(moved) == {b"refs/heads/a": None, b"refs/heads/b": None}
+    assert OriginJudge(transport, "sha1")(moved) == {b"refs/heads/a": None, b"refs/heads/b": None}
     assert refusing.closed == 2
     stopped: Transport = Failing(Interrupted("stop"))  # type: ignore[assignment]
     with pytest.raises(Interrupted):
-        by_transport(stopped, "sha1")(moved)
+        OriginJudge(stopped, "sha1")(moved)
 
 
 def step(**lists: list[str]) -> RefChanges:

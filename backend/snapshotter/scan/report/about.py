@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import takewhile
 from typing import Final
 
@@ -24,9 +25,9 @@ def section(facts: Facts, overview: Overview) -> blocks.Section:
     return blocks.Section("snapshot", "This snapshot", "Snapshot", content)
 
 
-def moment(facts: Facts) -> str:
-    """When the snapshot was taken, to the second, UTC."""
-    return f"{facts.taken_at:%Y-%m-%d %H:%M:%S} UTC"
+def moment(when: datetime) -> str:
+    """A time, which is UTC, to the second."""
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _readme(facts: Facts, overview: Overview) -> Html | None:
@@ -59,7 +60,8 @@ def _identity(facts: Facts) -> Html:
         ("Origin", element("code", text(facts.origin), class_="path")),
         ("Ref", blocks.code(facts.ref)),
         ("Commit", element("code", text(facts.commit), class_="path")),
-        ("Taken", moment(facts)),
+        ("Committed", moment(facts.committed_at) if facts.committed_at else "at a time that is not known"),
+        ("Taken", moment(facts.taken_at)),
         ("Kind", f"{facts.kind}: {facts.reason}" if facts.reason else facts.kind),
         ("Run", blocks.code(facts.run_id)),
         ("Parent", blocks.code(facts.parent) if facts.parent else "none"),

@@ -82,7 +82,7 @@ def _head(facts: Facts) -> Html:
 def _header(facts: Facts, key: Iterable[Figure]) -> Html:
     lede = [
         element("strong", facts.kind),
-        f" snapshot of {about.moment(facts)}: ",
+        f" snapshot of {about.moment(facts.taken_at)}: ",
         element("code", text(facts.ref, 120)),
         " at ",
         element("code", text(facts.commit[:12])),
