@@ -134,7 +134,7 @@ def symbols(
 def _unquoted(item: Symbol) -> Symbol:
     """A symbol near a secret: its signature and documentation quote the source, so they are left out."""
     return item._replace(
-        name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=""
+        name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=None
     )
 
 

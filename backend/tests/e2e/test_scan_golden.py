@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snapshotter.archive.manifest import Sealed
+from snapshotter.scan.columns import COLUMNS
 from tests.scan import golden
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -37,7 +38,7 @@ def test_symbols_and_imports_in_the_store_are_the_golden_ones(lab: Lab, taken: S
     path = f"src/{name.removesuffix('.fixture')}"
     error = rows(lab, taken, f"SELECT parse_error FROM files WHERE path = '{path}'")[0][0]
     lines = [
-        f"{line}-{end} {kind} {own} = {qualified} | {signature} | {doc}"
+        f"{line}-{end} {kind} {own} = {qualified} | {signature or ''} | {doc or ''}"
         for line, end, kind, own, qualified, signature, doc in rows(
             lab,
             taken,
@@ -77,6 +78,20 @@ def test_nothing_is_missing_and_nothing_left_over(lab: Lab, taken: Sealed) -> No
     assert {path for (path,) in rows(lab, taken, "SELECT DISTINCT path FROM dependencies")} == {
         f"manifests/{name}" for name in golden.manifests()
     }
+
+
+def test_what_is_not_known_is_null_and_never_an_empty_text(lab: Lab, taken: Sealed) -> None:
+    texts = {
+        table: [column for column, kind in columns.items() if kind == "VARCHAR"]
+        for table, columns in COLUMNS.items()
+    }
+    empty = {
+        f"{table}.{column}"
+        for table, columns in texts.items()
+        for column in columns
+        if rows(lab, taken, f"FROM {table} WHERE \"{column}\" = '' LIMIT 1")
+    }
+    assert empty == set()
 
 
 def test_the_report_and_the_digest_name_what_is_there(lab: Lab, taken: Sealed) -> None:

@@ -35,7 +35,7 @@ def symbols(name: str) -> str:
     found = analyze((FIXTURES / "symbols" / name).read_bytes(), LANGUAGES[name])
     lines = [f"{name}: {found.error or 'parsed'}"]
     lines += [
-        f"{it.line}-{it.end_line} {it.kind} {it.name} = {it.qualified_name} | {it.signature} | {it.doc}"
+        f"{it.line}-{it.end_line} {it.kind} {it.name} = {it.qualified_name} | {it.signature or ''} | {it.doc or ''}"
         for it in found.symbols
     ]
     lines += [f"{one.line} import {one.module} {list(one.names)}" for one in found.imports]

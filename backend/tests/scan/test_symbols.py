@@ -17,6 +17,7 @@ from snapshotter.scan.symbols import LANGUAGES, Workers, analyze, refine
 from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS
 from snapshotter.scan.symbols.imports import split_path
 from snapshotter.scan.symbols.parsing import compiled
+from snapshotter.scan.symbols.rewriting import readable
 from tests.scan import golden
 
 ALL = sorted({*LANGUAGES})
@@ -68,6 +69,45 @@ def test_a_file_that_does_not_parse_is_recorded_with_what_could_be_read() -> Non
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        b"class A\nconstructor(x: Int)",
+        b"class A\n\n    internal\n    constructor (x: Int)",
+        b"data class A<T : Any>\n@Inject\nprivate constructor(x: T)",
+        b'class A // why\n/* and\nhow */ @V(of("("), 1) public constructor(x: T)',
+        b"class A\n(x: Int)",
+        b"class `a b`\nprotected constructor()",
+        b"class A(val x: Int)",
+    ],
+)
+def test_a_kotlin_class_keeps_its_body_wherever_its_constructor_is_written(header: bytes) -> None:
+    found = analyze(
+        header + b" : B() {\n    fun a() {}\n    fun b() { c { it } }\n}\nclass D { fun e() {} }\n", "Kotlin"
+    )
+    lines = header.count(b"\n") + 1
+    assert found.parsed
+    assert [
+        (one.kind, one.name, one.line, one.end_line) for one in found.symbols if one.kind != "property"
+    ] == [
+        ("class", "`a b`" if b"`" in header else "A", 1, lines + 3),
+        ("method", "a", lines + 1, lines + 1),
+        ("method", "b", lines + 2, lines + 2),
+        ("class", "D", lines + 4, lines + 4),
+        ("method", "e", lines + 4, lines + 4),
+    ]
+
+
+def test_kotlin_is_rewritten_for_the_grammar_without_moving_a_line() -> None:
+    source = (golden.FIXTURES / "symbols" / "kotlin.kt").read_bytes()
+    rewritten = readable("kotlin", source)
+    assert rewritten != source
+    assert [*map(len, (rewritten, rewritten.splitlines()))] == [*map(len, (source, source.splitlines()))]
+    string = b'class A { val a = "${ b }" }\nval c = "class D\\nconstructor"\n'
+    assert readable("kotlin", string) == string
+    assert readable("java", source) == source
+
+
+@pytest.mark.parametrize(
     ("blob", "language", "error"),
     [
         (b"x", "Brainfuck", "no grammar for Brainfuck"),
@@ -100,13 +140,13 @@ def test_bytes_that_are_not_utf8_are_spelled_out() -> None:
 
 def test_a_comment_at_the_end_of_another_line_documents_nothing() -> None:
     found = analyze(b"int x; /* of x */\nint y;\n/* of z */\nint z;\n", "C")
-    assert [one.doc for one in found.symbols] == ["", "", "of z"]
+    assert [one.doc for one in found.symbols] == [None, None, "of z"]
 
 
 def test_long_names_signatures_and_documentation_are_cut() -> None:
     long = b"a" * 300_000
     found = analyze(b"def " + long + b"(x=" + long + b'):\n    "' + long + b'"\n', "Python").symbols[0]
-    assert max(map(len, (found.name, found.qualified_name, found.signature, found.doc))) <= 512
+    assert max(map(len, (found.name, found.qualified_name, found.signature or "", found.doc or ""))) <= 512
 
 
 @settings(max_examples=150, deadline=None)
@@ -182,6 +222,7 @@ HOSTILE = {
     "heredocs": (b"".join(b"cat <<E%d\n" % number for number in range(3_000)), "BASH"),
     "interpolation": (b'"#{' * 30_000, "Ruby"),
     "generics": (b"class A<" + b"B<" * 50_000, "C#"),
+    "unclosed comments": (b"class A /*" * 50_000, "Kotlin"),
     "one line": (b"x = '" + b"a" * 900_000 + b"'\n", "JavaScript"),
 }
 

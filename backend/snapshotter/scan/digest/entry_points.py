@@ -19,7 +19,7 @@ _MOST: Final = 200  # of one manifest, and of the tables
 
 _STARTS: Final = re.compile(r"(ENTRYPOINT|CMD)\s+(\S.*)", re.I)
 _MAINS: Final = """
-    SELECT path, line, language, signature FROM symbols
+    SELECT path, line, language, coalesce(signature, name) FROM symbols
     WHERE name IN ('main', 'Main') AND kind IN ('function', 'method')
       AND (language IN ('Go', 'Rust', 'C', 'C++', 'Kotlin', 'Swift', 'Scala', 'Java', 'C#'))
       AND (qualified_name = CASE language WHEN 'Go' THEN 'main.main' ELSE name END

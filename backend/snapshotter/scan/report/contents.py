@@ -28,7 +28,7 @@ _COMPLEX: Final = """
     FROM files WHERE complexity > 0 ORDER BY complexity DESC, path LIMIT $1"""
 _KINDS: Final = "SELECT kind, count(*) AS n FROM symbols GROUP BY kind ORDER BY n DESC, kind"
 _DOCUMENTED: Final = """
-    SELECT language, count(*) AS n, count(*) FILTER (doc <> '') FROM symbols
+    SELECT language, count(*) AS n, count(*) FILTER (doc IS NOT NULL) FROM symbols
     WHERE kind IN ('class', 'function', 'method', 'interface', 'struct', 'trait', 'enum', 'type')
     GROUP BY language ORDER BY n DESC, language LIMIT $1"""
 _LONGEST: Final = """

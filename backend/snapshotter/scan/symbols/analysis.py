@@ -14,6 +14,7 @@ from snapshotter.scan.symbols.imports import Imports
 from snapshotter.scan.symbols.languages import Grammar, grammar, grammar_for
 from snapshotter.scan.symbols.parsing import Captures, GaveUp, compiled, matches, parse
 from snapshotter.scan.symbols.records import Analysis, Symbol
+from snapshotter.scan.symbols.rewriting import readable
 from snapshotter.scan.symbols.signatures import (
     MAX_NAME,
     comment_above,
@@ -51,7 +52,7 @@ def analyze(blob: bytes, language: str) -> Analysis:
     if b"\0" in blob:
         return Analysis(error="binary content")
     try:
-        tree = parse(name, blob)
+        tree = parse(name, readable(name, blob))
         gathered = _gather(name, matches(name, tree, blob), blob)
     except GaveUp as gave_up:
         return Analysis(error=str(gave_up))
@@ -109,7 +110,7 @@ def _gather(name: str, matched: Iterator[tuple[int, str, Captures]], blob: bytes
 
 
 def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_field: int) -> _Declaration:
-    node, at = captures[role][0], captures["name"][0]
+    node, names = captures[role][0], captures["name"]
     first, last = node.start_point.row, node.end_point.row
     if last > first and node.end_point.column == 0:
         last -= 1  # a preprocessor line holds its newline
@@ -119,7 +120,7 @@ def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_
     return _Declaration(
         pattern,
         role.removeprefix("definition."),
-        name_of(blob[at.start_byte : at.end_byte]).removeprefix(":"),
+        name_of(blob[names[0].start_byte : names[-1].end_byte]).removeprefix(":"),
         node.start_byte,
         node.end_byte,
         first + 1,
@@ -127,7 +128,7 @@ def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_
         body.start_byte if body else None,
         tuple(owner.partition("<")[0] for owner in owners),
         node,
-        at.start_byte,
+        names[0].start_byte,
     )
 
 
@@ -156,14 +157,15 @@ def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
             enclosing.append((one.end, qualified, kind, one.line))
         if kind != "scope":
             stop = header_end(blob, one.start, one.body, one.end, kind in _FUNCTIONS)
+            quoted = quoting.declaration(one.node, one.name_at, stop)
             yield Symbol(
                 kind,
                 one.name,
                 qualified,
                 one.line,
                 one.end_line,
-                signature(quoting.declaration(one.node, one.name_at, stop), one.name, one.body is not None),
-                _documentation(one, blob, spec) if one.line != line else "",
+                signature(quoted, one.name, one.body is not None) or None,
+                (_documentation(one, blob, spec) or None) if one.line != line else None,
             )
 
 

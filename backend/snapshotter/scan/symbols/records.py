@@ -6,15 +6,18 @@ from typing import NamedTuple
 
 
 class Symbol(NamedTuple):
-    """One named thing that a file declares. Lines count from 1; `end_line` is included."""
+    """One named thing that a file declares. Lines count from 1; `end_line` is included.
+
+    `signature` and `doc` are None where there is none.
+    """
 
     kind: str
     name: str
     qualified_name: str
     line: int
     end_line: int
-    signature: str
-    doc: str
+    signature: str | None
+    doc: str | None
 
 
 class Import(NamedTuple):
