@@ -168,6 +168,26 @@ def test_an_extra_that_is_asked_for_leads_to_what_it_needs() -> None:
     }
 
 
+def test_groups_of_a_uv_workspace_whose_root_is_no_package() -> None:
+    text = """
+    [manifest.dependency-groups]
+    test = [{ name = "pytest", extras = ["x"] }]
+    [[package]]
+    name = "pytest"
+    version = "8"
+    [package.optional-dependencies]
+    x = [{ name = "y" }]
+    [[package]]
+    name = "y"
+    version = "1"
+    """
+    found = rows("uv.lock", text)
+    assert {name: (row.scope, row.direct) for name, row in found.items()} == {
+        "pytest": ("test", True),
+        "y": ("test", False),
+    }
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
@@ -391,6 +411,7 @@ def test_a_locked_crate_of_git_has_no_package_url_and_no_scope() -> None:
         ("postgres:14.1", "14.1"),
         ("debian:bookworm", "bookworm"),
         ("h.example/x:1", "1"),
+        (f"x:1.2@sha256:{'a' * 64}", "1.2"),
     ],
 )
 def test_the_tag_of_an_image_is_its_version(written: str, version: str | None) -> None:

@@ -225,6 +225,39 @@ def test_another_release_of_a_package_of_the_workspace_comes_from_the_registry()
     assert [one[4] for one in told("package.json", files)] == [False, True]
 
 
+def test_a_project_has_versions_and_properties_from_the_files_over_it() -> None:
+    central = """<Project><PropertyGroup><A>13.1.0</A></PropertyGroup><ItemGroup>
+      <PackageVersion Include="Aspire" Version="$(A)" /><PackageVersion Include="Tool" Version="1.0" />
+      <PackageVersion Include="Range" Version="[1.0,2.0)"><PrivateAssets>all</PrivateAssets></PackageVersion>
+      </ItemGroup></Project>"""
+    project = """<Project Sdk="x"><PropertyGroup><Own>4.0.1</Own></PropertyGroup><ItemGroup>
+      <PackageReference Include="aspire" /><PackageReference Include="Tool" VersionOverride="1.1" PrivateAssets="All" />
+      <PackageReference Include="Own" Version="$(Own)" /><PackageReference Include="Range" />
+      <PackageReference Include="Built" Version="$(Build)" /><PackageReference Include="None" />
+      </ItemGroup></Project>"""
+    build = "<Project><PropertyGroup><Build>9.0.0</Build><A>1</A></PropertyGroup></Project>"
+    files = {
+        "Directory.Packages.props": central,
+        "src/a/A.csproj": project,
+        "src/Directory.Build.props": build.replace("<A>1</A>", ""),
+        "Directory.Build.props": build.replace("9.0.0", "8.0.0"),
+        "other/Directory.Packages.props": central.replace("13.1.0", "1.0.0"),
+    }
+    assert told("src/a/A.csproj", files) == [
+        ("aspire", "13.1.0", None, "runtime", True),
+        ("Tool", "1.1", "1.1", "dev", True),
+        ("Own", "4.0.1", "$(Own)", "runtime", True),
+        ("Range", None, None, "runtime", True),
+        ("Built", "9.0.0", "$(Build)", "runtime", True),
+        ("None", None, None, "runtime", True),
+    ]
+    assert told("Directory.Packages.props", files) == [
+        ("Aspire", "13.1.0", "$(A)", "management", True),
+        ("Tool", "1.0", "1.0", "management", True),
+        ("Range", None, "[1.0,2.0)", "management", True),
+    ]
+
+
 def test_constraints_are_versions_of_what_is_asked_for_and_no_dependencies() -> None:
     files = {
         "requirements.txt": "-c pins.txt\n-r deps/base.txt\nflask\nrich==13.0\ngit+https://h.example/x#egg=held\n",
@@ -287,6 +320,13 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {
     "a workspace's shared version": (
         {"Cargo.toml": WORKSPACE, "crates/m/Cargo.toml": MEMBER},
         {"Cargo.toml": WORKSPACE.replace("1.0.200", "1.0.201")},
+    ),
+    "a version that is managed for projects": (
+        {
+            "Directory.Packages.props": '<Project><PackageVersion Include="X" Version="1.0" /></Project>',
+            "a/b/B.csproj": '<Project><PackageReference Include="X" /></Project>',
+        },
+        {"a/Directory.Packages.props": '<Project><PackageVersion Include="X" Version="2.0" /></Project>'},
     ),
     "a package moves out of a workspace": (
         {

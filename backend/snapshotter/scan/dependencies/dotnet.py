@@ -1,46 +1,131 @@
-""".NET: projects, packages.config, and packages.lock.json."""
+""".NET: the projects of a tree with the files that are over them, packages.config, and packages.lock.json."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, xml
 from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
+SHARED: Final = ("Directory.Packages.props", "Directory.Build.props", "Directory.Build.targets")
+"""Files that MSBuild takes into every project of their folder and those below."""
+
 _EXACT: Final = re.compile(r"\[?(\d[\w.+-]*)\]?")
-_SCOPES: Final = {
-    "PackageReference": "runtime",
-    "GlobalPackageReference": "runtime",
-    "PackageVersion": "management",
-    "package": "runtime",
-}
+_PROPERTY: Final = re.compile(r"\$\(([\w.-]+)\)")
+_ROUNDS: Final = 5  # a property may name others; a circle of them ends here
+_LONGEST: Final = 300
+_MANAGED: Final = "PackageVersion"
+_ASKED: Final = ("PackageReference", "GlobalPackageReference", "package")
 
 
-def project(blob: bytes) -> Iterator[Dependency]:
-    """A project (csproj and its like), Directory.Packages.props or packages.config. A version that stands in one
-    that manages them centrally has the scope `management` there, and is not direct."""
+class _Entry(NamedTuple):
+    """A package as one element names it. An `override` goes before what is managed."""
+
+    kind: str
+    name: str
+    version: str
+    override: str
+    scope: str
+
+
+class _Project(NamedTuple):
+    entries: list[_Entry]
+    properties: dict[str, str]
+
+
+class Projects:
+    """The projects (csproj and its like) of a tree, and what is shared by those below its folder.
+
+    Versions and properties come from the files over a project, the nearest first. A version that is only managed has
+    the scope `management`, and is not direct.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Project] = {}
+
+    def add(self, path: str, blob: bytes) -> None:
+        """Read one."""
+        self._found[path] = _read(blob, "Project")
+
+    def forget(self, path: str) -> None:
+        """Let go of one."""
+        del self._found[path]
+
+    def rows(self, path: str) -> Iterator[Dependency]:
+        """The rows of one."""
+        over = [self._found[path], *(self._found[one] for one in self._over(path))]
+        known = {name: value for project in reversed(over) for name, value in project.properties.items()}
+        managed = {
+            entry.name.lower(): entry.version
+            for project in reversed(over)
+            for entry in project.entries
+            if entry.kind == _MANAGED
+        }
+        for entry in self._found[path].entries:
+            name = _filled(entry.name, known)
+            if name and "$" not in name:
+                version = entry.override or entry.version
+                yield _row(entry, name, _filled(version or managed.get(name.lower(), ""), known))
+
+    def lenders(self, path: str) -> set[str]:
+        """The files over it."""
+        return set(self._over(path))
+
+    def taken_in(self) -> tuple[str, ...]:
+        """None: what is over a project is known by its name."""
+        return ()
+
+    def _over(self, path: str) -> list[str]:
+        """The shared files of the folders from a project's own up to the root."""
+        over: list[str] = []
+        folder = path
+        while folder:
+            folder = posixpath.dirname(folder)
+            over += [one for name in SHARED if (one := posixpath.join(folder, name)) in self._found]
+        return [one for one in over if one != path]
+
+
+def packages_config(blob: bytes) -> Iterator[Dependency]:
+    """A packages.config."""
+    for entry in _read(blob, "packages").entries:
+        yield _row(entry, entry.name, entry.version)
+
+
+def _row(entry: _Entry, name: str, version: str) -> Dependency:
+    exact = _EXACT.fullmatch(version.strip())
+    written = entry.override or entry.version
+    return dependency(
+        "nuget", name, exact.group(1) if exact else None, written, entry.scope, entry.kind != _MANAGED
+    )
+
+
+def _read(blob: bytes, root_tag: str) -> _Project:
     root = xml(blob)
-    if _tag(root) not in ("Project", "packages"):
-        raise ManifestError(f"its root is {_tag(root)[:50]!r}, not a project")
+    if _tag(root) != root_tag:
+        raise ManifestError(f"its root is {_tag(root)[:50]!r}, not a {root_tag}")
+    project = _Project([], {})
     for element in root.iter():
-        scope = _SCOPES.get(_tag(element))
-        name = element.get("Include") or element.get("id") or ""
-        if scope is None or not name or "$" in name:
-            continue
-        written = element.get("Version") or element.get("version") or _child(element, "Version")
-        exact = _EXACT.fullmatch(written.strip())
-        if (element.get("developmentDependency") or "").lower() == "true" or _is_private(element):
-            scope = "dev"
-        version = exact.group(1) if exact else None
-        yield dependency("nuget", name, version, written, scope, scope != "management")
+        if _tag(element) == "PropertyGroup":
+            project.properties.update({_tag(one): (one.text or "").strip()[:_LONGEST] for one in element})
+        elif _tag(element) in (*_ASKED, _MANAGED):
+            name = element.get("Include") or element.get("id") or ""
+            version = element.get("Version") or element.get("version") or _child(element, "Version")
+            override = element.get("VersionOverride") or _child(element, "VersionOverride")
+            project.entries.append(_Entry(_tag(element), name, version, override, _scope(element)))
+    return project
 
 
-def _is_private(element: Element) -> bool:
-    """Whether nothing of a package is handed on to who uses the project: analyzers and tools."""
-    return (element.get("PrivateAssets") or _child(element, "PrivateAssets")).lower() == "all"
+def _scope(element: Element) -> str:
+    """`dev` for analyzers and tools, of which nothing is handed on to who uses the project."""
+    if _tag(element) == _MANAGED:
+        return "management"
+    private = element.get("PrivateAssets") or _child(element, "PrivateAssets")
+    developing = element.get("developmentDependency") or ""
+    return "dev" if private.lower() == "all" or developing.lower() == "true" else "runtime"
 
 
 def _child(element: Element, name: str) -> str:
@@ -51,16 +136,26 @@ def _tag(element: Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
+def _filled(value: str, known: dict[str, str]) -> str:
+    """A value with its properties filled in as far as they are known, never longer than _LONGEST."""
+    for _ in range(_ROUNDS):
+        filled = _PROPERTY.sub(lambda match: known.get(match.group(1), match.group()), value[:_LONGEST])
+        if filled == value:
+            break
+        value = filled[:_LONGEST]
+    return value
+
+
 def packages_lock(blob: bytes) -> Iterator[Dependency]:
     """A packages.lock.json, over all target frameworks, without projects of the solution. It does not tell when a
     package is needed."""
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    locked: dict[tuple[str, str], tuple[str, bool]] = {}
     for framework, packages in mapping(json_object(blob).get("dependencies"), "dependencies").items():
         for name, value in mapping(packages, framework).items():
             entry = mapping(value, name)
             if entry.get("type") != "Project":
                 key = name, string(entry.get("resolved"))
-                asked, direct = found.get(key, ("", False))
-                found[key] = asked or string(entry.get("requested")), direct or entry.get("type") == "Direct"
-    for (name, version), (asked, direct) in found.items():
+                asked, direct = locked.get(key, ("", False))
+                locked[key] = asked or string(entry.get("requested")), direct or entry.get("type") == "Direct"
+    for (name, version), (asked, direct) in locked.items():
         yield dependency("nuget", name, version, asked, None, direct)

@@ -64,7 +64,7 @@ def compose(blob: bytes) -> Iterator[Dependency]:
 def image(reference: str, scope: str) -> Iterator[Dependency]:
     """The row of one image reference; none for what is no reference, such as an unfilled variable.
 
-    The version is the digest, else the tag.
+    The version is the tag that is written, else the digest.
     """
     found = _IMAGE.fullmatch(reference)
     if not found:
@@ -76,7 +76,7 @@ def image(reference: str, scope: str) -> Iterator[Dependency]:
     yield dependency(
         "docker",
         name,
-        digest or (None if tag == _LATEST else tag),
+        digest if tag in (None, _LATEST) else tag,
         "@".join(one for one in (tag, digest) if one),
         scope,
         qualifiers={"repository_url": host} if hosted else None,

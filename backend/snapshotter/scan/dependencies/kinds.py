@@ -51,8 +51,7 @@ _NAMES: Final[dict[str, Parser]] = {
     "composer.json": composer.composer_json,
     "composer.lock": composer.composer_lock,
     "packages.lock.json": dotnet.packages_lock,
-    "packages.config": dotnet.project,
-    "Directory.Packages.props": dotnet.project,
+    "packages.config": dotnet.packages_config,
     "gradle.lockfile": gradle.lockfile,
     "buildscript-gradle.lockfile": gradle.lockfile,
     "pubspec.yaml": dart.pubspec,
@@ -65,7 +64,6 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Parser], ...]] = (
     (re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml"), actions.actions),
     (re.compile(r"(?:.*/)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.*\.[Dd]ockerfile"), images.dockerfile),
     (re.compile(r"(?:.*/)?(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml"), images.compose),
-    (re.compile(r".*\.(?:cs|fs|vb)proj"), dotnet.project),
     (re.compile(r".*\.versions\.toml"), gradle.catalog),
 )
 
@@ -74,9 +72,16 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
     "maven": maven.Poms,
     "cargo": cargo.CargoTomls,
     "npm": npm.PackageJsons,
+    "dotnet": dotnet.Projects,
     "pip": requirements.RequirementsFiles,
 }
-_FAMILY_NAMES: Final = {"pom.xml": "maven", "Cargo.toml": "cargo", "package.json": "npm"}
+_FAMILY_NAMES: Final = {
+    "pom.xml": "maven",
+    "Cargo.toml": "cargo",
+    "package.json": "npm",
+    **dict.fromkeys(dotnet.SHARED, "dotnet"),
+}
+_PROJECT: Final = re.compile(r".*\.(?:cs|fs|vb)proj")
 _REQUIREMENTS: Final = re.compile(
     r"(?:.*/)?(?:[\w.-]*(?:requirements|constraints)[\w.-]*|requirements/[\w.-]+)\.(?:txt|in)"
 )
@@ -91,7 +96,9 @@ def parser_of(path: str) -> Parser | None:
 def family_of(path: str) -> str | None:
     """The family of a manifest that others explain."""
     named = _FAMILY_NAMES.get(posixpath.basename(path))
-    return named or ("pip" if _REQUIREMENTS.fullmatch(path) else None)
+    if named or not path.endswith((".txt", ".in", "proj")):
+        return named
+    return "pip" if _REQUIREMENTS.fullmatch(path) else "dotnet" if _PROJECT.fullmatch(path) else None
 
 
 def bears_on(path: str) -> str | None:

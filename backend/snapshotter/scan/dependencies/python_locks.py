@@ -55,8 +55,10 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
     A package that only a group needs has the group for its scope, one that only an extra needs the extra; one that
     nothing of the project needs has none.
     """
-    packages = list(tables(toml(blob).get("package")))
+    document = toml(blob)
+    packages = list(tables(document.get("package")))
     own = [one for one in packages if _OWN & mapping(one.get("source"), "source").keys()]
+    groups = mapping(mapping(document.get("manifest"), "manifest").get("dependency-groups"), "groups")
     needs: dict[str, list[str]] = {}
     for one in packages:
         name = string(one.get("name"))
@@ -69,13 +71,15 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
         for key in ("optional-dependencies", "dev-dependencies"):
             for scope, entries in mapping(one.get(key), key).items():
                 asked.setdefault(scope, []).extend(_nodes(entries))
+    for scope, entries in groups.items():  # of a workspace whose root is no package
+        asked.setdefault(scope, []).extend(_nodes(entries))
     scopes = _reach(asked, needs)
     direct = {name.partition("[")[0] for names in asked.values() for name in names}
     own_names = {string(one.get("name")) for one in own}
     for one in packages:
         name, version = string(one.get("name")), string(one.get("version"))
         if name not in own_names:
-            is_direct = name in direct if own else None
+            is_direct = name in direct if own or groups else None
             registry = "registry" in mapping(one.get("source"), "source") or "source" not in one
             yield dependency("pypi", name, version, None, scopes.get(name), is_direct, registry=registry)
 
@@ -85,7 +89,8 @@ def _nodes(entries: Any) -> list[str]:
     found = []
     for entry in tables(entries):
         name = string(entry.get("name"))
-        found += [name, *(f"{name}[{extra}]" for extra in strings(entry.get("extra")))]
+        extras = [*strings(entry.get("extra")), *strings(entry.get("extras"))]
+        found += [name, *(f"{name}[{extra}]" for extra in extras)]
     return found
 
 
