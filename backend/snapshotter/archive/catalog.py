@@ -27,7 +27,7 @@ from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import parse as parse_origin
-from snapshotter.git.refs import RefsLedger, parse_ledger
+from snapshotter.git.refs import ObjectFormat, RefsLedger, parse_ledger
 from snapshotter.store.objects import Entry, Store
 
 RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
@@ -146,15 +146,15 @@ class Catalog:
 
     def ledger(self, manifest: Manifest) -> RefsLedger:
         """The refs ledger of a snapshot. Raises Unusable if it is not the one recorded."""
-        return self.recorded_ledger(manifest.refs, manifest.key)
+        return self.recorded_ledger(manifest.refs, manifest.key, manifest.object_format)
 
-    def recorded_ledger(self, refs: RefsRecord, key: RunKey) -> RefsLedger:
+    def recorded_ledger(self, refs: RefsRecord, key: RunKey, object_format: ObjectFormat) -> RefsLedger:
         """The refs ledger that the manifest of the run `key` records. Raises as `ledger` does."""
         if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
             what = f"it says that its refs are in no run: {refs.artifact[:200]!r}"
             raise damaged(key.key(layout.MANIFEST), what)
         self._present(refs.artifact)
-        ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024))
+        ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024), object_format)
         if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:
             raise damaged(
                 refs.artifact, "its refs are not the ones that the manifest records (SHA-256 differs)"

@@ -23,6 +23,7 @@ from snapshotter.base.errors import Damaged, NewerSchema
 SCHEMA_VERSION: Final = 2  # what is written
 READABLE: Final = (1, 2)
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
+ID_LENGTHS: Final = {"sha1": 40, "sha256": 64}  # hex digits of an object id
 MAX_MANIFEST = 64 * 1024 * 1024  # bytes
 MAX_CHAIN: Final = (
     100  # runs of one chain, which a release takes a quarter of: no reader follows a longer one
@@ -206,6 +207,7 @@ class Manifest(_Model, frozen=True):
     self_sha256: str = ""
     head_bytes: str | None = None
     tip_dates: dict[str, datetime] | UnsetType = UNSET
+    head_guessed: bool | UnsetType = UNSET
 
     @property
     def key(self) -> RunKey:
@@ -257,7 +259,26 @@ def open_sealed(data: bytes, where: RunKey) -> Sealed:
         manifest.chain != sorted(set(manifest.chain))
     ):
         raise _bad(where, "its chain is not one of run ids in order", "manifest-damaged")
+    width = ID_LENGTHS[manifest.object_format]
+    history = manifest.history
+    if history and {len(oid) for oid in (*history.prerequisites, history.pack_checksum)} != {width}:
+        raise _bad(where, f"its history is not {manifest.object_format}", "manifest-damaged")
     return Sealed(manifest, data, hashlib.sha256(data).hexdigest())
+
+
+def check_continues(manifest: Manifest, parent: Manifest) -> None:
+    """Raises Damaged (code `mixed-chain`) if a manifest's chain goes on from its parent's in another object format.
+
+    No repository holds both, so such a chain restores nothing.
+    """
+    if set(manifest.chain) & set(parent.chain) and manifest.object_format != parent.object_format:
+        why = mixed_formats(manifest.object_format, parent.run_id, parent.object_format)
+        raise _bad(manifest.key, why, "mixed-chain")
+
+
+def mixed_formats(own: str, parent: str, of_parent: str) -> str:
+    """What is wrong with a snapshot whose chain goes on from a parent of another object format."""
+    return f"its chain mixes object formats: it is {own}, and {parent} is {of_parent}"
 
 
 def _decode(data: bytes, where: RunKey) -> Manifest:

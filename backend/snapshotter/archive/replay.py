@@ -7,11 +7,12 @@ git sees it, each header against the ledger it should list, and git hashes every
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import MANIFEST
-from snapshotter.archive.manifest import History, Manifest
+from snapshotter.archive.manifest import History, Manifest, check_continues
 from snapshotter.archive.segments import SegmentReader
 from snapshotter.archive.transfer import damaged
 from snapshotter.base.cancel import Cancel
@@ -44,9 +45,11 @@ def replay_chain(
 ) -> int:
     """Add the whole chain of a snapshot to the new `repository`, but no refs; returns the bundles' bytes.
 
-    Raises what `replay_links` and the catalog raise.
+    Raises Damaged for a chain of two object formats, and what `replay_links` and the catalog raise.
     """
     chain = [sealed.manifest for sealed in catalog.manifests(manifest.chain_keys)]
+    for before, link in pairwise(chain):
+        check_continues(link, before)
     total = sum(link.history.bytes for link in chain if link.history)
     observer.stage(f"replaying {plural(len(chain), 'bundle')}", total)
     links = (Link(link, catalog.ledger(link)) for link in chain)

@@ -66,7 +66,7 @@ def decide(
         return Decision("empty", "the origin has no refs")
     if parent is None:
         return Decision("base", why_no_parent)
-    if reason := _base_due(parent, policy, now):
+    if reason := _base_due(refs, parent, policy, now):
         return Decision("base", reason)
     if parent.refs is not None and parent.refs.sha256 == refs.sha256:
         return Decision("unchanged", "the refs are the same")
@@ -85,7 +85,7 @@ def grown(chain: Chain, kind: Kind, run: str, size: int) -> Chain:
     return Chain((*chain.runs, run), weight)
 
 
-def _base_due(parent: Foundation, policy: BasePolicy, now: datetime) -> str:
+def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: datetime) -> str:
     """Why a base is due, or ''."""
     chain = parent.chain
     if policy.full:
@@ -94,6 +94,8 @@ def _base_due(parent: Foundation, policy: BasePolicy, now: datetime) -> str:
         return "the parent's refs cannot be read"
     if not parent.refs.branch_tips or not chain.runs:
         return "the parent has no branches to build on"
+    if parent.refs.object_format != refs.object_format:
+        return f"the origin's object format was {parent.refs.object_format} and is {refs.object_format}"
     if parent.damage:
         return parent.damage
     if chain.increments >= policy.max_increments:

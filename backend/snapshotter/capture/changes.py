@@ -26,7 +26,8 @@ def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
     """The changes from `old` to `new`.
 
     `judge` answers for each moved branch whether the new tip descends from the old one: True (a fast-forward),
-    False (rewritten), None (unknown).
+    False (rewritten), None (unknown). It is not asked about two object formats: no history holds ids of both,
+    so every branch that moved from one to the other was rewritten.
     """
     before, after = _named(old), _named(new)
     moved = [
@@ -35,7 +36,10 @@ def compare(old: RefsLedger, new: RefsLedger, judge: Judge) -> RefChanges:
         if before[name] != after[name]
     ]
     branches = [change for change in moved if change[0].startswith(HEADS)]
-    verdicts = judge(branches) if branches else {}
+    if old.object_format != new.object_format:
+        verdicts: dict[bytes, bool | None] = dict.fromkeys((name for name, _, _ in branches), False)
+    else:
+        verdicts = judge(branches) if branches else {}
     return RefChanges(
         created=_listed([(name, None, after[name]) for name in sorted(after.keys() - before.keys())]),
         deleted=_listed([(name, before[name], None) for name in sorted(before.keys() - after.keys())]),

@@ -31,9 +31,9 @@ from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.capture.chain import Chain, Decision, grown
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSnapshot
-from snapshotter.git import bundle
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import RefsLedger, clashing
+from snapshotter.git.selection import Selection
 from snapshotter.git.unlisted import Unlisted
 
 _SAMPLE: Final = 5
@@ -104,7 +104,7 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
         reason=capture.decision.reason,
         parent=Parent(run_id=parent.manifest.run_id, manifest_sha256=parent.sha256) if parent else None,
         head=ledger.head_text,
-        object_format=bundle.object_format(ledger, parent.manifest.object_format if parent else "sha1"),
+        object_format=ledger.object_format,
         refs=capture.refs,
         history=history,
         chain=list(chain.runs),
@@ -119,6 +119,7 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
         timings={},
         head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
         tip_dates=_tip_dates(capture) or UNSET,
+        head_guessed=ledger.head_guessed or UNSET,
     )
 
 
@@ -149,12 +150,14 @@ def _tip_dates(capture: Capture) -> dict[str, datetime]:
     return {commit: when for when, commit in newest[:LIST_CAP]}
 
 
-def ref_gaps(left_out: Sequence[bytes], ledger: RefsLedger, beside: Unlisted) -> list[Gap]:
-    """The gaps in refs: those `left_out` by their names, those that no folder can hold together, and what a local
+def ref_gaps(selection: Selection, beside: Unlisted) -> list[Gap]:
+    """The gaps in refs: those that were left out, those that no folder can hold together, and what a local
     origin holds `beside` its refs."""
     names_by_kind = {
-        "refs-left-out": left_out,
-        "refs-clashing": clashing(ledger),
+        "refs-left-out": selection.by_pattern,
+        "refs-impossible": selection.impossible,
+        "refs-lacking": selection.lacking,
+        "refs-clashing": clashing(selection.ledger),
         "worktree-heads": beside.worktree_heads,
         "older-stashes": beside.stashes,
     }

@@ -130,7 +130,8 @@ class ScanStep:
         """
         if target is None:
             return ScanAttempt(None, [_gap("HEAD names no branch that was taken")])
-        scan = earlier(Catalog(self.folder.store), parent, self.observer) if parent else None
+        like = parent if parent and parent.object_format == manifest.object_format else None
+        scan = earlier(Catalog(self.folder.store), like, self.observer) if like else None
         previous = usable(scan, target.ref, self.options, manifest.started_at)
         try:
             return ScanAttempt(self.scan(manifest, target, previous))

@@ -5,16 +5,25 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Artifact, Manifest, RefChanges, RefsRecord, Sealed, open_sealed, seal
+from snapshotter.archive.manifest import (
+    Artifact,
+    Manifest,
+    RefChanges,
+    RefsRecord,
+    Sealed,
+    check_continues,
+    open_sealed,
+    seal,
+)
 from snapshotter.archive.segments import check_size
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
@@ -25,16 +34,15 @@ from snapshotter.capture.chain import Decision, decide
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
 from snapshotter.capture.record import Capture, Clock
+from snapshotter.capture.refusals import Refusals
 from snapshotter.capture.scan_step import ScanAttempt, ScanStep, Target
 from snapshotter.capture.stream import StoredBundle, base, increment, stream
-from snapshotter.git import bundle
 from snapshotter.git.origin import Origin
-from snapshotter.git.refs import RefsLedger, select
+from snapshotter.git.refs import RefListing, RefsLedger, named
+from snapshotter.git.selection import Selection, select
 from snapshotter.git.unlisted import Unlisted, unlisted
 from snapshotter.store.objects import Store
 from snapshotter.transport import Transport, WantVanished
-
-_LISTINGS: Final = 4  # a want may vanish between listing and fetching: list again, a few times
 
 
 @dataclass(frozen=True)
@@ -69,17 +77,21 @@ def take(
     clock = Clock.start(now)
     listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)))
     clock = clock.lap("refs")
-    for attempt in range(1, _LISTINGS):
+    refusals = Refusals()
+    while True:
         try:
-            return _snapshot(run, listed, search, clock)
-        except WantVanished:
-            run.observer.warn("the origin changed between listing and fetching; listing again")
-            run.cancel.sleep(0.2 * attempt)
+            return _snapshot(run, _selected(run, listed, refusals.lacking), search, clock)
+        except WantVanished as error:
+            if not refusals.may_list_again():
+                raise
+            run.observer.warn("the origin refused what it had listed; listing again")
+            run.cancel.sleep(0.2 * refusals.listings)
             listed = transport.ls_refs()
-    return _snapshot(run, listed, search, clock)
+            if refusals.listed_again(error, listed):
+                run.observer.warn(f"the origin lists {error.oid} and does not have it: its refs are left out")
 
 
-def _look(run: _Run, key: RunKey) -> tuple[RefsLedger, ParentSearch]:
+def _look(run: _Run, key: RunKey) -> tuple[RefListing, ParentSearch]:
     """The origin's refs and the parent: the store and the origin are asked at the same time."""
     run.observer.stage("looking for the newest snapshot and listing the origin's refs")
     with ThreadPoolExecutor(1) as pool:
@@ -88,12 +100,24 @@ def _look(run: _Run, key: RunKey) -> tuple[RefsLedger, ParentSearch]:
         return listed, searching.result()
 
 
-def _snapshot(run: _Run, listed: RefsLedger, search: ParentSearch, clock: Clock) -> Sealed:
+def _selected(run: _Run, listed: RefListing, lacking: Set[str]) -> Selection:
+    """The refs to take. Raises UsageError if the patterns leave none, Unavailable if the origin has none of them."""
+    selection = select(listed, run.options.refs, run.options.exclude_refs, lacking)
+    if not listed.tips or selection.ledger.tips:
+        return selection
+    if selection.lacking or selection.impossible:
+        names = named([*selection.lacking, *selection.impossible])
+        raise Unavailable(
+            f"the origin lists no ref whose object it has: {names}",
+            code="no-sound-ref",
+            hint="run `git fsck` at the origin",
+        )
+    raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
+
+
+def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Clock) -> Sealed:
     """One attempt with one listing. Another is safe after WantVanished: nothing is stored before a pack comes."""
-    options = run.options
-    ledger, left_out = select(listed, options.refs, options.exclude_refs)
-    if listed.tips and not ledger.tips:
-        raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
+    options, ledger = run.options, selection.ledger
     target = (
         scan_step.target(ledger, options.scan.ref) if options.scan else None
     )  # before a mistyped ref costs
@@ -113,13 +137,13 @@ def _snapshot(run: _Run, listed: RefsLedger, search: ParentSearch, clock: Clock)
         history=stored.history if stored else None,
         ref_changes=compared.changes,
         tip_dates=compared.tip_dates,
-        gaps=record.ref_gaps(left_out, ledger, _beside(run, ledger)),
+        gaps=record.ref_gaps(selection, _beside(run, ledger)),
         artifacts=[*(stored.segments if stored else []), *refs_artifacts],
     )
     manifest = record.without_scan(capture, run.origin, options, clock)
     scan, gaps = _scan(run, folder, manifest, parent, target)
     clock = clock.lap("scan") if scan else clock
-    return _commit(run, folder, record.finished(manifest, scan, gaps, clock))
+    return _commit(run, folder, record.finished(manifest, scan, gaps, clock), parent)
 
 
 def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
@@ -164,7 +188,7 @@ def _changes(transport: Transport, ledger: RefsLedger, before: RefsLedger | None
         return _Compared()
     if before.sha256 == ledger.sha256:
         return _Compared(RefChanges())
-    judge = changes.OriginJudge(transport, bundle.object_format(ledger))
+    judge = changes.OriginJudge(transport, ledger.object_format)
     return _Compared(changes.compare(before, ledger, judge), judge.committed_at)
 
 
@@ -187,9 +211,11 @@ def _scan(
     return step.attempt(manifest, parent.sealed.manifest if parent else None, target)
 
 
-def _commit(run: _Run, folder: RunFolder, manifest: Manifest) -> Sealed:
-    """Write the manifest, which makes it a snapshot."""
+def _commit(run: _Run, folder: RunFolder, manifest: Manifest, parent: ParentSnapshot | None) -> Sealed:
+    """Write the manifest, which makes it a snapshot. Raises Damaged for one that could not be restored."""
     sealed = seal(manifest)
+    if parent is not None:
+        check_continues(manifest, parent.sealed.manifest)
     open_sealed(sealed.data, folder.key)  # what could not be read again is not written
     run.observer.stage("writing the manifest")
     run.cancel.check()

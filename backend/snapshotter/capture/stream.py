@@ -66,12 +66,12 @@ def stream(
     Nothing is stored before the pack's first bytes: until then WantVanished is raised as it is, and the caller may
     try again. Later it is Unavailable. Raises whatever else the transport and the store raise.
     """
-    fmt = bundle.object_format(request.refs)
+    fmt = request.refs.object_format
     observer.stage("streaming the pack into the store", request.expected)
     writer: SegmentWriter | None = None
 
     def open_writer() -> SegmentWriter:
-        header = bundle.header(request.refs, request.required, fmt)
+        header = bundle.header(request.refs, request.required)
         size, in_flight = options.segment_bytes, options.in_flight
         return SegmentWriter(folder, fmt=fmt, header=header, segment_bytes=size, in_flight=in_flight)
 

@@ -9,14 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from snapshotter.base.errors import Unusable
-from snapshotter.git.refs import OID_LENGTHS, ObjectFormat, RefsLedger, is_oid
+from snapshotter.git.refs import RefsLedger, is_oid
 
 MAX_HEADER = 512 * 1024 * 1024  # bytes: over a million refs of ordinary length
-
-
-def object_format(ledger: RefsLedger, default: ObjectFormat = "sha1") -> ObjectFormat:
-    """``sha1`` or ``sha256``, by the length of the ledger's object ids."""
-    return next((OID_LENGTHS[len(oid)] for oid in ledger.tips), default)
 
 
 def prerequisites(parent: RefsLedger) -> frozenset[str]:
@@ -29,13 +24,15 @@ def prerequisites(parent: RefsLedger) -> frozenset[str]:
     return parent.branch_tips
 
 
-def header(ledger: RefsLedger, required: Iterable[str], fmt: str) -> bytes:
+def header(ledger: RefsLedger, required: Iterable[str]) -> bytes:
     """A bundle header that lists every ref of `ledger`, changed or not.
 
     git's own `bundle create` lists only what it packs; then a pruning fetch would delete the rest.
     A detached HEAD is listed as ``HEAD``: no ref holds its commit.
     """
-    lines = [b"# v2 git bundle\n"] if fmt == "sha1" else [b"# v3 git bundle\n", b"@object-format=sha256\n"]
+    lines = [b"# v2 git bundle\n"]
+    if ledger.object_format != "sha1":
+        lines = [b"# v3 git bundle\n", b"@object-format=%b\n" % ledger.object_format.encode()]
     lines += (b"-%b \n" % oid.encode() for oid in sorted(required))
     if ledger.head_oid:
         lines.append(b"%b HEAD\n" % ledger.head_oid.encode())

@@ -13,12 +13,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -28,6 +27,7 @@ from snapshotter.base.text import decode_name, plural, printable
 
 HEADS = b"refs/heads/"
 ObjectFormat = Literal["sha1", "sha256"]
+FORMATS: dict[bytes, ObjectFormat] = {b"sha1": "sha1", b"sha256": "sha256"}  # by what servers call them
 OID_LENGTHS: dict[int, ObjectFormat] = {40: "sha1", 64: "sha256"}
 # The hosts' synthetic merges change by themselves and would defeat `unchanged`.
 SYNTHETIC_MERGES = ("refs/pull/*/merge", "refs/merge-requests/*/merge")
@@ -51,48 +51,83 @@ class Ref(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RefsLedger:
-    """All refs of one moment, sorted by name, and HEAD: a symbolic target or a detached commit."""
+class RefListing:
+    """The refs that an origin lists at one moment, as it lists them: nothing says yet that they can be.
+
+    HEAD is a symbolic target or a detached commit; `head_guessed` tells that the origin did not say where it points.
+    """
 
     refs: tuple[Ref, ...] = ()
     head_target: bytes | None = None
     head_oid: str | None = None
+    object_format: ObjectFormat = "sha1"
+    head_guessed: bool = field(default=False, compare=False)
+
+    @cached_property
+    def oids(self) -> Mapping[bytes, str]:
+        """Object id by ref name; a detached HEAD is there as ``HEAD``."""
+        mapping = {ref.name: ref.oid for ref in self.refs}
+        if self.head_oid:
+            mapping[b"HEAD"] = self.head_oid
+        return mapping
+
+    @cached_property
+    def tips(self) -> frozenset[str]:
+        """Every object id that a ref (or a detached HEAD) points at."""
+        return frozenset(self.oids.values())
+
+    @property
+    def head_text(self) -> str | None:
+        """HEAD for the manifest: the symbolic target, or the commit when detached."""
+        return decode_name(self.head_target) if self.head_target is not None else self.head_oid
+
+    def __iter__(self) -> Iterator[Ref]:
+        return iter(self.refs)
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+@dataclass(frozen=True)
+class RefsLedger(RefListing):
+    """All refs of one moment that a repository can hold, sorted by name, and HEAD."""
 
     @classmethod
     def build(
-        cls, refs: Iterable[Ref], head_target: bytes | None = None, head_oid: str | None = None
+        cls,
+        refs: Iterable[Ref],
+        head_target: bytes | None = None,
+        head_oid: str | None = None,
+        object_format: ObjectFormat | None = None,
     ) -> RefsLedger:
         """A ledger of refs in any order; aliases that could not be restored as such are plain refs in it.
 
-        Raises Unusable for a name that git itself would refuse, for a name listed twice, and
-        for object ids of mixed lengths: such a list comes from a broken or hostile server.
+        Without an `object_format` it is that of the ids. Raises Unusable for a name that git itself would refuse,
+        for a name listed twice, and for object ids of another format.
         """
-        return cls._checked(refs, head_target, head_oid).restorable
+        return cls._checked(refs, head_target, head_oid, object_format).restorable
 
     @classmethod
-    def _checked(cls, refs: Iterable[Ref], head_target: bytes | None, head_oid: str | None) -> RefsLedger:
+    def _checked(
+        cls,
+        refs: Iterable[Ref],
+        head_target: bytes | None,
+        head_oid: str | None,
+        object_format: ObjectFormat | None,
+    ) -> RefsLedger:
         """A ledger of refs in any order, as they are given. Raises as `build` does."""
-        ordered = sorted(refs, key=lambda ref: ref.name)
+        ordered = tuple(sorted(refs, key=lambda ref: ref.name))
         for before, ref in pairwise(ordered):
             if before.name == ref.name:
-                raise _bad(f"lists {printable(decode_name(ref.name))} twice")
+                raise _bad(f"lists {shown(ref.name)} twice")
         for ref in ordered:
-            if not ref.name.startswith(b"refs/") or not valid_name(ref.name):
-                raise _bad(f"names a ref that git does not allow: {printable(decode_name(ref.name))[:200]}")
-            if ref.symref is not None and not valid_name(ref.symref):
-                raise _bad(
-                    f"names a symbolic ref's target that git does not allow ({printable(decode_name(ref.name))})"
-                )
-        if head_target is not None and not (head_target.startswith(b"refs/") and valid_name(head_target)):
-            raise _bad(
-                f"points HEAD at a name that git does not allow: {printable(decode_name(head_target))[:200]}"
-            )
-        lengths = {len(oid) for ref in ordered for oid in (ref.oid, ref.peeled or ref.oid)}
-        if head_oid:
-            lengths.add(len(head_oid))
-        if len(lengths) > 1:
-            raise _bad("lists object ids of different lengths")
-        return cls(tuple(ordered), head_target, head_oid)
+            if not possible_name(ref.name):
+                raise _bad(f"names a ref that git does not allow: {shown(ref.name)}")
+        if head_target is not None and not possible_name(head_target):
+            raise _bad(f"points HEAD at a name that git does not allow: {shown(head_target)}")
+        ledger = cls(ordered, head_target, head_oid, object_format or format_of(ordered, head_oid))
+        ledger._check_format()
+        return ledger
 
     @cached_property
     def restorable(self) -> RefsLedger:
@@ -116,20 +151,14 @@ class RefsLedger:
         if len(kept) == len(aliases):
             return self
         refs = (ref if ref.name in kept else ref._replace(symref=None) for ref in self.refs)
-        return RefsLedger(tuple(refs), self.head_target, self.head_oid)
+        return replace(self, refs=tuple(refs))
 
-    @cached_property
-    def oids(self) -> Mapping[bytes, str]:
-        """Object id by ref name; a detached HEAD is there as ``HEAD``."""
-        mapping = {ref.name: ref.oid for ref in self.refs}
-        if self.head_oid:
-            mapping[b"HEAD"] = self.head_oid
-        return mapping
-
-    @cached_property
-    def tips(self) -> frozenset[str]:
-        """Every object id that a ref (or a detached HEAD) points at."""
-        return frozenset(self.oids.values())
+    def _check_format(self) -> None:
+        ids = [(ref.name, oid) for ref in self.refs for oid in (ref.oid, ref.peeled or ref.oid)]
+        ids += [(b"HEAD", self.head_oid)] if self.head_oid else []
+        for name, oid in ids:
+            if OID_LENGTHS[len(oid)] != self.object_format:
+                raise _bad(f"lists an object id that is not {self.object_format}, of {shown(name)}")
 
     @cached_property
     def branch_tips(self) -> frozenset[str]:
@@ -146,20 +175,12 @@ class RefsLedger:
         """The ledger's digest: two moments with the same one have the same refs and HEAD."""
         return hashlib.sha256(self.encoded).hexdigest()
 
-    @property
-    def head_text(self) -> str | None:
-        """HEAD for the manifest: the symbolic target, or the commit when detached."""
-        return decode_name(self.head_target) if self.head_target is not None else self.head_oid
 
-    def __iter__(self) -> Iterator[Ref]:
-        return iter(self.refs)
+def parse_ledger(data: bytes, object_format: ObjectFormat | None = None) -> RefsLedger:
+    """Read `refs.txt`; without an `object_format` it is that of its ids.
 
-    def __len__(self) -> int:
-        return len(self.refs)
-
-
-def parse_ledger(data: bytes) -> RefsLedger:
-    """Read `refs.txt`. Raises Unusable for anything but the exact bytes that `RefsLedger.encoded` would write."""
+    Raises Unusable for anything but the exact bytes that `RefsLedger.encoded` would write.
+    """
     refs: list[Ref] = []
     head_target = head_oid = None
     for line in data.split(b"\n")[:-1]:
@@ -179,7 +200,7 @@ def parse_ledger(data: bytes) -> RefsLedger:
             raise _bad(
                 f"holds a line that is not one: {printable(decode_name(line))[:120]}", "the refs ledger"
             )
-    ledger = RefsLedger._checked(refs, head_target, head_oid)
+    ledger = RefsLedger._checked(refs, head_target, head_oid, object_format)
     if ledger.encoded != data:
         raise _bad("is not in its canonical form", "the refs ledger")
     return ledger
@@ -188,6 +209,27 @@ def parse_ledger(data: bytes) -> RefsLedger:
 def is_oid(text: bytes) -> bool:
     """Whether `text` is a full object id, SHA-1 or SHA-256, in lower-case hex."""
     return _OID.match(text) is not None
+
+
+def format_of(refs: Iterable[Ref], head_oid: str | None = None) -> ObjectFormat:
+    """The object format that ids show by their length, for who does not say it; ``sha1`` where there are none."""
+    first = next((ref.oid for ref in refs), head_oid)
+    return OID_LENGTHS[len(first)] if first else "sha1"
+
+
+def is_null(oid: str) -> bool:
+    """Whether it is the id that stands for no object."""
+    return not oid.strip("0")
+
+
+def possible_name(name: bytes) -> bool:
+    """Whether a ref can have this name, and so lies below ``refs/``."""
+    return name.startswith(b"refs/") and valid_name(name)
+
+
+def shown(name: bytes) -> str:
+    """A ref's name for a message: one line, bounded."""
+    return printable(decode_name(name))[:200]
 
 
 def valid_name(name: bytes) -> bool:
@@ -203,8 +245,8 @@ def valid_name(name: bytes) -> bool:
 
 def named(names: Sequence[bytes]) -> str:
     """Refs in words, safe to show: the first few by their names, and how many more there are."""
-    shown = ", ".join(printable(decode_name(name))[:200] for name in names[:_SHOWN])
-    return shown if len(names) <= _SHOWN else f"{shown} and {plural(len(names) - _SHOWN, 'more ref')}"
+    first = ", ".join(map(shown, names[:_SHOWN]))
+    return first if len(names) <= _SHOWN else f"{first} and {plural(len(names) - _SHOWN, 'more ref')}"
 
 
 def clashing(ledger: RefsLedger) -> list[bytes]:
@@ -233,34 +275,6 @@ def _folders(name: bytes) -> Iterator[bytes]:
     at = len(name)
     while (at := name.rfind(b"/", 0, at)) > 0:
         yield name[:at]
-
-
-def select(
-    ledger: RefsLedger, include: Sequence[str], exclude: Sequence[str]
-) -> tuple[RefsLedger, list[bytes]]:
-    """The ledger less the refs that the patterns leave out, and the names left out.
-
-    A pattern is a full ref name in which ``*`` matches any characters, slashes too; without
-    ``include`` every ref is in. HEAD stays as it is: what it points at may then be left out.
-    """
-    wanted = _matcher(include) if include else None
-    unwanted = _matcher(exclude) if exclude else None
-    chosen, left_out = [], []
-    for ref in ledger:
-        name = ref.name.decode("latin-1")
-        if (wanted is None or wanted.match(name)) and not (unwanted and unwanted.match(name)):
-            chosen.append(ref)
-        else:
-            left_out.append(ref.name)
-    if not left_out:
-        return ledger, []
-    return RefsLedger.build(chosen, ledger.head_target, ledger.head_oid), left_out
-
-
-def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:
-    # A name may be any bytes, so patterns are matched byte by byte: latin-1 makes one character of each.
-    translated = (fnmatch.translate(p.encode().decode("latin-1")) for p in patterns)
-    return re.compile("|".join(translated))
 
 
 def _lines(ledger: RefsLedger) -> Iterator[bytes]:

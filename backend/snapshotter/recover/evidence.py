@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.manifest import Sealed, mixed_formats
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
@@ -200,6 +200,11 @@ class Evidence:
             problem = Problem(key.key(layout.MANIFEST), what)
             self.note(key, problem)
             return _Step(problems=() if outside else (problem,))
+        if not outside and child.object_format != parent.object_format:
+            what = mixed_formats(child.object_format, str(key.run_id), parent.object_format)
+            problem = Problem(child.key.key(layout.MANIFEST), what)
+            self.note(child.key, problem)
+            return _Step(problems=(problem,))
         return _Step() if outside else _Step(parent)
 
     def _read_manifest(self, key: RunKey) -> Sealed | None:

@@ -31,7 +31,7 @@ class Ledgers:
             raise error
         self._last = None  # before the next one is read: each may be large
         try:
-            ledger = self._catalog.recorded_ledger(refs, outline.key)
+            ledger = self._catalog.recorded_ledger(refs, outline.key, outline.object_format)
         except Unusable as error:
             if error.key in ("", refs.artifact):  # else it is about this snapshot's manifest alone
                 self._errors[refs] = error

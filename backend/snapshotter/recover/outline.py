@@ -7,6 +7,7 @@ from typing import Self
 
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Parent, RefsRecord, Sealed
+from snapshotter.git.refs import ObjectFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Outline:
     parent: Parent | None
     chain: tuple[RunKey, ...]
     refs: RefsRecord
-    object_format: str
+    object_format: ObjectFormat
     history_bytes: int
 
     @classmethod

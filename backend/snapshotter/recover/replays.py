@@ -61,6 +61,8 @@ class Replayer:
         Unavailable if the store, git or the machine is in trouble.
         """
         longest = max(group, key=lambda outline: len(outline.chain))
+        # The base's format is the chain's: a snapshot that mixes two is at fault itself, and no good base for it.
+        base = self.evidence.outline(longest.base) or longest
         size = sum(map(self.evidence.history_bytes, longest.chain))
         self.observer.stage(f"replaying {plural(len(longest.chain), 'bundle')}", size)
         place = self.temp or Path(tempfile.gettempdir())
@@ -74,7 +76,7 @@ class Replayer:
                 locked_folder(place, _PREFIX, cancel=cancel) as temp,
             ):
                 try:
-                    repository = Repository.create(temp / "replay.git", longest.object_format, cancel)
+                    repository = Repository.create(temp / "replay.git", base.object_format, cancel)
                     results.update(_Replay(self, cancel, repository, group).judged(longest.chain))
                 except OSError:
                     cancel.check()  # a cancellation takes the folder away under whatever is at work in it

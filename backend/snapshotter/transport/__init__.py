@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.refs import RefsLedger
+from snapshotter.git.refs import RefListing
 
 Sink = Callable[[memoryview], None]
 """Takes the next bytes of a pack; the view is valid only during the call."""
@@ -53,8 +53,8 @@ class Transport(Protocol):
     raises the caller's Interrupted.
     """
 
-    def ls_refs(self) -> RefsLedger:
-        """Every ref with peeled tags, aliases and HEAD, as of now."""
+    def ls_refs(self) -> RefListing:
+        """Every ref with peeled tags, aliases and HEAD, as of now and as the origin lists them."""
         ...
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
@@ -81,9 +81,13 @@ class NoGitAnswer(Unavailable):
 
 
 class WantVanished(Unavailable):
-    """An object listed a moment ago is gone: list again."""
+    """An object listed a moment ago is gone: list again. `oid` is its id, or '' where the origin does not say it."""
 
     default_code = "want-vanished"
+
+    def __init__(self, message: str, *, hint: str = "", oid: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.oid = oid
 
 
 class ShallowOrigin(Unavailable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -11,20 +12,26 @@ from snapshotter.base.text import decode_name, plural, printable
 from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.pktline import Mark, PktReader
 
+# git's upload-pack, and JGit's (Gerrit, Bitbucket).
+_VANISHED = re.compile(r"not our ref|unadvertised object|\bwant [0-9a-f]{40,64} not valid")
+_ID = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 AGENT = f"snapshotter/{__version__}".encode()
 
 
 def server_error(text: bytes) -> SnapshotterError:
     """The typed error for an ERR packet or side-band 3.
 
-    The texts are git's own (upload-pack.c, list-objects-filter-options.c); a server with other
+    The texts are git's own (upload-pack.c, list-objects-filter-options.c) and JGit's; a server with other
     words gets the general error, which loses nothing but the retry.
     """
     words = printable(decode_name(text.strip(b"\0 \r\n")))[:300]
     lowered = words.lower()
-    if "not our ref" in lowered or "unadvertised object" in lowered:
+    if _VANISHED.search(lowered):
+        oid = _ID.search(lowered)
         return WantVanished(
-            f"the origin no longer has what it listed: {words}", hint="the origin is busy; try again"
+            f"the origin does not have what it listed: {words}",
+            hint="try again; if it stays so, run `git fsck` at the origin",
+            oid=oid[0] if oid else "",
         )
     if "filter" in lowered and any(
         word in lowered for word in ("not support", "unsupported", "not allowed", "not recog")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
-from snapshotter.git.refs import RefsLedger
+from snapshotter.git.refs import RefListing
 from snapshotter.transport import (
     FetchRequest,
     FilterRefused,
@@ -65,7 +65,7 @@ class UploadPack:
         self._server: v2.Server | v0.Server | None = None
         self._listed = self._fetched = False  # what the conversation was used for
 
-    def ls_refs(self) -> RefsLedger:
+    def ls_refs(self) -> RefListing:
         """See Transport."""
         try:
             # A stateful server answers from what it read of the refs before, as v0 does from its first words.
@@ -73,9 +73,9 @@ class UploadPack:
             server = self._connected(stale=one_view and (self._listed or self._fetched))
             self._listed = True
             if isinstance(server, v0.Server):
-                return server.ledger
+                return server.listing
             reader = self._wire.send(v2.ls_refs(server, AGENT), bulk=False)
-            return self._whole_list(reader)
+            return self._whole_list(server, reader)
         except SnapshotterError as error:
             raise self._failed(error) from error.__cause__
 
@@ -117,12 +117,12 @@ class UploadPack:
             self._server = _advertisement(reader, self._wire.stateless, self._limits, self._cancel)
         return self._server
 
-    def _whole_list(self, reader: PktReader) -> RefsLedger:
+    def _whole_list(self, server: v2.Server, reader: PktReader) -> RefListing:
         """The refs of an ls-refs answer, which must end after them: one flipped bit can turn a line into a flush."""
-        ledger = v2.read_refs(reader, self._limits, self._cancel)
+        listing = v2.read_refs(server, reader, self._limits, self._cancel)
         if self._wire.stateless and reader.line() is not Mark.END:
             raise broken("its list of refs goes on after its end")
-        return ledger
+        return listing
 
     def _failed(self, error: SnapshotterError) -> SnapshotterError:
         """After an error the conversation's state is unknown: the next call opens another."""

@@ -6,11 +6,11 @@ is nothing to negotiate. Source: git's gitprotocol-pack.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.refs import Ref, RefsLedger, is_oid
+from snapshotter.git.refs import FORMATS, HEADS, Ref, RefListing, format_of, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, shallow_origin, too_many_refs
@@ -24,7 +24,7 @@ class Server:
     """What a v0 server said first: capabilities, refs, and whether it is shallow."""
 
     capabilities: frozenset[bytes]
-    ledger: RefsLedger
+    listing: RefListing
     shallow: bool
 
     @property
@@ -59,7 +59,7 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
         line = reader.line()
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
-    return Server(capabilities, _ledger(refs, capabilities, head_oid), shallow)
+    return Server(capabilities, _listing(refs, capabilities, head_oid), shallow)
 
 
 def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
@@ -107,10 +107,31 @@ def _peel(refs: dict[bytes, Ref], name: bytes, oid: bytes) -> None:
         refs[name] = refs[name]._replace(peeled=oid.decode())
 
 
-def _ledger(refs: dict[bytes, Ref], capabilities: frozenset[bytes], head_oid: str | None) -> RefsLedger:
-    symrefs = dict(
+def _listing(refs: dict[bytes, Ref], capabilities: frozenset[bytes], head_oid: str | None) -> RefListing:
+    told = dict(
         word[7:].split(b":", 1) for word in capabilities if word.startswith(b"symref=") and b":" in word
     )
-    head_target = symrefs.pop(b"HEAD", None)
-    listed = (ref._replace(symref=symrefs.get(ref.name)) for ref in refs.values())
-    return RefsLedger.build(listed, head_target, None if head_target else head_oid)
+    target = told.get(b"HEAD")
+    guessed = _guessed_head(refs, head_oid) if head_oid and not told else None
+    listed = tuple(ref._replace(symref=told.get(ref.name)) for ref in refs.values())
+    stated = next((word[14:] for word in capabilities if word.startswith(b"object-format=")), b"")
+    if stated and stated not in FORMATS:
+        raise broken("it has an object format that is neither sha1 nor sha256")
+    return RefListing(
+        listed,
+        target or guessed,
+        None if target or guessed else head_oid,
+        FORMATS.get(stated) or format_of(listed, head_oid),
+        head_guessed=guessed is not None,
+    )
+
+
+def _guessed_head(refs: Mapping[bytes, Ref], head_oid: str) -> bytes | None:
+    """The branch that HEAD is taken to point at where a server tells no symbolic ref: one with HEAD's id.
+
+    As `git clone` guesses (remote.c, guess_remote_head); None if there is no such branch: then HEAD is detached.
+    """
+    at_head = [name for name, ref in refs.items() if name.startswith(HEADS) and ref.oid == head_oid]
+    return next(
+        (name for name in (b"refs/heads/master", b"refs/heads/main") if name in at_head), None
+    ) or min(at_head, default=None)

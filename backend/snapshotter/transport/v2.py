@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.refs import Ref, RefsLedger, is_oid
+from snapshotter.git.refs import FORMATS, ObjectFormat, Ref, RefListing, format_of, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import DELIM, FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, over_limit, shallow_origin, too_many_refs
@@ -24,9 +24,9 @@ class Server:
     capabilities: dict[str, str]
 
     @property
-    def object_format(self) -> str:
-        """``sha1`` or ``sha256``."""
-        return self.capabilities.get("object-format", "sha1")
+    def object_format(self) -> ObjectFormat | None:
+        """The object format that it states; None if it states none, as git before 2.28."""
+        return FORMATS.get(self.capabilities.get("object-format", "").encode())
 
     @property
     def filters(self) -> bool:
@@ -55,7 +55,7 @@ def parse_capabilities(reader: PktReader) -> Server:
     server = Server(capabilities)
     if "fetch" not in capabilities:
         raise broken("it does not offer fetch")
-    if server.object_format not in ("sha1", "sha256"):
+    if "object-format" in capabilities and server.object_format is None:
         raise broken("it has an object format that is neither sha1 nor sha256")
     return server
 
@@ -80,8 +80,8 @@ def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
     return _command(b"fetch", server, agent, [*arguments, b"done"])
 
 
-def read_refs(reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefsLedger:
-    """The ledger in an ls-refs answer. Raises Unavailable past the limits or for a broken list."""
+def read_refs(server: Server, reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefListing:
+    """The refs in an ls-refs answer. Raises Unavailable past the limits or for a broken list."""
     refs: list[Ref] = []
     head_target = head_oid = None
     while isinstance(line := reader.line(), bytes):
@@ -97,7 +97,8 @@ def read_refs(reader: PktReader, limits: WireLimits, cancel: Cancel) -> RefsLedg
             raise too_many_refs(len(refs) - 1)
     if line is not Mark.FLUSH:
         raise broken("its list of refs ends early")
-    return RefsLedger.build(refs, head_target, head_oid)
+    stated = server.object_format or format_of(refs, head_oid)
+    return RefListing(tuple(refs), head_target, head_oid, stated)
 
 
 def read_until_pack(request: FetchRequest, next_line: Callable[[], bytes | Mark]) -> None:
@@ -123,7 +124,7 @@ def _command(name: bytes, server: Server, agent: bytes, arguments: list[bytes]) 
     offered = [b"command=" + name]
     if "agent" in server.capabilities:
         offered.append(b"agent=" + agent)
-    if "object-format" in server.capabilities:
+    if server.object_format:
         offered.append(b"object-format=" + server.object_format.encode())
     return encode_lines(offered) + DELIM + encode_lines(arguments) + FLUSH
 

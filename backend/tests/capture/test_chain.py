@@ -16,6 +16,7 @@ RUNS = tuple(f"202611{day:02}T120000Z-0123abcd" for day in range(1, 23))
 NOTHING = RefsLedger()
 BEFORE = RefsLedger.build([Ref(b"refs/heads/main", "a" * 40)])
 AFTER = RefsLedger.build([Ref(b"refs/heads/main", "b" * 40)])
+SHA256 = RefsLedger.build([Ref(b"refs/heads/main", "b" * 64)])
 TAGS = RefsLedger.build([Ref(b"refs/tags/v1", "a" * 40)])
 
 
@@ -45,6 +46,11 @@ UNREADABLE = Foundation(chain(), None)
         (AFTER, Foundation(chain(), TAGS), {}, "base", "the parent has no branches to build on"),
         (AFTER, Foundation(Chain(), NOTHING), {}, "base", "the parent has no branches to build on"),
         (AFTER, Foundation(Chain(), BEFORE), {}, "base", "the parent has no branches to build on"),
+        (SHA256, SOUND, {}, "base", "the origin's object format was sha1 and is sha256"),
+        (AFTER, Foundation(chain(), SHA256), {}, "base", "the origin's object format was sha256 and is sha1"),
+        (SHA256, DAMAGED, {}, "base", "the origin's object format was sha1 and is sha256"),
+        (SHA256, SOUND, {"full": True}, "base", "asked for (--full)"),
+        (SHA256, UNREADABLE, {}, "base", "the parent's refs cannot be read"),
         (AFTER, DAMAGED, {}, "base", "the receipt of a run says so"),
         (BEFORE, DAMAGED, {}, "base", "the receipt of a run says so"),
         (AFTER, Foundation(chain(3), BEFORE), {"max_increments": 3}, "increment", "the refs changed"),

@@ -113,7 +113,7 @@ def test_one_whose_manifest_cannot_be_read_is_not_built_on(lab: Lab, origin: Ori
 
 def test_one_of_a_newer_schema_ends_the_run(lab: Lab, origin: Origin) -> None:
     (newest,) = taken(lab, origin, 1)
-    rewrite(lab, newest, canonical(msgspec.to_builtins(newest.manifest) | {"schema_version": 2}))
+    rewrite(lab, newest, canonical(msgspec.to_builtins(newest.manifest) | {"schema_version": 3}))
     with pytest.raises(NewerSchema):
         search(lab, origin)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.bundle import header, object_format, parse_header, prerequisites
+from snapshotter.git.bundle import header, parse_header, prerequisites
 from snapshotter.git.pack_frame import empty_pack
 from snapshotter.git.refs import Ref, RefsLedger
 from tests.git.test_refs import ledgers
@@ -22,9 +22,9 @@ A, B = "a" * 40, "b" * 40
     st.one_of(ledgers(), ledgers(length=64)), st.sets(st.sampled_from("0123456789"), max_size=5), st.binary()
 )
 def test_a_header_survives_its_bytes(ledger: RefsLedger, digits: set[str], rest: bytes) -> None:
-    fmt = object_format(ledger)
+    fmt = ledger.object_format
     required = frozenset(digit * (40 if fmt == "sha1" else 64) for digit in digits)
-    data = header(ledger, required, fmt)
+    data = header(ledger, required)
     parsed = parse_header(data + rest)
     assert parsed is not None
     assert (parsed.object_format, parsed.prerequisites, parsed.length) == (fmt, required, len(data))
@@ -33,14 +33,14 @@ def test_a_header_survives_its_bytes(ledger: RefsLedger, digits: set[str], rest:
 
 @given(ledgers(), ledgers())
 def test_a_header_matches_its_own_ledger_alone(one: RefsLedger, other: RefsLedger) -> None:
-    parsed = parse_header(header(one, (), "sha1"))
+    parsed = parse_header(header(one, ()))
     assert parsed is not None
     assert parsed.matches(other) == (dict(one.oids) == dict(other.oids))
 
 
 def test_a_header_is_read_once_all_of_it_is_there() -> None:
     ledger = RefsLedger.build([Ref(b"refs/heads/main", A)], None, B)
-    data = header(ledger, {B}, "sha1")
+    data = header(ledger, {B})
     assert all(parse_header(data[:length]) is None for length in range(len(data)))
     for rest in (b"", b"P", b"the pack"):
         parsed = parse_header(data + rest)
@@ -91,7 +91,7 @@ def test_git_reads_our_bundles(repo: Origin, tmp_path: Path) -> None:
     fmt = repo.text("rev-parse", "--show-object-format")
     ledger = RefsLedger.build([Ref(name, oid) for name, oid in repo.refs().items()], b"refs/heads/main")
     bundle = tmp_path / "x.bundle"
-    bundle.write_bytes(header(ledger, (), fmt) + pack_of(repo))
+    bundle.write_bytes(header(ledger, ()) + pack_of(repo))
     copy = Origin(tmp_path / "copy.git", object_format=fmt)
     copy.git("bundle", "verify", str(bundle))
     copy.git("fetch", "--quiet", "--prune", str(bundle), "+refs/*:refs/*")
@@ -100,7 +100,7 @@ def test_git_reads_our_bundles(repo: Origin, tmp_path: Path) -> None:
     empty = tmp_path / "empty.bundle"
     tip = repo.refs()[b"refs/heads/main"]
     refs = RefsLedger.build([*ledger, Ref(b"refs/heads/second", tip)])
-    empty.write_bytes(header(refs, {tip}, fmt) + empty_pack(fmt))
+    empty.write_bytes(header(refs, {tip}) + empty_pack(fmt))
     copy.git("fetch", "--quiet", "--prune", str(empty), "+refs/*:refs/*")
     assert set(copy.refs()) == {b"refs/heads/main", b"refs/heads/second"}
 

@@ -9,17 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.refs import (
-    SYNTHETIC_MERGES,
-    Ref,
-    RefsLedger,
-    clashing,
-    is_oid,
-    named,
-    parse_ledger,
-    select,
-    valid_name,
-)
+from snapshotter.git.refs import Ref, RefsLedger, clashing, is_oid, named, parse_ledger, valid_name
 from tests.support.git import ENV, Origin
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -260,33 +250,6 @@ def test_names_are_judged_as_git_judges_them(tails: list[bytes]) -> None:
 )
 def test_object_ids(text: bytes, fine: bool) -> None:
     assert is_oid(text) == fine
-
-
-def test_patterns_choose_refs() -> None:
-    every = [
-        b"refs/heads/main",
-        b"refs/heads/f/x",
-        b"refs/pull/7/head",
-        b"refs/pull/7/merge",
-        b"refs/heads/\xc3\xa9",
-    ]
-    ledger = RefsLedger.build([Ref(name, A) for name in every], b"refs/heads/main")
-
-    def chosen(include: list[str], exclude: list[str]) -> set[bytes]:
-        kept, left = select(ledger, include, exclude)
-        assert {ref.name for ref in kept} | set(left) == set(every)
-        assert kept.head_target == b"refs/heads/main"
-        return {ref.name for ref in kept}
-
-    assert chosen([], list(SYNTHETIC_MERGES)) == set(every) - {b"refs/pull/7/merge"}
-    assert chosen(["refs/heads/*"], []) == {b"refs/heads/main", b"refs/heads/f/x", b"refs/heads/\xc3\xa9"}
-    assert chosen(["refs/heads/é"], []) == {b"refs/heads/\xc3\xa9"}
-    assert chosen(["refs/heads/main", "refs/pull/*"], ["*/merge"]) == {
-        b"refs/heads/main",
-        b"refs/pull/7/head",
-    }
-    assert chosen(["refs/heads/ma"], []) == set()
-    assert select(ledger, [], [])[0] is ledger
 
 
 def test_a_ledger_is_what_git_lists(tmp_path: object) -> None:

@@ -1,0 +1,73 @@
+"""Which of the refs that an origin lists are taken, and which are left out and why.
+
+Patterns come first, so that whoever is told of a ref in the way can leave it out. Then goes what no repository can
+hold: one sick ref does not cost the others.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+
+from snapshotter.git.refs import Ref, RefListing, RefsLedger, is_null, possible_name
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The refs to take, and the names of those left out: by the patterns; because no repository can hold them
+    (a name that git refuses, a null id); because the origin lists them but lacks their object."""
+
+    ledger: RefsLedger
+    by_pattern: Sequence[bytes] = ()
+    impossible: Sequence[bytes] = ()
+    lacking: Sequence[bytes] = ()
+
+
+def select(
+    listed: RefListing, include: Sequence[str], exclude: Sequence[str], lacking: Set[str] = frozenset()
+) -> Selection:
+    """The refs to take of those listed. `lacking` are the object ids that the origin turned out not to have.
+
+    A pattern is a full ref name in which ``*`` matches any characters, slashes too; without
+    ``include`` every ref is in. HEAD stays as it is: what it points at may then be left out.
+    Raises Unusable for a name listed twice, and for object ids of another format than the origin's.
+    """
+    chosen, by_pattern = _chosen(listed, include, exclude)
+    impossible = [ref.name for ref in chosen if not possible_name(ref.name) or is_null(ref.oid)]
+    sick = [ref.name for ref in chosen if ref.oid in lacking]
+    target, oid = listed.head_target, listed.head_oid
+    if (target is not None and not possible_name(target)) or (oid and is_null(oid)):
+        impossible.append(b"HEAD")
+        target, oid = None, oid if oid and not is_null(oid) else None
+    if oid in lacking:
+        sick.append(b"HEAD")
+        oid = None
+    out = {*impossible, *sick}
+    taken = (ref for ref in chosen if ref.name not in out)
+    ledger = RefsLedger.build(taken, target, oid, listed.object_format)
+    return Selection(
+        replace(ledger, head_guessed=listed.head_guessed), by_pattern, sorted(impossible), sorted(sick)
+    )
+
+
+def _chosen(
+    listed: RefListing, include: Sequence[str], exclude: Sequence[str]
+) -> tuple[list[Ref], list[bytes]]:
+    wanted = _matcher(include) if include else None
+    unwanted = _matcher(exclude) if exclude else None
+    chosen, left_out = [], []
+    for ref in listed:
+        name = ref.name.decode("latin-1")
+        if (wanted is None or wanted.match(name)) and not (unwanted and unwanted.match(name)):
+            chosen.append(ref)
+        else:
+            left_out.append(ref.name)
+    return chosen, sorted(left_out)
+
+
+def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:
+    # A name may be any bytes, so patterns are matched byte by byte: latin-1 makes one character of each.
+    translated = (fnmatch.translate(p.encode().decode("latin-1")) for p in patterns)
+    return re.compile("|".join(translated))
