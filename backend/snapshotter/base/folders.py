@@ -64,6 +64,13 @@ def sweep(parent: Path, prefix: str) -> list[Leftover]:
     return [Leftover(entry, fate) for entry, fate in fates if fate is not None]
 
 
+def open_locked(folder: Path) -> tuple[int, bool | None]:
+    """A folder's descriptor, for its caller to close, and whether it is locked by that: False if another process
+    holds it, None on a file system without locks. Raises OSError if it is no folder or cannot be opened."""
+    descriptor = os.open(folder, _OPEN)
+    return descriptor, _lock(descriptor)
+
+
 def _is_ours(entry: Path, prefix: str) -> bool:
     if not entry.name.startswith(prefix) or not _SUFFIX.fullmatch(entry.name[len(prefix) :]):
         return False

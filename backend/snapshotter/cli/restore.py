@@ -32,8 +32,9 @@ def restore(session: Session, given: RestoreFlags) -> Output:
     """Restore a snapshot to DEST: exactly its refs, aliases and HEAD, proven whole.
 
     Without --bare or --mirror, HEAD is checked out, too; no hook and no filter
-    runs. A failed restore leaves nothing at DEST. One that was killed leaves a
-    hidden .DEST.partial-… beside it, which the next restore to DEST removes.
+    runs. A DEST that is an empty folder stays that folder. A failed restore
+    leaves nothing at DEST, or the folder empty. What one that was killed leaves,
+    under a hidden name beside or in DEST, the next restore to DEST removes.
 
     \b
     Examples:

@@ -123,6 +123,11 @@ class Repository:
         place = ["-C", str(tree), *self._place(), f"--work-tree={tree}"]
         program.run(argv, self._cancel, place=place)
 
+    def refresh(self, tree: Path) -> None:
+        """Have the index know the files of `tree`, which were moved there from where they were checked out."""
+        place = ["-C", str(tree), *self._place(), f"--work-tree={tree}"]
+        program.ask(["update-index", "-q", "--refresh"], self._cancel, place=place)
+
     def _refs(self) -> dict[bytes, tuple[str, bytes]]:
         """Object id and alias (or nothing) by ref name, as git reads them."""
         lines = self._run(["for-each-ref", "--format=%(objectname) %(refname) %(symref)"]).splitlines()

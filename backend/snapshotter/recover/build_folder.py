@@ -1,15 +1,17 @@
-"""The hidden folder beside its destination in which a restore is built, and what a killed restore left of one."""
+"""The folder in which a restore is built, beside its destination or inside, and what a killed restore left of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.folders import Fate, locked_folder, sweep
 from snapshotter.base.observer import Observer
+from snapshotter.recover import in_place
 
 _MODE: Final = 0o777  # less the umask: the folder becomes the user's repository
 _WARNINGS: Final[dict[Fate, str]] = {
@@ -19,16 +21,60 @@ _WARNINGS: Final[dict[Fate, str]] = {
 }
 
 
-@contextmanager
-def building(destination: Path, cancel: Cancel) -> Iterator[Path]:
-    """A new, locked folder beside `destination`, for as long as the restore lasts.
+class Build(Protocol):
+    """A repository in the making."""
 
-    What is still under its name at the end, or when the work is cancelled, is removed. Raises OSError if the
-    folder cannot be made.
+    @property
+    def work(self) -> Path:
+        """The folder to make it in."""
+        ...
+
+    def place(self, ready: Callable[[Path], None]) -> None:
+        """Put what was made at its destination. Files that lie in it directly may get a new ctime; `ready` is called
+        with the destination after that, and before the repository is one there.
+
+        Raises OSError if it cannot be put there, the caller's Interrupted if the work was cancelled.
+        """
+        ...
+
+
+def check_free(destination: Path) -> None:
+    """Raises UsageError if something is at `destination` that is no empty folder."""
+    if destination.is_symlink() or (
+        destination.exists() and not (destination.is_dir() and in_place.is_free(destination))
+    ):
+        raise in_place.not_empty(destination)
+
+
+@contextmanager
+def building(destination: Path, observer: Observer, cancel: Cancel) -> Iterator[Build]:
+    """Where to build what is for `destination`: inside it if it is an empty folder, else in a new folder beside it.
+
+    What is not placed at the end is removed, as it is when the work is cancelled. What killed restores left is
+    removed before, with a warning. Raises UsageError if the destination is in use, OSError if no folder can be made.
     """
+    clear(destination, observer)
+    if destination.exists():
+        with in_place.building(destination, observer, cancel) as build:
+            yield build
+        return
     destination.parent.mkdir(parents=True, exist_ok=True)
     with locked_folder(destination.parent, _prefix(destination), mode=_MODE, cancel=cancel) as work:
-        yield work
+        yield _Beside(work, destination, cancel)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A new folder that gets the destination's name."""
+
+    work: Path
+    destination: Path
+    cancel: Cancel
+
+    def place(self, ready: Callable[[Path], None]) -> None:
+        """See Build."""
+        self.cancel.check()
+        self.work.rename(self.destination)
 
 
 def clear(destination: Path, observer: Observer) -> None:

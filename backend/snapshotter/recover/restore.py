@@ -9,7 +9,7 @@ from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Finding, Unavailable, UsageError
+from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger, named
@@ -45,47 +45,36 @@ def restore(
     """Restore the snapshot `run` to `destination`, which must not exist or be empty.
 
     `mode` is ``worktree`` (a repository with HEAD checked out), ``bare``, or ``mirror`` (bare, and set to
-    follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built
-    beside `destination` and renamed when its connectivity is proven: a failed restore leaves nothing, and
-    what a killed one left is removed by the next to the same destination.
+    follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built beside
+    `destination`, or inside it if it is a folder, and takes its place when it is proven: a failed restore leaves
+    nothing, or the empty folder as it was, and what a killed one left is removed by the next to the same destination.
 
     Raises UsageError for a destination in use, Finding if the history is not whole, Unavailable if it cannot
     be read or written.
     """
     observer, cancel = observer or Observer(), cancel or Cancel()
     destination = destination.absolute()
-    _check_free(destination)
-    manifest = catalog.manifest(run.key, listed=True).manifest
-    ledger = catalog.ledger(manifest)
     try:
-        build_folder.clear(destination, observer)
-        with build_folder.building(destination, cancel) as work:
-            git_dir = work if mode != "worktree" else work / ".git"
+        build_folder.check_free(destination)
+        manifest = catalog.manifest(run.key, listed=True).manifest
+        ledger = catalog.ledger(manifest)
+        with build_folder.building(destination, observer, cancel) as build:
+            git_dir = build.work if mode != "worktree" else build.work / ".git"
             repository = Repository.create(git_dir, manifest.object_format, cancel)
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             observer.stage("setting the refs and checking connectivity")
             repository.write_refs(ledger)
             _check(repository, ledger, observer)
-            _finish(repository, manifest, ledger, work, mode)
-            cancel.check()
-            _take_place(work, destination)
+            _finish(repository, manifest, ledger, build.work, mode)
+            build.place(repository.refresh if mode == "worktree" else lambda _: None)
     except OSError as error:
+        cancel.check()  # which takes the folder away
         raise Unavailable(
             f"could not write {destination}: {error.strerror}",
             code="disk",
             hint="check free space and permissions",
         ) from error
     return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
-
-
-def _check_free(destination: Path) -> None:
-    if destination.is_symlink() or (
-        destination.exists() and not (destination.is_dir() and not any(destination.iterdir()))
-    ):
-        raise UsageError(
-            f"the destination exists and is not an empty folder: {destination}",
-            hint="name a folder that does not exist",
-        )
 
 
 def _check(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
@@ -136,9 +125,3 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
                 code="checkout",
                 hint="restore it with --bare, and look at its tree with `git ls-tree -r HEAD`",
             ) from error
-
-
-def _take_place(work: Path, destination: Path) -> None:
-    if destination.exists():
-        destination.rmdir()  # empty, or this fails and nothing is lost
-    work.rename(destination)

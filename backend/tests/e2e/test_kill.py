@@ -300,14 +300,15 @@ def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
 
 
 @SIGNALS
+@pytest.mark.parametrize("exists", [False, True])
 def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
-    stored: Lab, served: Origin, tmp_path: Path, number: signal.Signals, code: int
+    stored: Lab, served: Origin, tmp_path: Path, number: signal.Signals, code: int, exists: bool
 ) -> None:
     rng = random.Random(int(number))
     whole = 0
     for attempt in range(4):
         out = tmp_path / str(attempt)
-        out.mkdir()
+        (out / "r" if exists else out).mkdir(parents=True)
         with started(command("restore", served.path, out / "r", "--bare", "--store", stored.root)) as process:
             assert process.stderr
             process.stderr.readline()  # from the first stage on
@@ -315,8 +316,8 @@ def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
             process.send_signal(number)
             process.communicate(timeout=10)
         left = [path.name for path in out.iterdir()]
-        assert left in ([], ["r"])
-        if left:
+        assert left in (["r"] if exists else [], ["r"])
+        if left and any((out / "r").iterdir()):
             whole += 1
             assert state_of(out / "r") == served.state
         else:

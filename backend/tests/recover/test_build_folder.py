@@ -21,10 +21,11 @@ BUILDER = """
 import sys
 from pathlib import Path
 from snapshotter.base.cancel import Cancel
+from snapshotter.base.observer import Observer
 from snapshotter.recover.build_folder import building
-with building(Path(sys.argv[1]), Cancel()) as work:
-    (work / "objects").mkdir()
-    print(work, flush=True)
+with building(Path(sys.argv[1]), Observer(), Cancel()) as build:
+    (build.work / "objects").mkdir()
+    print(build.work, flush=True)
     sys.stdin.read()
 """
 
@@ -82,9 +83,10 @@ def test_only_folders_of_that_very_name_are_touched(tmp_path: Path) -> None:
 
 def test_a_cancelled_restore_takes_its_folder_along(tmp_path: Path) -> None:
     cancel = Cancel()
-    with pytest.raises(Interrupted), build_folder.building(tmp_path / "deep" / "out", cancel) as work:
+    out = tmp_path / "deep" / "out"
+    with pytest.raises(Interrupted), build_folder.building(out, Words(), cancel) as build:
         cancel.cancel()
-        assert not work.exists()
+        assert not build.work.exists()
         cancel.check()
     assert list((tmp_path / "deep").iterdir()) == []
 
