@@ -34,8 +34,9 @@ class FetchRequest:
 class WireLimits:
     """What an origin may cost. Times are seconds, sizes bytes.
 
-    `idle_seconds`: without a byte; `stall_seconds`: with chatter but without a byte of the pack;
-    `chatter_bytes`: progress text between two pieces of the pack.
+    `idle_seconds`: without a byte; `stall_seconds`: for an answer up to its end or its pack, and the span over which
+    the pack then comes at `least_rate` (bytes a second) or more; `chatter_bytes`: progress text between two pieces of
+    the pack. Of the times, only what is spent waiting for the origin counts.
     """
 
     max_refs: int = 2_000_000
@@ -43,6 +44,7 @@ class WireLimits:
     connect_seconds: float = 20.0
     idle_seconds: float = 90.0
     stall_seconds: float = 1800.0
+    least_rate: int = 1000
     chatter_bytes: int = 16 * 1024 * 1024
 
 
@@ -61,7 +63,8 @@ class Transport(Protocol):
         """Stream the pack that `request` asks for into `sink`, whole or with an error.
 
         Raises WantVanished when a wanted object is gone, ShallowOrigin when the origin lacks
-        history and no depth was asked for, FilterRefused when it does not filter.
+        history and no depth was asked for, PartialOrigin when it lacks objects, FilterRefused when it does not
+        filter.
         """
         ...
 
@@ -94,6 +97,12 @@ class ShallowOrigin(Unavailable):
     """The origin's own history is cut off: a snapshot of it could not be restored."""
 
     default_code = "shallow-origin"
+
+
+class PartialOrigin(Unavailable):
+    """The origin itself lacks objects, which it would fetch from elsewhere: a snapshot of it could not be restored."""
+
+    default_code = "partial-origin"
 
 
 class FilterRefused(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import shlex
 import socket
 import subprocess
 import threading
@@ -12,11 +13,9 @@ from contextlib import ExitStack, suppress
 from typing import NamedTuple, Protocol
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
-from snapshotter.base.text import decode_name, printable
-from snapshotter.base.urls import redact
 from snapshotter.transport import NoGitAnswer, WireLimits
-
-_STDERR_KEPT = 4096
+from snapshotter.transport.replies import explained
+from snapshotter.transport.words import Tail
 
 
 class Channel(Protocol):
@@ -52,7 +51,7 @@ class ProcessChannel:
         self._limits = limits
         self._needs: ExitStack | None = needs
         self._lock = threading.Lock()
-        self._stderr = b""
+        self._stderr = Tail()
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
     @classmethod
@@ -108,14 +107,14 @@ class ProcessChannel:
         self._let_go()
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
-        """The error that the child's own words make of it."""
-        if not isinstance(error, NoGitAnswer):
+        """The error that the child's own words make of it, or the error with those words."""
+        if not isinstance(error, NoGitAnswer) and error.code != "origin-error":
             return error
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(0.5)
         self._listener.join(0.5)
-        words = printable(redact(decode_name(self._stderr.strip())))[-600:]
-        return _diagnosed(error, words) if words else error
+        said = self._stderr.lines
+        return (isinstance(error, NoGitAnswer) and _diagnosed(said)) or explained(error, said)
 
     def _let_go(self) -> None:
         with self._lock:  # a cancellation ends the child from its own thread
@@ -126,7 +125,7 @@ class ProcessChannel:
     def _listen(self) -> None:
         with suppress(OSError, ValueError):
             while data := self._err.read(4096):
-                self._stderr = (self._stderr + data)[-_STDERR_KEPT:]
+                self._stderr.add(data)
 
 
 class SocketChannel:
@@ -199,7 +198,7 @@ _DIAGNOSES = (
         Unavailable,
         code="dubious-ownership",
         message="git refuses a repository that another user owns",
-        hint="if you trust it: git config --global --add safe.directory PATH",
+        hint="if you trust it: git config --global --add safe.directory {path}",
     ),
     _Diagnosis(
         re.compile("host key verification failed"),
@@ -225,10 +224,16 @@ _DIAGNOSES = (
 )
 
 
-def _diagnosed(error: SnapshotterError, stderr: str) -> SnapshotterError:
-    """The error that the child's stderr stands for; else `error` itself, with that stderr as its details."""
-    details = tuple(stderr.splitlines()[-6:])
+# git names the folder that it looked at, which for a work tree is its .git: no other is taken.
+_UNSAFE = re.compile(r"safe\.directory (.+)|repository at '(.+)'")
+
+
+def _diagnosed(said: tuple[str, ...]) -> SnapshotterError | None:
+    """The error that the child's stderr stands for; None if it says nothing of the known."""
+    text = "\n".join(said)
     for words, kind, code, message, hint in _DIAGNOSES:
-        if words.search(stderr.lower()):
-            return kind(message, details=details, code=code, hint=hint)
-    return type(error)(error.message, details=details, code=error.code, hint=error.hint)
+        if words.search(text.lower()):
+            unsafe = next(reversed(list(_UNSAFE.finditer(text))), None)
+            path = (unsafe[1] or shlex.quote(unsafe[2])) if unsafe else "PATH"
+            return kind(message, details=said, code=code, hint=hint.format(path=path))
+    return None

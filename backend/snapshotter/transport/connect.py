@@ -56,6 +56,6 @@ class Connector:
         from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:
-            self._pool = HttpPool(self.ca_bundle)
+            self._pool = HttpPool(self.limits, self.ca_bundle)
         client = HttpClient(self._pool, self.credentials, self.limits, self.allow_http)
         return HttpWire(origin, client, cancel)

@@ -22,14 +22,17 @@ from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.urls import is_loopback
 from snapshotter.git.origin import Credential, Origin
 from snapshotter.transport import WireLimits
-from snapshotter.transport.http_errors import network_error, retriable, status_error, wrong_content
-from snapshotter.transport.http_pool import HttpPool
+from snapshotter.transport.http_answer import RESULT, HttpAnswer, shut
+from snapshotter.transport.http_errors import network_error, retriable
+from snapshotter.transport.http_pool import HttpPool, proxy_for
 from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
 from snapshotter.transport.upload_pack import Wire
+from snapshotter.transport.words import Credentials as Sent
+from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
-_RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
+_RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
@@ -68,6 +71,8 @@ class HttpWire:
         self._client = client
         self._cancel = cancel
         self._base = f"{origin.scheme}://{origin.netloc}{origin.path.rstrip('/')}"
+        self._zones: frozenset[Zone] | None = None  # that it may be redirected to; None before it is
+        self.sent = Sent()
         self._credential: Credential | None = None
         self._credential_asked = False
         self._bearer = False
@@ -77,14 +82,15 @@ class HttpWire:
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
         if not self._credential_asked:
-            self._credential = self._client.credentials.initial(self._origin)
+            self._sign_in(self._client.credentials.initial(self._origin))
             self._credential_asked = True
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             if response.status not in (301, 302, 303, 307, 308):
-                return self._answer(response, "application/x-git-upload-pack-advertisement", decode=True)
+                return self._answer(response).advertisement(self._client.limits)
             location = response.headers.get("Location", "")
-            self._base = follow(self._base, location, allow_http=self._client.allow_http)
+            self._zones = self._zones or self._open_zones()
+            self._base = follow(self._base, location, self._zones, allow_http=self._client.allow_http)
         raise Unavailable(
             f"the origin redirects more than {_MAX_REDIRECTS} times",
             code="redirects",
@@ -95,14 +101,14 @@ class HttpWire:
         """POST a request; a body above 1 KiB in gzip. Raises as `Transport` says."""
         headers = {
             "Content-Type": "application/x-git-upload-pack-request",
-            "Accept": "application/x-git-upload-pack-result",
+            "Accept": RESULT,
             "Accept-Encoding": "identity" if bulk else "gzip",
         }
         if len(body) > 1024:
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         response = self._request("POST", f"{self._base}/git-upload-pack", headers, body)
-        return self._answer(response, "application/x-git-upload-pack-result", decode=not bulk)
+        return self._answer(response).result(self._client.limits, decode=not bulk)
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """See Wire: the connection is dropped, since what follows on it is unknown."""
@@ -154,8 +160,11 @@ class HttpWire:
         fixed = {"User-Agent": f"git/2 {AGENT.decode()}", "Git-Protocol": "version=2"}
         carried = fixed | headers | self._authorization(url)
 
+        own = urlsplit(url).hostname == self._origin.host  # where the user sent us, wherever that is
+        zones = None if own else self._zones
+
         def request() -> urllib3.BaseHTTPResponse:
-            return self._client.pool.manager(url).request(
+            return self._client.pool.manager(url, zones).request(
                 method,
                 url,
                 headers=carried,
@@ -192,31 +201,30 @@ class HttpWire:
             return True
         other = self._client.credentials.after_refusal(self._origin, self._credential)
         if other is not None:
-            self._credential = other
+            self._sign_in(other)
         return other is not None
 
-    def _answer(self, response: urllib3.BaseHTTPResponse, expected: str, *, decode: bool) -> PktReader:
-        """A reader of an answer of the expected content type. Closes any other, and raises what it means."""
-        if response.status != 200:
-            response.close()
-            raise status_error(response.status, self._origin, had_credential=self._credential is not None)
-        content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if content_type != expected:
-            response.close()
-            raise wrong_content(content_type, self._origin)
+    def _sign_in(self, credential: Credential | None) -> None:
+        self._credential = credential
+        if credential is not None:
+            self.sent.learn(credential)
+
+    def _open_zones(self) -> frozenset[Zone]:
+        """Where the origin may redirect to. A proxy reaches it in a network that we do not see."""
+        host = self._origin.host
+        if zone_of(host) is None and not proxy_for(self._base):
+            return open_to(self._cancel.abandonable(lambda: innermost(host), lambda _: None))
+        return open_to(zone_of(host) or Zone.WORLD)
+
+    def _answer(self, response: urllib3.BaseHTTPResponse) -> HttpAnswer:
+        """The answer, ended by a cancellation. Closes a refusal, and raises what it means."""
+        answer = HttpAnswer(response, self._origin, self._cancel)
+        with self._cancel.ending(lambda: shut(response)):
+            if response.status != 200:
+                raise answer.refusal(had_credential=self._credential is not None)
         self._response = response
-        self._scope.enter_context(self._cancel.ending(lambda: _shut(response)))
-
-        def read_into(view: memoryview) -> int:
-            try:
-                data = response.read1(len(view), decode_content=decode)
-            except (HTTPError, OSError) as error:
-                self._cancel.check()
-                raise network_error(error, self._origin) from error
-            view[: len(data)] = data
-            return len(data)
-
-        return PktReader(read_into)
+        self._scope.enter_context(self._cancel.ending(lambda: shut(response)))
+        return answer
 
     def _finish(self) -> None:
         """Give a fully read connection back to the pool; close any other."""
@@ -224,7 +232,9 @@ class HttpWire:
         if response is None:
             return
         ended = False
-        with suppress(HTTPError, OSError, RuntimeError):  # urllib3 raises the last where it decodes
+        with suppress(
+            HTTPError, OSError, RuntimeError, SnapshotterError
+        ):  # urllib3 raises RuntimeError where it decodes
             ended = not response.read1(1024)
         response.release_conn() if ended else response.close()
         self._forget()
@@ -238,8 +248,3 @@ class HttpWire:
         self._scope.close()
         self._scope = ExitStack()
         self._response = None
-
-
-def _shut(response: urllib3.BaseHTTPResponse) -> None:
-    with suppress(Exception):  # whatever state the connection is in, it is to end
-        response.shutdown()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from urllib3 import exceptions as u3
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
@@ -21,8 +23,10 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
     host = origin.netloc
     cause = error.original_error if isinstance(error, u3.ProxyError) else error
     if isinstance(error, u3.ProxyError):
+        status = re.search(r"Tunnel connection failed: (\d{3})", str(cause))
+        why = f"HTTP {status[1]}" if status else type(cause).__name__
         return Unavailable(
-            f"the proxy for {host} refuses or cannot be reached ({type(cause).__name__})",
+            f"the proxy for {host} refuses or cannot be reached ({why})",
             code="proxy",
             hint="check HTTPS_PROXY and NO_PROXY",
         )
@@ -69,21 +73,30 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
             code="origin-not-found",
             hint="check the spelling; hosts answer 404 for private repositories without a good token",
         )
-    return Unavailable(
-        f"the origin answered HTTP {status}: {where}",
-        code="origin-http",
-        hint="the host is in trouble or limits requests; try again later",
+    if status in (408, 429) or status >= 500:
+        hint = "the host is in trouble or limits requests; try again later"
+    elif status == 451:
+        hint = (
+            "the host may not serve it, for reasons of law: ask its operator, or whoever owns the repository"
+        )
+    elif 300 <= status < 400:
+        hint = "give the URL that it sends on to: after the first request no redirect is followed"
+    else:
+        hint = "the host refuses the request as it is: check the URL, and what `git ls-remote` says of it"
+    return Unavailable(f"the origin answered HTTP {status}: {where}", code="origin-http", hint=hint)
+
+
+def dumb_http(origin: Origin) -> SnapshotterError:
+    """The error for a repository's files behind a web server."""
+    return NoGitAnswer(
+        f"the origin is served as plain files (dumb HTTP), which is not supported: {origin.url}",
+        hint="serve it by `git http-backend`, or use SSH",
     )
 
 
 def wrong_content(content_type: str, origin: Origin) -> SnapshotterError:
     """The error for an answer that is not a git server's, told by its content type."""
     shown = printable(content_type)[:80] or "no content type"
-    if content_type == "text/plain":
-        return NoGitAnswer(
-            f"the origin is served as plain files (dumb HTTP), which is not supported: {origin.url}",
-            hint="serve it by `git http-backend`, or use SSH",
-        )
     return NoGitAnswer(
         f"the origin answered with {shown}, not as a git server: {origin.url}",
         hint="is this the repository's clone URL? A login page or proxy may have answered instead",

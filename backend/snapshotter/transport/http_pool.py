@@ -1,4 +1,5 @@
-"""Connections to smart-HTTP hosts: pooled, through the environment's proxies, read through a large buffer."""
+"""Connections to smart-HTTP hosts: pooled, through the environment's proxies, read through a large buffer, and
+within the limits of an origin."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import http.client
 import io
 import socket
 import ssl
+import time
 import urllib.request
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
@@ -15,34 +17,66 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from snapshotter.base.urls import is_loopback
+from snapshotter.transport import WireLimits
+from snapshotter.transport.http_redirect import unsafe_redirect
+from snapshotter.transport.pace import Pace
+from snapshotter.transport.replies import over_limit
+from snapshotter.transport.zones import Zone, zone_of
 
 _BUFFER = 256 * 1024  # bytes
+_MAX_HEAD = 4 * _BUFFER  # bytes of status lines and headers, those of interim answers too
 
 
-class _WideResponse(http.client.HTTPResponse):
-    """An answer read through a large buffer: with the library's 8 KiB, every HTTP chunk of a pack costs
-    two or three system calls and as many trips through Python."""
+class _Source(io.RawIOBase):
+    """The bytes of a socket, as long as they come in time and are no more than `most`."""
 
-    def __init__(self, sock: socket.socket, *args: Any, **named: Any) -> None:
+    def __init__(self, sock: socket.socket, limits: WireLimits) -> None:
+        self._raw = cast("io.RawIOBase", sock.makefile("rb", 0))
+        self.pace = Pace(limits)
+        self.most: int | None = _MAX_HEAD
+        self._total = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        began = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self.pace.came(count or 0, time.monotonic() - began)
+        self._total += count or 0
+        if self.most is not None and self._total > self.most:
+            raise over_limit("an HTTP answer without end", "no git server does; check the URL")
+        return cast("int | None", count)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head, and each read of its body, come in time. A compressed body comes in time as a whole, since
+    no read of it may ever give anything.
+
+    It is read through a large buffer: with the library's 8 KiB, every HTTP chunk of a pack costs two or three system
+    calls and as many trips through Python.
+    """
+
+    def __init__(self, sock: socket.socket, limits: WireLimits, *args: Any, **named: Any) -> None:
         super().__init__(sock, *args, **named)
         self.fp.close()
-        self.fp = cast("io.BufferedReader[Any]", sock.makefile("rb", _BUFFER))
+        self._limits = limits
+        self._source = _Source(sock, limits)
+        self.fp = io.BufferedReader(self._source, _BUFFER)
 
+    def begin(self) -> None:
+        super().begin()
+        self._compressed = bool(self.getheader("Content-Encoding"))
+        self._source.most = self._limits.max_refs_bytes if self._compressed else None
 
-class _Connection(HTTPConnection):
-    response_class = _WideResponse
-
-
-class _TlsConnection(HTTPSConnection):
-    response_class = _WideResponse
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+    def read1(self, n: int = -1) -> bytes:
+        if not self._compressed:
+            self._source.pace.begin()
+        return super().read1(n)
 
 
 class HttpPool:
@@ -51,40 +85,76 @@ class HttpPool:
     `ca_bundle` is a PEM file that replaces the system's trusted CAs.
     """
 
-    def __init__(self, ca_bundle: str | None = None, connections: int = 16) -> None:
+    def __init__(self, limits: WireLimits, ca_bundle: str | None = None, connections: int = 16) -> None:
+        self._limits = limits
         self._ca_bundle = ca_bundle
         self._connections = connections
         self._context: ssl.SSLContext | None = None
-        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, bool, frozenset[Zone] | None], urllib3.PoolManager] = {}
 
-    def manager(self, url: str) -> urllib3.PoolManager:
+    def manager(self, url: str, zones: frozenset[Zone] | None = None) -> urllib3.PoolManager:
         """The pool that reaches `url`: direct, or through the environment's proxy for it.
 
-        Raises OSError or ssl.SSLError if the CAs cannot be loaded.
+        With `zones`, a direct connection to an address in any other is not used: Unavailable (code
+        `unsafe-redirect`). Raises OSError or ssl.SSLError if the CAs cannot be loaded.
         """
-        split = urlsplit(url)
-        proxy = urllib.request.getproxies().get(split.scheme, "")
-        if urllib.request.proxy_bypass(split.hostname or "") or is_loopback(split.hostname or ""):
-            proxy = ""
-        key = f"{proxy} tls" if split.scheme == "https" else proxy
+        proxy, tls = proxy_for(url), url.startswith("https:")
+        key = (proxy, tls, zones)
         if key not in self._managers:
-            self._managers[key] = self._make(proxy, tls=split.scheme == "https")
+            self._managers[key] = self._make(proxy, zones, tls=tls)
         return self._managers[key]
 
-    def _make(self, proxy: str, *, tls: bool) -> urllib3.PoolManager:
+    def _make(self, proxy: str, zones: frozenset[Zone] | None, *, tls: bool) -> urllib3.PoolManager:
         if tls and self._context is None:  # loading the CAs costs 20 ms, so only when needed
             self._context = ssl.create_default_context(cafile=self._ca_bundle)
-        context = self._context if tls else None
-        if not proxy:
-            manager = urllib3.PoolManager(maxsize=self._connections, ssl_context=context, retries=False)
-            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-            return manager
-        split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        headers = None
-        if split.username:
-            pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
-            headers = urllib3.make_headers(proxy_basic_auth=pair)
-        address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
-        return urllib3.ProxyManager(
-            address, proxy_headers=headers, maxsize=self._connections, ssl_context=context, retries=False
-        )
+        options: dict[str, Any] = {"maxsize": self._connections, "retries": False}
+        options["ssl_context"] = self._context if tls else None
+        if proxy:
+            split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            if split.username:
+                pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
+                options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=pair)
+            address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
+            manager: urllib3.PoolManager = urllib3.ProxyManager(address, **options)
+        else:
+            manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = _pools(self._limits, None if proxy else zones)
+        return manager
+
+
+def proxy_for(url: str) -> str:
+    """The environment's proxy for `url`, '' for none. This machine is always reached directly."""
+    split = urlsplit(url)
+    host = split.hostname or ""
+    if urllib.request.proxy_bypass(host) or is_loopback(host):
+        return ""
+    return urllib.request.getproxies().get(split.scheme, "")
+
+
+def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[HTTPConnectionPool]]:
+    """urllib3's pools of connections, with our answers and only to the zones that are open."""
+
+    def response(sock: socket.socket, *args: Any, **named: Any) -> _Response:
+        return _Response(sock, limits, *args, **named)
+
+    class Guarded(HTTPConnection):
+        # It is only ever called, as the class would be.
+        response_class = staticmethod(response)  # type: ignore[assignment]
+
+        def _new_conn(self) -> socket.socket:
+            sock = super()._new_conn()
+            if zones is not None and zone_of(address := sock.getpeername()[0]) not in zones:
+                sock.close()
+                raise unsafe_redirect(f"{self.host} is {address}")
+            return sock
+
+    class GuardedTls(Guarded, HTTPSConnection):
+        pass
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Guarded
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = GuardedTls
+
+    return {"http": Pool, "https": TlsPool}

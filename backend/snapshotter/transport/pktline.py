@@ -5,11 +5,15 @@ Source: git's gitprotocol-common.
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterable
 from enum import Enum
 
 from snapshotter.base.text import decode_name, printable
-from snapshotter.transport import NoGitAnswer
+from snapshotter.transport import NoGitAnswer, WireLimits
+from snapshotter.transport.pace import Pace
+from snapshotter.transport.words import KEPT, lines
 
 MAX_PACKET = 65520
 _BUFFER = 4 * 65536
@@ -26,14 +30,20 @@ class Mark(Enum):
 
 _MARKS = {0: Mark.FLUSH, 1: Mark.DELIM, 2: Mark.RESPONSE_END}
 
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # what no text has; it may have colours
+
 FLUSH = b"0000"
 DELIM = b"0001"
 
 
 class PktReader:
-    """Packets from `read_into`, which fills part of a buffer and returns a count, 0 at the end."""
+    """Packets from `read_into`, which fills part of a buffer and returns a count, 0 at the end.
 
-    def __init__(self, read_into: Callable[[memoryview], int]) -> None:
+    `pace` is how they come; `total` the bytes so far.
+    """
+
+    def __init__(self, read_into: Callable[[memoryview], int], limits: WireLimits) -> None:
+        self.pace = Pace(limits)
         self._read_into = read_into
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
@@ -85,8 +95,16 @@ class PktReader:
             raise NoGitAnswer(
                 f"the origin's answer is not git's protocol (it has {printable(decode_name(head))!r} for a length)",
                 hint="is the URL that of a git repository? Try `git ls-remote` on it; a proxy may answer instead",
+                details=self._first_words(),
             )
         return length
+
+    def _first_words(self) -> tuple[str, ...]:
+        """What stands in place of the first packet, if it is a text for people and no page: as hosts' shells answer."""
+        said = bytes(self._view[: min(self._end, KEPT)])
+        if self._start or self.total > self._end or said.lstrip().startswith(b"<") or not _is_text(said):
+            return ()
+        return tuple(f"remote: {line}" for line in lines(said, cut_after=self._end > KEPT))
 
     def _need(self, count: int) -> bool:
         """Whether `count` unread bytes are in the buffer, after reading more; False if the stream ends first."""
@@ -95,12 +113,18 @@ class PktReader:
                 unread = self._end - self._start
                 self._buffer[:unread] = self._buffer[self._start : self._end]
                 self._start, self._end = 0, unread
+            began = time.monotonic()
             received = self._read_into(self._view[self._end :])
+            self.pace.came(received, time.monotonic() - began)
             if not received:
                 return False
             self._end += received
             self.total += received
         return True
+
+
+def _is_text(said: bytes) -> bool:
+    return not _BINARY.search(said) and "\\x" not in decode_name(said[:-4])
 
 
 def encode(data: bytes) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from snapshotter import __version__
 from snapshotter.base.errors import SnapshotterError, Unavailable
-from snapshotter.base.text import decode_name, plural, printable
-from snapshotter.transport import FilterRefused, ShallowOrigin, WantVanished, WireLimits
+from snapshotter.base.text import plural
+from snapshotter.transport import FilterRefused, PartialOrigin, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.pktline import Mark, PktReader
+from snapshotter.transport.words import lines, with_details
 
 # git's upload-pack, and JGit's (Gerrit, Bitbucket).
 _VANISHED = re.compile(r"not our ref|unadvertised object|\bwant [0-9a-f]{40,64} not valid")
@@ -24,8 +24,8 @@ def server_error(text: bytes) -> SnapshotterError:
     The texts are git's own (upload-pack.c, list-objects-filter-options.c) and JGit's; a server with other
     words gets the general error, which loses nothing but the retry.
     """
-    words = printable(decode_name(text.strip(b"\0 \r\n")))[:300]
-    lowered = words.lower()
+    words, *more = lines(text.strip(b"\0")) or ("nothing",)
+    lowered = " ".join((words, *more)).lower()
     if _VANISHED.search(lowered):
         oid = _ID.search(lowered)
         return WantVanished(
@@ -39,9 +39,27 @@ def server_error(text: bytes) -> SnapshotterError:
         return FilterRefused(
             f"the origin refuses filters: {words}", hint="allow uploadpack.allowFilter at the origin"
         )
+    damaged = any(word in lowered for word in ("corrupt", "missing", "bad object", "unable to read"))
     return Unavailable(
-        f"the origin says: {words}", code="origin-error", hint="this text is the git server's own"
+        f"the origin says: {words}",
+        code="origin-error",
+        hint="the origin itself is damaged: run `git fsck` there"
+        if damaged
+        else "this text is the git server's own",
+        details=tuple(more),
     )
+
+
+def explained(error: SnapshotterError, said: Sequence[str]) -> SnapshotterError:
+    """The error with what else the origin said, or the error of a partial clone if those words name one."""
+    told = " ".join((error.message, *error.details, *said)).lower()
+    if "promisor remote" in told or "lazy fetching disabled" in told:
+        return PartialOrigin(
+            "the origin is a partial clone: it lacks objects that a restore needs",
+            details=(*error.details, *said),
+            hint="name the repository that it was cloned from, or complete it: git fetch --refetch --no-filter",
+        )
+    return with_details(error, said)
 
 
 def check_error(line: bytes) -> bytes:
@@ -52,15 +70,15 @@ def check_error(line: bytes) -> bytes:
 
 
 def bounded(reader: PktReader, limits: WireLimits) -> Callable[[], bytes | Mark]:
-    """The reader's lines before a pack. Each call raises Unavailable (code `chatter`) beyond the bytes and the
-    seconds that a server may talk without one."""
-    spoken, began = 0, time.monotonic()
+    """The reader's lines before a pack. Each call raises Unavailable (code `chatter`) beyond the bytes that a server
+    may talk without one."""
+    spoken = 0
 
     def line() -> bytes | Mark:
         nonlocal spoken
         packet = reader.line()
         spoken += 4 if isinstance(packet, Mark) else len(packet) + 4
-        if spoken > limits.chatter_bytes or time.monotonic() - began > limits.stall_seconds:
+        if spoken > limits.chatter_bytes:
             raise Unavailable(
                 f"the origin talks but sends no pack ({spoken} bytes before it)",
                 code="chatter",

@@ -18,6 +18,7 @@ from snapshotter.transport import WireLimits
 from snapshotter.transport.channels import Channel, ProcessChannel, SocketChannel
 from snapshotter.transport.pktline import FLUSH, PktReader, encode
 from snapshotter.transport.upload_pack import Wire
+from snapshotter.transport.words import Credentials
 
 _INLINE_WRITE = 32 * 1024  # bytes: less than any pipe holds, so writing cannot block on a busy peer
 
@@ -30,6 +31,7 @@ class StreamWire:
     """A stateful wire: every request and answer share one channel."""
 
     stateless = False
+    sent = Credentials()  # the other side knows none: ssh and git keep theirs to themselves
 
     def __init__(self, dial: Dialer, limits: WireLimits, cancel: Cancel) -> None:
         self._dial = dial
@@ -46,7 +48,7 @@ class StreamWire:
         self._channel = channel
         self._scope.callback(channel.end)
         self._scope.enter_context(self._cancel.ending(channel.end))
-        self._reader = PktReader(channel.read_into)
+        self._reader = PktReader(channel.read_into, self._limits)
         return self._reader
 
     def send(self, body: bytes, *, bulk: bool) -> PktReader:

@@ -6,11 +6,11 @@ local process.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import SnapshotterError
 from snapshotter.git.refs import RefListing
 from snapshotter.transport import (
     FetchRequest,
@@ -23,13 +23,19 @@ from snapshotter.transport import (
     v2,
 )
 from snapshotter.transport.pktline import Mark, PktReader
-from snapshotter.transport.replies import AGENT, bounded, broken, check_error, server_error
+from snapshotter.transport.receiver import PackReceiver
+from snapshotter.transport.replies import AGENT, bounded, broken, check_error, explained
+from snapshotter.transport.words import Credentials, to_show
 
 
 class Wire(Protocol):
-    """A way to an upload-pack. A stateless wire (HTTP) answers each request by itself."""
+    """A way to an upload-pack. A stateless wire (HTTP) answers each request by itself.
+
+    `sent` are the credentials that the other side knows of us.
+    """
 
     stateless: bool
+    sent: Credentials
 
     def open(self) -> PktReader:
         """Begin a conversation, ending any before it; the reader stands at the advertisement.
@@ -64,6 +70,7 @@ class UploadPack:
         self._cancel = cancel
         self._server: v2.Server | v0.Server | None = None
         self._listed = self._fetched = False  # what the conversation was used for
+        self._own: SnapshotterError | None = None  # our sink's, which is no fault of the origin
 
     def ls_refs(self) -> RefListing:
         """See Transport."""
@@ -74,13 +81,15 @@ class UploadPack:
             self._listed = True
             if isinstance(server, v0.Server):
                 return server.listing
-            reader = self._wire.send(v2.ls_refs(server, AGENT), bulk=False)
+            reader = self._asked(v2.ls_refs(server, AGENT), bulk=False)
             return self._whole_list(server, reader)
         except SnapshotterError as error:
-            raise self._failed(error) from error.__cause__
+            failed = self._failed(error)
+            raise failed from failed.__cause__
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         """See Transport."""
+        receiver = PackReceiver(self._limits, self._cancel, self._watched(sink))
         try:
             one_pack = isinstance(self._server, v0.Server) and not self._wire.stateless
             server = self._connected(stale=one_pack and self._fetched)
@@ -90,15 +99,16 @@ class UploadPack:
                     "the origin does not filter packs", hint="allow uploadpack.allowFilter there"
                 )
             if isinstance(server, v0.Server):
-                reader = self._wire.send(v0.fetch(server, request, AGENT), bulk=True)
+                reader = self._asked(v0.fetch(server, request, AGENT), bulk=True)
                 side_band = v0.read_until_pack(server, request, bounded(reader, self._limits))
             else:
-                reader = self._wire.send(v2.fetch(server, request, AGENT), bulk=True)
+                reader = self._asked(v2.fetch(server, request, AGENT), bulk=True)
                 v2.read_until_pack(request, bounded(reader, self._limits))
                 side_band = True
-            _Receiver(self._limits, self._cancel, sink).receive(reader, side_band)
+            receiver.receive(reader, side_band=side_band)
         except SnapshotterError as error:
-            raise self._failed(error) from error.__cause__
+            failed = self._failed(error, [f"remote: {line}" for line in receiver.said.lines])
+            raise failed from failed.__cause__
 
     def fork(self) -> Transport:
         """See Transport."""
@@ -124,12 +134,29 @@ class UploadPack:
             raise broken("its list of refs goes on after its end")
         return listing
 
-    def _failed(self, error: SnapshotterError) -> SnapshotterError:
+    def _asked(self, body: bytes, *, bulk: bool) -> PktReader:
+        """The answer to a request, whose time begins now."""
+        reader = self._wire.send(body, bulk=bulk)
+        reader.pace.begin()
+        return reader
+
+    def _watched(self, sink: Sink) -> Sink:
+        def watched(data: memoryview) -> None:
+            try:
+                sink(data)
+            except SnapshotterError as error:
+                self._own = error
+                raise
+
+        return watched
+
+    def _failed(self, error: SnapshotterError, said: Sequence[str] = ()) -> SnapshotterError:
         """After an error the conversation's state is unknown: the next call opens another."""
         if not isinstance(error, FilterRefused) or not self._wire.stateless:
             self._server = None
         self._cancel.check()
-        return self._wire.explain(error)
+        told = self._wire.explain(error)
+        return error if error is self._own else to_show(explained(told, said), self._wire.sent)
 
 
 def _advertisement(
@@ -156,49 +183,3 @@ def _advertisement(
     if first == b"version 1":
         first = reader.line()
     return v0.read_server(first, reader, limits, cancel)
-
-
-class _Receiver:
-    """Takes a pack off the wire, with or without side-bands, within the limits."""
-
-    def __init__(self, limits: WireLimits, cancel: Cancel, sink: Sink) -> None:
-        self._limits = limits
-        self._cancel = cancel
-        self._sink = sink
-        self._chatter = 0
-        self._last_data = time.monotonic()
-
-    def receive(self, reader: PktReader, side_band: bool) -> None:
-        """Read to the pack's end. Raises Unavailable on an error from the server, or past a limit."""
-        if not side_band:
-            while (data := reader.raw()) is not None:
-                self._cancel.check()
-                self._sink(data)
-            return
-        while (packet := reader.packet()) is not Mark.FLUSH:
-            if isinstance(packet, Mark):
-                raise NoGitAnswer(
-                    f"the origin stopped sending after {reader.total} bytes, before its pack was complete",
-                    code="stream-cut",
-                    hint="the origin's server died or a proxy cut the transfer; try again",
-                )
-            self._take(packet)
-
-    def _take(self, packet: memoryview) -> None:
-        self._cancel.check()
-        band = packet[0] if len(packet) else 0
-        if band == 1 and len(packet) > 1:
-            self._chatter = 0
-            self._last_data = time.monotonic()
-            self._sink(packet[1:])
-        elif band == 3:
-            raise server_error(bytes(packet[1:]))
-        else:
-            self._chatter += len(packet) + 4
-            waited = time.monotonic() - self._last_data
-            if self._chatter > self._limits.chatter_bytes or waited > self._limits.stall_seconds:
-                raise Unavailable(
-                    f"the origin talks but sends no pack ({self._chatter} bytes of progress in {waited:.0f} s)",
-                    code="chatter",
-                    hint="its server is overloaded or hostile; try again later",
-                )

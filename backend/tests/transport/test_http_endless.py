@@ -30,7 +30,7 @@ def test_chatter_without_end_is_cut_off(host: GitHost, connect: Callable[..., Tr
     transport = connect(host.url("x.git"), limits=WireLimits(chatter_bytes=100_000))
     assert error_of(transport.fetch, FetchRequest([tip(host)]), pytest.fail).code == "chatter"
     patient = connect(host.url("x.git"), limits=WireLimits(stall_seconds=0.3, chatter_bytes=1 << 40))
-    assert error_of(patient.fetch, FetchRequest([tip(host)]), pytest.fail).code == "chatter"
+    assert error_of(patient.fetch, FetchRequest([tip(host)]), pytest.fail).code == "stalled"
 
 
 def streamed(kind: str, *pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,0 +1,123 @@
+"""An HTTP answer: a git server's, to be read as pkt-lines, or what somebody says instead."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import suppress
+from typing import Final
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError
+from snapshotter.git.origin import Origin
+from snapshotter.transport import WireLimits
+from snapshotter.transport.http_errors import dumb_http, network_error, status_error, wrong_content
+from snapshotter.transport.pktline import PktReader
+from snapshotter.transport.words import KEPT, lines, with_details
+
+ADVERTISEMENT: Final = "application/x-git-upload-pack-advertisement"
+RESULT: Final = "application/x-git-upload-pack-result"
+
+_HEAD: Final = re.compile(rb"[0-9a-fA-F]{4}")
+_DUMB_LINE: Final = re.compile(
+    rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\t\S+"
+)  # git's gitrepository-layout: info/refs
+_SHOWN: Final = ("text/plain", "application/json", "application/problem+json")
+_PATIENCE: Final = 5.0  # seconds for words that only explain
+
+
+class HttpAnswer:
+    """One answer to a request of ours. Whoever makes it reads or closes it."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, origin: Origin, cancel: Cancel) -> None:
+        self._response = response
+        self._origin = origin
+        self._cancel = cancel
+
+    @property
+    def content_type(self) -> str:
+        """Its content type, in lower case and without parameters; '' if it has none."""
+        return self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    def refusal(self, *, had_credential: bool) -> SnapshotterError:
+        """The error that its status stands for, with what it says in plain text. Closes it."""
+        error = status_error(self._response.status, self._origin, had_credential=had_credential)
+        return with_details(error, self._says(self._rest()))
+
+    def advertisement(self, limits: WireLimits) -> PktReader:
+        """A reader of it as the answer to the discovery, which git judges by its content type.
+
+        Closes any other, and raises what its body shows it to be.
+        """
+        if self.content_type == ADVERTISEMENT:
+            return self._reader(limits, decode=True)
+        body = self._rest()
+        words = body.splitlines()
+        if all(_DUMB_LINE.fullmatch(line) for line in words[:100]) and (words or self._may_be_file()):
+            raise dumb_http(self._origin)
+        raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
+
+    def result(self, limits: WireLimits, *, decode: bool) -> PktReader:
+        """A reader of it as the answer to a request, which git judges by its framing.
+
+        Closes one that has another, if its content type is not a git server's either.
+        """
+        if self.content_type == RESULT:
+            return self._reader(limits, decode=decode)
+        head = self._read(4, decode=decode)
+        while len(head) < 4 and (more := self._read(4 - len(head), decode=decode)):
+            head += more
+        if head and not _HEAD.fullmatch(head):
+            body = head + self._rest()
+            raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
+        return self._reader(limits, decode=decode, head=head)
+
+    def _reader(self, limits: WireLimits, *, decode: bool, head: bytes = b"") -> PktReader:
+        def read_into(view: memoryview) -> int:
+            nonlocal head
+            data, head = head or self._read(len(view), decode=decode), b""
+            view[: len(data)] = data
+            return len(data)
+
+        return PktReader(read_into, limits)
+
+    def _read(self, most: int, *, decode: bool) -> bytes:
+        try:
+            return self._response.read1(most, decode_content=decode)
+        except (HTTPError, OSError) as error:
+            self._cancel.check()
+            raise network_error(error, self._origin) from error
+
+    def _rest(self) -> bytes:
+        """What comes within some seconds and kilobytes. Closes the answer."""
+        body = b""
+        end = threading.Timer(_PATIENCE, shut, [self._response])
+        end.start()
+        with suppress(
+            HTTPError, OSError, RuntimeError, SnapshotterError
+        ):  # what came before is told all the same
+            while len(body) <= KEPT and (data := self._response.read1(KEPT, decode_content=True)):
+                body += data
+        end.cancel()
+        self._response.close()
+        self._cancel.check()
+        return body
+
+    def _says(self, body: bytes) -> list[str]:
+        """The lines of a body that is meant for people and is no page."""
+        if self.content_type not in _SHOWN or body.lstrip().startswith(b"<"):
+            return []
+        return [f"remote: {line}" for line in lines(body[:KEPT], cut_after=len(body) > KEPT)]
+
+    def _may_be_file(self) -> bool:
+        """Whether an empty body may be the list of a repository without refs."""
+        return self.content_type in ("text/plain", "application/octet-stream")
+
+
+def shut(response: urllib3.BaseHTTPResponse) -> None:
+    """End whatever reads the answer, from any thread."""
+    with suppress(Exception):  # whatever state the connection is in, it is to end
+        response.shutdown()

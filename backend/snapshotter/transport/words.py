@@ -1,0 +1,127 @@
+"""What the other side says, made safe to show: without our credential, escaped line by line, bounded."""
+
+from __future__ import annotations
+
+import copy
+import html
+import re
+import traceback
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.text import decode_name, printable
+from snapshotter.base.urls import redact
+from snapshotter.git.origin import Credential
+
+KEPT: Final = 16 * 1024  # bytes of what was said
+_EDGE: Final = (
+    4096  # characters at a cut that go too: of a credential cut in two, the half would not be known
+)
+_LINES: Final = 10
+_LENGTH: Final = 300  # characters of a line
+_SHORT: Final = 4  # characters: a shorter secret stands by chance in many words
+_PLACEHOLDER: Final = "x-oauth-basic"  # stands for the secret where the user is the token
+_HIDDEN: Final = "***"
+
+
+class Tail:
+    """The end of what is said bit by bit."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._cut = False
+
+    def add(self, said: bytes | memoryview) -> None:
+        """Take what is said next."""
+        kept = self._kept + bytes(said)
+        self._cut = self._cut or len(kept) > KEPT
+        self._kept = kept[-KEPT:]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Its lines, see `lines`."""
+        return lines(self._kept, cut_before=self._cut)
+
+
+class Credentials:
+    """The credentials that were sent to an origin, to be hidden wherever it says one back, in whatever writing."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, credential: Credential) -> None:
+        """Hide this one from now on."""
+        self._forms |= set(_forms(credential))
+        ordered = sorted(self._forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(_form_pattern(form) for form in ordered), re.IGNORECASE)
+
+    def hide(self, text: str) -> str:
+        """The text with asterisks for each of them."""
+        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+
+
+def lines(said: bytes, *, cut_before: bool = False, cut_after: bool = False) -> tuple[str, ...]:
+    """The lines that are not empty, each escaped, less the user parts of URLs; of a text that was cut, less its edge.
+
+    They are not bounded yet, which is for `to_show`: what is hidden is hidden before.
+    """
+    text = redact(decode_name(said))
+    text = text[_EDGE:] if cut_before else text
+    text = text[:-_EDGE] if cut_after else text
+    return tuple(printable(line.strip()) for line in re.split(r"[\r\n]+", text) if line.strip())
+
+
+def with_details(error: SnapshotterError, details: Iterable[str]) -> SnapshotterError:
+    """The same error with further details; itself if there are none."""
+    more = tuple(line for line in details if line not in error.details and line != error.message)
+    return _again(error, error.message, (*error.details, *more)) if more else error
+
+
+def to_show(error: SnapshotterError, sent: Credentials) -> SnapshotterError:
+    """The same error without the credentials that were sent, and within bounds; its cause is kept only if it is
+    as harmless."""
+    cause = error.__cause__
+    if cause is not None and _told(cause) != sent.hide(_told(cause)):
+        cause = None
+    details = tuple(_bounded(sent.hide(line)) for line in error.details)
+    shown = _again(error, _bounded(sent.hide(error.message)), details[-_LINES:])
+    shown.hint = sent.hide(error.hint)
+    shown.__cause__ = cause
+    return shown
+
+
+def _again(error: SnapshotterError, message: str, details: tuple[str, ...]) -> SnapshotterError:
+    again = copy.copy(error)
+    again.args, again.message, again.details = (message,), message, details
+    again.__cause__ = error.__cause__
+    return again
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}…"
+
+
+def _told(cause: BaseException) -> str:
+    return "".join(traceback.format_exception(cause))
+
+
+def _forms(credential: Credential) -> Iterable[str]:
+    """A credential as it may be written: as it is, for a URL, for HTML, and as the header that carries it."""
+    pair = f"{credential.user}:{credential.secret}".encode()
+    secrets = {credential.secret} - {"", _PLACEHOLDER}
+    if credential.secret == _PLACEHOLDER:
+        secrets.add(credential.user)
+    for secret in secrets:
+        yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret))
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(pair).decode().rstrip("=")
+            yield encode(secret.encode()).decode().rstrip("=")
+
+
+def _form_pattern(form: str) -> str:
+    escaped = re.escape(form)
+    return escaped if len(form) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
