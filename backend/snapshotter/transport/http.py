@@ -87,7 +87,7 @@ class HttpWire:
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             if response.status not in (301, 302, 303, 307, 308):
-                return self._answer(response).advertisement(self._client.limits)
+                return self._answer(response).advertisement()
             location = response.headers.get("Location", "")
             self._zones = self._zones or self._open_zones()
             self._base = follow(self._base, location, self._zones, allow_http=self._client.allow_http)
@@ -108,7 +108,7 @@ class HttpWire:
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         response = self._request("POST", f"{self._base}/git-upload-pack", headers, body)
-        return self._answer(response).result(self._client.limits, decode=not bulk)
+        return self._answer(response).result(decode=not bulk)
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """See Wire: the connection is dropped, since what follows on it is unknown."""
@@ -218,7 +218,7 @@ class HttpWire:
 
     def _answer(self, response: urllib3.BaseHTTPResponse) -> HttpAnswer:
         """The answer, ended by a cancellation. Closes a refusal, and raises what it means."""
-        answer = HttpAnswer(response, self._origin, self._cancel)
+        answer = HttpAnswer(response, self._origin, self._client.limits, self._cancel)
         with self._cancel.ending(lambda: shut(response)):
             if response.status != 200:
                 raise answer.refusal(had_credential=self._credential is not None)

@@ -32,9 +32,12 @@ _PATIENCE: Final = 5.0  # seconds for words that only explain
 class HttpAnswer:
     """One answer to a request of ours. Whoever makes it reads or closes it."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, origin: Origin, cancel: Cancel) -> None:
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, origin: Origin, limits: WireLimits, cancel: Cancel
+    ) -> None:
         self._response = response
         self._origin = origin
+        self._limits = limits
         self._cancel = cancel
 
     @property
@@ -47,42 +50,42 @@ class HttpAnswer:
         error = status_error(self._response.status, self._origin, had_credential=had_credential)
         return with_details(error, self._says(self._rest()))
 
-    def advertisement(self, limits: WireLimits) -> PktReader:
+    def advertisement(self) -> PktReader:
         """A reader of it as the answer to the discovery, which git judges by its content type.
 
         Closes any other, and raises what its body shows it to be.
         """
         if self.content_type == ADVERTISEMENT:
-            return self._reader(limits, decode=True)
+            return self._reader(decode=True)
         body = self._rest()
         words = body.splitlines()
         if all(_DUMB_LINE.fullmatch(line) for line in words[:100]) and (words or self._may_be_file()):
             raise dumb_http(self._origin)
         raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
 
-    def result(self, limits: WireLimits, *, decode: bool) -> PktReader:
+    def result(self, *, decode: bool) -> PktReader:
         """A reader of it as the answer to a request, which git judges by its framing.
 
         Closes one that has another, if its content type is not a git server's either.
         """
         if self.content_type == RESULT:
-            return self._reader(limits, decode=decode)
+            return self._reader(decode=decode)
         head = self._read(4, decode=decode)
         while len(head) < 4 and (more := self._read(4 - len(head), decode=decode)):
             head += more
         if head and not _HEAD.fullmatch(head):
             body = head + self._rest()
             raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
-        return self._reader(limits, decode=decode, head=head)
+        return self._reader(decode=decode, head=head)
 
-    def _reader(self, limits: WireLimits, *, decode: bool, head: bytes = b"") -> PktReader:
+    def _reader(self, *, decode: bool, head: bytes = b"") -> PktReader:
         def read_into(view: memoryview) -> int:
             nonlocal head
             data, head = head or self._read(len(view), decode=decode), b""
             view[: len(data)] = data
             return len(data)
 
-        return PktReader(read_into, limits)
+        return PktReader(read_into, self._limits)
 
     def _read(self, most: int, *, decode: bool) -> bytes:
         try:
@@ -94,7 +97,7 @@ class HttpAnswer:
     def _rest(self) -> bytes:
         """What comes within some seconds and kilobytes. Closes the answer."""
         body = b""
-        end = threading.Timer(_PATIENCE, shut, [self._response])
+        end = threading.Timer(min(_PATIENCE, self._limits.idle_seconds), shut, [self._response])
         end.start()
         with suppress(
             HTTPError, OSError, RuntimeError, SnapshotterError
