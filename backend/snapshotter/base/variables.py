@@ -33,7 +33,9 @@ SETTINGS = (
     Setting("SNAPSHOTTER_MAX_REFS", "2000000", "refuse an origin with more refs"),
     Setting("SNAPSHOTTER_IDLE_TIMEOUT", "90s", "give up on an origin that sends nothing for so long"),
     Setting(
-        "SNAPSHOTTER_STALL_TIMEOUT", "30m", "give up on an origin that talks but sends no pack for so long"
+        "SNAPSHOTTER_STALL_TIMEOUT",
+        "30m",
+        "give up on an origin that takes so long to list its refs or to begin a pack, or then sends below 1000 bytes/s",
     ),
     Setting("SNAPSHOTTER_ALLOW_HTTP", "0", "1 allows plain http to other machines, and to a loopback S3"),
     Setting("SNAPSHOTTER_CA_BUNDLE", "", "PEM file of the CAs to trust for https origins"),
