@@ -9,6 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from snapshotter.archive.manifest import Gap, History, Kind, RefChanges
+from snapshotter.scan.scanners import FAILED, SECRETS
+
+UNREAD: Final = "manifests-unread"
+"""The kind of the gap of manifests that no parser here reads: no rows do not mean no dependencies."""
 
 MAX_TEXT: Final = 256 * 1024  # bytes of one wanted text that are read
 MAX_WANTED_DEPTH: Final = 4  # folders above a wanted text: deeper ones are fixtures and vendored copies
@@ -55,6 +59,16 @@ class Facts:
     texts: Mapping[str, bytes] = field(default_factory=dict)
     scanners: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    @property
+    def unread(self) -> Gap | None:
+        """The gap of manifests that nobody reads, if there are any."""
+        return next((gap for gap in self.gaps if gap.kind == UNREAD), None)
+
+    @property
+    def searched(self) -> bool:
+        """Whether the tree was searched for secrets. If that failed, a gap says so."""
+        return not any(gap.kind == FAILED and any(SECRETS in one for one in gap.sample) for gap in self.gaps)
 
     @property
     def snapshot(self) -> str:

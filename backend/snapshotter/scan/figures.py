@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from snapshotter.scan.ranking import is_test
+
 
 class Totals(NamedTuple):
     """Counts over the whole tree; `packages` counts each name of an ecosystem once."""
@@ -36,6 +38,16 @@ class Unread(NamedTuple):
     files: int
     bytes: int
     first: str
+
+
+class Finding(NamedTuple):
+    """One secret finding. `line` is 0 where nobody knows it."""
+
+    path: str
+    line: int | None
+    rule: str
+    confidence: str | None
+    fingerprint: str
 
 
 class Package(NamedTuple):
@@ -71,6 +83,11 @@ _SKIPPED: Final = """
 _PARTLY: Final = """
     SELECT parse_error, count(*) AS n, coalesce(sum(bytes), 0)::BIGINT, min(path) FROM files
     WHERE parse_error IS NOT NULL GROUP BY parse_error ORDER BY n DESC, parse_error LIMIT $1"""
+_SURENESS: Final = {"high": 0, "medium": 1}
+_FINDINGS: Final = """
+    SELECT path, line, rule, confidence, fingerprint FROM secrets
+    ORDER BY CASE lower(confidence) WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
+        path, line, rule, fingerprint LIMIT $1"""
 
 # Versions are taken from a folder, not from a file: the manifest asks, and the lock file beside it has the version.
 # Of that folder `named_in` is the manifest, for min() puts files without versions first.
@@ -115,6 +132,12 @@ def skipped(tables: DuckDBPyConnection, most: int) -> list[Unread]:
 def partly_read(tables: DuckDBPyConnection, most: int) -> list[Unread]:
     """Why analyzers could not read all of some files, the commonest reason first."""
     return [Unread(*row) for row in tables.execute(_PARTLY, [most]).fetchall()]
+
+
+def findings(tables: DuckDBPyConnection, most: int) -> list[Finding]:
+    """The first `most` secret findings: the surest first, and of those the ones in tests and examples last."""
+    rows = [Finding(*row) for row in tables.execute(_FINDINGS, [most]).fetchall()]
+    return sorted(rows, key=lambda one: (_SURENESS.get((one.confidence or "").lower(), 2), is_test(one.path)))
 
 
 def packages(tables: DuckDBPyConnection, most: int, *, direct: bool) -> tuple[int, list[Package]]:

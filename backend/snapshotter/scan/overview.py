@@ -17,6 +17,7 @@ _SYMBOLS: Final = 120  # ranked ones that fit a digest
 _CHANGES: Final = 60  # rows of each sort; counts are exact whatever is cut
 _PACKAGES: Final = 1_500
 _REASONS: Final = 100
+_FINDINGS: Final = 200
 _TREE: Final = """
     SELECT path, language, coalesce(code, 0) FROM files
     WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY coalesce(code, 0) DESC, path"""
@@ -42,6 +43,7 @@ class Overview:
     skipped: list[figures.Unread]
     partly_read: list[figures.Unread]
     leaking: frozenset[str]
+    findings: list[figures.Finding]
 
 
 def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
@@ -62,6 +64,7 @@ def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),
         leaking=leaking,
+        findings=figures.findings(tables, _FINDINGS),
     )
 
 

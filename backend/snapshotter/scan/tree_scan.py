@@ -18,7 +18,8 @@ from snapshotter.archive.manifest import Gap, Licence, ScanSettings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.scan import digest, report, table_rows
-from snapshotter.scan.facts import Facts
+from snapshotter.scan.dependencies import unread
+from snapshotter.scan.facts import UNREAD, Facts
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.listing import Listing
 from snapshotter.scan.overview import read_overview
@@ -37,6 +38,7 @@ from snapshotter.scan.symbols import SourceTree, refine
 REPORT: Final = "report.html"
 DIGEST: Final = "digest.md"
 _SAMPLE: Final = 5  # of what a gap counts
+_PATHS: Final = 20  # of manifests that nobody reads: each may be of another kind
 
 
 @dataclass(frozen=True)
@@ -237,11 +239,16 @@ class TreeScan:
             _gap("lfs", [file.path for file in plan.files if file.kind == "lfs"]),
             _gap("files-skipped", [f"{file.path}: {file.skip_reason}" for file in skipped]),
             _gap("odd-paths", plan.odd),
+            _gap(
+                UNREAD,
+                unread(file.path for file in plan.files if file.kind == "file" and not file.skip_reason),
+                _PATHS,
+            ),
         ]
         if listing.cut:
             gaps.append(Gap(kind="tree-cut", count=1, sample=[f"more than {len(listing.entries):,} paths"]))
         return [gap for gap in gaps if gap.count]
 
 
-def _gap(kind: str, names: list[str]) -> Gap:
-    return Gap(kind=kind, count=len(names), sample=names[:_SAMPLE])
+def _gap(kind: str, names: list[str], sample: int = _SAMPLE) -> Gap:
+    return Gap(kind=kind, count=len(names), sample=names[:sample])

@@ -23,6 +23,7 @@ SECTIONS = [
     "Entry points",
     "Most referenced symbols",
     "Dependencies",
+    "Secret findings",
     "Changes since the parent",
     "What was not read",
 ]
@@ -322,3 +323,36 @@ def test_entry_points_of_every_sort() -> None:
         "- `bin/deploy`: script `deploy`.",
         "- `examples/package.json`: main module `e` runs `e.js`.",
     ]
+
+
+def test_secret_findings_are_listed_and_what_was_searched_is_said() -> None:
+    leaks = [
+        {"path": "tests/data/key.pem", "rule": "kingfisher.pem.1", "line": 3, "fingerprint": "a" * 64},
+        {"path": "src/app.py", "rule": "kingfisher.slack.2", "line": 7, "fingerprint": "b" * 64},
+        {"path": "z.bin", "rule": "kingfisher.aws.1", "line": 0, "fingerprint": "c" * 64},
+        {"path": "a.py", "rule": "kingfisher.generic.1", "confidence": "medium", "fingerprint": "d" * 64},
+    ]
+    text = text_of(facts(ref="refs/heads/main"), tables(secrets=leaks))
+    section = text.partition("## Secret findings\n\n")[2].partition("\n\n")[0].splitlines()
+    assert section == [
+        "Only the tree of `refs/heads/main` was searched for secrets: its history and other refs were not.",
+        "- `src/app.py:7`: `kingfisher.slack.2`, confidence `high`, fingerprint `bbbbbbbbbbbb`.",
+        "- `z.bin`: `kingfisher.aws.1`, confidence `high`, fingerprint `cccccccccccc`.",
+        "- `tests/data/key.pem:3`: `kingfisher.pem.1`, confidence `high`, fingerprint `aaaaaaaaaaaa`.",
+        "- `a.py:1`: `kingfisher.generic.1`, confidence `medium`, fingerprint `dddddddddddd`.",
+    ]
+
+
+def test_a_search_that_failed_is_no_search() -> None:
+    failed = Gap(kind="scanner-failed", count=1, sample=["kingfisher took over 300 s"])
+    text = text_of(facts(gaps=[failed]))
+    assert "The search for secrets failed" in text and "was searched for secrets" not in text
+    other = Gap(kind="scanner-failed", count=1, sample=["scc took over 300 s"])
+    assert "was searched for secrets" in text_of(facts(gaps=[other]))
+
+
+def test_manifests_that_nobody_reads_are_named_where_no_dependency_is() -> None:
+    gap = Gap(kind="manifests-unread", count=30, sample=["mix.exs", "lib/Podfile"])
+    text = text_of(facts(gaps=[gap]), tables(files=[{"path": "mix.exs"}]))
+    assert "Manifests of kinds that are not read: 30, such as `mix.exs`, `lib/Podfile`." in text
+    assert "every file of the tree was read" not in text

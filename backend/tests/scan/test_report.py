@@ -264,3 +264,12 @@ def test_the_same_facts_and_rows_in_any_order_give_the_same_bytes() -> None:
     first = tables(files=files, symbols=symbols)
     second = tables(files=files[::-1], symbols=symbols[::-1])
     assert report.render(facts(), first) == report.render(facts(), second)
+
+
+def test_it_says_what_was_searched_for_secrets_and_which_manifests_nobody_reads() -> None:
+    gap = Gap(kind="manifests-unread", count=7, sample=["mix.exs"])
+    page = report.render(facts(ref="refs/heads/dev", gaps=[gap]), tables()).decode()
+    assert "Only the tree of <code>refs/heads/dev</code> was searched for secrets" in page
+    assert "Manifests that were not read" in page and "mix.exs" in page and "and 6 more" in page
+    failed = Gap(kind="scanner-failed", count=1, sample=["kingfisher crashed"])
+    assert "The search for secrets failed" in report.render(facts(gaps=[failed]), tables()).decode()

@@ -206,3 +206,13 @@ def test_names_stand_beside_a_secret(text: str) -> None:
 )
 def test_what_looks_like_a_secret_does_not(text: str) -> None:
     assert named(text) == REDACTED
+
+
+def test_manifests_that_nobody_reads_are_a_gap_of_a_scan_and_of_one_that_builds_on_it(tmp_path: Path) -> None:
+    unread = {"mix.exs": b"x", "ios/Podfile": b"x", "Gemfile": b"x", "big/Podfile": b"x" * 20_000}
+    files = FILES | unread | {"Gemfile.lock": b"GEM\n", "requirements.txt": b"a==1\n"}
+    first = scan(tmp_path / "first", Origin(files))
+    assert first.gaps["manifests-unread"] == ["ios/Podfile", "mix.exs"]
+    del files["mix.exs"], files["Gemfile.lock"]
+    second = scan(tmp_path / "second", Origin(files), before=first)
+    assert second.gaps["manifests-unread"] == ["Gemfile", "ios/Podfile"]

@@ -15,7 +15,7 @@ from snapshotter.scan.facts import Facts
 _REFS: Final = 40  # of one sort of change
 _ON_A_LINE: Final = 6
 _SHARE: Final = 16
-_FINGERPRINT: Final = 12  # characters
+FINGERPRINT: Final = 12  # characters
 
 
 def change_section(facts: Facts, changes: ScanChanges | None) -> DigestSection:
@@ -55,7 +55,7 @@ def _lines(changes: ScanChanges) -> list[Line]:
 def _secrets(changes: ScanChanges) -> Iterator[Line]:
     for sort, secrets in changes.secrets.items():
         for one in secrets.rows:
-            finding = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:_FINGERPRINT])}"
+            finding = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:FINGERPRINT])}"
             yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {finding}")
 
 

@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
 from snapshotter.scan.digest.budget import DigestSection, Line, chunks
-from snapshotter.scan.digest.change_lines import change_section
+from snapshotter.scan.digest.change_lines import FINGERPRINT, change_section
 from snapshotter.scan.digest.entry_points import entry_points
 from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
 from snapshotter.scan.facts import Facts, readme_path, wanted
@@ -62,7 +62,8 @@ def all_of(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> list
         _languages(overview),
         _entries(facts, tables, overview),
         _symbols(overview),
-        _dependencies(overview),
+        _dependencies(facts, overview),
+        _secrets(facts, overview),
         change_section(facts, overview.changes),
         _unread(facts, overview),
     ]
@@ -156,7 +157,7 @@ def _symbols(overview: Overview) -> DigestSection:
     )
 
 
-def _dependencies(overview: Overview) -> DigestSection:
+def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
     """Each package once, at the manifest nearest to the root: ``name requirement (exact version)``."""
     lines, total = [], 0
     for (count, named), kind in ((overview.direct, ""), (overview.indirect, ", not known to be direct")):
@@ -167,8 +168,11 @@ def _dependencies(overview: Overview) -> DigestSection:
             about = f"- {place(key[0])} {word(key[1])}{scopes}{kind}: "
             shown = [_package(one) for one in group]
             lines += [Line(about + ", ".join(some), len(some)) for some in chunks(shown, _ON_A_LINE)]
-    none = [Line("No known manifest names any.", 0)]
-    return DigestSection("Dependencies", lines or none, 14, total, where="scan/dependencies.parquet")
+    lines = lines or [Line("No known manifest names any.", 0)]
+    if (gap := facts.unread) is not None:
+        such = ", ".join(place(path) for path in gap.sample)
+        lines = [Line(f"Manifests of kinds that are not read: {gap.count:,}, such as {such}.", 0), *lines]
+    return DigestSection("Dependencies", lines, 14, total, where="scan/dependencies.parquet")
 
 
 def _package(one: figures.Package) -> str:
@@ -176,6 +180,21 @@ def _package(one: figures.Package) -> str:
     if one.versions and (one.requirements or "").lstrip("= ") != one.versions:
         words.append(f"({one.versions})" if one.requirements else one.versions)
     return quoted(" ".join(words), 100)
+
+
+def _secrets(facts: Facts, overview: Overview) -> DigestSection:
+    """What was searched, and each finding by path, line and rule; of its value there is only a fingerprint."""
+    searched = (
+        f"Only the tree of {quoted(facts.ref)} was searched for secrets: its history and other refs were not."
+    )
+    failed = "The search for secrets failed: nobody knows what this tree holds."
+    lines = [Line(searched if facts.searched else failed, 0)]
+    for one in overview.findings:
+        sure, mark = quoted(one.confidence or "unknown", 20), quoted(one.fingerprint[:FINGERPRINT])
+        found = f"{quoted(one.rule, 80)}, confidence {sure}, fingerprint {mark}"
+        lines.append(Line(f"- {place(one.path, one.line or None)}: {found}."))
+    where, total = "scan/secrets.parquet", overview.totals.secrets
+    return DigestSection("Secret findings", lines, 8, total, where)
 
 
 def _unread(facts: Facts, overview: Overview) -> DigestSection:

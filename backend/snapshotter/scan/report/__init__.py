@@ -26,8 +26,8 @@ def render(facts: Facts, tables: DuckDBPyConnection, overview: Overview | None =
         contents.languages(overview),
         contents.files(tables),
         contents.symbols(tables, overview.ranking),
-        findings.dependencies(tables, overview),
-        findings.secrets(facts, tables, overview),
+        findings.dependencies(facts, tables, overview),
+        findings.secrets(facts, overview),
         findings.unread(facts, overview),
     ]
     return page.html(facts, sections, page.key_figures(facts, overview.totals)).encode("utf-8")

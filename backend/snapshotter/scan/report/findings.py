@@ -21,18 +21,16 @@ _ROWS: Final = blocks.FIRST + blocks.FOLDED
 _ECOSYSTEMS: Final = """
     SELECT ecosystem, count(DISTINCT name) AS n, count(DISTINCT name) FILTER (direct), count(DISTINCT path)
     FROM dependencies GROUP BY ecosystem ORDER BY n DESC, ecosystem"""
-_SECRETS: Final = """
-    SELECT path, line, rule, confidence, fingerprint FROM secrets
-    ORDER BY CASE lower(confidence) WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END,
-        path, line, rule, fingerprint LIMIT $1"""
 
 
-def dependencies(tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
-    """Packages by ecosystem, those that the project asks for, and those that come with them."""
+def dependencies(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
+    """Packages by ecosystem, those that the project asks for, those that come with them, and what nobody reads."""
     ecosystems = tables.execute(_ECOSYSTEMS).fetchall()
     if not ecosystems:
         none = element("p", "No known manifest names a dependency.", class_="none")
-        return blocks.Section("dependencies", "Dependencies", "Dependencies", [none])
+        return blocks.Section(
+            "dependencies", "Dependencies", "Dependencies", [none, _unread_manifests(facts)]
+        )
     columns = [
         blocks.Column("Ecosystem"),
         blocks.Column("Packages", "num"),
@@ -50,8 +48,19 @@ def dependencies(tables: DuckDBPyConnection, overview: Overview) -> blocks.Secti
             ]
         ),
         _packages("Direct dependencies", overview.direct, first=blocks.FIRST),
+        _unread_manifests(facts),
     ]
     return blocks.Section("dependencies", "Dependencies", "Dependencies", content)
+
+
+def _unread_manifests(facts: Facts) -> Html | None:
+    """The manifests of kinds that nobody reads, so that their packages are not taken for none."""
+    gap = facts.unread
+    if gap is None:
+        return None
+    rows: list[list[Child]] = [[blocks.path(path)] for path in gap.sample]
+    caption = "Manifests that were not read: their packages are not among these"
+    return blocks.table(caption, [blocks.Column("Manifest", "path-cell")], rows, total=gap.count, first=6)
 
 
 def _packages(caption: str, packages: tuple[int, list[figures.Package]], *, first: int) -> Html:
@@ -77,7 +86,7 @@ def _version(versions: str | None, requirements: str | None) -> Child:
     return blocks.code(shown, 60) if shown else "any"
 
 
-def secrets(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
+def secrets(facts: Facts, overview: Overview) -> blocks.Section:
     """Findings by path, line and rule; of the value there is only the start of a fingerprint."""
     fresh = _fresh(overview.changes)
     rows: list[list[Child]] = [
@@ -89,7 +98,7 @@ def secrets(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blo
             blocks.two_lines(text(rule, 80), [text(confidence or "unknown", 20), " confidence"]),
             blocks.code(mark[:FINGERPRINT] + "…"),
         ]
-        for path, line, rule, confidence, mark in tables.execute(_SECRETS, [_ROWS]).fetchall()
+        for path, line, rule, confidence, mark in overview.findings[:_ROWS]
     ]
     columns = [blocks.Column("Where"), blocks.Column("Rule"), blocks.Column("Fingerprint")]
     meaning = (
@@ -106,8 +115,20 @@ def secrets(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blo
             source="scan/secrets.parquet",
         ),
         blocks.note(meaning) if rows else None,
+        blocks.note(_searched(facts)),
     ]
     return blocks.Section("secrets", "Secrets", "Secrets", content)
+
+
+def _searched(facts: Facts) -> list[Child]:
+    if not facts.searched:
+        return ["The search for secrets failed: nobody knows what this tree holds."]
+    ref = blocks.code(facts.ref)
+    return [
+        "Only the tree of ",
+        ref,
+        " was searched for secrets; its history and other refs were not searched.",
+    ]
 
 
 def _fresh(changes: ScanChanges | None) -> set[tuple[str, int, str]]:
