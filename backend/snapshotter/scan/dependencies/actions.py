@@ -40,11 +40,11 @@ def actions(blob: bytes) -> Iterator[Dependency]:
 
 def _remarks(source: str) -> dict[str, str]:
     """The version that the remark behind each use of a commit names: `# v4.0.2`, `# tag=v4`, `# pin@v4`."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for used, remark in _REMARK.findall(source):
         if version := _SAID.match(remark):
-            found.setdefault(used, version.group(1))
-    return found
+            versions.setdefault(used, version.group(1))
+    return versions
 
 
 def _steps(steps: Any, remarks: dict[str, str]) -> Iterator[Dependency]:

@@ -12,6 +12,7 @@ from snapshotter.scan.dependencies.record import Dependency, dependency
 
 _SECTIONS: Final = {"dependencies": "runtime", "dev-dependencies": "dev", "build-dependencies": "build"}
 # Cargo takes a bare `1.2.3` for `^1.2.3`: only an equals sign makes it exact.
+# Cargo takes a bare `1.2.3` for `^1.2.3`: only an equals sign makes it exact.
 _EXACT: Final = re.compile(r"=\s*(\d+\.\d+\.\d+[\w.+-]*)")
 
 

@@ -30,8 +30,8 @@ _Replacements = dict[
 
 def module_path(blob: bytes) -> str | None:
     """The path that a go.mod declares for its own module, as `symbols.SourceTree` wants it."""
-    found = _MODULE.search(text(blob))
-    return found.group(1) if found else None
+    match = _MODULE.search(text(blob))
+    return match.group(1) if match else None
 
 
 def go_mod(blob: bytes) -> Iterator[Dependency]:
@@ -43,10 +43,10 @@ def go_mod(blob: bytes) -> Iterator[Dependency]:
     required: list[tuple[str, str, bool]] = []
     replaced: _Replacements = {}
     for verb, rest, remark in _statements(source):
-        if verb == "require" and (found := _REQUIRE.fullmatch(rest)):
-            required.append((found.group(1), found.group(2), "indirect" not in remark))
-        elif verb == "replace" and (found := _REPLACE.fullmatch(rest)):
-            name, only, other, version = found.groups()
+        if verb == "require" and (match := _REQUIRE.fullmatch(rest)):
+            required.append((match.group(1), match.group(2), "indirect" not in remark))
+        elif verb == "replace" and (match := _REPLACE.fullmatch(rest)):
+            name, only, other, version = match.groups()
             replaced[name, only] = _Replacement(other, version, rest)
     for name, version, direct in required:
         instead = replaced.pop((name, version), None) or replaced.get((name, None))

@@ -18,8 +18,8 @@ def lockfile(blob: bytes) -> Iterator[Dependency]:
     scope `test`, those that none hold which is there at run time the first of their configurations."""
     rows = 0
     for line in text(blob).splitlines():
-        if found := _LOCKED.fullmatch(line.strip()):
-            group, artifact, version, held = found.groups()
+        if match := _LOCKED.fullmatch(line.strip()):
+            group, artifact, version, held = match.groups()
             rows += 1
             yield dependency("maven", f"{group}:{artifact}", version, None, _scope(held.split(",")), None)
         elif line.strip() and not line.startswith(("#", "empty=")) and not rows:

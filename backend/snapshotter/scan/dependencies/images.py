@@ -16,7 +16,7 @@ _COPY: Final = re.compile(r"(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)", re.I)
 _MOUNT: Final = re.compile(r"--mount=(?:\S*,)?from=([^\s,]+)")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _LATEST: Final = "latest"  # what is meant where no tag is written, and so no version
-_LONGEST: Final = 500
+_LONGEST: Final = 500  # characters; arguments that name each other would grow without end
 
 
 def dockerfile(blob: bytes) -> Iterator[Dependency]:
@@ -37,7 +37,7 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
             bases += 1
         else:
             run = line[:4].upper() == "RUN "
-            copied = [found.group(1) for found in [_COPY.match(line)] if found] + (
+            copied = [match.group(1) for match in [_COPY.match(line)] if match] + (
                 _MOUNT.findall(line) if run else []
             )
             for written in copied:
@@ -46,8 +46,8 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
 
 
 def _filled(value: str, arguments: dict[str, str]) -> str:
-    def known(found: re.Match[str]) -> str:
-        return arguments.get(found.group(1) or found.group(3)) or found.group(2) or found.group()
+    def known(match: re.Match[str]) -> str:
+        return arguments.get(match.group(1) or match.group(3)) or match.group(2) or match.group()
 
     return _VARIABLE.sub(known, value[:_LONGEST])[:_LONGEST]
 
@@ -62,14 +62,14 @@ def compose(blob: bytes) -> Iterator[Dependency]:
 
 
 def image(reference: str, scope: str) -> Iterator[Dependency]:
-    """The row of one image reference; none for what is no reference, such as an unfilled variable.
+    """The row of one image reference; no row for anything else, such as an unfilled variable.
 
     The version is the tag that is written, else the digest.
     """
-    found = _IMAGE.fullmatch(reference)
-    if not found:
+    match = _IMAGE.fullmatch(reference)
+    if not match:
         return
-    path, tag, digest = found.groups()
+    path, tag, digest = match.groups()
     host, slash, rest = path.partition("/")
     hosted = bool(slash) and ("." in host or ":" in host or host == "localhost")
     name = rest if hosted else path

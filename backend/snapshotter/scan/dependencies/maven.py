@@ -13,6 +13,7 @@ from snapshotter.scan.dependencies.record import Dependency, ManifestError, depe
 
 _PROPERTY: Final = re.compile(r"\$\{([\w.-]+)\}")
 # One version, bare or in brackets; a comma makes it a range.
+# One version, bare or in brackets; a comma makes it a range.
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
 _ROUNDS: Final = 5  # a property may name others; a circle of them ends here
 _LONGEST: Final = 300
@@ -55,11 +56,11 @@ class _Managed:
 
     def get(self, key: tuple[str, str], known: Mapping[str, str]) -> tuple[str, str] | None:
         """Version and scope of a (group, artifact), in the words of `known`."""
-        found = self._named.get(key)
-        for one in self._filled_in if found is None else ():
+        entry = self._named.get(key)
+        for one in self._filled_in if entry is None else ():
             if (_filled(one.group, known), _filled(one.artifact, known)) == key:
-                found = one
-        return (_filled(found.version, known), found.scope) if found else None
+                entry = one
+        return (_filled(entry.version, known), entry.scope) if entry else None
 
 
 class _Pom(NamedTuple):
@@ -146,8 +147,8 @@ class Poms:
         nearest first, and then by BOMs, in whose own words properties are filled in."""
         for pom in chain:
             held = self._found[pom].plugins if plugin else self._found[pom].managed
-            if found := held.get(key, known):
-                return found
+            if entry := held.get(key, known):
+                return entry
         for bom, words in () if plugin else boms:
             for pom in self._chain(bom):
                 if found := self._found[pom].managed.get(key, words):

@@ -17,6 +17,7 @@ SCOPES: Final = {
     "devDependencies": "dev",
     "peerDependencies": "peer",
 }
+# npm takes a full version for itself, unlike Cargo.
 EXACT: Final = re.compile(r"[v=]*\s*(\d+\.\d+\.\d+[\w.+-]*)")
 ALIAS: Final = re.compile(r"npm:((?:@[^/@]+/)?[^@]+)(?:@(.*))?")
 _MAX_PATTERNS: Final = 1_000

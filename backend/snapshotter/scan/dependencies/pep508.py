@@ -14,7 +14,7 @@ _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*")
 
 
 def read(line: str, scope: str, *, registry: bool = True) -> Dependency | None:
-    """The row of one requirement; None for what is none. One that names an address comes from no registry."""
+    """The row of one requirement; None for a line that is none. One that names an address comes from no registry."""
     try:
         parsed = Requirement(line)
     except (InvalidRequirement, RecursionError):

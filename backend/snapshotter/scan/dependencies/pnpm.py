@@ -44,18 +44,18 @@ def pnpm_lock(blob: bytes) -> Iterator[Dependency]:
     by_entry: dict[str, list[str]] = {}
     for key in graph:
         by_entry.setdefault(_entry_key(str(key)), []).append(str(key))
-    found: dict[tuple[str, str | None], _Package] = {}
+    together: dict[tuple[str, str | None], _Package] = {}
     for key, value in listed.items():
         entry = mapping(value, str(key))
         package = _package(str(key), entry)
         if package is None:
             continue
-        package = found.setdefault((package.name, package.version), package)
+        package = together.setdefault((package.name, package.version), package)
         keys = {str(key), *by_entry.get(_entry_key(str(key)), ())}
         package.scopes |= {scopes[one] for one in keys if one in scopes} or _marked(entry)
         for one in sorted(keys & direct.keys()):
             package.direct, package.requirement = True, package.requirement or direct[one]
-    for package in found.values():
+    for package in together.values():
         scope = next((one for one in _ORDER if one in package.scopes), None)
         yield dependency(
             "npm",
@@ -144,7 +144,7 @@ def _entry_key(key: str) -> str:
 def _package(key: str, entry: dict[str, Any]) -> _Package | None:
     """What a key and its entry name; None for a folder of the repository itself."""
     bare = _entry_key(key)
-    match = next((found for one in _KEYS if (found := one.fullmatch(bare))), None)
+    match = next(filter(None, (one.fullmatch(bare) for one in _KEYS)), None)
     name = string(entry.get("name")) or (match.group(1) if match else bare)
     written = match.group(2) if match else ""
     resolution = mapping(entry.get("resolution"), key)

@@ -14,6 +14,7 @@ from snapshotter.scan.dependencies import pep508
 from snapshotter.scan.dependencies.formats import mapping, string, strings, text, toml
 from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
+# Poetry takes a bare version for itself.
 _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
 _ELSEWHERE: Final = ("git", "url", "path", "file", "workspace")
 
@@ -30,9 +31,9 @@ def pyproject(blob: bytes) -> Iterator[Dependency]:
     elsewhere = {canonicalize_name(name) for name, source in sources.items() if _is_elsewhere(source)}
     for scope, entries in _lists(document, project, tool, uv):
         for entry in strings(entries):
-            found = pep508.read(entry, scope)
-            if found is not None and found.name != own:
-                yield found._replace(purl=None) if found.name in elsewhere else found
+            row = pep508.read(entry, scope)
+            if row is not None and row.name != own:
+                yield row._replace(purl=None) if row.name in elsewhere else row
     yield from _poetry(mapping(tool.get("poetry"), "tool.poetry"))
 
 
@@ -107,6 +108,6 @@ def setup_cfg(blob: bytes) -> Iterator[Dependency]:
     own = canonicalize_name(parser.get("metadata", "name", fallback=""))
     for scope, lines in lists:
         for line in lines.splitlines():
-            found = pep508.read(re.sub(r"(?:^|\s)#.*", "", line).strip(), scope)
-            if found is not None and found.name != own:
-                yield found
+            row = pep508.read(re.sub(r"(?:^|\s)#.*", "", line).strip(), scope)
+            if row is not None and row.name != own:
+                yield row

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, strings, tables, toml
 from snapshotter.scan.dependencies.record import Dependency, dependency
 
+# Sources of the packages that lie in the repository itself.
 _OWN: Final = frozenset({"editable", "virtual", "directory"})
 _REGISTRIES: Final = ("", "legacy", "pypi")  # of poetry.lock; the legacy one is any other index
 
@@ -86,12 +87,12 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
 
 def _nodes(entries: Any) -> list[str]:
     """The packages that a list names, and each of their extras that it asks for as ``name[extra]``."""
-    found = []
+    nodes = []
     for entry in tables(entries):
         name = string(entry.get("name"))
         extras = [*strings(entry.get("extra")), *strings(entry.get("extras"))]
-        found += [name, *(f"{name}[{extra}]" for extra in extras)]
-    return found
+        nodes += [name, *(f"{name}[{extra}]" for extra in extras)]
+    return nodes
 
 
 def _reach(asked: dict[str, list[str]], needs: dict[str, list[str]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a manifest says: the columns of the `dependencies` table, less path and blob."""
+"""One dependency as a manifest names it: the columns of the `dependencies` table, less path and blob."""
 
 from __future__ import annotations
 
@@ -69,5 +69,5 @@ def dependency(
 
 
 def _plain(text: str) -> str:
-    """Text that encodes: JSON can spell half a surrogate pair."""
+    """Text that encodes to UTF-8. JSON can spell half a surrogate pair, which does not."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -196,9 +196,9 @@ def _take(file: _File, path: str, written: str, *, held: bool) -> None:
 
 def _via(said: list[str], remark: str) -> None:
     """Note what a remark says a package is there for; further lines of one belong to it."""
-    if found := _VIA.fullmatch(remark):
+    if match := _VIA.fullmatch(remark):
         said.append("")
-        said += [one.strip() for one in found.group(1).split(",") if one.strip()]
+        said += [one.strip() for one in match.group(1).split(",") if one.strip()]
     elif said and remark.strip():
         said.append(remark.strip())
 

@@ -23,10 +23,10 @@ def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
     for line in text(blob).splitlines():
         if line and not line[0].isspace():
             section = line.strip()
-        elif section in ("GEM", "GIT") and (found := _SPEC.fullmatch(line)):
-            locked[found.group(1), found.group(2)] = section == "GEM"
-        elif section == "DEPENDENCIES" and (found := _ASKED.fullmatch(line)):
-            asked[found.group(1)] = found.group(2) or ""
+        elif section in ("GEM", "GIT") and (match := _SPEC.fullmatch(line)):
+            locked[match.group(1), match.group(2)] = section == "GEM"
+        elif section == "DEPENDENCIES" and (match := _ASKED.fullmatch(line)):
+            asked[match.group(1)] = match.group(2) or ""
     if not locked and not asked and section not in _SECTIONS and blob.strip():
         raise ManifestError("not a Gemfile.lock")
     for (name, version), registry in locked.items():

@@ -19,14 +19,10 @@ def package_resolved(blob: bytes) -> Iterator[Dependency]:
     pins = document.get("pins") or mapping(document.get("object"), "object").get("pins")
     for pin in tables(pins):
         location = string(pin.get("location") or pin.get("repositoryURL"))
-        found = _PLACE.fullmatch(location)
-        name = (
-            f"{found.group(1)}/{found.group(2)}"
-            if found
-            else string(pin.get("identity") or pin.get("package"))
-        )
+        match = _PLACE.fullmatch(location)
+        name = "/".join(match.groups()) if match else string(pin.get("identity") or pin.get("package"))
         version = _version(mapping(pin.get("state"), "state"))
-        elsewhere = found is None or pin.get("kind") == "localSourceControl"
+        elsewhere = match is None or pin.get("kind") == "localSourceControl"
         yield dependency("swift", name, version, None, None, None, registry=not elsewhere)
 
 

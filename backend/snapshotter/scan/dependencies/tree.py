@@ -55,17 +55,17 @@ class Manifests:
 
 
 def _limited(rows: Iterator[Dependency]) -> list[Dependency]:
-    found = dict.fromkeys(islice(rows, MAX_ROWS + 1))
-    if len(found) > MAX_ROWS:
+    once = dict.fromkeys(islice(rows, MAX_ROWS + 1))
+    if len(once) > MAX_ROWS:
         raise ManifestError(f"names more than {MAX_ROWS:,} packages")
-    return list(found)
+    return list(once)
 
 
 def parse(path: str, blob: bytes) -> list[Dependency]:
     """The rows of one manifest by itself, as if it were alone in its tree. Raises ManifestError as `Manifests.add`
     does, and for a path that is no manifest."""
     if family_of(path) is None and parser_of(path) is None:
-        raise ManifestError("no manifest by its path")
+        raise ManifestError("its path is not that of a manifest")
     alone = Manifests()
     alone.add(path, blob)
     return alone.rows(path)

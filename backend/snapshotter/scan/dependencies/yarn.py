@@ -10,6 +10,7 @@ from snapshotter.scan.dependencies.formats import text
 from snapshotter.scan.dependencies.npm import ALIAS, is_elsewhere
 from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
 
+# Protocols of packages that lie in the repository itself: they are no dependencies.
 _OURS: Final = ("workspace:", "link:", "portal:")
 _VERSION: Final = re.compile(r"  version:? \"?([^\"\s]+)\"?\s*$")
 
@@ -28,8 +29,8 @@ def yarn_lock(blob: bytes) -> Iterator[Dependency]:
             header = line.rstrip().removesuffix(":").strip('"').split(",")
             specs = [spec.strip().strip('"') for spec in header]
             blocks += line.rstrip().endswith(":")
-        elif specs and (found := _VERSION.match(line)):
-            if row := _row(specs, found.group(1)):
+        elif specs and (match := _VERSION.match(line)):
+            if row := _row(specs, match.group(1)):
                 yield row
             specs = []
     if body and not blocks:
