@@ -158,11 +158,8 @@ def imports(
 
 def dependencies(plan: ReadingPlan, contents: TreeContents, redaction: Redaction) -> Iterator[Row]:
     """The rows of `dependencies` of the manifests that were read."""
-    touched = {
-        file.path
-        for file in plan.files
-        if file.path in contents.dependencies and redaction.touches(file.unit[0])
-    }
+    paths = contents.dependencies.keys() | {one for lenders in contents.lenders.values() for one in lenders}
+    touched = {file.path for file in plan.files if file.path in paths and redaction.touches(file.unit[0])}
     for file in plan.files:
         if file.is_read:
             own = file.path in touched

@@ -90,6 +90,16 @@ GO = {b"pkg/f.go": b"package pkg\n", b"main.go": b'package main\n\nimport "examp
 MODULE = b"module example.com/m\n"
 PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
 
+PARENT = (
+    b"<project><groupId>g</groupId><artifactId>p</artifactId><version>1</version>"
+    b"<properties><v>%b</v></properties></project>"
+)
+MODULE_POM = (
+    b"<project><parent><groupId>g</groupId><artifactId>p</artifactId><version>1</version></parent>"
+    b"<artifactId>m</artifactId><dependencies><dependency><groupId>a</groupId><artifactId>b</artifactId>"
+    b"<version>${v}</version></dependency></dependencies></project>"
+)
+
 # Changes that add no path and, some of them, no blob; and yet other rows follow from them.
 QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = {
     "a file becomes a submodule": (PYTHON, {b"lib.py": (SUB, SUBMODULE)}),
@@ -122,6 +132,14 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
     "a link becomes a file, so the last file is over the limit": (
         GO | {b"go.mod": MODULE} | {b"f%03d.py" % n: b"x = 1\n" for n in range(MAX_FILES - 3)},
         {b"a-link": (FILE, b"x = 1\n")},
+    ),
+    "a parent's property that a module's version is": (
+        {b"pom.xml": PARENT % b"1.0", b"m/pom.xml": MODULE_POM},
+        {b"pom.xml": (FILE, PARENT % b"1.1")},
+    ),
+    "a list of any name that a requirements file takes in": (
+        {b"requirements.txt": b"-r lists/base.txt\nflask\n", b"lists/base.txt": b"a==1\n"},
+        {b"lists/base.txt": (FILE, b"a==2\n")},
     ),
     "a file moves to where it would be a manifest": (
         {b"notes.txt": b"requests==1.0\n"},

@@ -201,6 +201,11 @@ def package(name: str, needs: str, more: str = "") -> str:
         ('{"packages": ["packages/*/"]}', True),
         ('["apps/*"]', False),
         ('["*"]', False),
+        ('["**"]', True),
+        ('["**/core"]', True),
+        ('["packages/co[rs]e"]', True),
+        ('["packages/c*e*"]', True),
+        (f'["{"**/x/" * 9}**"]', True),
         ("[]", False),
     ],
 )

@@ -20,7 +20,9 @@ SCOPES: Final = {
 # npm takes a full version for itself, unlike Cargo.
 EXACT: Final = re.compile(r"[v=]*\s*(\d+\.\d+\.\d+[\w.+-]*)")
 ALIAS: Final = re.compile(r"npm:((?:@[^/@]+/)?[^@]+)(?:@(.*))?")
-_MAX_PATTERNS: Final = 1_000
+_MAX_PATTERNS: Final = 200  # of one workspace
+_MAX_NAMES: Final = 20  # of one pattern
+_ANY: Final = r"(?:[^/]+/)*"
 # What names no version of a registry's package: a protocol of its own, a path, an address, a repository of GitHub's.
 _ELSEWHERE: Final = re.compile(
     r"(?:workspace|file|link|portal|exec|jsr|git|github|gitlab|bitbucket|gist|https?|ssh|git\+\w+):|git@|\.{0,2}/|~/"
@@ -117,10 +119,15 @@ class PackageJsons:
 
 
 def _pattern(written: str) -> str:
-    """A workspace's pattern of folders as a regular expression: `*` is one name, `**` any number."""
-    names = [name for name in written.strip("/").split("/") if name not in ("", ".")]
-    parts = [r"(?:[^/]+/)*" if name == "**" else f"{_name(name)}/" for name in names]
-    return "".join(parts).removesuffix("/") if names and names[-1] != "**" else "".join(parts) + r"[^/]+"
+    """A workspace's pattern of folders as a regular expression: `*` is one name, `**` any number.
+
+    What follows a second `**` counts as anything: several of them would be tried in every combination.
+    """
+    names = [name for name in written.strip("/").split("/") if name not in ("", ".")][:_MAX_NAMES]
+    if names.count("**") > 1:
+        names = names[: names.index("**") + 1]
+    parts = [_ANY if name == "**" else f"{_name(name)}/" for name in names]
+    return "".join(parts) + "[^/]+" if names[-1:] == ["**"] else "".join(parts).removesuffix("/")
 
 
 def _name(written: str) -> str:

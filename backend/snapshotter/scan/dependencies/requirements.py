@@ -105,7 +105,8 @@ class RequirementsFiles:
         if not users:
             held = any(path in file.constraints for file in self._found.values())
             return "constraint" if held else "runtime"
-        scopes = {_scope_of(one) or "runtime" for one in users if not self._above(one)} or {"runtime"}
+        first = {one for one in users if not self._users_of(one)}
+        scopes = {_scope_of(one) or "runtime" for one in first} or {"runtime"}
         return "runtime" if "runtime" in scopes else min(scopes)
 
     def _pins(self, path: str) -> dict[str, set[str]]:
@@ -129,19 +130,24 @@ class RequirementsFiles:
 
     def _above(self, path: str) -> set[str]:
         """The files that take this one in, directly or not."""
+        above: set[str] = set()
+        waiting = self._users_of(path)
+        while waiting:
+            one = waiting.pop()
+            if one not in above and one != path:
+                above.add(one)
+                waiting += self._users_of(one)
+        return above
+
+    def _users_of(self, path: str) -> list[str]:
+        """The other files that take this one in themselves."""
         if self._users is None:
             self._users = {}
             for user, file in sorted(self._found.items()):
-                for one in file.included:
-                    self._users.setdefault(one, []).append(user)
-        found: set[str] = set()
-        waiting = list(self._users.get(path, ()))
-        while waiting:
-            one = waiting.pop()
-            if one not in found and one != path:
-                found.add(one)
-                waiting += self._users.get(one, ())
-        return found
+                for one in dict.fromkeys(file.included):
+                    if one != user:
+                        self._users.setdefault(one, []).append(user)
+        return list(self._users.get(path, ()))
 
 
 def _scope_of(path: str) -> str:
