@@ -93,7 +93,7 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
         "line": "first line, from 1",
         "end_line": "last line",
         "signature": "as written, in one line; never a string literal or a default value",
-        "doc": "first line of its documentation",
+        "doc": "first sentence of its documentation",
     },
     "imports": {
         "path": "the file that imports",

@@ -1,4 +1,4 @@
-"""What follows from the path of a file alone."""
+"""What follows from the path of a file alone, or from the name of its language."""
 
 from __future__ import annotations
 
@@ -14,3 +14,18 @@ _VENDORED: Final = frozenset(
 def vendored(path: str) -> bool:
     """Whether a path lies in a folder that by custom holds other people's code, such as `vendor/`, at any depth."""
     return not _VENDORED.isdisjoint(path.lower().split("/")[:-1])
+
+
+PROSE: Final = (
+    "AsciiDoc",
+    "LaTeX",
+    "License",
+    "Markdown",
+    "Org",
+    "Plain Text",
+    "ReStructuredText",
+    "Rich Text Format",
+    "TeX",
+    "Textile",
+)
+"""Languages, by scc's names, whose lines are text for people: they are counted apart from code."""

@@ -6,11 +6,12 @@ from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
+from snapshotter.scan import classify
 from snapshotter.scan.ranking import is_test
 
 
 class Totals(NamedTuple):
-    """Counts over the whole tree; `packages` counts each name of an ecosystem once."""
+    """Counts over the whole tree; `packages` counts each name of an ecosystem once, and `code` no lines of prose."""
 
     files: int
     code: int
@@ -21,7 +22,7 @@ class Totals(NamedTuple):
 
 
 class Language(NamedTuple):
-    """One language: its files, its lines, and the path with most of them."""
+    """One language: its files, its lines, and the path with most of them. Of prose, `code` is its lines of text."""
 
     name: str
     files: int
@@ -29,6 +30,7 @@ class Language(NamedTuple):
     comment: int
     complexity: int
     largest: str
+    prose: bool
 
 
 class Unread(NamedTuple):
@@ -66,17 +68,22 @@ class Package(NamedTuple):
     paths: int
 
 
+PROSE: Final = f"|{'|'.join(classify.PROSE)}|"
+"""The names of the languages of prose between bars, as SQL looks one up in them."""
+
 _TOTALS: Final = """
     SELECT (SELECT count(*) FROM files WHERE kind <> 'submodule'),
-        (SELECT coalesce(sum(code), 0)::BIGINT FROM files),
+        (SELECT coalesce(sum(code), 0)::BIGINT FROM files
+            WHERE NOT coalesce(contains($1, '|' || language || '|'), false)),
         (SELECT count(*) FROM symbols),
         (SELECT count(*) FROM (SELECT DISTINCT ecosystem, name FROM dependencies)),
         (SELECT count(*) FROM secrets),
         (SELECT count(*) FROM files WHERE skip_reason IS NOT NULL)"""
 _LANGUAGES: Final = """
     SELECT language, count(*), coalesce(sum(code), 0)::BIGINT AS code, coalesce(sum(comment), 0)::BIGINT,
-        coalesce(sum(complexity), 0)::BIGINT, min((-coalesce(code, 0), path))[2]
-    FROM files WHERE language IS NOT NULL GROUP BY language ORDER BY code DESC, language"""
+        coalesce(sum(complexity), 0)::BIGINT, min((-coalesce(code, 0), path))[2],
+        contains($1, '|' || language || '|') AS prose
+    FROM files WHERE language IS NOT NULL GROUP BY language ORDER BY prose, code DESC, language"""
 _SKIPPED: Final = """
     SELECT skip_reason, count(*) AS n, coalesce(sum(bytes), 0)::BIGINT, min(path) FROM files
     WHERE skip_reason IS NOT NULL GROUP BY skip_reason ORDER BY n DESC, skip_reason LIMIT $1"""
@@ -116,12 +123,12 @@ _PACKAGES: Final = """
 
 def totals(tables: DuckDBPyConnection) -> Totals:
     """The counts of everything in the tables."""
-    return Totals(*tables.execute(_TOTALS).fetchall()[0])
+    return Totals(*tables.execute(_TOTALS, [PROSE]).fetchall()[0])
 
 
 def languages(tables: DuckDBPyConnection) -> list[Language]:
-    """All languages, by lines of code."""
-    return [Language(*row) for row in tables.execute(_LANGUAGES).fetchall()]
+    """All languages, by lines of code; those of prose last."""
+    return [Language(*row) for row in tables.execute(_LANGUAGES, [PROSE]).fetchall()]
 
 
 def skipped(tables: DuckDBPyConnection, most: int) -> list[Unread]:

@@ -19,17 +19,17 @@ _PACKAGES: Final = 1_500
 _REASONS: Final = 100
 _FINDINGS: Final = 200
 _TREE: Final = """
-    SELECT path, language, coalesce(code, 0) FROM files
-    WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY coalesce(code, 0) DESC, path"""
+    SELECT path, language, CASE WHEN contains($1, '|' || language || '|') THEN 0 ELSE coalesce(code, 0) END AS weight
+    FROM files WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY weight DESC, path"""
 
 _LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secrets"
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`tree` is (path, language, lines of code) of the files that were read, longest first, and `root` the same
-    by folder. `direct` and `indirect` are (count, the first of them). `changes` is None if there is no scan
-    before. `leaking` are the paths with secret findings, now or before: their symbols have only names here, for
+    """`tree` is (path, language, lines of code) of the files that were read, longest first (prose has none), and
+    `root` the same by folder. `direct` and `indirect` are (count, the first of them). `changes` is None if there is
+    no scan before. `leaking` are the paths with secret findings, now or before: their symbols have only names here, for
     a constant's signature holds its value."""
 
     totals: figures.Totals
@@ -49,7 +49,7 @@ class Overview:
 def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
     """The overview of one scan. `tables` holds the tables of `columns.COLUMNS` and, as `before_<table>`, those of
     the scan before (empty if there is none)."""
-    tree = tables.execute(_TREE).fetchall()
+    tree = tables.execute(_TREE, [figures.PROSE]).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
     changes = compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None
     return Overview(

@@ -47,7 +47,7 @@ _SYMBOLS: Final = """
       AND NOT (coalesce(vendored, false) OR coalesce(generated, false) OR coalesce(minified, false))
     QUALIFY row_number() OVER (PARTITION BY path ORDER BY line, end_line DESC, qualified_name, symbols.kind) <= $2
     ORDER BY ALL"""
-_MEMBERS: Final = frozenset({"method", "field", "property", "constructor", "package", "variable"})
+_MEMBERS: Final = frozenset({"method", "field", "property", "constructor", "package"})
 
 
 def is_test(path: str) -> bool:
@@ -187,7 +187,7 @@ def _best(
     named: dict[tuple[str, str], set[str]],
     most: int,
 ) -> list[RankedSymbol]:
-    offered = _offered(rows)
+    offered = _offered(rows, named)
     whole: dict[str, int] = defaultdict(int)
     for path, line, end, *_ in offered:
         whole[path] += max(end - line + 1, 1)
@@ -207,17 +207,22 @@ def _best(
 
 
 def _offered(
-    rows: list[tuple[str, int, int, str, str, str, str, str]],
+    rows: list[tuple[str, int, int, str, str, str, str, str]], named: dict[tuple[str, str], set[str]]
 ) -> list[tuple[str, int, int, str, str, str, str, str]]:
     """The rows that other files can import: no members, no guards, nothing within another symbol, each name once a
-    file."""
+    file. A variable is offered by whoever imports it: most are a file's own."""
     around = {(row[0], row[5]) for row in rows}
     seen: set[tuple[str, str]] = set()
     offered = []
     for row in rows:
         path, kind, name, qualified = row[0], row[3], row[4], row[5]
         outer = qualified.removesuffix(name).rstrip(".:\\/")
-        if kind in _MEMBERS or (path, outer) in around or (path, name) in seen:
+        if (
+            kind in _MEMBERS
+            or (kind == "variable" and (path, name) not in named)
+            or (path, outer) in around
+            or (path, name) in seen
+        ):
             continue
         if kind == "macro" and _GUARD.search(name):
             continue

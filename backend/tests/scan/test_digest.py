@@ -115,7 +115,7 @@ def test_the_sections_stand_in_their_order_and_name_their_paths() -> None:
     assert "    | # Shop\n    | Sells things.\n" in text
     assert "badge" not in text and "run me" not in text
     assert "- `src/shop/`: 4 files, 114 lines of code, 100% Python." in text
-    assert "- Python: 122 lines of code (93.8%) in 5 files, most in `src/shop/cart.py`." in text
+    assert "- Python: 122 lines of code (100%) in 5 files, most in `src/shop/cart.py`." in text
     assert "- `pyproject.toml`: console script `shop` runs `shop.__main__:main`." in text
     assert '- `Dockerfile`: image `ENTRYPOINT` runs `["shop"]`.' in text
     assert "- `src/shop/__main__.py`: Python package that runs `shop`." in text
@@ -356,3 +356,21 @@ def test_manifests_that_nobody_reads_are_named_where_no_dependency_is() -> None:
     text = text_of(facts(gaps=[gap]), tables(files=[{"path": "mix.exs"}]))
     assert "Manifests of kinds that are not read: 30, such as `mix.exs`, `lib/Podfile`." in text
     assert "every file of the tree was read" not in text
+
+
+def test_prose_is_counted_apart_from_code() -> None:
+    files = [
+        {"path": "docs/guide.rst", "language": "ReStructuredText", "code": 9_000},
+        {"path": "README.md", "language": "Markdown", "code": 500},
+        {"path": "src/a.py", "code": 90},
+        {"path": "src/a.c", "language": "C", "code": 10},
+    ]
+    text = text_of(facts(), tables(files=files))
+    assert "4 files, 100 lines of code" in text.partition("## ")[0]
+    assert text.partition("## Languages\n\n")[2].partition("\n\n")[0].splitlines() == [
+        "- Python: 90 lines of code (90.0%) in 1 file, most in `src/a.py`.",
+        "- C: 10 lines of code (10.0%) in 1 file, most in `src/a.c`.",
+        "- Prose, not counted as code: ReStructuredText 9,000 lines in 1 file; Markdown 500 lines in 1 file.",
+    ]
+    assert "- `docs/`: 1 file, no code." in text
+    assert "No file of a known language of code." in text_of(facts(), tables(files=files[:2]))

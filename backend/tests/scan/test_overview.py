@@ -51,6 +51,20 @@ def test_a_name_taken_with_everything_else_and_one_passed_in_a_circle() -> None:
     assert rank(tables(files=files, symbols=symbols, imports=imports), 5).symbols[0].importers == 1
 
 
+def test_a_variable_is_told_of_where_others_import_it() -> None:
+    files = [{"path": f"{name}.py"} for name in ("pkg/__init__", "pkg/globals", "a", "b")]
+    symbols = [
+        {"path": "pkg/globals.py", "name": name, "kind": "variable"} for name in ("request", "internal")
+    ]
+    imports = [
+        link("pkg/__init__.py", "pkg/globals.py", "request"),
+        link("a.py", "pkg/__init__.py", "request"),
+        link("b.py", "pkg/__init__.py", "request"),
+    ]
+    found = rank(tables(files=files, symbols=symbols, imports=imports), 10)
+    assert [(one.name, one.importers) for one in found.symbols] == [("request", 3)]
+
+
 def test_the_order_of_the_rows_is_not_that_of_the_ranking() -> None:
     files = [{"path": f"{name}.py"} for name in "abcd"]
     symbols = [{"path": path, "name": "X", "kind": "class"} for path in ("b.py", "c.py")]

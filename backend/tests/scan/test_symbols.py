@@ -143,6 +143,33 @@ def test_a_comment_at_the_end_of_another_line_documents_nothing() -> None:
     assert [one.doc for one in found.symbols] == [None, None, "of z"]
 
 
+@pytest.mark.parametrize(
+    ("source", "language", "doc"),
+    [
+        (
+            'def f():\n    """Sells things\n    to people. At once.\n    """\n',
+            "Python",
+            "Sells things to people.",
+        ),
+        ('def f():\n    """\n    Sells\n    all\n\n    More.\n    """\n', "Python", "Sells all"),
+        ('def f():\n    """Sells\n    :param x: what\n    """\n', "Python", "Sells"),
+        ('def f():\n    """Sells\n    Args:\n        x: what\n    """\n', "Python", "Sells"),
+        (
+            "/**\n * Sells things, e.g. apples,\n * in 1.5 s! Now.\n * @param x what\n */\nvoid f() {}\n",
+            "C",
+            "Sells things, e.g. apples, in 1.5 s!",
+        ),
+        ("// F sells\n// things. And more.\n//\n// Last.\nfunc F() {}\n", "Go", "F sells things."),
+        ("# Sells\n# things\n# @return [X]\ndef f; end\n", "Ruby", "Sells things"),
+        ("/// Sells\n/// things\nfn f() {}\n", "Rust", "Sells things"),
+        ("// " + "a" * 300 + ".\nfunc F() {}\n", "Go", "a" * 240),
+    ],
+)
+def test_documentation_is_its_first_sentence(source: str, language: str, doc: str) -> None:
+    source = f"package a\n{source}" if language == "Go" else source
+    assert analyze(source.encode(), language).symbols[0].doc == doc
+
+
 def test_long_names_signatures_and_documentation_are_cut() -> None:
     long = b"a" * 300_000
     found = analyze(b"def " + long + b"(x=" + long + b'):\n    "' + long + b'"\n', "Python").symbols[0]

@@ -103,7 +103,8 @@ def _folder(folder: Folder, at_root: list[str]) -> Line:
         return Line(
             f"- {folder.merged:,} more {noun(folder.merged, 'folder')}: {plural(folder.files, 'file')}."
         )
-    amounts = [plural(folder.files, "file"), f"{plural(folder.weight, 'line')} of code"]
+    code = f"{plural(folder.weight, 'line')} of code" if folder.weight else "no code"
+    amounts = [plural(folder.files, "file"), code]
     if folder.language and folder.weight:
         most = folder.languages[folder.language]
         amounts.append(f"{plain.share(most, folder.weight)} {word(folder.language)}")
@@ -114,17 +115,24 @@ def _folder(folder: Folder, at_root: list[str]) -> Line:
 
 
 def _languages(overview: Overview) -> DigestSection:
-    languages, total = overview.languages, overview.totals.code
+    total = overview.totals.code
     lines = [
         Line(
             f"- {word(one.name)}: {plural(one.code, 'line')} of code ({plain.share(one.code, total)}) in "
             f"{plural(one.files, 'file')}, most in {place(one.largest)}."
         )
-        for one in languages
+        for one in overview.languages
+        if not one.prose
     ]
-    return DigestSection(
-        "Languages", lines or [Line("No file of a known language.", 0)], 6, where="scan/files.parquet"
-    )
+    prose = [
+        f"{word(one.name)} {plural(one.code, 'line')} in {plural(one.files, 'file')}"
+        for one in overview.languages
+        if one.prose
+    ]
+    lines = lines or [Line("No file of a known language of code.", 0)]
+    if prose:
+        lines.append(Line(f"- Prose, not counted as code: {'; '.join(prose)}.", len(prose)))
+    return DigestSection("Languages", lines, 6, where="scan/files.parquet")
 
 
 def _entries(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> DigestSection:

@@ -38,15 +38,17 @@ _LONGEST: Final = """
 
 def languages(overview: Overview) -> blocks.Section:
     """Languages as a bar, a table, and a treemap of the tree."""
-    rows = overview.languages
-    if not rows:
+    rows = [one for one in overview.languages if not one.prose]
+    prose = [one for one in overview.languages if one.prose]
+    if not overview.languages:
         none = element("p", "No file of a known language was read.", class_="none")
         return blocks.Section("languages", "Languages", "Languages", [none])
     total = sum(row.code for row in rows)
     classes = charts.colours(row.name for row in rows)
     content = [
-        charts.bar(_bar_parts(rows), classes, "lines of code"),
+        charts.bar(_bar_parts(rows), classes, "lines of code") if rows else None,
         _language_table(rows, total, classes),
+        _prose_table(prose) if prose else None,
         *_treemaps(overview, classes),
     ]
     return blocks.Section("languages", "Languages", "Languages", content)
@@ -76,11 +78,19 @@ def _language_table(rows: Sequence[figures.Language], total: int, classes: Mappi
             plain.count(comment),
             plain.count(complexity),
         ]
-        for name, files, code, comment, complexity, _ in rows[: blocks.FIRST + blocks.FOLDED]
+        for name, files, code, comment, complexity, *_ in rows[: blocks.FIRST + blocks.FOLDED]
     ]
     return blocks.table(
         "Languages by lines of code", columns, cells, total=len(rows), first=10, source="scan/files.parquet"
     )
+
+
+def _prose_table(rows: Sequence[figures.Language]) -> Html:
+    columns = [blocks.Column("Prose"), blocks.Column("Lines", "num"), blocks.Column("Files", "num")]
+    cells: list[list[Child]] = [
+        [text(one.name, 60), plain.count(one.code), plain.count(one.files)] for one in rows
+    ]
+    return blocks.table("Prose, not counted as code", columns, cells)
 
 
 def _treemaps(overview: Overview, classes: Mapping[str, str]) -> list[Html]:

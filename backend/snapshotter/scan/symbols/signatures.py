@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MAX_NAME: Final = 256  # characters; the names of people's code are shorter
@@ -21,6 +22,9 @@ _NUMBERS: Final = re.compile(r"\b\d[\w.]{8,}|-?\b\d[\w.]*(?:,\s*-?\d[\w.]*){3,}"
 _BRACKETS: Final = re.compile(rb"[()\[\]{}<>\n;]")
 _MARKERS: Final = re.compile(rb"^[\s/*#!]+|[\s*/]+$")
 _TAGS: Final = re.compile(rb"</?\w+[^<>]*>")
+# A word of a shortened form, such as e.g., ends no sentence.
+_SENTENCE: Final = re.compile(r".*?(?<!e\.g)(?<!i\.e)(?<!\bcf)(?<!\bvs)(?<!\betc)[.!?](?=\s|$)")
+_TAG_LINE: Final = re.compile(rb"@\w|:\w+(?: [^:]+)?:|[A-Z]\w+:\Z|[-=~*+`]{3,}")
 _WORD: Final = re.compile(rb"[^\W_]")
 _DOCSTRING: Final = re.compile(rb'\s*(?:#[^\n]*\n\s*)*[rRuU]?("""|\'\'\'|"|\')')
 _ATTRIBUTE_LINE: Final = re.compile(rb"@[\w.:]+(?:\(.*\))?$|#\[|\[.*\]$")
@@ -67,42 +71,52 @@ def header_end(blob: bytes, start: int, body: int | None, end: int, callable_: b
 
 
 def comment_above(blob: bytes, start: int, marker: bytes) -> str:
-    """The first line with a word in the comment directly above a declaration, or ""."""
+    """The first sentence of the comment directly above a declaration, or ""."""
     end = blob.rfind(b"\n", 0, start)
-    first = b""
+    above: list[bytes] = []
     for _ in range(_LINES):
         if end <= 0:
             break
         begin = blob.rfind(b"\n", max(0, end - _READ), end) + 1
         line = blob[begin:end].strip()
-        if line.endswith(b"*/") and not first:
+        if line.endswith(b"*/") and not above:
             return _block_comment(blob, begin, end)
         if line.startswith(marker) and not line.startswith(b"#["):
-            first = _spoken(line) or first
-        elif first or not _ATTRIBUTE_LINE.match(line):
+            above.append(line)
+        elif above or not _ATTRIBUTE_LINE.match(line):
             break
         end = begin - 1
-    return _clean(first)
+    return _sentence(map(_spoken, reversed(above)))
 
 
 def _block_comment(blob: bytes, begin: int, end: int) -> str:
-    """The first line with a word in the block comment that ends here, or ""."""
+    """The first sentence of the block comment that ends here, or ""."""
     opening = blob.rfind(b"/*", max(0, end - 8 * _READ), end)
     if opening < 0 or blob[blob.rfind(b"\n", 0, opening) + 1 : opening].strip():
         return ""
-    for line in blob[opening : min(end, opening + _READ)].split(b"\n"):
-        if spoken := _spoken(line):
-            return _clean(spoken)
-    return ""
+    return _sentence(map(_spoken, blob[opening : min(end, opening + _READ)].split(b"\n")))
 
 
 def docstring(blob: bytes, body: int) -> str:
-    """The first line of the string that opens a body, or ""."""
+    """The first sentence of the string that opens a body, or ""."""
     opening = _DOCSTRING.match(blob, body, body + _READ)
     if not opening:
         return ""
-    text = blob[opening.end() : opening.end() + _READ].split(opening.group(1), 1)[0].lstrip()
-    return _clean(text.split(b"\n", 1)[0])
+    text = blob[opening.end() : opening.end() + _READ].split(opening.group(1), 1)[0]
+    return _sentence(line.strip() for line in text.split(b"\n"))
+
+
+def _sentence(lines: Iterable[bytes]) -> str:
+    """The first sentence of documentation: up to its end, or to that of its paragraph, which a tag ends too."""
+    spoken: list[bytes] = []
+    for line in lines:
+        if spoken and (not line or _TAG_LINE.match(line)):
+            break
+        if line:
+            spoken.append(line)
+    text = _clean(b" ".join(spoken))
+    ended = _SENTENCE.match(text)
+    return (ended.group() if ended else text)[:MAX_TEXT].rstrip()
 
 
 def _spoken(line: bytes) -> bytes:
@@ -112,4 +126,4 @@ def _spoken(line: bytes) -> bytes:
 
 
 def _clean(text: bytes) -> str:
-    return _SPACE.sub(" ", decode(text.strip()))[:MAX_TEXT]
+    return _SPACE.sub(" ", decode(text[: 8 * _READ].strip()))
