@@ -83,17 +83,19 @@ class Catalog:
         self.store = store
 
     def repos(self) -> list[str]:
-        """Every repo with a folder in the store, sorted."""
-        return [
-            name for name in self.store.folders("") if not name.startswith("_") and name != "policy-tests"
-        ]
+        """Every repo with a folder in the store, sorted. Folders that are none of ours are passed over."""
+        names = self.store.folders("")
+        for name in names:
+            if not layout.is_ours(name):
+                self.store.pass_over(f"{name}/")
+        return [name for name in names if layout.is_repo(name)]
 
     def runs(self, repo: str, *, since: datetime | None = None) -> list[Run]:
         """The runs of a repo, oldest first, with or without manifests; from the day of `since` on."""
         after = layout.day_prefix(repo, since) if since else ""
         return [
             run
-            for run in group(self.store.list(repo, after=after))
+            for run in group(self._list(repo, after=after))
             if not since or run.key.run_id.started_at >= since
         ]
 
@@ -104,10 +106,10 @@ class Catalog:
     def newest_first(self, repo: str, now: datetime) -> Iterator[list[Run]]:
         """The snapshots of a repo, newest first, in batches: the last weeks by one list, then day by day."""
         recent = max(now, _BEGINNING + RECENT) - RECENT
-        first = self.store.list(repo, after=layout.day_prefix(repo, recent))
+        first = self._list(repo, after=layout.day_prefix(repo, recent))
         yield [run for run in reversed(group(first)) if run.is_snapshot]
         for folder in self._days_before(repo, recent):
-            yield [run for run in reversed(group(self.store.list(folder))) if run.is_snapshot]
+            yield [run for run in reversed(group(self._list(folder))) if run.is_snapshot]
 
     def latest(self, repo: str, *, at: datetime | None = None, now: datetime | None = None) -> Run | None:
         """The newest snapshot of a repo, or the newest that started no later than `at`.
@@ -123,11 +125,6 @@ class Catalog:
                     return run
                 future = future or run
         return None if at else future
-
-    def newest_of_all(self, *, at: datetime | None = None) -> list[Run]:
-        """The newest snapshot of every repo that has one."""
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            return [run for run in pool.map(lambda repo: self.latest(repo, at=at), self.repos()) if run]
 
     def manifest(self, key: RunKey, *, listed: bool = False) -> Sealed:
         """The manifest of a run, whose folder is listed first unless the caller has `listed` it.
@@ -183,7 +180,7 @@ class Catalog:
 
     def folder(self, key: RunKey) -> Run:
         """One run's folder, listed now; without files if there is none."""
-        return next((run for run in group(self.store.list(key.folder)) if run.key == key), Run(key))
+        return next((run for run in group(self._list(key.folder)) if run.key == key), Run(key))
 
     def resolve(self, name: str) -> Run:
         """The snapshot that a name means: ORIGIN-or-REPO, …@RUN-ID, …@TIME, or a full key.
@@ -210,10 +207,14 @@ class Catalog:
             text = f"https://{text}"  # github.com/psf/requests, as people say it
         return parse_origin(text).repo
 
+    def _list(self, folder: str, *, after: str = "") -> list[Entry]:
+        """The objects below a folder. Folders that no run makes are not entered: one may be unreadable."""
+        return self.store.list(folder, after=after, ours=layout.is_place)
+
     def _present(self, key: str) -> None:
         """Raises Missing if a listing does not show `key`: a bucket like ours answers 403 for a missing key, as for a
         refusal, so it is never asked for blindly."""
-        if key not in {entry.key for entry in self.store.list(key.rpartition("/")[0])}:
+        if key not in {entry.key for entry in self._list(key.rpartition("/")[0])}:
             raise missing(key)
 
     def _one(self, key: RunKey, name: str) -> Run:
@@ -233,13 +234,13 @@ class Catalog:
         """Day folders of a repo up to `before`'s day, newest first."""
         limit = layout.day_prefix(repo, before)
         for year in reversed(self.store.folders(repo)):
-            if f"{repo}/{year}" > limit:
+            if f"{repo}/{year}" > limit or not layout.is_place(f"{repo}/{year}"):
                 continue
             for month in reversed(self.store.folders(f"{repo}/{year}")):
-                if f"{repo}/{year}/{month}" > limit:
+                if f"{repo}/{year}/{month}" > limit or not layout.is_place(f"{repo}/{year}/{month}"):
                     continue
                 for day in reversed(self.store.folders(f"{repo}/{year}/{month}")):
-                    if (folder := f"{repo}/{year}/{month}/{day}") < limit:
+                    if (folder := f"{repo}/{year}/{month}/{day}") < limit and layout.is_place(folder):
                         yield folder
 
 

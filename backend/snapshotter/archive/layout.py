@@ -29,6 +29,28 @@ TIMES = "2026-11-23, 2026-11-23T12:00 or 2026-11-23T12:00:30, in UTC unless an o
 _RUN_KEY = re.compile(
     r"^(?P<repo>[^/]+)/(?P<date>\d{4}/\d\d/\d\d)/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})/(?P<name>.+)\Z"
 )
+_REPO = re.compile(
+    r"(?=.*__|.*-[0-9a-f]{8}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z"
+)  # as git/repo_name.py makes them
+_POLICY_TESTS = "policy-tests"  # where the bucket's rules are tried
+_PLACE = re.compile(
+    r"[^/]+(?:/\d{4}(?:/\d\d(?:/\d\d(?:/\d{8}T\d{6}Z-[0-9a-f]{8}(?:/.*)?)?)?)?)?\Z", re.DOTALL
+)
+
+
+def is_repo(name: str) -> bool:
+    """Whether a repo can have this name."""
+    return bool(_REPO.match(name))
+
+
+def is_ours(name: str) -> bool:
+    """Whether a folder of this name in the store's root is a repo's, or another of ours."""
+    return is_repo(name) or name.startswith("_") or name == _POLICY_TESTS
+
+
+def is_place(folder: str) -> bool:
+    """Whether objects of runs can lie in a folder, by its key."""
+    return bool(_PLACE.match(folder))
 
 
 @dataclass(frozen=True, order=True)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.every_repo import Unread, of_each
 from snapshotter.archive.manifest import Manifest
-from snapshotter.base.errors import SnapshotterError, Unavailable
-from snapshotter.base.text import printable
+from snapshotter.base.errors import PartialFailure, SnapshotterError, Unavailable, Unusable
+from snapshotter.base.text import plural, printable
 
 _PARALLEL: Final = 16
 
@@ -30,13 +31,45 @@ class Listed:
         return sum(artifact.bytes for artifact in self.manifest.artifacts) if self.manifest else 0
 
 
-def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> list[Listed]:
-    """The newest snapshot of every repo, of those that were taken from `since` on."""
-    runs = catalog.newest_of_all()
-    return _read(catalog, [run for run in runs if not since or run.key.run_id.started_at >= since])
+@dataclass(frozen=True)
+class Listing:
+    """What a list shows: snapshots, and the repos that could not be listed."""
+
+    snapshots: list[Listed]
+    unread: list[Unread] = field(default_factory=list)
+
+    @property
+    def ending(self) -> SnapshotterError | None:
+        """The error to end with if not all could be read; None if all was."""
+        errors = [listed.error for listed in self.snapshots if listed.error]
+        if errors and len(errors) == len(self.snapshots) and not isinstance(errors[0], Unusable):
+            return errors[0]  # the store's trouble, not one snapshot's
+        parts = [
+            *([plural(len(errors), "manifest")] if errors else []),
+            *([plural(len(self.unread), "repository", "repositories")] if self.unread else []),
+        ]
+        if not parts:
+            return None
+        return PartialFailure(
+            f"{' and '.join(parts)} could not be read",
+            code="unread",
+            hint="the list says which; `snapshotter verify` says more of what is damaged",
+        )
 
 
-def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> list[Listed]:
+def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> Listing:
+    """The newest snapshot of every repo, of those that were taken from `since` on.
+
+    Raises Unavailable or AccessDenied if no repo can be listed.
+    """
+    found = of_each(catalog.repos(), catalog.latest)
+    runs = [
+        run for run in found.results.values() if run and (not since or run.key.run_id.started_at >= since)
+    ]
+    return Listing(_read(catalog, runs), found.unread)
+
+
+def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> Listing:
     """The snapshots of one repo, oldest first; `name` is its own or an origin.
 
     Raises Unavailable (code `no-snapshot`) if there is none at all; none from `since` on is an empty list.
@@ -48,7 +81,7 @@ def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> li
             code="no-snapshot",
             hint="`snapshotter list` shows all",
         )
-    return _read(catalog, runs)
+    return Listing(_read(catalog, runs))
 
 
 def _read(catalog: Catalog, runs: Sequence[Run]) -> list[Listed]:

@@ -12,11 +12,12 @@ from snapshotter.base.text import human_bytes, plural
 if TYPE_CHECKING:
     from snapshotter.archive.catalog import Run
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed
+    from snapshotter.archive.listing import Listed, Listing
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
+    from snapshotter.recover.many import Verification
     from snapshotter.recover.restore import Restored
     from snapshotter.recover.verdict import Verdict
 
@@ -30,6 +31,7 @@ _NOUNS: Final = {
     "secrets": "secret",
 }
 _MARKS: Final = {"ok": "ok", "warning": "warning", "failed": "FAILED", "skipped": "skipped"}
+_UNCHECKED: Final = "UNCHECKED"
 _SHORT: Final = 12  # characters of an object id
 
 
@@ -135,11 +137,12 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
     return lines
 
 
-def listing(snapshots: Sequence[Listed], where: str, now: datetime) -> list[str]:
-    """Snapshots as a table with a head; without any, that the store `where` has none."""
-    if not snapshots:
+def listing(found: Listing, where: str, now: datetime) -> list[str]:
+    """Snapshots, and repos that could not be listed, as a table with a head; without any, that `where` has none."""
+    if not found.snapshots and not found.unread:
         return [f"no snapshots in {where}"]
-    rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots)]
+    unread = [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in found.unread]
+    rows = [_LIST_HEAD, *(_row(listed, now) for listed in found.snapshots), *unread]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -178,9 +181,14 @@ def restored(run: Run, result: Restored) -> list[str]:
     ]
 
 
-def verification(verdicts: Sequence[Verdict], affected: Sequence[RunKey]) -> list[str]:
+def verification(found: Verification, affected: Sequence[RunKey]) -> list[str]:
     """What a verification found, snapshot by snapshot, and which snapshots rest on what is damaged."""
-    lines = [line for verdict in verdicts for line in _verdict(verdict)]
+    verdicts = found.verdicts
+    states = [_state(verdict) for verdict in verdicts] + [_UNCHECKED for _ in found.unread]
+    width = max(map(len, states), default=0)
+    lines = [line for verdict in verdicts for line in _verdict(verdict, width)]
+    for each in found.unread:
+        lines += [f"{_UNCHECKED:<{width}}  {each.repo}", f"    {each.error.message}"]
     if affected:
         lines += ["", "affected snapshots:", *(f"  {name_of(key)}" for key in affected)]
     for verdict in verdicts:
@@ -193,12 +201,15 @@ def verification(verdicts: Sequence[Verdict], affected: Sequence[RunKey]) -> lis
     return lines
 
 
-def _verdict(verdict: Verdict) -> list[str]:
-    state = "ok" if verdict.ok else "DAMAGED" if verdict.problems else "UNCHECKED"
+def _state(verdict: Verdict) -> str:
+    return "ok" if verdict.ok else "DAMAGED" if verdict.problems else _UNCHECKED
+
+
+def _verdict(verdict: Verdict, width: int) -> list[str]:
     facts = f"{plural(verdict.refs, 'ref')}, {verdict.seconds:.2f} s"
     troubles = [*verdict.problems, verdict.unchecked]
     return [
-        f"{state}  {name_of(verdict.run)}  {facts}",
+        f"{_state(verdict):<{width}}  {name_of(verdict.run)}  {facts}",
         *(f"    {trouble}" for trouble in troubles if trouble),
     ]
 

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
     from snapshotter.access.proof import Proof
     from snapshotter.archive.catalog import Run
+    from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed
+    from snapshotter.archive.listing import Listed, Listing
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict
 
 
@@ -37,7 +39,21 @@ def later_scan(scanned: SnapshotScan) -> dict[str, Any]:
     return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.made}
 
 
-def listed(listed: Listed) -> dict[str, Any]:
+def listing(found: Listing, store: str) -> dict[str, Any]:
+    """A list of snapshots of the store named, and the repos that could not be listed."""
+    return {
+        "snapshots": [_listed(each) for each in found.snapshots],
+        "unread": [unread(each) for each in found.unread],
+        "store": store,
+    }
+
+
+def unread(unread: Unread) -> dict[str, str]:
+    """A repo that could not be read, and why."""
+    return {"repo": unread.repo, "error": unread.error.message}
+
+
+def _listed(listed: Listed) -> dict[str, Any]:
     """One row of a list; one whose manifest does not read has no kind, and the error's message."""
     key, manifest = listed.run.key, listed.manifest
     row = {"repo": key.repo, "run_id": str(key.run_id), "taken_at": key.run_id.started_at.isoformat()}
@@ -58,11 +74,12 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> dict[str, Any]:
     return {"a": describe.name_of(old.key), "b": describe.name_of(new.key), **_fields(changes)}
 
 
-def verification(verdicts: Sequence[Verdict], affected: Sequence[RunKey], *, quick: bool) -> dict[str, Any]:
+def verification(found: Verification, affected: Sequence[RunKey], *, quick: bool) -> dict[str, Any]:
     """What a verification found, and which snapshots rest on what is damaged."""
     return {
         "mode": "quick" if quick else "full",
-        "snapshots": [_verdict(verdict) for verdict in verdicts],
+        "snapshots": [_verdict(verdict) for verdict in found.verdicts],
+        "unread": [unread(each) for each in found.unread],
         "affected": [describe.name_of(key) for key in affected],
     }
 

@@ -37,6 +37,8 @@ def list_snapshots(session: Session, given: ListFlags) -> Output:
     Examples:
       snapshotter list
       snapshotter list github.com/psf/requests --since 2026-11-01
+
+    Exit 0: the whole list. 3: the list, but some of it could not be read.
     """
     from snapshotter.archive import listing
     from snapshotter.archive.catalog import Catalog
@@ -44,12 +46,13 @@ def list_snapshots(session: Session, given: ListFlags) -> Output:
     catalog = Catalog(session.store(reading=True))
     since = _instant(given.since) if given.since is not None else None
     if given.repo is None:
-        snapshots = listing.newest_of_each(catalog, since=since)
+        found = listing.newest_of_each(catalog, since=since)
     else:
-        snapshots = listing.of_repo(catalog, given.repo, since=since)
+        found = listing.of_repo(catalog, given.repo, since=since)
     where = catalog.store.place.uri
-    document = {"snapshots": [documents.listed(each) for each in snapshots], "store": where}
-    return Output(document, describe.listing(snapshots, where, datetime.now(UTC)))
+    return Output(
+        documents.listing(found, where), describe.listing(found, where, datetime.now(UTC)), found.ending
+    )
 
 
 def _instant(time: str) -> datetime:

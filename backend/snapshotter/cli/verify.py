@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,6 @@ from snapshotter.base.errors import UsageError
 from snapshotter.cli import describe, documents
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
-
-if TYPE_CHECKING:
-    from snapshotter.recover.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -61,27 +58,31 @@ def verify(session: Session, given: VerifyFlags) -> Output:
       snapshotter verify --all --newest
       snapshotter verify github.com/psf/requests@2026-11-23 --quick
 
-    Exit 0: all proven. 1: something is damaged. 4: could not check.
+    Exit 0: all proven. 1: something is damaged. 3: some repositories could not
+    be checked. 4: could not check.
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.base.settings import parse_span
-    from snapshotter.recover import choice, ending
-    from snapshotter.recover import verify as recover
+    from snapshotter.recover import ending, many
+    from snapshotter.recover.verify import VerifyOptions
 
     if (given.snapshot is None) is not given.every:
         raise UsageError("name a SNAPSHOT or REPO, or give --all", hint="one of them, not both")
     catalog = Catalog(session.store(reading=True))
     limit = given.timeout or session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
     seconds = parse_span(limit).total_seconds() if limit else None
-    options = recover.VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)
-    verdicts: list[Verdict] = []
-    for repo, runs in choice.chosen(catalog, given.snapshot, newest=given.newest).items():
-        verdicts += recover.verify(
-            catalog, repo, runs, options, observer=session.observer, cancel=session.cancel
-        )
-    affected = ending.affected_by(catalog, verdicts)
+    options = VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)
+    found = many.verify_named(
+        catalog,
+        given.snapshot,
+        options,
+        newest=given.newest,
+        observer=session.observer,
+        cancel=session.cancel,
+    )
+    affected = ending.affected_by(catalog, found.verdicts)
     return Output(
-        documents.verification(verdicts, affected, quick=given.quick),
-        describe.verification(verdicts, affected),
-        ending.ending(verdicts),
+        documents.verification(found, affected, quick=given.quick),
+        describe.verification(found, affected),
+        ending.ending(found.verdicts, found.unread),
     )

@@ -13,7 +13,7 @@ import duckdb
 
 from snapshotter.archive.manifest import Gap, RefChanges
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unusable
+from snapshotter.base.errors import AccessDenied, Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
 from snapshotter.query.snapshot_choice import Snapshot
@@ -64,7 +64,7 @@ class ArchiveViews:
             if data := self._sources.cache.read(digest):
                 return parse_ledger(data)
             ledger = self._sources.catalog.ledger(snapshot.manifest)
-        except Unusable as error:
+        except (Unusable, AccessDenied) as error:
             return LeftOut(snapshot.run.key, "refs", error.message)
         self._sources.cache.keep(digest, ledger.encoded)
         return ledger

@@ -13,7 +13,7 @@ def ending(left_out: Sequence[LeftOut]) -> SnapshotterError | None:
     """The error to end with when something is missing from the answer; None if nothing is."""
     if not left_out:
         return None
-    repos = len({each.key.repo for each in left_out})
+    repos = len({each.repo for each in left_out})
     return PartialFailure(
         f"the answer lacks {plural(len(left_out), 'snapshot or table', 'snapshots or tables')} "
         f"of {plural(repos, 'repository', 'repositories')}",

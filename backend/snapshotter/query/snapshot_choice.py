@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.every_repo import of_each, raise_if_all_denied
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import NewerSchema, SnapshotterError, Unavailable, Unusable
+from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.text import printable
 from snapshotter.query.manifest_index import ManifestIndex
 from snapshotter.query.scans import scans_of
@@ -45,9 +46,9 @@ def choose(sources: Sources, options: QueryOptions, *, scans: bool = True) -> Ch
     """
     catalog, cancel = sources.catalog, sources.cancel
     repos = _matching(catalog, options)
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        listed = list(pool.map(lambda repo: _runs(catalog, repo, options, cancel), repos))
-    chosen = _read(sources, [run for runs in listed for run in runs])
+    listed = of_each(repos, lambda repo: _runs(catalog, repo, options, cancel))
+    chosen = _read(sources, [run for runs in listed.results.values() for run in runs])
+    chosen.left_out[:0] = [LeftOut(repo, "repository", error.message) for repo, error in listed.unread]
     if not scans:
         return chosen
     held, unusable = scans_of(catalog, (each.manifest for each in chosen.snapshots), cancel)
@@ -77,20 +78,21 @@ def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) ->
 
 
 def _read(sources: Sources, runs: Sequence[Run]) -> ChosenSnapshots:
-    """The runs with their manifests; one whose manifest cannot be read is left out."""
+    """The runs with their manifests; one whose manifest cannot be read is left out. Raises if none may be read."""
     index = ManifestIndex(sources.cache, sources.catalog.store.place.uri)
 
     def read(run: Run) -> Manifest | SnapshotterError:
         sources.cancel.check()
         try:
             return sources.catalog.manifest(run.key, listed=True).manifest
-        except (Unusable, NewerSchema) as error:
+        except (Unusable, NewerSchema, AccessDenied) as error:
             return error
 
     known = {run.key: index.find(run) for run in runs}
     fresh = [run for run in runs if known[run.key] is None]
     with ThreadPoolExecutor(_PARALLEL) as pool:
         answers = {run.key: answer for run, answer in zip(fresh, pool.map(read, fresh), strict=True)}
+    raise_if_all_denied(answers.values())
     chosen = ChosenSnapshots([], [])
     for run in runs:
         answer = known[run.key] or answers[run.key]

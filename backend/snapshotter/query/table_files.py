@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from snapshotter.archive.every_repo import raise_if_all_denied
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.transfer import checked_get, damaged, missing
-from snapshotter.base.errors import SnapshotterError, Unusable
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unusable
 from snapshotter.query.cache import has_glob
 from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
@@ -69,6 +70,7 @@ class TableFiles:
         batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
         with ThreadPoolExecutor(_PARALLEL) as pool:
             brought = [place for batch in pool.map(self._bring_all, batches) for place in batch]
+        raise_if_all_denied(brought)
         files: list[TableFile] = []
         for each, place in zip(wanted, brought, strict=True):
             for snapshot in each.snapshots:
@@ -114,18 +116,17 @@ class TableFiles:
                 self._listed(wanted)
                 return self._partial(artifact)
             return self._cache.find(artifact.sha256) or self._fetched(wanted), None
-        except Unusable as error:
+        except (Unusable, AccessDenied) as error:
             return error
         finally:
             self._observer.advance(artifact.bytes)
 
     def _in_place(self, artifact: Artifact, path: Path) -> Path:
-        try:
-            size = path.stat().st_size
-            data = path.read_bytes() if size == artifact.bytes <= self._whole else b""
-        except FileNotFoundError:
-            raise missing(artifact.key) from None
-        _check(artifact, size, data if artifact.bytes <= self._whole else None)
+        store = self._catalog.store
+        store.file(artifact.key)
+        size = path.stat().st_size
+        small = size == artifact.bytes <= self._whole
+        _check(artifact, size, store.get(artifact.key, limit=size) if small else None)
         return path
 
     def _fetched(self, wanted: _Wanted) -> Path:

@@ -31,15 +31,27 @@ class QueryOptions:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A snapshot, or one table of its scan, whose rows are not in the answer, and why."""
+    """A snapshot, one table of its scan, or a whole repo (then `key` is its name), whose rows are not in the answer,
+    and why."""
 
-    key: RunKey
+    key: RunKey | str
     what: str
     why: str
 
-    def __str__(self) -> str:
-        return f"{self.key.repo}@{self.key.run_id}: {self.what} left out: {self.why}"
+    @property
+    def repo(self) -> str:
+        """The repo that it is of."""
+        return self.key if isinstance(self.key, str) else self.key.repo
 
-    def document(self) -> dict[str, str]:
+    @property
+    def run_id(self) -> str | None:
+        """The run that it is of; None for a whole repo."""
+        return None if isinstance(self.key, str) else str(self.key.run_id)
+
+    def __str__(self) -> str:
+        name = f"{self.repo}@{self.run_id}" if self.run_id else self.repo
+        return f"{name}: {self.what} left out: {self.why}"
+
+    def document(self) -> dict[str, str | None]:
         """As `--json` prints it."""
-        return {"repo": self.key.repo, "run_id": str(self.key.run_id), "what": self.what, "why": self.why}
+        return {"repo": self.repo, "run_id": self.run_id, "what": self.what, "why": self.why}

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.every_repo import Unread
 from snapshotter.archive.layout import RunKey
-from snapshotter.base.errors import Finding, NewerSchema, SnapshotterError, Unavailable
+from snapshotter.base.errors import Finding, NewerSchema, PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.text import plural
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import affected
 
+_SHOWN: Final = 20  # repos that an error names; the document has all
 _TAKE_ANEW: Final = (
     "take a new snapshot: it will be a base where the newest chain is damaged; restore one that is not listed as "
     "affected"
@@ -38,9 +40,9 @@ def unrecorded(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
     return next((verdict.unrecorded for verdict in verdicts if verdict.unrecorded), None)
 
 
-def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
-    """The error that a verification ends with: damage before what could not be checked before a receipt that
-    could not be written; None if every snapshot is proven."""
+def ending(verdicts: Sequence[Verdict], unread: Sequence[Unread] = ()) -> SnapshotterError | None:
+    """The error that a verification ends with: damage before what could not be checked, repos before snapshots,
+    before a receipt that could not be written; None if every snapshot is proven."""
     bad = [verdict for verdict in verdicts if verdict.problems]
     unchecked = [verdict.unchecked for verdict in verdicts if verdict.unchecked]
     if bad:
@@ -49,6 +51,14 @@ def ending(verdicts: Sequence[Verdict]) -> SnapshotterError | None:
             f"damaged: {len(bad)} of {plural(len(verdicts), 'snapshot')} checked",
             code="damaged",
             hint=_MEND_ORIGIN if sent else _TAKE_ANEW,
+            details=tuple(f"not checked: {each}" for each in unread[:_SHOWN]),
+        )
+    if unread:
+        return PartialFailure(
+            f"{plural(len(unread), 'repository', 'repositories')} could not be checked; the others were",
+            code="unread",
+            hint=unread[0].error.hint,
+            details=tuple(map(str, unread[:_SHOWN])),
         )
     if unchecked:
         return _unchecked(

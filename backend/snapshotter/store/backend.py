@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from snapshotter.base.errors import SnapshotterError
@@ -82,6 +83,10 @@ class Backend(Protocol):
 
     def pieces(self, key: str, size: int) -> Iterator[memoryview]:
         """An object's bytes, about `size` at a time. The object is opened before this returns."""
+        ...
+
+    def file(self, key: str) -> Path | None:
+        """The file that is an object; None where objects are no files."""
         ...
 
     def page(self, question: Question, token: str) -> Page:

@@ -52,6 +52,9 @@ class BucketBackend:
         stream = obstore.get(self._bucket.objects, self._full(key)).stream(min_chunk_size=size)
         return (memoryview(piece) for piece in stream)
 
+    def file(self, key: str) -> None:
+        """See Backend."""
+
     def page(self, question: Question, token: str) -> Page:
         """See Backend."""
         return self._bucket.lister.page(question, token)

@@ -82,6 +82,14 @@ class FolderBackend:
         """See Backend."""
         return _pieces(os.fdopen(self._open(key), "rb", buffering=0), size)
 
+    def file(self, key: str) -> Path:
+        """See Backend. Raises Damaged for what is no regular file, and for a link that leads out of the store."""
+        path = self._root / key
+        _check_regular(key, path.stat().st_mode)
+        if path.is_symlink() and not path.resolve().is_relative_to(self._root.resolve()):
+            raise errors.irregular(key, "a link that leads out of the store")
+        return path
+
     def page(self, question: Question, token: str) -> Page:
         """See Backend."""
         place = self._root / question.folder
@@ -113,12 +121,8 @@ class FolderBackend:
                     waiting.append((Path(entry.path), inner, above | {here}))
 
     def _open(self, key: str) -> int:
-        """A descriptor of a regular file. Raises Damaged for what is none, and for a link out of the store."""
-        path = self._root / key
-        _check_regular(key, path.stat().st_mode)
-        if path.is_symlink() and not path.resolve().is_relative_to(self._root.resolve()):
-            raise errors.irregular(key, "a link that leads out of the store")
-        descriptor = os.open(path, _READ)
+        """A descriptor of an object's file. Raises as `file` does."""
+        descriptor = os.open(self.file(key), _READ)
         try:
             _check_regular(key, os.fstat(descriptor).st_mode)  # it may have been replaced meanwhile
         except BaseException:

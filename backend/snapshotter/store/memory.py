@@ -43,6 +43,9 @@ class MemoryBackend:
         data = memoryview(self._objects[key])
         return (data[start : start + size] for start in range(0, len(data), size))
 
+    def file(self, key: str) -> None:
+        """See Backend."""
+
     def page(self, question: Question, token: str) -> Page:
         """See Backend."""
         below = f"{question.folder}/" if question.folder else ""

@@ -127,6 +127,10 @@ class Store:
                 raise self._backend.translate(error, "GetObject", key) from error
             yield piece
 
+    def file(self, key: str) -> Path | None:
+        """The file that is an existing object of a store in a folder; None for another store. Raises as `get` does."""
+        return self._reading(lambda: self._backend.file(key), "GetObject", key)
+
     def list(
         self, folder: str, *, after: str = "", ours: Callable[[str], bool] = lambda _: True
     ) -> builtins.list[Entry]:

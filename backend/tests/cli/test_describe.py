@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from snapshotter.archive import listing
+from snapshotter.archive.every_repo import Unread
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Scan, ScanSettings
 from snapshotter.base.errors import AccessDenied, NewerSchema
 from snapshotter.cli import describe, documents
+from snapshotter.recover.many import Verification
 from snapshotter.recover.verdict import Problem, Verdict
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -57,15 +59,19 @@ def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp
     origin.commit()
     good, bad = lab.take(origin), lab.take(origin)
     lab.file(bad.manifest.key.key("manifest.json")).write_bytes(b"{}")
-    first, second = listing.of_repo(lab.catalog, good.manifest.repo)
+    found = listing.of_repo(lab.catalog, good.manifest.repo)
+    first, second = found.snapshots
     assert (first.manifest, first.error) == (good.manifest, None)
     assert second.error is not None
-    head, _, line = describe.listing([first, second], "file:/x", NOW)
+    head, _, line = describe.listing(found, "file:/x", NOW)
     assert head.split() == ["SNAPSHOT", "TAKEN", "(UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES"]
     assert "unreadable" in line
     assert line.endswith(second.error.message)
-    assert documents.listed(second)["error"] == second.error.message
-    assert documents.listed(first)["bytes"] == first.stored_bytes > 0
+    rows = documents.listing(found, "file:/x")["snapshots"]
+    assert rows[1]["error"] == second.error.message
+    assert rows[0]["bytes"] == first.stored_bytes > 0
+    assert found.ending is not None
+    assert found.ending.exit_code == 3
 
 
 def row(**changed: object) -> dict[str, object]:
@@ -81,30 +87,36 @@ def test_each_verdict_has_its_own_word_and_its_troubles_below() -> None:
         Verdict(KEY, problems=(Problem("x/history.bundle", "it is missing"),)),
         Verdict(KEY, unchecked=NewerSchema("a newer release wrote it")),
     ]
-    lines = describe.verification(verdicts, [KEY])
+    found = Verification(verdicts, [Unread("host__y", AccessDenied("it may not be read"))])
+    lines = describe.verification(found, [KEY])
     name = f"host__x@{KEY.run_id}"
     assert lines == [
-        f"ok  {name}  0 refs, 0.00 s",
-        f"DAMAGED  {name}  0 refs, 0.00 s",
+        f"ok         {name}  0 refs, 0.00 s",
+        f"DAMAGED    {name}  0 refs, 0.00 s",
         "    x/history.bundle: it is missing",
         f"UNCHECKED  {name}  0 refs, 0.00 s",
         "    a newer release wrote it",
+        "UNCHECKED  host__y",
+        "    it may not be read",
         "",
         "affected snapshots:",
         f"  {name}",
     ]
-    assert documents.verification(verdicts, [KEY], quick=True) == {
+    assert documents.verification(found, [KEY], quick=True) == {
         "mode": "quick",
         "snapshots": [
             row(ok=True),
             row(problems=["x/history.bundle: it is missing"]),
             row(unchecked="a newer release wrote it"),
         ],
+        "unread": [{"repo": "host__y", "error": "it may not be read"}],
         "affected": [name],
     }
+    (line,) = describe.verification(Verification(verdicts[:1]), [])
+    assert line == f"ok  {name}  0 refs, 0.00 s"
 
 
 def test_a_missing_receipt_is_told_once() -> None:
     denied = AccessDenied("this user may not write")
-    lines = describe.verification([Verdict(KEY, unrecorded=denied)] * 2, [])
+    lines = describe.verification(Verification([Verdict(KEY, unrecorded=denied)] * 2), [])
     assert sum("this user may not write" in line for line in lines) == 1

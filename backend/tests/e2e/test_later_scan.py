@@ -13,6 +13,7 @@ import pytest
 from githost import Fault, GitHost
 from snapshotter.archive import later_scans
 from snapshotter.archive.layout import SCAN
+from snapshotter.archive.listing import newest_of_each
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.later_scan import SnapshotScan, scan_snapshot
@@ -173,7 +174,7 @@ def test_a_snapshot_stays_what_and_where_it_was(lab: Lab, origin: Origin, tmp_pa
     newest = lab.catalog.latest(taken.manifest.repo)
     assert newest is not None
     assert newest.key == taken.manifest.key
-    assert [run.key for run in lab.catalog.newest_of_all()] == [taken.manifest.key]
+    assert [each.run.key for each in newest_of_each(lab.catalog).snapshots] == [taken.manifest.key]
     assert lab.restored(newest.key, tmp_path / "back") == origin.state
     lab.assert_whole(taken)
     with pytest.raises(Unavailable, match="no snapshot"):

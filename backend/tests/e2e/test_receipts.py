@@ -37,9 +37,9 @@ class CountingStore(FaultyStore):
         self.calls.append(("get", key))
         return super().get(key, limit=limit)
 
-    def list(self, folder: str, *, after: str = "") -> list[Entry]:
+    def list(self, folder: str, **options: Any) -> list[Entry]:
         self.calls.append(("list", folder))
-        return super().list(folder, after=after)
+        return super().list(folder, **options)
 
     def folders(self, folder: str) -> list[str]:
         self.calls.append(("list", folder))

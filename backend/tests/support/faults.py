@@ -57,6 +57,26 @@ class DenyingStore(FaultyStore):
         super().put_new(key, data, **options)
 
 
+class ClosedStore(FaultyStore):
+    """What lies under keys that begin with `where` may be neither listed nor read."""
+
+    def __init__(self, inner: Store, where: str) -> None:
+        super().__init__(inner)
+        self.where = where
+
+    def get(self, key: str, *, limit: int | None = None) -> bytes:
+        self._check(key)
+        return super().get(key, limit=limit)
+
+    def list(self, folder: str, **options: Any) -> Any:
+        self._check(folder)
+        return super().list(folder, **options)
+
+    def _check(self, key: str) -> None:
+        if key.startswith(self.where):
+            raise AccessDenied(f"refused: {key}", code="store-denied", hint="it was told to")
+
+
 class FailNthStore(FaultyStore):
     """The `nth` write (from 1) fails; `before` it is stored, or only `after` it was stored."""
 

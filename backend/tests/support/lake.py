@@ -44,8 +44,8 @@ class Counting(RecordingStore):
         self.ranged = 0
         self.listed: set[str] = set()
 
-    def list(self, folder: str, *, after: str = "") -> Any:
-        entries = super().list(folder, after=after)
+    def list(self, folder: str, **options: Any) -> Any:
+        entries = super().list(folder, **options)
         self.listed |= {entry.key for entry in entries}
         return entries
 

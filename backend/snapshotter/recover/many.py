@@ -1,0 +1,70 @@
+"""The verification of what a name means, or of everything: trouble with one repo costs no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.every_repo import Unread, of_each
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.observer import Observer
+from snapshotter.recover.verdict import Verdict
+from snapshotter.recover.verify import VerifyOptions, verify
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found about each snapshot, and which repos could not be checked at all."""
+
+    verdicts: list[Verdict]
+    unread: list[Unread] = field(default_factory=list)
+
+
+def verify_named(
+    catalog: Catalog,
+    name: str | None,
+    options: VerifyOptions,
+    *,
+    newest: bool = False,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+) -> Verification:
+    """Verify the snapshot that `name` names, all of a repo that it names, or, without a name, all of every repo.
+    With `newest`, of each repo only the newest.
+
+    Raises Unavailable (code `no-snapshot`) if there are none; Unavailable or AccessDenied if nothing can be checked.
+    """
+
+    def of_runs(repo: str, runs: list[Run]) -> list[Verdict]:
+        return verify(catalog, repo, runs, options, observer=observer, cancel=cancel) if runs else []
+
+    def of_repo(repo: str) -> list[Verdict]:
+        last = catalog.latest(repo) if newest else None
+        return of_runs(repo, [last] if last else [] if newest else catalog.snapshots(repo))
+
+    repos = catalog.repos() if name is None else []
+    if name is not None:
+        run = catalog.resolve(name)
+        if newest or not _names_repo(catalog, name, run):
+            return Verification(of_runs(run.key.repo, [run]))
+        repos = [run.key.repo]
+    found = of_each(repos, of_repo, at_once=1)
+    verdicts = [verdict for verdicts in found.results.values() for verdict in verdicts]
+    if verdicts:
+        return Verification(verdicts, found.unread)
+    if found.unread:
+        raise found.unread[0].error
+    raise Unavailable(
+        f"no snapshots in {catalog.store.place.uri}",
+        code="no-snapshot",
+        hint="take one: `snapshotter snapshot ORIGIN`",
+    )
+
+
+def _names_repo(catalog: Catalog, name: str, run: Run) -> bool:
+    """Whether a name is a whole repository's, not one snapshot's."""
+    try:
+        return catalog.repo_of(name) == run.key.repo
+    except UsageError:
+        return False
