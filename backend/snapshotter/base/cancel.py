@@ -42,6 +42,11 @@ class Cancel:
         """Whether `cancel` was called."""
         return self._event.is_set()
 
+    @property
+    def error(self) -> SnapshotterError | None:
+        """What `check` raises; None before a cancellation."""
+        return self._error if self._event.is_set() else None
+
     def check(self) -> None:
         """Raise the error of whoever called `cancel`, if somebody did: `Interrupted`, or that of a time limit."""
         if self._event.is_set():

@@ -136,6 +136,13 @@ class Interrupted(SnapshotterError):
     default_code = "interrupted"
 
 
+class OutOfTime(Interrupted):
+    """Stopped by the limit of a whole job: what was done before stands, and the rest could not be done."""
+
+    exit_code = 4
+    default_code = "job-timeout"
+
+
 class Terminated(Interrupted):
     """Stopped by SIGTERM, as a scheduler does."""
 

@@ -87,6 +87,7 @@ SETTINGS = (
     Setting("SNAPSHOTTER_CACHE_SIZE", "2GiB", "what that folder may hold"),
     Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
     Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
+    Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
     Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}

@@ -69,15 +69,15 @@ def run(
     `report` says what came of it, and returns the exit code; the default prints as `flags` say.
     """
     watcher = observer or progress(quiet=flags.quiet)
-    cancel, signals = Cancel(), list[Interrupted]()
-    _on_signals(cancel, signals)
+    cancel = Cancel()
+    _on_signals(cancel)
     future = _start(lambda: work(open_session(flags, os.environ, watcher, cancel)))
-    while not future.done() and not signals:
+    while not future.done() and not cancel.cancelled:
         wait([future], 0.2)
-    if signals:
+    if cancel.cancelled:
         wait([future], _GRACE)
     watcher.close()
-    result = _result(future, signals)
+    result = _result(future, cancel)
     code = report(result) if report else output.report(result, flags)
     with suppress(OSError):  # said above, or a reader that went away
         sys.stdout.flush()
@@ -85,12 +85,11 @@ def run(
     os._exit(code)  # threads that still wait for a dead network must not hold the process
 
 
-def _on_signals(cancel: Cancel, signals: list[Interrupted]) -> None:
-    """Have the first signal cancel the work, and be in `signals`; another changes nothing."""
+def _on_signals(cancel: Cancel) -> None:
+    """Have the first signal cancel the work; another changes nothing."""
 
     def stop(error: Interrupted) -> None:
-        if not signals:
-            signals.append(error)
+        if not cancel.cancelled:
             cancel.cancel(error)
 
     signal.signal(signal.SIGINT, lambda *_: stop(Interrupted("interrupted by SIGINT")))
@@ -111,9 +110,9 @@ def _start(work: Callable[[], Output]) -> Future[Output]:
     return future
 
 
-def _result(future: Future[Output], signals: list[Interrupted]) -> Output | BaseException:
-    """The output if the work has one; else the signal that ended it, or its own error."""
+def _result(future: Future[Output], cancel: Cancel) -> Output | BaseException:
+    """The output if the work has one; else the cancellation that ended it, or its own error."""
     error = future.exception() if future.done() else None
     if future.done() and error is None:
         return future.result()
-    return signals[0] if signals else error or Interrupted("interrupted")
+    return cancel.error or error or Interrupted("interrupted")

@@ -80,12 +80,15 @@ def read_document(session: Session, stdin: str | None, file: Path | None) -> byt
 
 
 def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
+    from snapshotter.base.settings import parse_span
     from snapshotter.fleet.document import read
+    from snapshotter.fleet.limit import SETTING, time_limit
 
     job = read(document)
     report.verb, report.origins = job.verb, job.all_origins
     report.store = redact(job.store or session.settings["SNAPSHOTTER_STORE"])
-    output = _prove(session, report, job) if job.verb == "prove" else _snapshots(session, report, job)
+    with time_limit(parse_span(session.settings[SETTING]), session.cancel):
+        output = _prove(session, report, job) if job.verb == "prove" else _snapshots(session, report, job)
     if output.error is None:
         report.stage = "done"
     return output

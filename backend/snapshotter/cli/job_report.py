@@ -10,7 +10,7 @@ from dataclasses import asdict
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
-from snapshotter.base.errors import Defect, SnapshotterError, Unavailable
+from snapshotter.base.errors import Defect, OutOfTime, SnapshotterError, Unavailable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.cli.jsonlog import JsonLog
@@ -70,13 +70,15 @@ class JobReport:
     def finish(self, result: Output | BaseException) -> int:
         """Print the result document and return the exit code."""
         from snapshotter.fleet.document import summary
-        from snapshotter.fleet.run import not_done
+        from snapshotter.fleet.run import not_done, verdict
 
         error = result.error if isinstance(result, Output) else as_error(result)
         self.log.context = {}
         if error and not isinstance(result, Output):
             for missed in not_done(self.origins[len(self.results) :], error, self.stage):
                 self.add(missed)
+        if isinstance(error, OutOfTime):
+            error = verdict(self.results) or error
         if error and not self.results:
             self.say(error, stage=self.stage)
         document = summary(self.verb, self.store, self.stage, error, self.results)

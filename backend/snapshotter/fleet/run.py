@@ -16,6 +16,7 @@ from snapshotter.base.errors import (
     AccessDenied,
     Finding,
     Interrupted,
+    OutOfTime,
     PartialFailure,
     SnapshotterError,
     Unavailable,
@@ -95,12 +96,12 @@ def not_done(origins: Sequence[str], error: SnapshotterError, stage: str) -> lis
 
 
 def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
-    """The error that the whole job ends with, or None: an interruption, the only one, or one that counts."""
+    """The error that the whole job ends with, or None: a signal's, the only one, or one that counts."""
     failed = [result.error for result in results if result.error is not None and result.sealed is None]
     if not failed:
         return _tripped([result.error for result in results if result.error is not None])
     for error in failed:
-        if isinstance(error, Interrupted):
+        if isinstance(error, Interrupted) and not isinstance(error, OutOfTime):
             return error
     if len(results) == 1:
         return failed[0]

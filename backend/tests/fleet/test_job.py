@@ -21,6 +21,7 @@ from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
 from tests.servers import assume_role, put_bucket_with_policy, rgw
 from tests.support.cli import cli_env, command
 from tests.support.git import Origin
+from tests.support.httpservers import Scripted, Seen
 from tests.support.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -219,6 +220,20 @@ def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
         assert process.stdout and process.stderr
         done = ran(process.returncode, process.stdout.read(), process.stderr.read())
     assert (done.document["stage"], done.document["error"]["code"]) == ("reading the job", "terminated")
+
+
+def test_a_job_that_takes_too_long_keeps_what_it_has_and_says_so(origin: Origin, store: str) -> None:
+    def silent(_: Seen) -> Iterator[bytes]:
+        server.closing.wait(30)
+        yield b""
+
+    with Scripted(silent) as server:
+        names = [str(origin.path), server.url(), str(origin.path.parent / "later")]
+        done = job({"origins": names, "store": store}, SNAPSHOTTER_JOB_TIMEOUT="2s")
+    assert (done.code, done.document["error"]["code"], done.metrics) == (3, "partial", (1, 2))
+    codes = [each["error"] and each["error"]["code"] for each in done.document["origins"]]
+    assert codes == [None, "job-timeout", "job-timeout"]
+    assert "SNAPSHOTTER_JOB_TIMEOUT" in done.document["origins"][1]["error"]["hint"]
 
 
 def test_the_job_and_the_verb_have_the_same_options() -> None:

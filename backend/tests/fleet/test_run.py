@@ -9,7 +9,7 @@ import pytest
 
 from snapshotter.archive.manifest import Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Finding, Interrupted, Terminated, Unavailable
+from snapshotter.base.errors import AccessDenied, Finding, Interrupted, OutOfTime, Terminated, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
 from snapshotter.capture import plan
@@ -57,6 +57,8 @@ def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None
         ([AccessDenied("x"), AccessDenied("y")], 5),
         ([AccessDenied("x"), Unavailable("y")], 4),
         ([None, Unavailable("x"), Terminated("stop")], 143),
+        ([OutOfTime("x")], 4),
+        ([None, OutOfTime("x"), OutOfTime("x")], 3),
     ],
 )
 def test_exit_codes(errors: list[Any], code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from githost import GitHost
 from snapshotter.git.pack_frame import pack_objects
 from snapshotter.transport import FetchRequest, Transport
+from snapshotter.transport.zones import Zone, zone_of
 from tests.support.httpservers import RESULT, Proxy, Scripted, Seen, reply, v2_server
 from tests.support.wires import pack_of
-from tests.transport.support import DISCOVERY, SECRET, error_listing, tip, with_secret
+from tests.transport.support import DISCOVERY, SECRET, error_listing, error_of, tip, with_secret
 
 
 def redirecting(to: str, status: int = 302) -> Callable[[Seen], Iterable[bytes]]:
@@ -110,3 +112,77 @@ def test_a_redirect_inwards_is_not_followed(
         error = error_listing(connect, "http://git.test/x.git", allow_http=True)
     assert error.code == "unsafe-redirect"
     assert len(proxy.seen) == 1
+
+
+# Where a name leads
+
+
+def looked_up(zone: str) -> Callable[..., list[tuple[object, ...]]]:
+    """A resolver by which every name is at `zone` when it is asked where it is, and at this machine to connect to."""
+
+    def lookup(host: str, port: int | None, *_: object, **__: object) -> list[tuple[object, ...]]:
+        address = zone if port is None else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port or 0))]
+
+    return lookup
+
+
+@pytest.mark.parametrize(
+    ("origin", "followed"),
+    [("93.184.216.34", False), ("10.1.2.3", False), ("169.254.9.9", False), ("127.0.0.9", True)],
+)
+def test_a_redirect_to_a_name_of_this_machine_is_followed_only_from_it(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, origin: str, followed: bool
+) -> None:
+    """What counts is the address that is connected to: another lookup may have another answer."""
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up(origin))
+    with Scripted(v2_server(lambda _: [reply(200, {"Content-Type": RESULT}, b"0000")])) as inside:
+        with Scripted(redirecting(inside.url(host="inward.test") + DISCOVERY)) as outside:
+            transport = connect(outside.url(host="origin.test"), allow_http=True)
+            if followed:
+                assert len(transport.ls_refs()) == 0
+            else:
+                error = error_of(transport.ls_refs)
+                assert error.code == "unsafe-redirect"
+                assert "inward.test is 127.0.0.1" in error.message
+        assert bool(inside.seen) is followed
+
+
+def test_an_origin_may_redirect_within_its_own_host(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up("93.184.216.34"))
+    new = Scripted(v2_server(lambda _: [reply(200, {"Content-Type": RESULT}, b"0000")]))
+    with new, Scripted(redirecting(new.url(host="origin.test") + DISCOVERY)) as old:
+        assert len(connect(old.url(host="origin.test"), allow_http=True).ls_refs()) == 0
+
+
+@pytest.mark.parametrize("inward", ["127.0.0.1", "localhost", "169.254.169.254"])
+def test_a_private_origin_is_not_let_into_this_machine_or_its_link(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, inward: str
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up("10.1.2.3"))
+    with Scripted(redirecting(f"http://{inward}/x.git{DISCOVERY}")) as outside:
+        error = error_listing(connect, outside.url(host="origin.test"), allow_http=True)
+    assert error.code == "unsafe-redirect"
+
+
+@pytest.mark.parametrize(
+    ("host", "zone"),
+    [
+        ("93.184.216.34", Zone.WORLD),
+        ("2606:2800:220:1::1", Zone.WORLD),
+        ("10.0.0.1", Zone.PRIVATE),
+        ("100.64.0.1", Zone.PRIVATE),
+        ("fd00::1", Zone.PRIVATE),
+        ("169.254.169.254", Zone.LINK),
+        ("fe80::1%eth0", Zone.LINK),
+        ("127.1", Zone.MACHINE),
+        ("::", Zone.MACHINE),
+        ("::ffff:127.0.0.1", Zone.MACHINE),
+        ("x.localhost", Zone.MACHINE),
+        ("git.test", None),
+    ],
+)
+def test_the_zone_of_an_address(host: str, zone: Zone | None) -> None:
+    assert zone_of(host) is zone

@@ -23,7 +23,7 @@ def reader(data: bytes) -> PktReader:
         view[:count], rest = rest[:count], rest[count:]
         return count
 
-    return PktReader(read_into)
+    return PktReader(read_into, WireLimits())
 
 
 def by_v0(capabilities: str, *lines: str) -> RefListing:
