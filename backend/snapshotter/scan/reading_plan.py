@@ -64,9 +64,11 @@ class ReadingPlan:
     def read_anew(self) -> list[PlannedFile]:
         """Let go of the rows of manifests that others of their family explain, where a file that bears on the family is
         not what it was; returns those files, which are now to be read."""
+        if not self.before:
+            return []
         now = {(file.path, file.unit[0], file.kind, file.skip_reason) for file in self.files}
         then = {(row["path"], row["blob"], row["kind"], row["skip_reason"]) for row in self.before}
-        families = {bears_on(path) for path, *_ in now ^ then} - {None} if then else set()
+        families = {bears_on(path) for path, *_ in now ^ then} - {None}
         anew = [file for file in self.files if families and self._is_told_anew(file, families)]
         for file in anew:
             file.before = None

@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packageurl import PackageURL
@@ -174,19 +175,31 @@ _VALUES = [None, True, 0, 1.5, "x", "", [], {}, [None], [{}], [[]], {"": None}, 
 @settings(max_examples=400, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    name=st.sampled_from(["package.json", "package-lock.json", "v1/package-lock.json"]),
+    name=st.sampled_from(
+        [name for name in FILES if name.endswith((".json", "Pipfile.lock", "composer.lock", ".resolved"))]
+    ),
 )
 def test_json_of_the_wrong_types_gives_rows_or_a_manifest_error(seed: int, name: str) -> None:
-    chance = random.Random(seed)
+    spoilt = _spoilt(json.loads(FILES[name].read_bytes()), random.Random(seed))
+    _rows_or_refusal(name, json.dumps(spoilt).encode())
 
-    def spoil(value: object) -> object:
-        if chance.random() < 0.08:
-            return chance.choice(_VALUES)
-        if isinstance(value, dict):
-            return {key: spoil(item) for key, item in value.items()}
-        return value
 
-    _rows_or_refusal(name, json.dumps(spoil(json.loads(FILES[name].read_bytes()))).encode())
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    name=st.sampled_from([name for name in FILES if name.endswith((".yaml", ".yml", "pubspec.lock"))]),
+)
+def test_yaml_of_the_wrong_types_gives_rows_or_a_manifest_error(seed: int, name: str) -> None:
+    spoilt = _spoilt(yaml.safe_load(FILES[name].read_bytes()), random.Random(seed))
+    _rows_or_refusal(name, yaml.safe_dump(spoilt).encode())
+
+
+def _spoilt(value: object, chance: random.Random) -> object:
+    if chance.random() < 0.08:
+        return chance.choice(_VALUES)
+    if isinstance(value, dict):
+        return {key: _spoilt(item, chance) for key, item in value.items()}
+    return [_spoilt(item, chance) for item in value] if isinstance(value, list) else value
 
 
 def _rows_or_refusal(name: str, blob: bytes) -> None:

@@ -433,6 +433,11 @@ DOCKERFILES = {
     "copies from stages that come later or by number": ("FROM a\nCOPY --from=0 / /\n", ["a"]),
     "copies over lines": ("FROM a\nCOPY \\\n --from=b:1 \\\n / /\n", ["a", "b"]),
     "mounts": ("FROM a\nRUN --mount=type=bind,source=/,from=b:1,target=/x make --from=c\n", ["a", "b"]),
+    "a query in a here-document": (
+        "FROM a\nRUN <<-'SQL' psql\nSELECT 1\nFROM users\nSQL\nCOPY --from=b / /\n",
+        ["a", "b"],
+    ),
+    "two here-documents": ("FROM a\nCOPY <<X <<Y /\nFROM x\nX\nFROM y\nY\nFROM b\n", ["a", "b"]),
     "copies by a variable": ("FROM a\nCOPY --from=$X / /\n", ["a"]),
 }
 

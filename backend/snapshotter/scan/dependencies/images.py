@@ -14,6 +14,8 @@ _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)
 _ARG: Final = re.compile(r"ARG\s+(\w+)=(\S*)", re.I)
 _COPY: Final = re.compile(r"(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)", re.I)
 _MOUNT: Final = re.compile(r"--mount=(?:\S*,)?from=([^\s,]+)")
+_TAKES_TEXT: Final = re.compile(r"(?:RUN|COPY|ADD)\s", re.I)
+_HERE: Final = re.compile(r"<<-?['\"]?(\w+)['\"]?")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _LATEST: Final = "latest"  # what is meant where no tag is written, and so no version
 _LONGEST: Final = 500  # characters; arguments that name each other would grow without end
@@ -25,8 +27,7 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
     arguments: dict[str, str] = {}
     stages: set[str] = {"scratch"}
     bases = 0
-    for raw in re.sub(r"\\\r?\n", " ", text(blob)).splitlines():
-        line = raw.strip()
+    for line in _instructions(text(blob)):
         if not bases and (argument := _ARG.match(line)):
             arguments[argument.group(1)] = argument.group(2).strip("\"'")[:_LONGEST]
         elif base := _FROM.match(line):
@@ -43,6 +44,18 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
             for written in copied:
                 if written.lower() not in stages and not written.isdigit():
                     yield from image(written.strip("\"'"), "copy")
+
+
+def _instructions(source: str) -> Iterator[str]:
+    """The lines, joined where they go on, without the text of here-documents: a query in one has a FROM too."""
+    ends: list[str] = []
+    for raw in re.sub(r"\\\r?\n", " ", source).splitlines():
+        line = raw.strip()
+        if ends:
+            ends = ends[1:] if line == ends[0] else ends
+        else:
+            ends = _HERE.findall(line) if _TAKES_TEXT.match(line) else []
+            yield line
 
 
 def _filled(value: str, arguments: dict[str, str]) -> str:

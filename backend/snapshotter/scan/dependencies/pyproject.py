@@ -52,7 +52,7 @@ def _lists(
 
 def _is_elsewhere(source: Any) -> bool:
     """Whether a source, or each of several, is no registry."""
-    several = source if isinstance(source, list) else [source]
+    several = source if isinstance(source, list) and source else [source]
     return all(isinstance(one, dict) and any(key in one for key in _ELSEWHERE) for one in several)
 
 
