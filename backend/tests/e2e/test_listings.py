@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.archive import layout
+from snapshotter.base.errors import Finding
 from snapshotter.git.refs import Ref
 from tests.support.cli import cli_env, command
 from tests.support.faults import Relisted
@@ -87,6 +89,26 @@ def test_a_wrong_peeled_id_is_found_and_never_restored(
     assert WRONG not in packed
     assert f"^{origin.oid('v1^{}')}" in packed
     assert git(tmp_path / "r.git", "show-ref", "-d") == origin.git("show-ref", "-d")
+
+
+def test_a_restore_whose_refs_git_reads_otherwise_is_none(
+    lab: Lab, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that takes two names for one; here git is one that forgets the branch `bulk`."""
+    taken = lab.take(origin)
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *for-each-ref*) {shutil.which("git")} "$@" | grep -v bulk;; '
+        f'*) exec {shutil.which("git")} "$@";; esac\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
+    with pytest.raises(Finding, match="refs/heads/bulk"):
+        lab.restore(taken, tmp_path / "r.git")
+    assert not (tmp_path / "r.git").exists()
+    (verdict,) = lab.verify(taken)
+    assert "refs/heads/bulk" in verdict.problems[0].what
 
 
 def _flip_in_pack(origin: Origin) -> None:

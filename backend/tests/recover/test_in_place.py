@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,8 +103,23 @@ def test_the_folder_stays_the_folder_that_it_is(lab: Lab, taken: Sealed, place: 
     )
     assert git(place, "rev-parse", "HEAD") == git(place.parent / "beside", "rev-parse", "HEAD")
     if mode == "worktree":
-        git(place, "diff-files", "--exit-code")  # which looks at no file whose stat the index knows
         assert git(place, "status", "--porcelain") == b""
+
+
+def test_the_index_knows_the_files_where_they_are(lab: Lab, taken: Sealed, place: Path) -> None:
+    """A move is a new ctime, which git's index keeps to the second."""
+
+    slept: list[None] = []
+
+    class NextSecond(Cancel):
+        def check(self) -> None:
+            super().check()
+            if not slept and any(listed.stat().st_size for listed in place.glob("*/moved")):
+                slept.append(time.sleep(1.1))
+
+    run = lab.catalog.folder(taken.manifest.key)
+    restore.restore(lab.catalog, run, place, cancel=NextSecond())
+    git(place, "diff-files", "--exit-code")
 
 
 def test_the_working_directory_can_be_restored_into(
