@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
-from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge
+from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
+from snapshotter.capture.tips import MAX_PACK, commits_only
 from snapshotter.git.commit import committed_at, parents
 from snapshotter.git.pack import read_pack
 from snapshotter.git.refs import HEADS, RefsLedger
-from snapshotter.transport import FetchRequest, Transport
+from snapshotter.transport import Transport
 
 MAX_JUDGED = 50  # moved branches; above, whether they were rewritten is unknown
-MAX_PACK = 32 * 1024 * 1024  # bytes of commits that one branch may have gained to be judged
 _AT_ONCE = 4
 
 Moved = tuple[bytes, str, str]  # ref name, old oid, new oid
@@ -82,23 +82,11 @@ class OriginJudge:
 
     def _holds(self, change: Moved) -> bool | None:
         _, old, new = change
-        fork = self._transport.fork()
-        pack = bytearray()
-
-        def sink(data: memoryview) -> None:
-            pack.extend(data)
-            if len(pack) > MAX_PACK:
-                raise TooLarge("more commits than are judged", code="pack-too-large")
-
+        pack = commits_only(self._transport, [new], [old])
         try:
-            fork.fetch(FetchRequest([new], [old], thin=False, filter="tree:0"), sink)
-            return self._reaches(new, old, pack)
-        except Interrupted:
-            raise
-        except SnapshotterError:
-            return None  # refused, vanished or too large: whether it was rewritten stays unknown, the snapshot stands
-        finally:
-            fork.close()
+            return None if pack is None else self._reaches(new, old, pack)
+        except Unusable:
+            return None  # no pack of commits: whether it was rewritten stays unknown, the snapshot stands
 
     def _reaches(self, new: str, old: str, pack: bytearray) -> bool:
         """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""

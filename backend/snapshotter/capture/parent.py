@@ -32,6 +32,13 @@ class ParentSnapshot:
         return Chain(tuple(manifest.chain), manifest.chain_bytes)
 
     @property
+    def commits(self) -> frozenset[str]:
+        """Its tips that are known to be commits."""
+        manifest = self.sealed.manifest
+        scanned = {manifest.scan.commit} if manifest.scan else set[str]()
+        return frozenset({*(manifest.tip_dates or {}), *scanned})
+
+    @property
     def foundation(self) -> Foundation:
         """What an increment would build on."""
         return Foundation(self.chain, self.ledger, self.damage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -32,11 +32,12 @@ from snapshotter.capture.chain import Chain, Decision, grown
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSnapshot
 from snapshotter.git.origin import Origin
-from snapshotter.git.refs import RefsLedger, clashing
+from snapshotter.git.refs import RefsLedger, clashing, not_by_hand
 from snapshotter.git.selection import Selection
 from snapshotter.git.unlisted import Unlisted
 
 _SAMPLE: Final = 5
+_NOT_BY_HAND: Final = "refs-not-by-hand"
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,24 @@ def ref_gaps(selection: Selection, beside: Unlisted) -> list[Gap]:
         "worktree-heads": beside.worktree_heads,
         "older-stashes": beside.stashes,
     }
-    return [
-        Gap(kind=kind, count=len(names), sample=[decode_name(name) for name in names[:_SAMPLE]])
-        for kind, names in names_by_kind.items()
-        if names
-    ]
+    return [_gap(kind, names) for kind, names in names_by_kind.items() if names]
+
+
+def hand_gap(ledger: RefsLedger, no_commits: Set[str], parent: ParentSnapshot | None) -> list[Gap]:
+    """The gap of refs that a restore by hand cannot write, if there are any: the parent's while the refs are the same.
+
+    `no_commits` are the ids of what branches hold that are known to be none.
+    """
+    if parent is not None and parent.sealed.manifest.refs.sha256 == ledger.sha256:
+        same = [gap for gap in parent.sealed.manifest.gaps if gap.kind == _NOT_BY_HAND]
+        if same:
+            return same
+    names = not_by_hand(ledger, no_commits)
+    return [_gap(_NOT_BY_HAND, names)] if names else []
+
+
+def _gap(kind: str, names: Sequence[bytes]) -> Gap:
+    return Gap(kind=kind, count=len(names), sample=[decode_name(name) for name in names[:_SAMPLE]])
 
 
 def _limits(options: CaptureOptions) -> Limits:

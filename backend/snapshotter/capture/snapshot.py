@@ -5,7 +5,7 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.observer import Observer
-from snapshotter.capture import changes, record, scan_step
+from snapshotter.capture import changes, record, scan_step, tips
 from snapshotter.capture.chain import Decision, decide
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
@@ -37,6 +37,7 @@ from snapshotter.capture.record import Capture, Clock
 from snapshotter.capture.refusals import Refusals
 from snapshotter.capture.scan_step import ScanAttempt, ScanStep, Target
 from snapshotter.capture.stream import StoredBundle, base, increment, stream
+from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
 from snapshotter.git.refs import RefListing, RefsLedger, named
 from snapshotter.git.selection import Selection, select
@@ -136,8 +137,11 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
         refs=refs,
         history=stored.history if stored else None,
         ref_changes=compared.changes,
-        tip_dates=compared.tip_dates,
-        gaps=record.ref_gaps(selection, _beside(run, ledger)),
+        tip_dates=compared.tips.committed_at,
+        gaps=[
+            *record.ref_gaps(selection, _beside(run, ledger)),
+            *record.hand_gap(ledger, compared.tips.others, parent),
+        ],
         artifacts=[*(stored.segments if stored else []), *refs_artifacts],
     )
     manifest = record.without_scan(capture, run.origin, options, clock)
@@ -165,31 +169,33 @@ def _stream(
     """The bundle that is due, stored, or None where none is; and what changed in the refs since the parent."""
     before = parent.ledger if parent else None
     if decision.kind in ("empty", "unchanged"):
-        return None, _changes(run.transport, ledger, before)
+        changed = changes.compare(before, ledger, lambda _: {}) if before else None
+        return None, _Compared(changed)
+    commits = parent.commits if parent else frozenset()
     if decision.kind == "increment" and before is not None:
-        request = increment(ledger, before)
+        request = increment(ledger, before, commits)
     else:
         request = base(ledger, (parent and parent.chain.weight.base) or None)
-    with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
-        comparing = pool.submit(_changes, run.transport, ledger, before)
+    with ThreadPoolExecutor(1) as pool:  # what branches hold, and whether they were rewritten
+        comparing = pool.submit(_compared, run.transport, ledger, before, commits)
         stored = stream(request, run.transport, folder, run.options, run.observer)
         return stored, comparing.result()
 
 
 class _Compared(NamedTuple):
-    """What changed in the refs, None without a parent; and when the tips were committed whose commits came."""
+    """What changed in the refs, None without a parent; and what the origin told of the tips."""
 
     changes: RefChanges | None = None
-    tip_dates: Mapping[str, datetime] = {}
+    tips: Tips = Tips()
 
 
-def _changes(transport: Transport, ledger: RefsLedger, before: RefsLedger | None) -> _Compared:
-    if before is None:
-        return _Compared()
-    if before.sha256 == ledger.sha256:
-        return _Compared(RefChanges())
+def _compared(
+    transport: Transport, ledger: RefsLedger, before: RefsLedger | None, commits: Set[str]
+) -> _Compared:
     judge = changes.OriginJudge(transport, ledger.object_format)
-    return _Compared(changes.compare(before, ledger, judge), judge.committed_at)
+    changed = changes.compare(before, ledger, judge) if before else None
+    asked = tips.ask(transport, ledger, commits | judge.committed_at.keys())
+    return _Compared(changed, Tips({**judge.committed_at, **asked.committed_at}, asked.others))
 
 
 def _refs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from snapshotter.archive.manifest import Artifact, History
@@ -41,16 +42,17 @@ def base(refs: RefsLedger, expected: int | None = None) -> BundleRequest:
     return BundleRequest(refs, frozenset(), FetchRequest(sorted(refs.tips), thin=False), expected)
 
 
-def increment(refs: RefsLedger, before: RefsLedger) -> BundleRequest:
+def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> BundleRequest:
     """What `refs` reach and the parent's refs, `before`, do not.
 
-    The haves are the parent's branch tips and the old value of every ref that changed, and nothing more: naming
-    all tips of a large repository made its server several times slower.
+    It requires those of the parent's branch tips that are known to be `commits`. The haves are all of these tips and
+    the old value of every ref that changed, and nothing more: naming all tips of a large repository made its server
+    several times slower.
     """
-    required = bundle.prerequisites(before)
+    required = bundle.prerequisites(before, commits)
     # A detached HEAD's commit is fetched again: a restore by the recipe fetches refs/* alone, so it may lack it.
     held = {ref.oid for ref in before}
-    haves = required | {ref.oid for ref in before if refs.oids.get(ref.name) != ref.oid}
+    haves = before.branch_tips | {ref.oid for ref in before if refs.oids.get(ref.name) != ref.oid}
     return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - held), sorted(haves)))
 
 

@@ -5,38 +5,52 @@ Source: git's gitformat-bundle (v2, and v3 for SHA-256). After the header comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
 from snapshotter.base.errors import Unusable
 from snapshotter.git.refs import RefsLedger, is_oid
 
+DETACHED = b"refs/snapshotter/head"
 MAX_HEADER = 512 * 1024 * 1024  # bytes: over a million refs of ordinary length
 
 
-def prerequisites(parent: RefsLedger) -> frozenset[str]:
-    """The commits an increment names as already held: the parent's branch tips.
+def prerequisites(parent: RefsLedger, commits: Set[str]) -> frozenset[str]:
+    """The commits an increment names as already held: the parent's branch tips, of which `commits` are known to be.
 
-    Tags are left out: a tag may point at a blob or a tree, and git refuses to unbundle a bundle
-    whose prerequisite is not a commit (gitformat-bundle). The set is a guard, not an inventory,
-    so leaving some out loses nothing.
+    Git refuses to unbundle a bundle whose prerequisite is not a commit (gitformat-bundle), and servers of
+    other makes let a branch hold a tag, a tree or a blob. The set is a guard, not an inventory, so leaving some
+    out, or all, loses nothing.
     """
-    return parent.branch_tips
+    return parent.branch_tips & commits
+
+
+def listed(ledger: RefsLedger) -> dict[bytes, str]:
+    """What a bundle of these refs lists: each ref, and ``HEAD`` where it resolves, as git's own bundles do.
+
+    A fetch of refs/* passes over HEAD. So a detached one whose commit no ref names is listed under DETACHED too,
+    unless the origin has refs below `refs/snapshotter`.
+    """
+    refs = {ref.name: ref.oid for ref in ledger}
+    head = ledger.head_oid or refs.get(ledger.head_target or b"")
+    names = {b"HEAD": head, **refs} if head else refs
+    ours = DETACHED.rpartition(b"/")[0]
+    taken = any(name == ours or name.startswith(ours + b"/") for name in refs)
+    if ledger.head_oid and ledger.head_oid not in refs.values() and not taken:
+        names[DETACHED] = ledger.head_oid
+    return names
 
 
 def header(ledger: RefsLedger, required: Iterable[str]) -> bytes:
     """A bundle header that lists every ref of `ledger`, changed or not.
 
     git's own `bundle create` lists only what it packs; then a pruning fetch would delete the rest.
-    A detached HEAD is listed as ``HEAD``: no ref holds its commit.
     """
     lines = [b"# v2 git bundle\n"]
     if ledger.object_format != "sha1":
         lines = [b"# v3 git bundle\n", b"@object-format=%b\n" % ledger.object_format.encode()]
     lines += (b"-%b \n" % oid.encode() for oid in sorted(required))
-    if ledger.head_oid:
-        lines.append(b"%b HEAD\n" % ledger.head_oid.encode())
-    lines += (b"%b %b\n" % (ref.oid.encode(), ref.name) for ref in ledger.refs)
+    lines += (b"%b %b\n" % (oid.encode(), name) for name, oid in listed(ledger).items())
     lines.append(b"\n")
     return b"".join(lines)
 
@@ -51,8 +65,9 @@ class BundleHeader:
     length: int
 
     def matches(self, ledger: RefsLedger) -> bool:
-        """Whether the header lists exactly the ledger's refs."""
-        return self.refs == ledger.oids
+        """Whether the header lists exactly the ledger's refs, as we write them or as schema version 1 did: those
+        bundles list HEAD only where it is detached."""
+        return self.refs == listed(ledger) or self.refs == ledger.oids
 
 
 def parse_header(data: bytes) -> BundleHeader | None:

@@ -259,12 +259,30 @@ def clashing(ledger: RefsLedger) -> list[bytes]:
     return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
 
 
+def not_by_hand(ledger: RefsLedger, no_commits: Set[str]) -> list[bytes]:
+    """The refs that `restore` brings back and `git fetch` refuses to write.
+
+    Git lets a branch hold a commit and nothing else, `no_commits` are the ids of what is none; and it writes each
+    ref into a file, for which some names are too long.
+    """
+    return [
+        ref.name
+        for ref in ledger
+        if _too_long(ref.name) or (ref.name.startswith(HEADS) and (ref.peeled or ref.oid in no_commits))
+    ]
+
+
+def _too_long(name: bytes) -> bool:
+    """Whether a name is too long for a file of its own."""
+    return len(name) > _MAX_FILE_NAME or max(map(len, name.split(b"/"))) > _MAX_COMPONENT
+
+
 def _may_be_a_file(name: bytes, names: Sequence[bytes], held: Set[bytes]) -> bool:
     """Whether git can keep this ref in a file of its own, beside all `names`, which are sorted; `held` has them too.
 
     Only plain refs can be in packed-refs, which holds any names.
     """
-    if len(name) > _MAX_FILE_NAME or max(map(len, name.split(b"/"))) > _MAX_COMPONENT:
+    if _too_long(name):
         return False
     below = bisect_left(names, name + b"/")
     a_folder = name + b"/" == HEADS or (below < len(names) and names[below].startswith(name + b"/"))

@@ -10,7 +10,7 @@ import pytest
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
-from snapshotter.capture import changes
+from snapshotter.capture import changes, tips
 from snapshotter.capture.changes import Moved, OriginJudge, by_record, compare, forward
 from snapshotter.git.origin import parse
 from snapshotter.git.refs import Ref, RefsLedger
@@ -178,7 +178,7 @@ def test_too_many_to_ask_are_unknown(repo: Origin, judged: Judged, monkeypatch: 
 
 
 def test_too_much_to_read_is_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "MAX_PACK", 100)
+    monkeypatch.setattr(tips, "MAX_PACK", 100)
     first = repo.commit_tree(message="1")
     assert judged({"a": first}, {"a": repo.commit_tree(first, message="x" * 5000)}) == ([], ["a"])
 

@@ -3,85 +3,15 @@
 from __future__ import annotations
 
 import random
-import shlex
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Sealed
-from snapshotter.capture.options import CaptureOptions
-from tests.support.git import ENV, Origin, git
-from tests.support.lab import Lab
-
-SMALL = CaptureOptions(segment_bytes=64 * 1024)
-
-
-def by_recipe(lab: Lab, taken: Sealed, folder: Path) -> Path:
-    """Restore as the recipe says, by a shell script and the manifest's own fields."""
-    repository = folder / "x.git"
-    format_flag = f"--object-format={taken.manifest.object_format}"
-    script = [
-        "set -eu",
-        f"mkdir -p {q(folder)}",
-        f"cd {q(folder)}",
-        f"git init -q --bare {format_flag} x.git",
-    ]
-    for number, key in enumerate(taken.manifest.chain_keys):
-        script += [
-            f"cp -r {q(lab.root / key.folder)} {number}",
-            f"cat {number}/history.bundle* > {number}.bundle",
-            f"git -C x.git fetch -q --prune ../{number}.bundle '+refs/*:refs/*'",
-        ]
-    done = subprocess.run(["sh", "-c", "\n".join(script)], env=ENV, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    return repository
-
-
-def q(path: Path) -> str:
-    return shlex.quote(str(path))
-
-
-def refs(folder: Path) -> bytes:
-    return git(folder, "for-each-ref", "--format=%(objectname) %(objecttype) %(*objectname) %(refname)")
-
-
-def objects(folder: Path) -> set[bytes]:
-    return {line[:40] for line in git(folder, "rev-list", "--all", "--objects").splitlines()}
-
-
-class Told:
-    """An origin whose every step is snapshotted and remembered."""
-
-    def __init__(self, tmp_path: Path, object_format: str = "sha1") -> None:
-        self.tmp_path = tmp_path
-        self.origin = Origin(tmp_path / "x.git", object_format=object_format)
-        # So heavy that no increment outweighs the base.
-        self.origin.commit("refs/heads/bulk", {"bulk": random.Random(3).randbytes(40_000)})
-        self.lab = Lab(tmp_path / "store")
-        self.moments: list[tuple[Sealed, bytes, set[bytes]]] = []
-
-    def take(self, options: CaptureOptions = SMALL) -> Sealed:
-        taken = self.lab.take(self.origin, options)
-        # `rev-list --all` counts a detached HEAD in; the recipe's refs do not hold it.
-        seen = git(
-            self.origin.path,
-            "rev-list",
-            "--objects",
-            "--stdin",
-            data=b"\n".join(line.split()[0] for line in refs(self.origin.path).splitlines()),
-        )
-        self.moments.append((taken, refs(self.origin.path), {line[:40] for line in seen.splitlines()}))
-        return taken
-
-    def check(self) -> None:
-        for number, (taken, then, reachable) in enumerate(self.moments):
-            made = by_recipe(self.lab, taken, self.tmp_path / f"recipe-{number}")
-            assert refs(made) == then, taken.manifest.run_id
-            assert objects(made) == reachable
-            assert git(made, "fsck", "--full", "--no-dangling", check=False) == b""
+from snapshotter.git.bundle import DETACHED
+from tests.support.git import git
+from tests.support.recipe import FORMAT, Told, by_recipe, documented, refs
 
 
 def deleted_refs(told: Told) -> None:
@@ -146,8 +76,7 @@ def many_segments(told: Told) -> None:
 
 
 def detached_head(told: Told) -> None:
-    """HEAD at a commit that no ref holds. A fetch of refs/* passes over it, and where only HEAD moved git
-    does not even read the bundle: so later bundles may not rest on it, and each brings it along."""
+    """HEAD at a commit that no ref holds, which a fetch of refs/* would pass over: a ref of ours names it."""
     tip = told.origin.commit()
     told.take()
     for number in range(2):
@@ -160,7 +89,8 @@ def detached_head(told: Told) -> None:
         taken = told.take()
         made = by_recipe(told.lab, taken, told.tmp_path / f"head-{number}")
         assert taken.manifest.head == aside
-        git(made, "fetch", "-q", f"../{len(taken.manifest.chain) - 1}.bundle", "HEAD")
+        assert git(made, "rev-parse", DETACHED).decode().strip() == aside
+        git(made, "fetch", "-q", "../next.bundle", "HEAD")
         assert git(made, "rev-parse", "FETCH_HEAD").decode().strip() == aside
     told.origin.commit("refs/heads/on-it", parents=[aside])
     told.take()
@@ -195,7 +125,9 @@ def test_a_chain_restores_by_cp_cat_and_git(tmp_path: Path, case: Callable[[Told
 
 
 @pytest.mark.parametrize(
-    "case", [forced_pushes, tags_on_blobs_and_trees, refs_only, many_segments], ids=lambda case: case.__name__
+    "case",
+    [forced_pushes, tags_on_blobs_and_trees, refs_only, many_segments, detached_head],
+    ids=lambda case: case.__name__,
 )
 def test_the_same_in_sha256(tmp_path: Path, case: Callable[[Told], None]) -> None:
     told = Told(tmp_path, "sha256")
@@ -215,4 +147,22 @@ def test_the_bundle_itself_is_one_that_git_knows(tmp_path: Path) -> None:
     git(None, "clone", "-q", "--mirror", str(tmp_path / "x.bundle"), str(tmp_path / "clone"))
     assert refs(tmp_path / "clone") == told.moments[0][1]
     heads = git(None, "bundle", "list-heads", str(tmp_path / "x.bundle")).decode().splitlines()
-    assert [head.split()[1] for head in heads] == ["refs/heads/bulk", "refs/heads/main"]
+    assert [head.split()[1] for head in heads] == ["HEAD", "refs/heads/bulk", "refs/heads/main"]
+
+
+def test_both_pages_give_the_same_recipe() -> None:
+    assert f"```sh\n{documented()}\n```" in FORMAT.read_text("utf-8")
+
+
+def test_a_clone_of_a_bases_bundle_checks_out_the_default_branch(tmp_path: Path) -> None:
+    told = Told(tmp_path)
+    told.origin.commit("refs/heads/trunk", {"f": b"on trunk"})
+    told.origin.commit("refs/heads/aaa")
+    told.origin.git("symbolic-ref", "HEAD", "refs/heads/trunk")
+    taken = told.take()
+    bundle_file = tmp_path / "base.bundle"
+    folder = told.lab.root / taken.manifest.key.folder
+    bundle_file.write_bytes(b"".join(path.read_bytes() for path in sorted(folder.glob(f"{layout.HISTORY}*"))))
+    git(None, "clone", "-q", bundle_file, tmp_path / "clone")
+    assert (tmp_path / "clone" / "f").read_bytes() == b"on trunk"
+    assert git(tmp_path / "clone", "symbolic-ref", "HEAD") == b"refs/heads/trunk\n"

@@ -175,7 +175,7 @@ def test_a_listing_cut_on_the_wire(origin: Origin, lab: Lab, cleanly: bool) -> N
 
 def test_a_listing_flipped_on_the_wire(origin: Origin, lab: Lab) -> None:
     """Only a flip inside a name cannot be told from another name: no checksum covers a listing. The objects
-    are the origin's all the same."""
+    are the origin's all the same, or a gap says which ref is left out."""
     whole = origin.state.objects
     passed = []
     for at in range(0, 190, 7):
@@ -187,8 +187,10 @@ def test_a_listing_flipped_on_the_wire(origin: Origin, lab: Lab) -> None:
                 assert error.hint
             else:
                 passed.append(at)
-                assert lab.restored(taken, lab.root.parent / f"{at}.git").objects == whole
-    assert len(passed) < 12, passed
+                objects = lab.restored(taken, lab.root.parent / f"{at}.git").objects
+                left_out = {"refs-impossible", "refs-lacking"} & {gap.kind for gap in taken.manifest.gaps}
+                assert objects < whole if left_out else objects == whole
+    assert len(passed) < 20, passed
 
 
 def test_an_increment_cut_or_flipped_leaves_the_chain_as_it_was(

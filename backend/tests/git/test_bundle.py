@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.bundle import header, parse_header, prerequisites
+from snapshotter.git.bundle import DETACHED, header, listed, parse_header, prerequisites
 from snapshotter.git.pack_frame import empty_pack
 from snapshotter.git.refs import Ref, RefsLedger
 from tests.git.test_refs import ledgers
 from tests.support.git import Origin, git
 
-A, B = "a" * 40, "b" * 40
+A, B, C = "a" * 40, "b" * 40, "c" * 40
 
 
 @given(
@@ -35,7 +35,7 @@ def test_a_header_survives_its_bytes(ledger: RefsLedger, digits: set[str], rest:
 def test_a_header_matches_its_own_ledger_alone(one: RefsLedger, other: RefsLedger) -> None:
     parsed = parse_header(header(one, ()))
     assert parsed is not None
-    assert parsed.matches(other) == (dict(one.oids) == dict(other.oids))
+    assert parsed.matches(other) == (listed(one) in (listed(other), dict(other.oids)))
 
 
 def test_a_header_is_read_once_all_of_it_is_there() -> None:
@@ -46,6 +46,32 @@ def test_a_header_is_read_once_all_of_it_is_there() -> None:
         parsed = parse_header(data + rest)
         assert parsed is not None and parsed.matches(ledger)
         assert parsed.length == len(data)
+
+
+def test_head_is_listed_where_it_resolves() -> None:
+    main, tag = Ref(b"refs/heads/main", A), Ref(b"refs/tags/t", B)
+    assert listed(RefsLedger.build([main], b"refs/heads/main")) == {b"HEAD": A, b"refs/heads/main": A}
+    assert listed(RefsLedger.build([main], b"refs/heads/not-yet")) == {b"refs/heads/main": A}
+    assert listed(RefsLedger.build([main, tag], None, B)) == {
+        b"HEAD": B,
+        **listed(RefsLedger.build([main, tag])),
+    }
+    assert listed(RefsLedger.build([main], None, B)) == {b"HEAD": B, b"refs/heads/main": A, DETACHED: B}
+
+
+@pytest.mark.parametrize("name", [b"refs/snapshotter", b"refs/snapshotter/head", b"refs/snapshotter/a/b"])
+def test_an_origins_own_ref_is_never_taken_for_a_detached_head(name: bytes) -> None:
+    ledger = RefsLedger.build([Ref(name, A)], None, B)
+    assert listed(ledger) == {b"HEAD": B, name: A}
+
+
+def test_headers_of_schema_1_match_their_ledgers() -> None:
+    for head in ((b"refs/heads/main", None), (None, B)):
+        ledger = RefsLedger.build([Ref(b"refs/heads/main", A)], *head)
+        lines = [b"# v2 git bundle", *(b"%b %b" % (oid.encode(), name) for name, oid in ledger.oids.items())]
+        parsed = parse_header(b"\n".join(lines) + b"\n\n")
+        assert parsed is not None and parsed.matches(ledger)
+        assert not parsed.matches(RefsLedger.build([Ref(b"refs/heads/main", C)], *head))
 
 
 @pytest.mark.parametrize(
@@ -68,9 +94,16 @@ def test_what_is_no_bundle_is_refused(data: bytes) -> None:
         parse_header(data)
 
 
-def test_prerequisites_are_branches_only() -> None:
-    refs = [Ref(b"refs/heads/a", A), Ref(b"refs/tags/blob", B), Ref(b"refs/notes/x", B)]
-    assert prerequisites(RefsLedger.build(refs, None, B)) == {A}
+def test_prerequisites_are_branches_that_hold_commits() -> None:
+    refs = [
+        Ref(b"refs/heads/a", A),
+        Ref(b"refs/heads/tree", C),
+        Ref(b"refs/tags/b", B),
+        Ref(b"refs/notes/x", B),
+    ]
+    ledger = RefsLedger.build(refs, None, B)
+    assert prerequisites(ledger, {A, B}) == {A}
+    assert prerequisites(ledger, set()) == frozenset()
 
 
 @pytest.fixture(scope="module", params=["sha1", "sha256"])

@@ -1,0 +1,77 @@
+"""What the branches hold, asked of the origin without their history: commits, and when they were made.
+
+Git names nothing but commits as a bundle's prerequisites, and writes nothing but commits to branches; servers of other
+makes let a branch hold any object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from snapshotter.archive.manifest import LIST_CAP
+from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge, Unusable
+from snapshotter.git.commit import committed_at
+from snapshotter.git.pack import read_pack
+from snapshotter.git.refs import HEADS, RefsLedger
+from snapshotter.transport import FetchRequest, Transport
+
+MAX_PACK: Final = 32 * 1024 * 1024  # bytes of one answer
+
+
+class Tips(NamedTuple):
+    """When commits were made, by their ids; and the ids of what branches hold that are no commits."""
+
+    committed_at: Mapping[str, datetime] = {}
+    others: frozenset[str] = frozenset()
+
+
+def ask(transport: Transport, ledger: RefsLedger, known: Set[str]) -> Tips:
+    """What the branches hold, less the commits that are `known`: one request, none where nothing is unknown.
+
+    It asks for LIST_CAP objects at most, HEAD's first. An origin that refuses tells nothing.
+    """
+    peeled = frozenset(ref.oid for ref in ledger if ref.name.startswith(HEADS) and ref.peeled)
+    head = ledger.oids.get(ledger.head_target or b"")
+    unknown = sorted(ledger.branch_tips - known - peeled, key=lambda oid: (oid != head, oid))[:LIST_CAP]
+    pack = commits_only(transport, unknown, depth=1) if unknown else None
+    if pack is None:
+        return Tips(others=peeled)
+    wanted, dates, others = set(unknown), dict[str, datetime](), set(peeled)
+    try:
+        for item in read_pack(pack, ledger.object_format, max_bytes=8 * MAX_PACK):
+            if item.oid in wanted and item.type != "commit":
+                others.add(item.oid)
+            elif item.oid in wanted and (when := committed_at(item.data)) is not None:
+                dates[item.oid] = when
+    except Unusable:
+        return Tips(others=peeled)
+    return Tips(dates, frozenset(others))
+
+
+def commits_only(
+    transport: Transport, wants: Sequence[str], haves: Iterable[str] = (), depth: int | None = None
+) -> bytearray | None:
+    """The pack of what `wants` reach and `haves` do not, without trees and blobs that are not wanted themselves.
+
+    None where the origin refuses filters, lacks an object or has more than MAX_PACK bytes to send: whatever hangs on
+    the answer then stays unknown, and the snapshot stands. Raises Interrupted.
+    """
+    fork = transport.fork()
+    pack = bytearray()
+
+    def sink(data: memoryview) -> None:
+        pack.extend(data)
+        if len(pack) > MAX_PACK:
+            raise TooLarge("more commits than are judged", code="pack-too-large")
+
+    try:
+        fork.fetch(FetchRequest(wants, list(haves), thin=False, filter="tree:0", depth=depth), sink)
+    except Interrupted:
+        raise
+    except SnapshotterError:
+        return None
+    finally:
+        fork.close()
+    return pack

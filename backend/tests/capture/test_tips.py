@@ -1,0 +1,103 @@
+"""What branches hold, asked without their history: every object by its kind, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
+from snapshotter.capture import tips
+from snapshotter.capture.tips import Tips, ask
+from snapshotter.git.origin import parse
+from snapshotter.git.refs import Ref, RefsLedger
+from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits
+from snapshotter.transport.connect import Connector
+from tests.support.faults import Interposed
+from tests.support.git import Origin
+from tests.support.wires import NoCredentials
+
+
+@pytest.fixture(params=["sha1", "sha256"])
+def repo(request: pytest.FixtureRequest, tmp_path: Path) -> Origin:
+    repo = Origin(tmp_path / "x.git", object_format=request.param, filters=True)
+    for number in range(3):
+        repo.commit(files={"f": b"%d" % number})
+        repo.commit("refs/heads/side")
+    repo.ref("refs/tags/of-a-blob", repo.blob(b"a tag may"))
+    return repo
+
+
+@pytest.fixture
+def transport(repo: Origin) -> Iterator[Transport]:
+    transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
+    yield transport
+    transport.close()
+
+
+class Counting(Interposed):
+    """Keeps what its forks were asked for, and may refuse it."""
+
+    def __init__(self, inner: Transport, error: Exception | None = None) -> None:
+        super().__init__(inner)
+        self.asked: list[FetchRequest] = []
+        self._error = error
+
+    def fork(self) -> Transport:
+        return self
+
+    def close(self) -> None:
+        pass
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        self.asked.append(request)
+        if self._error:
+            raise self._error
+        super().fetch(request, sink)
+
+
+def ledger(repo: Origin, **branches: str) -> RefsLedger:
+    refs = [Ref(name, oid) for name, oid in repo.refs().items()]
+    refs += [Ref(b"refs/heads/" + name.encode(), oid) for name, oid in branches.items()]
+    return RefsLedger.build(refs, b"refs/heads/main")
+
+
+def test_commits_are_told_from_what_is_none(repo: Origin, transport: Transport) -> None:
+    blob, tree = repo.blob(b"in a branch"), repo.tree(x=b"x")
+    counting = Counting(transport)
+    found = ask(counting, ledger(repo, blob=blob, tree=tree), frozenset())
+    assert set(found.committed_at) == {repo.oid("main"), repo.oid("side")}
+    assert found.others == {blob, tree}
+    (request,) = counting.asked
+    assert request.wants[0] == repo.oid("main"), "HEAD's comes first"
+    assert (request.depth, request.filter) == (1, "tree:0")
+
+
+def test_what_is_known_is_not_asked_for(repo: Origin, transport: Transport) -> None:
+    counting = Counting(transport)
+    assert ask(counting, ledger(repo), {repo.oid("main"), repo.oid("side")}) == Tips()
+    assert counting.asked == []
+    ask(counting, ledger(repo), {repo.oid("main")})
+    assert [request.wants for request in counting.asked] == [[repo.oid("side")]]
+
+
+def test_a_branch_that_is_listed_as_a_tag_is_none(repo: Origin, transport: Transport) -> None:
+    tag = Ref(b"refs/heads/odd", "1" * len(repo.oid("main")), peeled=repo.oid("main"))
+    refs = RefsLedger.build([*ledger(repo), tag], b"refs/heads/main")
+    refusing = Counting(transport, FilterRefused("no"))
+    assert ask(refusing, refs, frozenset()) == Tips(others=frozenset({tag.oid}))
+
+
+def test_an_origin_that_refuses_or_sends_too_much_tells_nothing(
+    repo: Origin, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(Counting(transport, FilterRefused("no")), ledger(repo), frozenset()) == Tips()
+    monkeypatch.setattr(tips, "MAX_PACK", 20)
+    assert ask(transport, ledger(repo), frozenset()) == Tips()
+
+
+def test_a_cancellation_ends_it(repo: Origin, transport: Transport) -> None:
+    with pytest.raises(Interrupted):
+        ask(Counting(transport, Interrupted("stop")), ledger(repo), frozenset())
