@@ -143,18 +143,12 @@ _DEPENDENCIES: Final = """
     WHERE old.path IS NULL OR new.path IS NULL OR old.held IS DISTINCT FROM new.held
     ORDER BY name, ecosystem, path"""
 
-# A fingerprint of a value names one secret wherever it stands. Any other moves with each edit of its file, so
-# there as many findings of one rule in one file are the same findings.
 _SECRETS: Final = """
-    WITH old AS (FROM before_secrets WHERE fingerprint NOT IN (SELECT fingerprint FROM secrets)),
-    new AS (FROM secrets WHERE fingerprint NOT IN (SELECT fingerprint FROM before_secrets)),
-    numbered_old AS (SELECT *, row_number() OVER (PARTITION BY path, rule ORDER BY line, fingerprint) AS n FROM old),
-    numbered_new AS (SELECT *, row_number() OVER (PARTITION BY path, rule ORDER BY line, fingerprint) AS n FROM new),
-    every AS (
-        SELECT 'gone' AS sort, path, line, rule, fingerprint FROM numbered_old AS a
-        WHERE $2 OR NOT EXISTS (FROM numbered_new AS b WHERE (a.path, a.rule, a.n) = (b.path, b.rule, b.n))
-        UNION ALL SELECT 'new', path, line, rule, fingerprint FROM numbered_new AS a
-        WHERE $2 OR NOT EXISTS (FROM numbered_old AS b WHERE (a.path, a.rule, a.n) = (b.path, b.rule, b.n)))
+    WITH every AS (
+        SELECT 'gone' AS sort, path, line, rule, fingerprint FROM before_secrets
+        WHERE fingerprint NOT IN (SELECT fingerprint FROM secrets)
+        UNION ALL SELECT 'new', path, line, rule, fingerprint FROM secrets
+        WHERE fingerprint NOT IN (SELECT fingerprint FROM before_secrets))
     SELECT sort, count(*) OVER (PARTITION BY sort), path, line, rule, fingerprint FROM every
     QUALIFY row_number() OVER (PARTITION BY sort ORDER BY path, line, rule, fingerprint) <= $1
     ORDER BY sort, path, line, rule, fingerprint"""
@@ -162,14 +156,11 @@ _SECRETS: Final = """
 DEPENDENCY_SORTS: Final = ("down", "up", "changed", "added", "removed")
 
 
-def compare(tables: DuckDBPyConnection, most: int, *, keyed: bool) -> ScanChanges:
-    """What changed from the `before_` tables to the others, at most `most` rows of each sort.
-
-    `keyed` says that secrets' fingerprints are of their values.
-    """
+def compare(tables: DuckDBPyConnection, most: int) -> ScanChanges:
+    """What changed from the `before_` tables to the others, at most `most` rows of each sort."""
     files = _sorted(tables.execute(_FILES, [most]).fetchall(), ("added", "removed", "moved", "changed"))
     symbols = _sorted(tables.execute(_SYMBOLS, [most]).fetchall(), ("added", "removed", "changed"))
-    secrets = _sorted(tables.execute(_SECRETS, [most, keyed]).fetchall(), ("new", "gone"))
+    secrets = _sorted(tables.execute(_SECRETS, [most]).fetchall(), ("new", "gone"))
     return ScanChanges(
         {sort: Changed(n, [ChangedFile(*row) for row in rows]) for sort, (n, rows) in files.items()},
         _dependencies(tables, most),

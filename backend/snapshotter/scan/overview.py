@@ -51,7 +51,7 @@ def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
     the scan before (empty if there is none)."""
     tree = tables.execute(_TREE, [figures.PROSE]).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
-    changes = compare(tables, _CHANGES, keyed=facts.keyed) if facts.compared else None
+    changes = compare(tables, _CHANGES) if facts.compared else None
     return Overview(
         totals=figures.totals(tables),
         languages=figures.languages(tables),

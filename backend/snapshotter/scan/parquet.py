@@ -123,6 +123,18 @@ class ScanTables:
                     f" FROM before_{table} AS before JOIN pairs ON before.path = pairs.before"
                 )
 
+    def mark_secrets(self, repo: str) -> None:
+        """Give every row of `secrets` a fingerprint that says nothing of its value: the SHA-256 of rule, repo, path,
+        and the order of the finding among those of its rule in its file. An edit elsewhere in the file keeps it.
+        """
+        with _room():
+            self.connection.execute(
+                "UPDATE secrets SET fingerprint = sha256(concat_ws(chr(10), rule, $1, nth, path)) FROM ("
+                "SELECT rowid AS id, row_number() OVER (PARTITION BY path, rule ORDER BY line) AS nth FROM secrets"
+                ") AS ordered WHERE secrets.rowid = ordered.id",
+                [repo],
+            )
+
     def resolve(self, resolve: Resolve, *, carried: bool = True) -> None:
         """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import.
 

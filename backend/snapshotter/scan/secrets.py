@@ -3,6 +3,9 @@
 kingfisher's report carries the values in the clear. It is read from a pipe, never from disk, and the values stay
 inside `_report`: no table, message, exception or frame of a traceback outlives that function with one in it.
 
+Its rules know tokens by their form. Passwords have none, so `rules/` holds rules of ours that go by the name a value
+is given; their findings have the confidence `low`.
+
 It is given the blobs without names. By name it would pass over whole files in silence (`package-lock.json`,
 `go.sum`, `*.css`, `*.svg`, archives…), so what it finds in a blob depends on the blob and on nothing else.
 """
@@ -28,6 +31,8 @@ _ARGUMENTS: Final = (
     "--no-validate --no-dedup --git-history none --no-extract-archives --max-file-size 0 --no-ignore --format jsonl"
 ).split()
 _QUIET: Final = ["--no-update-check", "--quiet"]
+_RULES: Final = ["--rules-path", str(Path(__file__).parent / "rules"), "--confidence", "low"]
+_OURS: Final = "fruitful."  # how the names of our own rules begin
 _EXITS: Final = frozenset({0, 200})  # 200: there are findings
 _LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 
@@ -35,7 +40,8 @@ _LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 class SecretFinding(NamedTuple):
     """One secret in one blob, without its value.
 
-    `line` counts from 1; it is 0 in a blob of over 256 MiB, for which kingfisher gives no lines. `fingerprint` is hex.
+    `line` counts from 1; it is 0 in a blob of over 256 MiB, for which kingfisher gives no lines. `fingerprint` is
+    hex, or '' without a key.
     """
 
     blob: str
@@ -63,8 +69,8 @@ def find(
     """The secrets in every staged blob, sorted; equal blobs and key give equal findings.
 
     With a key, the fingerprint is the HMAC-SHA256 of the value under it: the same secret has the same fingerprint
-    everywhere, and nobody without the key can test a guess. Without one it is the SHA-256 of rule, blob and line,
-    which says nothing of the value: a plain hash of a weak secret can be guessed.
+    everywhere, and nobody without the key can test a guess. Without one it is '' here, for a plain hash of a weak
+    secret can be guessed: what it is made of instead, `ScanTables.mark_secrets` says.
 
     `rule_cache` is the folder of the compiled rules, `default_rule_cache()` by default. kingfisher uses it only
     where it belongs to the user, fills it where it can, and compiles for some ten seconds where it cannot.
@@ -73,7 +79,7 @@ def find(
     if not staging.blobs:
         return []
     cache = _cache(rule_cache or default_rule_cache())
-    argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *cache, "blobs"]
+    argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *_RULES, *cache, "blobs"]
     command = Command(_SCANNER, argv, _environment(staging.root), _EXITS)
     # The output has no name here: a traceback may show this frame's variables.
     report = _report(
@@ -95,7 +101,7 @@ def warm(rule_cache: Path, *, folder: Path, seconds: float, cancel: Cancel) -> N
     files. Raises ScannerFailed.
     """
     rule_cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-    argv = [str(program(_SCANNER)), "rules", "compile-cache", *_QUIET, *_cache(rule_cache)]
+    argv = [str(program(_SCANNER)), "rules", "compile-cache", *_QUIET, *_RULES, *_cache(rule_cache)]
     command = Command(_SCANNER, argv, _environment(folder))
     run(command, folder=folder, seconds=seconds, limit=1 << 16, cancel=cancel)
 
@@ -174,12 +180,21 @@ def _report(
             blob = match.path.rpartition("/")[2]
             if blob not in blobs:
                 return None
-            mark = _fingerprint(record.rule.id, blob, match.line, match.snippet, key)
+            mark = _fingerprint(match.snippet, key) if key else ""
             findings.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
-    return None if read is None else (sorted(findings), read)
+    return None if read is None else (_told_once(findings), read)
 
 
-def _fingerprint(rule: str, blob: str, line: int, value: str, key: bytes | None) -> str:
-    if key is None:
-        return hashlib.sha256(f"{rule}\0{blob}\0{line}".encode()).hexdigest()
+def _told_once(findings: set[SecretFinding]) -> list[SecretFinding]:
+    """The findings, sorted. Ours go by names, so they yield to a rule that knows what stands on their line, and of
+    several on one line the first by name is enough."""
+    known = {(one.blob, one.line) for one in findings if not one.rule.startswith(_OURS)}
+    ours: dict[tuple[str, int, str], SecretFinding] = {}
+    for one in sorted(findings):
+        if one.rule.startswith(_OURS) and (one.blob, one.line) not in known:
+            ours.setdefault((one.blob, one.line, one.fingerprint), one)
+    return sorted([*(one for one in findings if not one.rule.startswith(_OURS)), *ours.values()])
+
+
+def _fingerprint(value: str, key: bytes) -> str:
     return hmac.new(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

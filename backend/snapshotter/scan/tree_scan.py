@@ -99,6 +99,8 @@ class TreeScan:
         if contents.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
         redaction = self._fill(plan, contents)
+        if self._resources.fingerprint_key is None:
+            self._tables.mark_secrets(run_facts.repo)
         gaps = self._gaps(listing, plan)
         self._observer.stage("writing the scan's tables, report and digest")
         folder = self._staging.root / "made"

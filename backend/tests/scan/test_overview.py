@@ -148,7 +148,7 @@ def test_changes_of_files_and_symbols() -> None:
             {"path": "there.py", "name": "m"},
         ],
     )
-    found = compare(held, 10, keyed=True)
+    found = compare(held, 10)
     assert {sort: [one.path for one in change.rows] for sort, change in found.files.items()} == {
         "added": ["new.py", "twin1.py", "twin2.py"],
         "removed": ["gone.py", "twin.py"],
@@ -164,8 +164,8 @@ def test_changes_of_files_and_symbols() -> None:
     }
     changed = found.symbols["changed"].rows[0]
     assert (changed.before, changed.signature, changed.line) == ("def f(x)", "def f(x, y)", 5)
-    assert compare(held, 1, keyed=True).files["added"].count == 3
-    assert len(compare(held, 1, keyed=True).files["added"].rows) == 1
+    assert compare(held, 1).files["added"].count == 3
+    assert len(compare(held, 1).files["added"].rows) == 1
 
 
 def test_changes_of_dependencies() -> None:
@@ -192,7 +192,7 @@ def test_changes_of_dependencies() -> None:
         ("set", "2", ""),
         ("any", None, ""),
     )
-    found = compare(tables({"dependencies": before}, dependencies=after), 9, keyed=False).dependencies
+    found = compare(tables({"dependencies": before}, dependencies=after), 9).dependencies
     assert {sort: [one.name for one in change.rows] for sort, change in found.items()} == {
         "down": ["down"],
         "up": ["up"],
@@ -223,20 +223,14 @@ def test_the_direction_of_a_version(old: str, new: str, expected: str) -> None:
     assert direction(old, new) == expected
 
 
-def test_secrets_are_told_apart_by_value_or_by_how_many_there_are() -> None:
+def test_secrets_are_told_apart_by_their_fingerprints() -> None:
     before = {
         "secrets": [{"path": "a.py", "line": 3, "fingerprint": "1"}, {"path": "b.py", "fingerprint": "2"}]
     }
     now = [{"path": "a.py", "line": 9, "fingerprint": "3"}, {"path": "c.py", "fingerprint": "2"}]
-    keyed = compare(tables(before, secrets=now), 9, keyed=True).secrets
-    assert [one.path for one in keyed["new"].rows] == ["a.py"] and [
-        one.path for one in keyed["gone"].rows
-    ] == ["a.py"]
-    before["secrets"][1]["fingerprint"] = "4"
-    counted = compare(tables(before, secrets=now), 9, keyed=False).secrets
-    assert [one.path for one in counted["new"].rows] == ["c.py"] and [
-        one.path for one in counted["gone"].rows
-    ] == ["b.py"]
+    changes = compare(tables(before, secrets=now), 9).secrets
+    assert [(one.path, one.fingerprint) for one in changes["new"].rows] == [("a.py", "3")]
+    assert [(one.path, one.fingerprint) for one in changes["gone"].rows] == [("a.py", "1")]
 
 
 def test_of_the_symbols_of_a_file_with_a_secret_only_the_names_are_taken() -> None:
@@ -254,14 +248,14 @@ def test_of_the_symbols_of_a_file_with_a_secret_only_the_names_are_taken() -> No
         ],
         secrets=[{"path": "is.py", "fingerprint": "f"}],
     )
-    told = facts(compared="20261123T000000Z-00000000", keyed=True)
+    told = facts(compared="20261123T000000Z-00000000")
     for made in (report.render(told, held), digest.render(told, held)):
         assert b"KEY" in made and b"hunter2" not in made
 
 
 def test_no_change_is_none() -> None:
     rows = {"files": [{"path": "a.py"}], "symbols": [{"path": "a.py", "name": "f"}]}
-    assert compare(tables(rows, **rows), 9, keyed=True).empty
+    assert compare(tables(rows, **rows), 9).empty
 
 
 def test_a_tree_is_split_where_it_is_heavy_and_holds_every_file() -> None:

@@ -220,6 +220,20 @@ def test_what_is_carried_equals_what_is_added(tmp_path: Path) -> None:
     assert contents(incremental) == contents(write(tmp_path, now, "full"))
 
 
+def test_without_a_key_a_finding_is_told_by_rule_place_and_order(tmp_path: Path) -> None:
+    def marks(repo: str, *rows: tuple[str, str, int]) -> dict[tuple[str, str, int], str]:
+        with ScanTables(temp=tmp_path) as tables:
+            tables.add("secrets", [(path, "b", rule, line, "low", "") for path, rule, line in rows])
+            tables.mark_secrets(repo)
+            return {(row[0], row[2], row[3]): row[5] for row in select(tables, "secrets")}
+
+    first = marks("r", ("a", "x", 1), ("a", "x", 5), ("a", "y", 5), ("b", "x", 1))
+    assert len(set(first.values())) == 4
+    moved = marks("r", ("a", "x", 11), ("a", "x", 15), ("a", "y", 15), ("b", "x", 1))
+    assert list(moved.values()) == list(first.values()), "an edit above them changes nothing"
+    assert set(marks("s", *first).values()).isdisjoint(first.values()), "another repository has other secrets"
+
+
 def test_one_path_before_may_stand_at_two_paths_now_and_an_unknown_one_gives_nothing(tmp_path: Path) -> None:
     parent = write(
         tmp_path, {"secrets": [("old", "b", "rule", 1, "low", "f"), ("other", "c", "rule", 1, "low", "g")]}

@@ -104,7 +104,7 @@ def secrets(facts: Facts, overview: Overview) -> blocks.Section:
     meaning = (
         "Of a value only this keyed hash is recorded: the same secret has the same one wherever it stands."
         if facts.keyed
-        else "No fingerprint key is set: a fingerprint is of rule, blob and line, and nothing of the value is recorded."
+        else "No fingerprint key is set: a fingerprint is of rule, path and order, and tells nothing of the value."
     )
     content = [
         blocks.table(
