@@ -20,6 +20,8 @@ MAX_WANTED_DEPTH: Final = 4  # folders above a wanted text: deeper ones are fixt
 _WANTED: Final = re.compile(
     r"(?:.*/)?(?:pyproject\.toml|setup\.cfg|package\.json|Cargo\.toml|(?:Dockerfile|Containerfile)(?:\.[\w-]+)?)"
 )
+# Of these only the root's are wanted: some repositories have one in every folder.
+_BUILD_FILES: Final = re.compile(r"(?:GNUm|[Mm])akefile|\.?[Jj]ustfile|tox\.ini|noxfile\.py|composer\.json")
 _README: Final = re.compile(r"(?:\.github/|docs/)?readme(?:\.(?:md|markdown|rst|txt|adoc|org))?", re.I)
 
 
@@ -77,7 +79,13 @@ class Facts:
 
 
 def wanted(path: str) -> bool:
-    """Whether `Facts.texts` should hold the blob at `path`, up to MAX_TEXT bytes: it may name entry points."""
+    """Whether `Facts.texts` should hold the blob at `path`, up to MAX_TEXT bytes: it may name entry points or
+    commands."""
+    return names_entries(path) or _BUILD_FILES.fullmatch(path) is not None
+
+
+def names_entries(path: str) -> bool:
+    """Whether a file of this path may name entry points."""
     if path.count("/") > MAX_WANTED_DEPTH or "node_modules/" in path:
         return False
     return _WANTED.fullmatch(path) is not None

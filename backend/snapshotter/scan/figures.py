@@ -121,6 +121,32 @@ _PACKAGES: Final = """
     ORDER BY depth, path, ecosystem, contains(scopes, 'runtime') DESC, scopes, name LIMIT $2"""
 
 
+# A lock file repeats what the manifests of its workspace ask for: its rows count where no manifest says the same.
+_ASKED_FOR: Final = """
+    WITH rows AS (
+        FROM dependencies SELECT *, regexp_replace(path, '[^/]*$', '') AS folder,
+            version IS NOT NULL AND coalesce(requirement, '') = '' AS locked),
+    named AS (
+        FROM rows SELECT *, min((locked, path)) OVER same[2] AS named_in WHERE direct
+        WINDOW same AS (PARTITION BY folder, ecosystem, name)
+        QUALIFY NOT bool_and(locked) OVER same OR bool_and(locked) OVER (PARTITION BY ecosystem, name)),
+    packages AS (
+        SELECT ecosystem, name, folder, named_in AS path,
+            string_agg(DISTINCT requirement, ', ' ORDER BY requirement)
+                FILTER (requirement <> '' AND path = named_in) AS requirements,
+            string_agg(DISTINCT scope, ', ' ORDER BY scope) FILTER (path = named_in) AS scopes
+        FROM named GROUP BY ecosystem, name, folder, named_in),
+    versions AS (
+        SELECT ecosystem, name, folder AS above, string_agg(DISTINCT version, ', ' ORDER BY version) AS versions
+        FROM rows WHERE version IS NOT NULL GROUP BY ecosystem, name, folder)
+    SELECT count(*) OVER (), p.ecosystem, p.name, arg_max(v.versions, length(v.above)), requirements, scopes, path, 1
+    FROM packages AS p LEFT JOIN versions AS v
+        ON v.ecosystem = p.ecosystem AND v.name = p.name AND starts_with(p.folder, v.above)
+    GROUP BY p.ecosystem, p.name, folder, path, requirements, scopes
+    ORDER BY length(path) - length(replace(path, '/', '')), path, p.ecosystem, contains(scopes, 'runtime') DESC,
+        scopes, p.name LIMIT $1"""
+
+
 def totals(tables: DuckDBPyConnection) -> Totals:
     """The counts of everything in the tables."""
     return Totals(*tables.execute(_TOTALS, [PROSE]).fetchall()[0])
@@ -150,4 +176,13 @@ def findings(tables: DuckDBPyConnection, most: int) -> list[Finding]:
 def packages(tables: DuckDBPyConnection, most: int, *, direct: bool) -> tuple[int, list[Package]]:
     """How many packages are direct, or with `direct=False` all others, and the first `most` of them."""
     rows = tables.execute(_PACKAGES, [direct, most]).fetchall()
+    return (rows[0][0] if rows else 0), [Package(*row[1:]) for row in rows]
+
+
+def asked_for(tables: DuckDBPyConnection, most: int) -> tuple[int, list[Package]]:
+    """How many direct packages the folders with manifests have, each counted for itself, and the first `most`.
+
+    Their `versions` are those that this folder knows, or else the nearest above it, where a workspace is locked.
+    """
+    rows = tables.execute(_ASKED_FOR, [most]).fetchall()
     return (rows[0][0] if rows else 0), [Package(*row[1:]) for row in rows]

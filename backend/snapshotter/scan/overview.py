@@ -28,9 +28,9 @@ _LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secret
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`tree` is (path, language, lines of code) of the files that were read, longest first (prose has none), and
-    `root` the same by folder. `direct` and `indirect` are (count, the first of them). `changes` is None if there is
-    no scan before. `leaking` are the paths with secret findings, now or before: their symbols have only names here, for
-    a constant's signature holds its value."""
+    `root` the same by folder. `direct`, `workspaces` (see `figures.asked_for`) and `indirect` are (count, the first
+    of them). `changes` is None if there is no scan before. `leaking` are the paths with secret findings, now or
+    before: their symbols have only names here, for a signature may hold what no rule knows."""
 
     totals: figures.Totals
     languages: list[figures.Language]
@@ -38,6 +38,7 @@ class Overview:
     root: Folder
     ranking: Ranking
     direct: tuple[int, list[figures.Package]]
+    workspaces: tuple[int, list[figures.Package]]
     indirect: tuple[int, list[figures.Package]]
     changes: ScanChanges | None
     skipped: list[figures.Unread]
@@ -59,6 +60,7 @@ def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
         root=grow(tree),
         ranking=_without_values(rank(tables, _SYMBOLS), leaking),
         direct=figures.packages(tables, _PACKAGES, direct=True),
+        workspaces=figures.asked_for(tables, _PACKAGES),
         indirect=figures.packages(tables, _PACKAGES, direct=False),
         changes=_changes_without_values(changes, leaking) if changes else None,
         skipped=figures.skipped(tables, _REASONS),

@@ -21,6 +21,7 @@ SECTIONS = [
     "Layout",
     "Languages",
     "Entry points",
+    "Build, test and lint",
     "Most referenced symbols",
     "Dependencies",
     "Secret findings",
@@ -374,3 +375,96 @@ def test_prose_is_counted_apart_from_code() -> None:
     ]
     assert "- `docs/`: 1 file, no code." in text
     assert "No file of a known language of code." in text_of(facts(), tables(files=files[:2]))
+
+
+def section(text: str, heading: str) -> list[str]:
+    return text.partition(f"## {heading}\n\n")[2].partition("\n\n")[0].splitlines()
+
+
+def test_commands_are_told_by_the_names_that_they_are_called_by() -> None:
+    told = facts(
+        texts={
+            "package.json": b'{"scripts": {"build": "SECRET=1 tsc", "test:unit": "x", "postinstall": "y", "lint": 3}}',
+            "packages/a/package.json": b'{"scripts": {"test": "x"}}',
+            "e2e/fixtures/package.json": b'{"scripts": {"test": "x"}}',
+            "Makefile": b".PHONY: test\nCC := gcc\nall build-all: x\n\tgcc test: x\ntest : build\n\n"
+            b"lint::\nURL=a:b\nv1: test\n",
+            "justfile": b"x := 'y'\n@fmt *ARGS:\n  z\ntest target='a':\n  z\n",
+            "tox.ini": b"[tox]\nenvlist = py\n[testenv:typing]\ncommands = mypy\n[flake8]\n",
+            "noxfile.py": b"@nox.session\ndef docs(session):\n    pass\n",
+            "pyproject.toml": b"[build-system]\n[tool.ruff]\n[tool.pytest.ini_options]\n"
+            b"[tool.hatch.envs.dev.scripts]\ntest = 'x'\n[tool.poe.tasks]\ncheck = 'x'\n",
+            "composer.json": b'{"scripts": {"test": "x", "post-update-cmd": "y"}}',
+            "Cargo.toml": b"[[bin]]",
+            "setup.cfg": b"no section",
+        }
+    )
+    held = tables(
+        files=[
+            {"path": path}
+            for path in (*told.texts, "pnpm-lock.yaml", "go.mod", "pom.xml", "gradlew", "build.gradle")
+        ]
+    )
+    assert section(text_of(told, held), "Build, test and lint") == [
+        "- `Makefile`: `make build-all`, `make test`, `make lint`.",
+        "- `composer.json`: `composer run test`.",
+        "- `justfile`: `just fmt`, `just test`.",
+        "- `noxfile.py`: `nox -s docs`.",
+        "- `package.json`: `pnpm run build`, `pnpm run test:unit`, `pnpm run lint`.",
+        "- `pyproject.toml`: `python -m build`, `pytest`, `ruff check`, `poe check`, `hatch run dev:test`.",
+        "- `tox.ini`: `tox`, `tox -e typing`, `flake8`.",
+        "- `packages/a/package.json`: `pnpm run test`.",
+        "- `e2e/fixtures/package.json`: `pnpm run test`.",
+        "- `Cargo.toml`, by custom: `cargo build`, `cargo test`, `cargo clippy`.",
+        "- `go.mod`, by custom: `go build ./...`, `go test ./...`, `go vet ./...`.",
+        "- `gradlew`, by custom: `./gradlew build`.",
+        "- `pom.xml`, by custom: `mvn verify`.",
+    ]
+
+
+def test_a_repository_without_commands_says_so() -> None:
+    assert section(text_of(), "Build, test and lint") == ["No command is declared."]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["Makefile", "justfile", "tox.ini", "noxfile.py", "composer.json", "package.json", "pyproject.toml"],
+)
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"a " * 120_000,
+        b"a:" * 120_000,
+        b'{"scripts": 3}',
+        b"[tool]\nhatch = 3\n",
+        b"[" * 9000,
+    ],
+)
+def test_a_hostile_build_file_costs_nothing_but_its_commands(path: str, blob: bytes) -> None:
+    assert "## Build, test and lint" in text_of(facts(texts={path: blob}))
+
+
+def test_dependencies_stand_by_the_workspace_package_that_asks_for_them() -> None:
+    npm = {"ecosystem": "npm"}
+    needs = [
+        {"path": "package.json", "name": "turbo", "requirement": "^2", "scope": "dev", **npm},
+        {"path": "packages/a/package.json", "name": "react", "requirement": "^18", **npm},
+        {"path": "packages/b/package.json", "name": "react", "requirement": "^17", **npm},
+        {"path": "packages/b/package.json", "name": "zod", "requirement": "^3", **npm},
+        {"path": "packages/b/test/fixtures/package.json", "name": "left-pad", "requirement": "*", **npm},
+        {"path": "pnpm-lock.yaml", "name": "react", "version": "18.2.0", **npm},
+        {"path": "pnpm-lock.yaml", "name": "turbo", "version": "2.1.0", **npm},
+        {"path": "packages/b/pnpm-lock.yaml", "name": "react", "version": "17.0.2", **npm},
+        {"path": "pnpm-lock.yaml", "name": "scheduler", "version": "0.23.0", "direct": False, **npm},
+        {"path": "tools/yarn.lock", "name": "alone", "version": "1.0.0", **npm},
+    ]
+    assert section(text_of(facts(), tables(dependencies=needs)), "Dependencies") == [
+        "- `package.json` npm `dev`: `turbo ^2 (2.1.0)`",
+        "- `tools/yarn.lock` npm `runtime`: `alone 1.0.0`",
+        "- `packages/a/package.json` npm `runtime`: `react ^18 (18.2.0)`",
+        "- `packages/b/package.json` npm `runtime`: `react ^17 (17.0.2)`, `zod ^3`",
+        "- `packages/b/test/fixtures/package.json` npm `runtime`: `left-pad *`",
+        "- `pnpm-lock.yaml` npm `runtime`, not known to be direct: `scheduler 0.23.0`",
+    ]

@@ -11,9 +11,10 @@ from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.scan import figures, plain
 from snapshotter.scan.digest.budget import DigestSection, Line, chunks
 from snapshotter.scan.digest.change_lines import FINGERPRINT, change_section
+from snapshotter.scan.digest.commands import commands
 from snapshotter.scan.digest.entry_points import entry_points
 from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
-from snapshotter.scan.facts import Facts, readme_path, wanted
+from snapshotter.scan.facts import Facts, names_entries, readme_path
 from snapshotter.scan.folder_tree import Folder, split
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import is_test
@@ -61,6 +62,7 @@ def all_of(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> list
         _layout(overview),
         _languages(overview),
         _entries(facts, tables, overview),
+        _commands(facts, overview),
         _symbols(overview),
         _dependencies(facts, overview),
         _secrets(facts, overview),
@@ -143,9 +145,20 @@ def _entries(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> Di
         )
         for one in entry_points(tables, facts.texts)
     ]
-    unasked = sorted(path for path, _, _ in overview.tree if wanted(path) and path not in facts.texts)
+    unasked = sorted(path for path, _, _ in overview.tree if names_entries(path) and path not in facts.texts)
     lines += [Line(f"- {place(path)} was not searched: {_unquoted(path, overview)}.") for path in unasked]
     return DigestSection("Entry points", lines or [Line("None found by paths, names or manifests.", 0)], 10)
+
+
+def _commands(facts: Facts, overview: Overview) -> DigestSection:
+    paths = {path for path, _, _ in overview.tree}
+    texts = {path: held for path, held in facts.texts.items() if path not in overview.leaking}
+    lines = []
+    for one in commands(texts, paths):
+        custom = ", by custom" if one.by_custom else ""
+        shown = chunks([quoted(command, 80) for command in one.commands], _ON_A_LINE)
+        lines += [Line(f"- {place(one.path)}{custom}: {', '.join(some)}.", len(some)) for some in shown]
+    return DigestSection("Build, test and lint", lines or [Line("No command is declared.", 0)], 6)
 
 
 def _symbols(overview: Overview) -> DigestSection:
@@ -166,9 +179,9 @@ def _symbols(overview: Overview) -> DigestSection:
 
 
 def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
-    """Each package once, at the manifest nearest to the root: ``name requirement (exact version)``."""
+    """``name requirement (exact version)``: what each workspace package asks for, and then the others, each once."""
     lines, total = [], 0
-    for (count, named), kind in ((overview.direct, ""), (overview.indirect, ", not known to be direct")):
+    for (count, named), kind in ((overview.workspaces, ""), (overview.indirect, ", not known to be direct")):
         total += count
         packages = sorted(named, key=lambda one: is_test(one.path))
         for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
