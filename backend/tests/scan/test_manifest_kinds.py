@@ -34,6 +34,7 @@ def one(path: str, text: str) -> Dependency:
         ("requirements-py38.txt", "runtime"),
         ("devices/requirements.txt", "runtime"),
         ("requirements-constraints.txt", "constraint"),
+        ("requirements-optional.txt", "optional"),
         ("constraints.txt", "constraint"),
     ],
 )
@@ -67,6 +68,14 @@ def test_a_remark_between_packages_belongs_to_the_one_above() -> None:
         "a": True,
         "b": False,
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [".", ".[docs]", "../pkg", "-e .", "https://h.example/x.whl", "git+https://h.example/x", "file:///x"],
+)
+def test_a_requirement_without_a_name_has_no_row_and_is_no_mistake(line: str) -> None:
+    assert parse("docs/requirements.txt", f"{line}\n".encode()) == []
 
 
 def test_a_file_that_uv_made_without_remarks_does_not_tell() -> None:
@@ -438,6 +447,7 @@ DOCKERFILES = {
         ["a", "b"],
     ),
     "two here-documents": ("FROM a\nCOPY <<X <<Y /\nFROM x\nX\nFROM y\nY\nFROM b\n", ["a", "b"]),
+    "what only looks like one": ("FROM a\nRUN x=$((1<<n)) && cat <<<word\nFROM b\n", ["a", "b"]),
     "copies by a variable": ("FROM a\nCOPY --from=$X / /\n", ["a"]),
 }
 

@@ -15,7 +15,7 @@ _ARG: Final = re.compile(r"ARG\s+(\w+)=(\S*)", re.I)
 _COPY: Final = re.compile(r"(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)", re.I)
 _MOUNT: Final = re.compile(r"--mount=(?:\S*,)?from=([^\s,]+)")
 _TAKES_TEXT: Final = re.compile(r"(?:RUN|COPY|ADD)\s", re.I)
-_HERE: Final = re.compile(r"<<-?['\"]?(\w+)['\"]?")
+_HERE: Final = re.compile(r"(?<!<)<<-?['\"]?([A-Za-z_]\w*)")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _LATEST: Final = "latest"  # what is meant where no tag is written, and so no version
 _LONGEST: Final = 500  # characters; arguments that name each other would grow without end
@@ -37,24 +37,29 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
             stages |= {str(bases), (stage or "").lower()}
             bases += 1
         else:
-            run = line[:4].upper() == "RUN "
-            copied = [match.group(1) for match in [_COPY.match(line)] if match] + (
-                _MOUNT.findall(line) if run else []
-            )
-            for written in copied:
+            for written in _sources(line):
                 if written.lower() not in stages and not written.isdigit():
-                    yield from image(written.strip("\"'"), "copy")
+                    yield from image(written, "copy")
+
+
+def _sources(line: str) -> list[str]:
+    """The stages and images that an instruction copies or mounts files from."""
+    if copied := _COPY.match(line):
+        return [copied.group(1).strip("\"'")]
+    return _MOUNT.findall(line) if line[:4].upper() == "RUN " else []
 
 
 def _instructions(source: str) -> Iterator[str]:
     """The lines, joined where they go on, without the text of here-documents: a query in one has a FROM too."""
+    lines = [line.strip() for line in re.sub(r"\\\r?\n", " ", source).splitlines()]
+    known = set(lines)
     ends: list[str] = []
-    for raw in re.sub(r"\\\r?\n", " ", source).splitlines():
-        line = raw.strip()
+    for line in lines:
         if ends:
             ends = ends[1:] if line == ends[0] else ends
         else:
-            ends = _HERE.findall(line) if _TAKES_TEXT.match(line) else []
+            # Arithmetic shifts look like one too, but no line ends them.
+            ends = [end for end in _HERE.findall(line) if end in known] if _TAKES_TEXT.match(line) else []
             yield line
 
 
