@@ -35,7 +35,7 @@ def for_child(
 
 
 def for_users_own(own: Mapping[str, str], *, env: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a program that the user named to get secrets with: `env` without our settings.
+    """The environment of a program that the user named, for secrets or as ssh: `env` without our settings.
 
     It may ask a vault, an agent or AWS (`aws secretsmanager get-secret-value`), so it has everything of the user's.
     """

@@ -96,7 +96,11 @@ class SshDialer:
         destination = f"{origin.user}@{origin.host}" if origin.user else origin.host
         path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
         words = [*options, "--", destination, f"git-upload-pack {quote_remote(path)}"]
-        env = environment.for_child({"GIT_PROTOCOL": "version=2"}, network=True)
+        own = {"GIT_PROTOCOL": "version=2"}
+        if self._command[0] == SshClient.command:
+            env = environment.for_child(own, network=True)
+        else:  # a program that the user named, which may read variables of its own
+            env = environment.for_users_own(own)
         with ExitStack() as scope:
             files = scope.enter_context(self._client.options(self._cancel))
             return ProcessChannel.start([*self._command, *files, *words], env, limits, scope.pop_all())

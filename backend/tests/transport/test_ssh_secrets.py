@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -175,3 +176,21 @@ def test_a_folder_that_takes_nothing_is_said(tmp_path: Path, monkeypatch: pytest
         pass
     assert "TMPDIR" in raised.value.hint
     assert "hunter2" not in str(raised.value.as_dict())
+
+
+@pytest.mark.parametrize(("named", "given"), [(False, ""), (True, "the user's")])
+def test_a_client_that_the_user_named_has_the_user_s_variables_and_none_of_our_settings(
+    tmp_path: Path, named: bool, given: str
+) -> None:
+    client = tmp_path / "bin" / "ssh"
+    client.parent.mkdir()
+    client.write_text(f'#!/bin/sh\necho "$OWN+$SNAPSHOTTER_GIT_TOKEN" > {tmp_path}/seen\n')
+    client.chmod(0o755)
+    ran(
+        *("snapshot", "ssh://git@127.0.0.1/x.git", "--store", str(tmp_path / "store")),
+        OWN="the user's",
+        SNAPSHOTTER_GIT_TOKEN="token",
+        PATH=f"{client.parent}:{os.environ['PATH']}",
+        SNAPSHOTTER_SSH_COMMAND=str(client) if named else "ssh",
+    )
+    assert (tmp_path / "seen").read_text() == f"{given}+\n"
