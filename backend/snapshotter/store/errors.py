@@ -24,6 +24,8 @@ from snapshotter.base.urls import redact
 _TRANSIENT = re.compile(
     r"timed? ?out|connection|broken pipe|error sending request|reset by peer", re.IGNORECASE
 )
+NOWHERE = "http://127.0.0.1:0"  # no server can be there: what a redirect of S3 would have to go through
+_REDIRECTED = re.compile(r"error following redirect|127\.0\.0\.1:0\b")
 _STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3}),")
 _URL = re.compile(r"https?://\S+")
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
@@ -62,6 +64,8 @@ def transient(error: Exception) -> bool:
     text = str(error)
     if status := _status(text):
         return status >= 500 or status in (408, 409, 429) or error_code(text) in _TRANSIENT_CODES
+    if _redirected(text):
+        return False
     # Its dump names settings like retry_timeout, and a URL may hold any word: neither tells what happened.
     return bool(_TRANSIENT.search(_without_urls(text)))
 
@@ -122,7 +126,7 @@ def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) ->
         return Unavailable(
             f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
         )
-    if status in (302, 303, 307, 308):
+    if status in (302, 303, 307, 308) or _redirected(text):
         return Unavailable(
             f"S3 wants {action} to be sent to another address, which is not followed",
             code="region",
@@ -183,6 +187,11 @@ def _unreached(text: str) -> Unavailable | None:
                 hint=f"{hint}; `snapshotter doctor` says more {runbook.see(runbook.REGION)}",
             )
     return None
+
+
+def _redirected(text: str) -> bool:
+    """Whether the endpoint redirects elsewhere, where nothing leads."""
+    return bool(_REDIRECTED.search(_URL.sub("", text)))
 
 
 def _status(text: str) -> int:

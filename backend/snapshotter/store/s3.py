@@ -12,17 +12,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined] # typeshed lacks it
 
 from obstore.store import S3Store
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import is_loopback, redact
-from snapshotter.store.errors import no_credentials
+from snapshotter.store.errors import NOWHERE, no_credentials
 from snapshotter.store.s3_listing import Lister
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
+_AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws")  # their subdomains too
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
         "timeout": timedelta(minutes=10),
         "connect_timeout": timedelta(seconds=15),
         "allow_http": plain,
-    }
+    } | _no_way_out(endpoint, env)
     bundle = env.get("AWS_CA_BUNDLE") or None
     if bundle:
         client["root_certificate"] = _pem(bundle)
@@ -77,6 +80,24 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     url = f"https://{bucket}.s3.{provider.region}.amazonaws.com/" if hosted else f"{host}/{bucket}"
     prefix = f"{prefix}/" if prefix else ""
     return Bucket(objects, Lister(url, prefix, provider.region, provider, bundle), bucket, prefix)
+
+
+def _no_way_out(endpoint: str, env: Mapping[str, str]) -> dict[str, str]:
+    """Client options by which no redirect leads to another host than the endpoint's, or than AWS's.
+
+    It would take the session token along: the library follows redirects, keeps that header, and cannot be told
+    otherwise. So over plain HTTP, which is for tests, the endpoint is its own proxy, and a redirect comes back to it.
+    Over TLS, all but the endpoint is behind a proxy that cannot be. Where the environment has a proxy, that one stays,
+    and decides what is reached.
+    """
+    if endpoint.startswith("http://"):
+        return {"proxy_url": endpoint}
+    host = urlsplit(endpoint).hostname or _AWS[0]
+    if any(env.get(name) for name in _PROXIES) and not proxy_bypass_environment(
+        host, {"no": env.get("NO_PROXY") or env.get("no_proxy") or ""}
+    ):
+        return {}
+    return {"proxy_url": NOWHERE, "proxy_excludes": host if endpoint else ",".join(_AWS)}
 
 
 def _parse(uri: str) -> tuple[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,6 +19,7 @@ from snapshotter.store.objects import Store, open_store
 from tests.support.httpservers import Scripted, Seen, reply
 from tests.support.wires import free_port
 
+MAKE_CERT = Path(__file__).parents[1] / "servers" / "make-cert"
 PREFIX = "repo-scans/snapshotter/"
 KEY = f"/bucket/{PREFIX}r/x"
 ENV = {"AWS_ACCESS_KEY_ID": "KEYID", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "AWS_SESSION_TOKEN": "s3ss10n"}
@@ -121,7 +125,7 @@ def test_every_request_keeps_the_buckets_rules(store: Store, server: Scripted) -
     store.folders("")
     store.list("")
     put, *reads = server.seen
-    assert (put.method, put.target) == ("PUT", KEY)
+    assert (put.method, urlsplit(put.target).path) == ("PUT", KEY)
     assert put.headers["x-amz-server-side-encryption"] == "AES256"
     assert put.headers["if-none-match"] == "*"
     assert put.headers["content-type"] == "application/json"
@@ -202,6 +206,32 @@ def test_refusals_are_told_apart_and_not_repeated(
     raised = error_of(lambda: CALLS[action](store))
     assert (isinstance(raised, kind), raised.code) == (True, code)
     assert len([request for request in server.seen if bucket.only(request)]) == 1
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("action", ["PutObject", "GetObject"])
+def test_no_redirect_takes_the_session_token_to_another_host(
+    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, tls: bool
+) -> None:
+    monkeypatch.setattr(store_module, "_pause", lambda *_: pytest.fail("it tries again"))
+    scheme, env = "http", ENV | {"AWS_REGION": "us-east-1"}
+    with Scripted(lambda _: [reply(200, {"ETag": '"e"'})]) as elsewhere:
+        if tls:
+            scheme, env = "https", env | {"AWS_CA_BUNDLE": str(tmp_path / "ca.crt")}
+            subprocess.run(["bash", MAKE_CERT, tmp_path], check=True)
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+            for each in (server, elsewhere):
+                each.over_tls(context)
+        env["AWS_ENDPOINT_URL_S3"] = f"{scheme}://127.0.0.1:{server.port}"
+        to = f"{scheme}://localhost:{elsewhere.port}/bucket/x"
+        server.answer = lambda _: [reply(307, {"Location": to})]
+        store = open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env)
+        raised = error_of(lambda: CALLS[action](store))
+        assert server.seen[0].headers["x-amz-security-token"] == "s3ss10n"
+        assert elsewhere.seen == []
+    assert (raised.code, raised.exit_code) == ("region", 4)
+    assert "another address" in raised.message
 
 
 @pytest.mark.parametrize("action", ["PutObject", "ListBucket"])

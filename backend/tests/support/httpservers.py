@@ -6,6 +6,7 @@ import base64
 import contextlib
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Self
@@ -50,6 +51,12 @@ class Scripted:
 
     def url(self, path: str = "x.git", host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/{path}"
+
+    def over_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from the next connection on."""
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     def __enter__(self) -> Self:
         return self
