@@ -1,7 +1,7 @@
 """One error class per exit code: a message that says what happened, a hint that says what to do.
 
 The exit codes are those of README.md: 1 a finding, 2 usage, 3 partial, 4 could not,
-5 access denied, 130 and 143 interrupted. "Check failed" (1) and "could not check" (4) are
+5 access denied, 129, 130 and 143 interrupted. "Check failed" (1) and "could not check" (4) are
 different answers, and no code path turns one into the other.
 """
 
@@ -148,3 +148,10 @@ class Terminated(Interrupted):
 
     exit_code = 143
     default_code = "terminated"
+
+
+class HungUp(Interrupted):
+    """Stopped by SIGHUP: the terminal, or the session that it ran in, is gone."""
+
+    exit_code = 129
+    default_code = "hung-up"

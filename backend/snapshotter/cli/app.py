@@ -124,7 +124,7 @@ def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
         help="Point-in-time snapshots of git repositories: streamed straight into plain git bundles in a folder or S3, "
         "found, restored, and proven whole.",
         epilog="Exit codes: 0 done, 1 a finding, 2 usage, 3 partial, 4 could not, 5 access denied, "
-        "130/143 interrupted.",
+        "129/130/143 interrupted.",
     )
     line.callback(invoke_without_command=True)(_main)
     for name in verbs:

@@ -1,6 +1,6 @@
 """One verb as a command: its flags from a frozen value, its work in a thread, its end by result, error or signal.
 
-The work runs in a thread while the main thread waits for it or for a signal, so that SIGINT and SIGTERM end the
+The work runs in a thread while the main thread waits for it or for a signal, so that SIGINT, SIGTERM and SIGHUP end the
 process within two seconds whatever a library is waiting for.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import MISSING, fields
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Interrupted, Terminated
+from snapshotter.base.errors import HungUp, Interrupted, Terminated
 from snapshotter.base.observer import Observer
 from snapshotter.cli import output
 from snapshotter.cli.options import Flags
@@ -94,6 +94,8 @@ def _on_signals(cancel: Cancel) -> None:
 
     signal.signal(signal.SIGINT, lambda *_: stop(Interrupted("interrupted by SIGINT")))
     signal.signal(signal.SIGTERM, lambda *_: stop(Terminated("stopped by SIGTERM")))
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's work goes on
+        signal.signal(signal.SIGHUP, lambda *_: stop(HungUp("stopped by SIGHUP")))
 
 
 def _start(work: Callable[[], Output]) -> Future[Output]:

@@ -6,14 +6,16 @@ import json
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from snapshotter.base.errors import AccessDenied, SnapshotterError, UsageError
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.cli.options import Flags
+from snapshotter.cli.streams import unwritten
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,24 @@ class Output:
 
 
 def report(result: Output | BaseException, flags: Flags) -> int:
-    """Print what came of a verb's work, as `flags` say; the exit code."""
+    """Print what came of a verb's work, as `flags` say; the exit code.
+
+    It is the error's, whatever became of stdout; a result that stdout did not take ends with 4, unless its reader
+    went away.
+    """
+    lost: OSError | None = None
     try:
         if isinstance(result, Output):
             _print(result, flags)
-            return _print_error(result.error, flags) if result.error else 0
-        return _print_error(result, flags, document=flags.json)
-    except BrokenPipeError:
-        return 0 if isinstance(result, Output) and not result.error else 4
     except OSError as error:
-        sys.stderr.write(
-            f"error: the result could not be written: {error.strerror}\n\nhint: check where stdout leads\n"
-        )
-        return 4
+        lost = error
+    ended = result.error if isinstance(result, Output) else result
+    if ended is not None:
+        return _print_error(ended, flags, document=flags.json and not isinstance(result, Output))
+    if lost is None or isinstance(lost, BrokenPipeError):
+        return 0
+    sys.stderr.write(unwritten(lost))
+    return Unavailable.exit_code
 
 
 def refuse(error: UsageError) -> int:
@@ -77,7 +84,9 @@ def _print_error(error: BaseException, flags: Flags, *, document: bool = False) 
 
         known = with_identity(known)
     if document:
-        _print_json({"ok": False, "error": known.as_dict()})
+        with suppress(OSError):  # what it says is on stderr, too, and in the exit code
+            _print_json({"ok": False, "error": known.as_dict()})
+            sys.stdout.flush()
     sys.stderr.write(render(known))
     return known.exit_code
 

@@ -7,6 +7,7 @@ On repositories of ours git runs without hooks, replace refs, lazy fetches, prom
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -46,6 +47,12 @@ class GitFailed(Unusable):
     """git refused what it was given (a pack, a tree) and said why. The machine's trouble is another error."""
 
     default_code = "git"
+
+
+class GitCrashed(Unavailable):
+    """git crashed on what it was given, so nobody can tell whether that is in order."""
+
+    default_code = "git-crash"
 
 
 @dataclass(frozen=True)
@@ -184,11 +191,7 @@ def _communicate(argv: list[str], cancel: Cancel, place: Sequence[str], stdin: b
 def _failed(command: str, answer: Answer) -> Unavailable:
     """Why git failed. The machine's trouble (code `machine`) is told from the repository's (GitFailed)."""
     if answer.code < 0:
-        return Unavailable(
-            f"git {command} was killed by signal {-answer.code}",
-            code="machine",
-            hint="the machine may be out of memory; run again where there is more",
-        )
+        return _ended(command, -answer.code)
     message = f"git {command} failed: {words(answer.err)}"
     if _of_the_machine(answer.err):
         return Unavailable(
@@ -197,6 +200,34 @@ def _failed(command: str, answer: Answer) -> Unavailable:
             hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's",
         )
     return GitFailed(message, hint="run `snapshotter verify`")
+
+
+def _ended(command: str, number: int) -> Unavailable:
+    """Why a signal ended git."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if number in _CRASHES:
+        return GitCrashed(
+            f"git {command} crashed ({name})",
+            hint="a tree that is nested too deeply for git's stack does that: raise it with `ulimit -s unlimited`, and "
+            "run again",
+        )
+    if number == signal.SIGKILL:
+        return Unavailable(
+            f"git {command} was killed ({name})",
+            code="machine",
+            hint="the machine may be out of memory; run again where there is more",
+        )
+    return Unavailable(
+        f"git {command} was ended ({name})",
+        code="machine",
+        hint="a limit of this machine, or somebody, ended it: run again without",
+    )
+
+
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
 
 
 def _of_the_machine(stderr: bytes) -> bool:

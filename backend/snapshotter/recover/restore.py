@@ -11,7 +11,7 @@ from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.git.program import GitFailed
+from snapshotter.git.program import GitCrashed, GitFailed
 from snapshotter.git.refs import RefsLedger, named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover import build_folder
@@ -119,9 +119,9 @@ def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work
     if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
         try:
             repository.checkout(work)
-        except GitFailed as error:
+        except (GitCrashed, GitFailed) as error:
             raise Unavailable(
                 f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
                 code="checkout",
-                hint="restore it with --bare, and look at its tree with `git ls-tree -r HEAD`",
+                hint="restore it with --bare, and look at its tree with `git ls-tree HEAD`",
             ) from error

@@ -326,7 +326,7 @@ def test_a_store_with_other_peoples_names_in_it_is_told(tmp_path: Path) -> None:
     (tmp_path / "some__repo" / os.fsdecode(b"a\xff")).write_text("x")
     done = cli("list", "some__repo", "--store", tmp_path)
     assert done.code == 4
-    assert "holds a file whose name is not UTF-8" in done.err
+    assert "holds what is not snapshotter's, which is passed over: some__repo/a" in done.err
 
 
 def test_get_refuses_an_altered_artifact(world: World, tmp_path: Path) -> None:

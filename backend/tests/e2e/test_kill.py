@@ -259,6 +259,7 @@ def stored(served: Origin, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     ("hang", "number", "code"),
     [
         ("git index-pack", signal.SIGINT, 130),
+        ("git index-pack", signal.SIGHUP, 129),
         ("git rev-list", signal.SIGTERM, 143),
         ("store refs.txt", signal.SIGINT, 130),
         ("store history.bundle", signal.SIGTERM, 143),
@@ -340,5 +341,42 @@ def test_a_git_that_was_killed_says_nothing_against_a_snapshot(
     )
     assert (tmp_path / "marker").exists()
     assert done.returncode == 4, done.stdout
-    assert b"killed by signal 9" in done.stderr
+    assert b"was killed (SIGKILL)" in done.stderr
     assert len(stored.store.list("")) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_git_that_crashes_is_told_from_a_machine_without_memory(
+    stored: Lab, served: Origin, tmp_path: Path, number: signal.Signals
+) -> None:
+    fake = tmp_path / "git"
+    script = HANGING_GIT.replace("exec sleep 600", f"kill -{int(number)} $$")
+    env = cli_env(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    for verb, crashing, hint in (
+        (("verify", "--all"), "index-pack", "ulimit -s"),
+        (("restore", served.path, tmp_path / "back"), "read-tree", "--bare"),
+    ):
+        fake.write_text(script.format(command=crashing, marker=tmp_path / "marker", git=shutil.which("git")))
+        fake.chmod(0o755)
+        argv = command(*verb, "--store", stored.root)
+        done = subprocess.run(argv, env=env, capture_output=True, check=False)
+        assert done.returncode == 4, done.stdout
+        assert f"git {crashing} crashed ({number.name})" in done.stderr.decode()
+        assert hint in done.stderr.decode()
+        assert b"memory" not in done.stderr
+    assert not (tmp_path / "back").exists()
+
+
+def test_work_under_nohup_goes_on(served: Origin, tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "store")
+    with (
+        GitHost(
+            served.path.parent, fault=lambda path: Fault(stall_at=0) if "info/refs" in path else None
+        ) as host,
+        started(["nohup", *command("snapshot", host.url("x.git"), "--store", lab.root)]) as process,
+    ):
+        wait_for(lambda: host.requests)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert process.poll() is None
+        stop(process, signal.SIGTERM, 143)

@@ -1,0 +1,66 @@
+"""The standard streams, made so that talk never fails the work: stderr takes what it can, stdout says if it cannot."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO, NoReturn, cast
+
+
+class Talk(io.TextIOWrapper):
+    """A stderr that never fails: what a full disk, a closed pipe or a terminal that is gone cannot take is lost."""
+
+    def write(self, text: str) -> int:
+        """See TextIOWrapper."""
+        with suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """See TextIOWrapper."""
+        with suppress(OSError):
+            super().flush()
+
+
+def open_standard_streams() -> None:
+    """Give every closed standard stream /dev/null: else the next file or socket would get its number, and what is
+    printed, or a child's input, would be that. stderr becomes a Talk, and no character is too much for stdout."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115 - open for as long as the process lives
+            if stream.fileno() != number:
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
+    buffer = cast("BinaryIO", sys.stderr.buffer)
+    sys.stderr = Talk(buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
+
+
+def ending(work: Callable[[], None]) -> NoReturn:
+    """Do work that prints to stdout, and exit. The code is the work's own, or 4 if stdout did not take it all and the
+    work had nothing worse; a reader that has seen enough is no failure."""
+    code, lost = 0, None
+    try:
+        work()
+    except SystemExit as done:
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
+    except OSError as error:
+        lost = error
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        lost = error
+    if lost is None:
+        sys.exit(code)
+    if not code and not isinstance(lost, BrokenPipeError):
+        sys.stderr.write(unwritten(lost))
+        code = 4
+    os._exit(code)  # what is buffered would fail again
+
+
+def unwritten(error: OSError) -> str:
+    """The sentence for a stdout that took no result."""
+    return f"error: the result could not be written: {error.strerror}\n\nhint: check where stdout leads\n"

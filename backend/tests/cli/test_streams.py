@@ -1,0 +1,127 @@
+"""Where stdout and stderr lead: talk that nobody can take costs nothing, a result that nobody can take is an error."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapshotter.cli.streams import Talk
+from tests.support.cli import cli_env, command
+from tests.support.git import Origin
+from tests.support.lab import Lab
+
+FULL = Path("/dev/full")
+pytestmark = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    origin = Origin(tmp_path / "x.git")
+    origin.commit()
+    return origin
+
+
+@pytest.fixture
+def lab(tmp_path: Path, origin: Origin) -> Lab:
+    lab = Lab(tmp_path / "store")
+    lab.take(origin)
+    return lab
+
+
+def ended(*argv: str | Path, out: str = "/dev/null", err: str = "/dev/null") -> int:
+    with Path(out).open("wb") as stdout, Path(err).open("wb") as stderr:
+        return subprocess.run(
+            command(*argv), env=cli_env(), stdout=stdout, stderr=stderr, check=False, timeout=60
+        ).returncode
+
+
+def test_a_stderr_that_takes_nothing_costs_no_work(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    full = {"err": str(FULL)}
+    assert ended("snapshot", origin.path, "--store", tmp_path / "other", **full) == 0
+    assert list((tmp_path / "other").rglob("manifest.json"))
+    assert ended("verify", "--all", "--store", lab.root, **full) == 0
+    assert ended("restore", origin.path, tmp_path / "back", "--store", lab.root, **full) == 0
+    assert (tmp_path / "back" / ".git").is_dir()
+
+
+def test_a_stderr_that_takes_nothing_changes_no_exit_code(lab: Lab, origin: Origin, tmp_path: Path) -> None:
+    full = {"err": str(FULL)}
+    assert ended("list", "--no-such-flag", **full) == 2
+    assert ended("list", "--no-such-flag", "--json", **full) == 2
+    assert ended("no-such-verb", **full) == 2
+    assert ended("restore", origin.path, lab.root, "--store", lab.root, **full) == 2
+    assert ended("list", "--store", tmp_path / "nothing", **full) == 4
+    next(lab.root.rglob("history.bundle")).write_bytes(b"spoiled")
+    assert ended("verify", "--all", "--store", lab.root, **full) == 1
+
+
+@pytest.mark.parametrize(
+    "argv", [["--version"], ["--help"], ["list", "--help"], ["list"], ["list", "--json"]]
+)
+def test_a_result_that_stdout_does_not_take_is_an_error(lab: Lab, argv: list[str], tmp_path: Path) -> None:
+    store = ["--store", str(lab.root)] if argv[0] == "list" and "--help" not in argv else []
+    said = tmp_path / "said"
+    assert ended(*argv, *store, out=str(FULL), err=str(said)) == 4
+    assert "could not be written" in said.read_text()
+    assert "Traceback" not in said.read_text()
+
+
+def test_a_finding_stays_one_where_stdout_takes_nothing(lab: Lab, tmp_path: Path) -> None:
+    next(lab.root.rglob("history.bundle")).write_bytes(b"spoiled")
+    said = tmp_path / "said"
+    for flags in ([], ["--json"]):
+        assert ended("verify", "--all", "--store", lab.root, *flags, out=str(FULL), err=str(said)) == 1
+        assert "damaged" in said.read_text()
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(lab: Lab) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        argv = command("list", "--store", lab.root)
+        done = subprocess.run(argv, env=cli_env(), stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_stdout_that_knows_few_characters_gets_them_escaped(lab: Lab) -> None:
+    name = lab.root / "h__ünïcode"
+    name.mkdir()
+    argv = command("list", "--store", name)
+    env = cli_env(PYTHONIOENCODING="ascii")
+    done = subprocess.run(argv, env=env, capture_output=True, check=False)
+    assert (done.returncode, b"h__\\xfcn\\xefcode" in done.stdout) == (0, True)
+
+
+def test_talk_loses_what_cannot_be_written() -> None:
+    class Broken(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: object) -> int:
+            raise OSError(errno.EIO, "the terminal is gone")
+
+    talk = Talk(io.BufferedWriter(Broken()), "utf-8", line_buffering=True)
+    for _ in range(100):
+        assert talk.write("x" * 1000 + "\n") == 1001
+        talk.flush()
+
+
+def test_python_s_own_words_go_the_same_way(tmp_path: Path) -> None:
+    """A thread's traceback is talk, too."""
+    script = (
+        "import threading\nfrom snapshotter.cli.streams import ending, open_standard_streams\n"
+        "open_standard_streams()\n"
+        "def work():\n    thread = threading.Thread(target=lambda: 1 / 0)\n    thread.start()\n    thread.join()\n"
+        "ending(work)"
+    )
+    with FULL.open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", script], env=cli_env(), stderr=full, check=False)
+    assert done.returncode == 0
