@@ -9,13 +9,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-import duckdb
-
 from snapshotter.archive.manifest import Gap, RefChanges
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
+from snapshotter.query.engine import Engine
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
@@ -30,8 +29,8 @@ _LEDGERS: Final = 64  # ledgers in memory at once
 class ArchiveViews:
     """Fills tables of an engine with what manifests and ledgers say about the snapshots of a query."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sources: Sources) -> None:
-        self._connection, self._sources = connection, sources
+    def __init__(self, engine: Engine, sources: Sources) -> None:
+        self._engine, self._sources = engine, sources
         self.left_out: list[LeftOut] = []
 
     def make(self, view: str, snapshots: Sequence[Snapshot]) -> None:
@@ -41,8 +40,8 @@ class ArchiveViews:
             "refs": self._refs,
             "ref_changes": lambda chosen: (row for each in chosen for row in _changes(each)),
         }
-        create(self._connection, view, VIEWS[view])
-        insert(self._connection, view, VIEWS[view], rows[view](snapshots), self._sources.cancel)
+        create(self._engine, view, VIEWS[view])
+        insert(self._engine, view, VIEWS[view], rows[view](snapshots), self._sources.cancel)
 
     def _refs(self, snapshots: Sequence[Snapshot]) -> Iterator[Row]:
         remaining = iter(snapshots)
@@ -70,25 +69,21 @@ class ArchiveViews:
         return ledger
 
 
-def create(connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[Column]) -> None:
+def create(engine: Engine, table: str, columns: Iterable[Column]) -> None:
     """Make an empty table."""
     described = ", ".join(f'"{column.name}" {column.type}' for column in columns)
-    connection.execute(f"CREATE TABLE {table} ({described})")
+    engine.execute(f"CREATE TABLE {table} ({described})")
 
 
 def insert(
-    connection: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: Iterable[Column],
-    rows: Iterable[Row],
-    cancel: Cancel,
+    engine: Engine, table: str, columns: Iterable[Column], rows: Iterable[Row], cancel: Cancel
 ) -> None:
     """Add rows, which may lack columns. As JSON: twenty times as fast as parameters."""
     shape = json.dumps([{column.name: column.type for column in columns}])
     remaining = iter(rows)
     while batch := list(islice(remaining, _BATCH)):
         cancel.check()
-        connection.execute(
+        engine.execute(
             f"INSERT INTO {table} BY NAME SELECT unnest(from_json(?::JSON, '{shape}'), max_depth := 2)",
             [json.dumps(batch, default=_plain)],
         )

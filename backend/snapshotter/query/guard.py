@@ -1,20 +1,19 @@
 """What SQL may be run: one SELECT over the views. Read by DuckDB's own parser, never by patterns.
 
 This is the first of two fences: it refuses with a hint whatever is not one SELECT over the views. The second is the
-engine's own lock (see locked_engine), which holds whatever gets past this one.
+engine's own lock (see locked_engine), which holds whatever gets past this one. Both are the engine's process's.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import duckdb
 
-from snapshotter.base.errors import UsageError
-from snapshotter.base.text import printable
+from snapshotter.query.refusals import refusal, shortened
+from snapshotter.query.terms import Select
 from snapshotter.query.views import VIEWS
 
 MAX_SQL: Final = 200_000  # characters
@@ -26,14 +25,6 @@ _FUNCTIONS: Final = frozenset(
 # How the names of the engine's catalogue and of our inner tables begin. A WITH that takes such a name does not hide the
 # real table everywhere in the statement, so these names never count as the WITH's own.
 _INNER: Final = ("duckdb_", "pg_", "sqlite_", "pragma_", "_scans_")
-
-
-@dataclass(frozen=True)
-class Select:
-    """One SELECT that may be run, and the views that it reads."""
-
-    sql: str
-    views: frozenset[str]
 
 
 def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Select:
@@ -56,22 +47,6 @@ def read(connection: duckdb.DuckDBPyConnection, sql: str) -> Select:
         raise refusal(f"only SELECT is run, and this is {kind}")
     tree = _tree(connection, statement.query)
     return Select(_unended(statement.query), _views(tree))
-
-
-def refusal(why: str, views: frozenset[str] = frozenset()) -> UsageError:
-    """The error for SQL that cannot be run; its hint lists the views, or the columns of those that it names."""
-    named = [f"{view}: {', '.join(column.name for column in VIEWS[view])}" for view in VIEWS if view in views]
-    hint = "; ".join(named) or f"the views are {', '.join(VIEWS)}"
-    return UsageError(
-        f"the SQL cannot be run: {printable(why)}",
-        code="sql",
-        hint=f"{hint}. `snapshotter query --schema` explains them, `--examples` shows how",
-    )
-
-
-def shortened(message: str) -> str:
-    """DuckDB's message in one line, without the copy of the SQL that follows it."""
-    return " ".join(message.partition("\nLINE ")[0].split())[:600]
 
 
 def _unended(sql: str) -> str:

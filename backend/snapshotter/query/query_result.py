@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from snapshotter.query import locked_engine, sql_plan
+from snapshotter.query import sql_plan
+from snapshotter.query.engine import ROWS
 from snapshotter.query.partial_file import PartialFile
+from snapshotter.query.quoting import identifier, literal
+from snapshotter.query.running import Running
 from snapshotter.query.terms import LeftOut
 
-_ROWS: Final = 5_000  # rows taken from the engine at once
 _NOT_JSON: Final = re.compile(r"\b(?:NaN|Infinity)\b")
 
 
@@ -24,7 +26,7 @@ class QueryResult:
     columns: list[tuple[str, str]]  # name and DuckDB type; names are unique
     snapshots: int
     left_out: list[LeftOut]
-    _running: locked_engine.Running
+    _running: Running
     _sql: str
     _partials: dict[str, list[PartialFile]] = field(default_factory=dict)
 
@@ -43,23 +45,21 @@ class QueryResult:
         """Write the rows to the output file that `ask` was given. Returns how many there are."""
         sql = self._wrapped("{}")
         self._fill(sql)
-        self._running.execute(
-            f"COPY ({sql}) TO {locked_engine.literal(str(path))} (FORMAT parquet, COMPRESSION zstd)"
-        )
+        self._running.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")
         return int(self._running.fetch(1)[0][0])
 
     def _rows(self, form: str) -> Iterator[tuple[Any, ...]]:
         sql = self._wrapped(form)
         self._fill(sql)
         self._running.execute(sql)
-        while rows := self._running.fetch(_ROWS):
+        while rows := self._running.fetch(ROWS):
             yield from rows
 
     def _wrapped(self, form: str) -> str:
         """The user's SELECT with each column in another form. Columns go by number: names may be anything."""
         numbered = [f"c{number}" for number in range(len(self.columns))]
         shown = [
-            f"{form.format(column)} AS {_quoted(name)}"
+            f"{form.format(column)} AS {identifier(name)}"
             for column, (name, _) in zip(numbered, self.columns, strict=True)
         ]
         return f"SELECT {', '.join(shown)} FROM (\n{self._sql}\n) AS t({', '.join(numbered)})"  # noqa: S608 - guarded
@@ -70,10 +70,6 @@ class QueryResult:
             for table, partials in self._partials.items():
                 for partial in partials:
                     sql_plan.fill(self._running, partial, table, readings)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _plain(value: str | None) -> str:

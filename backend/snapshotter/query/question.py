@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import duckdb
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
-from snapshotter.query import cache, guard, locked_engine
+from snapshotter.query import cache
 from snapshotter.query.archive_views import ArchiveViews
+from snapshotter.query.engine import ROWS, Engine, EngineFailed, Late
 from snapshotter.query.query_result import QueryResult
+from snapshotter.query.refusals import too_large, too_slow, unreadable
+from snapshotter.query.running import Running
 from snapshotter.query.scan_views import ScanViews
 from snapshotter.query.snapshot_choice import choose
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut, QueryOptions
-from snapshotter.query.views import MACROS, SCANNED
+from snapshotter.query.views import SCANNED
 from snapshotter.store.objects import Store
 
 
@@ -41,16 +42,17 @@ def ask(
     A snapshot or table that is missing, damaged or not what it says is left out, and is in `QueryResult.left_out`.
     """
     observer, cancel = observer or Observer(), cancel or Cancel()
-    with closing(locked_engine.connect(options.memory)) as connection:
-        for macro in MACROS:
-            connection.execute(macro)
-        select = guard.read(connection, sql)
+    with Engine(options.memory, cancel) as engine:
+        try:
+            select = engine.read(sql, seconds=options.seconds)
+        except Late:
+            raise too_slow(options.seconds) from None
         with cache.opened(options.cache, options.cache_bytes) as kept:
             sources = Sources(Catalog(store), kept, observer, cancel)
-            prepared = _prepare(connection, sources, options, select.views)
+            prepared = _prepare(engine, sources, options, select.views)
             scans = prepared.scans
-            locked_engine.lock(connection, [*scans.files, *([output] if output else [])])
-            running = locked_engine.Running(connection, options, cancel, select.views, scans.unchecked)
+            engine.lock([*scans.files, *([output] if output else [])])
+            running = Running(engine, options.seconds, select.views, scans.unchecked)
             columns = _describe(running, select.sql)
             count, left_out = prepared.snapshots, prepared.left_out
             yield QueryResult(columns, count, left_out, running, select.sql, scans.partials)
@@ -65,26 +67,27 @@ class _Prepared:
     left_out: list[LeftOut]
 
 
-def _prepare(
-    connection: duckdb.DuckDBPyConnection, sources: Sources, options: QueryOptions, views: frozenset[str]
-) -> _Prepared:
+def _prepare(engine: Engine, sources: Sources, options: QueryOptions, views: frozenset[str]) -> _Prepared:
     """Make the views that one SELECT names, and note what could not be among their rows."""
     chosen = choose(sources, options, scans=not views.isdisjoint(("snapshots", *SCANNED)))
-    archive, scans = ArchiveViews(connection, sources), ScanViews(connection, sources, options.whole)
+    archive, scans = ArchiveViews(engine, sources), ScanViews(engine, sources, options.whole)
     try:
         for view in sorted(views):
             if view in SCANNED:
                 scans.make(view, chosen.snapshots)
             else:
                 archive.make(view, chosen.snapshots)
-    except duckdb.OutOfMemoryException as error:
-        raise locked_engine.too_large(options.memory) from error
-    except duckdb.Error as error:
-        raise locked_engine.unreadable("a table", str(error)) from error
+    except EngineFailed as error:
+        if error.kind == "memory":
+            raise too_large(options.memory) from error
+        raise unreadable("a table", str(error)) from error
     return _Prepared(len(chosen.snapshots), scans, chosen.left_out + archive.left_out + scans.left_out)
 
 
-def _describe(running: locked_engine.Running, sql: str) -> list[tuple[str, str]]:
+def _describe(running: Running, sql: str) -> list[tuple[str, str]]:
     """The name and the DuckDB type of each column."""
     running.execute(f"DESCRIBE SELECT * FROM (\n{sql}\n) AS t")  # noqa: S608 - guarded
-    return [(str(name), str(kind)) for name, kind, *_ in running.fetch(10_000)]
+    columns: list[tuple[str, str]] = []
+    while rows := running.fetch(ROWS):
+        columns += [(str(name), str(kind)) for name, kind, *_ in rows]
+    return columns

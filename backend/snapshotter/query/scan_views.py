@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
-
 from snapshotter.query import schema
 from snapshotter.query.archive_views import create, insert, keys
+from snapshotter.query.engine import Engine
 from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
@@ -24,9 +23,9 @@ class ScanViews:
     whose digest was not checked whose table it is.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sources: Sources, whole: int) -> None:
+    def __init__(self, engine: Engine, sources: Sources, whole: int) -> None:
         """Tables of at most `whole` bytes are read whole."""
-        self._connection, self._cancel = connection, sources.cancel
+        self._engine, self._cancel = engine, sources.cancel
         self._tables = TableFiles(sources, whole)
         self._known = schema.KnownSchemas(sources.cache)
         self._misfits: list[LeftOut] = []
@@ -44,11 +43,11 @@ class ScanViews:
         brought = self._fitting(table, self._tables.bring(table, snapshots))
         columns = (*KEYS, Column("file", "VARCHAR", ""))
         scans = f"_scans_{table}"
-        create(self._connection, scans, columns)
+        create(self._engine, scans, columns)
         rows = (keys(each.snapshot) | {"file": str(each.path)} for each, _ in brought)
-        insert(self._connection, scans, columns, rows, self._cancel)
+        insert(self._engine, scans, columns, rows, self._cancel)
         schemas = {each.path: columns for each, columns in brought}
-        self._connection.execute(schema.view(table, schemas, scans))
+        self._engine.execute(schema.view(table, schemas, scans))
         self.files |= schemas.keys()
         for each, _ in brought:
             if each.sha256 is None:
@@ -60,7 +59,7 @@ class ScanViews:
 
     def _fitting(self, table: str, brought: Sequence[TableFile]) -> list[tuple[TableFile, schema.Schema]]:
         """The files whose columns are what the table's should be, with their schemas."""
-        schemas = self._known.read(self._connection, {each.path: each.sha256 for each in brought})
+        schemas = self._known.read(self._engine, {each.path: each.sha256 for each in brought})
         fitting: list[tuple[TableFile, schema.Schema]] = []
         for each in brought:
             columns = schemas[each.path]

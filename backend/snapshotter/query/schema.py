@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import msgspec
 
 from snapshotter.query.cache import Cache
-from snapshotter.query.guard import shortened
-from snapshotter.query.locked_engine import literal
+from snapshotter.query.engine import Engine, EngineFailed
+from snapshotter.query.quoting import literal
+from snapshotter.query.refusals import shortened
 from snapshotter.query.sql_plan import PLACE
 from snapshotter.query.views import KEYS
 from snapshotter.scan.columns import COLUMNS
@@ -33,17 +33,17 @@ class NotParquet:
     why: str
 
 
-def schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
+def schemas(engine: Engine, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
     """The columns of each file, by one read of its footer, or that it is no Parquet."""
     if not files:
         return {}
     try:
-        return _schemas(connection, files)
-    except duckdb.Error as error:
+        return _schemas(engine, files)
+    except EngineFailed as error:
         if len(files) == 1:
             return {files[0]: NotParquet(shortened(str(error)))}
     half = len(files) // 2  # one of many: find it without reading each alone
-    return schemas(connection, files[:half]) | schemas(connection, files[half:])
+    return schemas(engine, files[:half]) | schemas(engine, files[half:])
 
 
 class KnownSchemas:
@@ -59,14 +59,12 @@ class KnownSchemas:
         except (FileNotFoundError, msgspec.MsgspecError):
             return {}
 
-    def read(
-        self, connection: duckdb.DuckDBPyConnection, files: Mapping[Path, str | None]
-    ) -> dict[Path, Schema | NotParquet]:
+    def read(self, engine: Engine, files: Mapping[Path, str | None]) -> dict[Path, Schema | NotParquet]:
         """The columns of each file, or that it is no Parquet. A file's digest is None where it was not checked."""
         known: dict[Path, Schema | NotParquet] = {
             path: self._schemas[digest] for path, digest in files.items() if digest in self._schemas
         }
-        read = schemas(connection, [path for path in files if path not in known])
+        read = schemas(engine, [path for path in files if path not in known])
         fresh = {files[path]: schema for path, schema in read.items() if not isinstance(schema, NotParquet)}
         fresh.pop(None, None)
         if fresh:
@@ -119,12 +117,12 @@ def _empty(table: str, place: str) -> str:
     return f"SELECT {', '.join(columns)}, NULL::VARCHAR AS {place} WHERE false"
 
 
-def _schemas(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
+def _schemas(engine: Engine, files: Sequence[Path]) -> dict[Path, Schema | NotParquet]:
     listed = ", ".join(literal(str(path)) for path in files)
     nodes: dict[str, list[tuple[Any, ...]]] = {}
-    for name, *node in connection.execute(
+    for name, *node in engine.rows(
         f"SELECT file_name, name, num_children, repetition_type, duckdb_type FROM parquet_schema([{listed}])"  # noqa: S608
-    ).fetchall():
+    ):
         nodes.setdefault(name, []).append(tuple(node))
     return {path: _columns(nodes[str(path)]) for path in files}
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from snapshotter.query.locked_engine import Running, literal
 from snapshotter.query.partial_file import PartialFile, Span
+from snapshotter.query.quoting import literal
+from snapshotter.query.running import Running
 
 PLACE: Final = "_place_"  # begins the name of the column that holds a row's file; the table's name follows
 

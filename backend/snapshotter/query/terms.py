@@ -15,6 +15,8 @@ WHOLE = 4 * 1024 * 1024  # bytes; a table up to this size is read whole and chec
 class QueryOptions:
     """Which snapshots, and the limits. Sizes are bytes, `seconds` is how long the SQL may run.
 
+    `memory` is what SQL may use; the process that runs it may take half as much again, and what it needs itself.
+
     `repos` are globs over repo names, of which one must match; `at` is the latest start of a snapshot.
     `cache` is None for a folder of this query only.
     """
@@ -27,6 +29,14 @@ class QueryOptions:
     cache: Path | None = None
     cache_bytes: int = 2 * 1024**3
     whole: int = WHOLE
+
+
+@dataclass(frozen=True)
+class Select:
+    """One SELECT that may be run, and the views that it reads."""
+
+    sql: str
+    views: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ def test_the_engine_s_own_lock_holds_without_the_guard(tmp_path: Path, sql: str)
     a_python_variable = [(1,)]
     assert a_python_variable
     (tmp_path / "secret.csv").write_text("SECRET\n")
-    with closing(locked_engine.connect(2**28)) as connection:
+    with closing(locked_engine.connect(2**28, 2)) as connection:
         connection.execute("CREATE TABLE files (path VARCHAR)")
-        locked_engine.lock(connection, [tmp_path / "allowed.parquet"])
+        locked_engine.lock(connection, [str(tmp_path / "allowed.parquet")])
         with pytest.raises(duckdb.Error) as raised:
             connection.execute(
                 sql.format(secret=tmp_path / "secret.csv", folder=tmp_path, parquet="")

@@ -64,7 +64,7 @@ def test_version_keys_order_as_people_mean() -> None:
         ("0:2", "2"),
         ("5.3.0.RELEASE", "5.3"),
     ]
-    with closing(locked_engine.connect(2**28)) as connection:
+    with closing(locked_engine.connect(2**28, 2)) as connection:
         for macro in views.MACROS:
             connection.execute(macro)
 
