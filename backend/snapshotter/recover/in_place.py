@@ -148,12 +148,15 @@ def _in_use(destination: Path) -> UsageError:
 
 
 def _leftovers(destination: Path) -> list[_Leftover]:
-    """What is under a hidden folder's name, of this user, and has a list as only a restore makes it."""
+    """What is under a hidden folder's name, of this user, and holds only what a restore puts there."""
     found = []
     for entry in sorted(destination.iterdir()):
         with suppress(OSError, ValueError):
-            if _NAME.fullmatch(entry.name) and not entry.is_symlink() and entry.stat().st_uid == os.geteuid():
-                entries = list(_listed((entry / _LIST).read_bytes()))
+            if not _NAME.fullmatch(entry.name) or entry.is_symlink() or entry.stat().st_uid != os.geteuid():
+                continue
+            inside = {child.name for child in entry.iterdir()}
+            if inside <= {_TREE, _LIST}:  # one that was being made, or removed, may have no list
+                entries = list(_listed((entry / _LIST).read_bytes())) if _LIST in inside else []
                 # With the last in its place the repository was whole, and is somebody's by now.
                 whole = entries and _same(destination, entries[-1:])
                 found.append(_Leftover(entry, [] if whole else _same(destination, entries)))

@@ -189,6 +189,17 @@ def test_what_a_killed_restore_left_is_removed_by_the_next(
     assert "which a killed restore left behind" in warning
 
 
+@pytest.mark.parametrize("left", [[], ["tree"], ["tree/.git/objects"]])
+def test_a_restore_that_was_killed_at_its_begin_or_while_it_cleared_up_is_removed_too(
+    lab: Lab, taken: Sealed, place: Path, left: list[str]
+) -> None:
+    folder = place / ".snapshotter-restore-0123abcd"
+    for name in [".", *left]:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    lab.restore(taken, place)
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("stage", ["made", "moving", "placed"])
 def test_what_is_somebody_s_keeps_all_that_is_there(lab: Lab, taken: Sealed, place: Path, stage: str) -> None:
     """A file put there since, one in a moved one's place, and a repository that was whole before the kill."""
@@ -211,9 +222,12 @@ def test_a_folder_that_only_has_such_a_name_is_somebody_s(
 ) -> None:
     folder = place / ".snapshotter-restore-0123abcd"
     folder.mkdir()
-    if names is not None:
+    if names is None:
+        (folder / "somebody's").touch()
+    else:
         (folder / "moved").write_bytes(names)
-    (place / "other").touch()
+    if names == b"":
+        (place / "other").touch()
     before = contents(place)
     with pytest.raises(UsageError):
         lab.restore(taken, place)
