@@ -90,6 +90,35 @@ def test_another_pom_at_the_relative_path_is_no_parent() -> None:
     assert versions("child/pom.xml", files) == {"acme:root": "1.0", "g:lib": None, "g:set": None}
 
 
+@pytest.mark.parametrize("relative", ["root", "root|../pom.xml"])
+def test_another_release_of_a_parent_or_bom_of_the_tree_is_not_that_of_the_tree(relative: str) -> None:
+    child = pom("child", USES, parent=relative)
+    other = {
+        "pom.xml": ROOT.replace("<version>1.0</version>", "<version>0.9</version>"),
+        "child/pom.xml": child,
+    }
+    assert versions("child/pom.xml", other) == {"acme:root": "1.0", "g:lib": None, "g:set": None}
+    bom = pom("bom", managed(entry("g:lib", "7")))
+    for version, lib in (("1.0", "7"), ("0.9", None), ("${bom}", None), ("${here}", "7")):
+        imports = properties(here="1.0", bom="0.9") + managed(entry("acme:bom", version, scope="import"))
+        user = {"bom/pom.xml": bom, "pom.xml": pom("user", imports + needs(entry("g:lib")))}
+        assert versions("pom.xml", user)["g:lib"] == lib
+
+
+def test_versions_by_a_property_that_the_root_defines() -> None:
+    root = pom("root", properties(revision="3.1") + managed(entry("g:lib", "2.0")), version="${revision}")
+    child = pom("child", needs(entry("g:lib"), entry("acme:root", "${project.version}")), parent="root")
+    files = {
+        "pom.xml": root,
+        "child/pom.xml": child.replace("<version>1.0</version>", "<version>${revision}</version>"),
+    }
+    assert told("child/pom.xml", files) == [
+        ("g:lib", "2.0", None, "runtime", True),
+        ("acme:root", "3.1", "${project.version}", "runtime", False),
+        ("acme:root", "3.1", "${revision}", "parent", False),
+    ]
+
+
 def test_what_a_parent_calls_the_projects_version_is_its_childs() -> None:
     parent = pom("root", managed(entry("acme:api", "${project.version}")), version="1.0")
     child = (

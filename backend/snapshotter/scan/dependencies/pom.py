@@ -1,0 +1,159 @@
+"""One pom.xml as it is written (Maven's POM reference), and properties as they are filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+from xml.etree.ElementTree import Element
+
+from snapshotter.scan.dependencies.formats import xml
+from snapshotter.scan.dependencies.record import ManifestError
+
+PLUGINS: Final = "org.apache.maven.plugins"
+"""The group of a plugin that names none."""
+
+_PROPERTY: Final = re.compile(r"\$\{([\w.-]+)\}")
+_ROUNDS: Final = 5  # a property may name others; a circle of them ends here
+_LONGEST: Final = 300
+_MAX_FILLED_IN: Final = 100  # names with properties in one management: each is a look of its own
+
+_PLACES: Final = (
+    ("dependencies/dependency", ""),
+    ("profiles/profile/dependencies/dependency", ""),
+    ("dependencyManagement/dependencies/dependency", "management"),
+    ("build/plugins/plugin", "plugin"),
+    ("build/pluginManagement/plugins/plugin", "management"),
+    ("parent", "parent"),
+)
+
+
+class Entry(NamedTuple):
+    """A dependency, plugin or parent, as written."""
+
+    group: str
+    artifact: str
+    version: str
+    scope: str
+
+
+class Managed(NamedTuple):
+    """The version and scope that a management has for a name."""
+
+    version: str
+    scope: str
+
+
+class Management:
+    """What is managed: of each name the first entry."""
+
+    def __init__(self, entries: Iterable[Entry], group: str = "") -> None:
+        self._named: dict[tuple[str, str], Entry] = {}
+        self._filled_in: list[Entry] = []
+        for one in entries:
+            if "$" not in one.group + one.artifact:
+                self._named.setdefault((one.group or group, one.artifact), one)
+            elif len(self._filled_in) < _MAX_FILLED_IN:
+                self._filled_in.append(one)
+
+    def get(self, key: tuple[str, str], known: Mapping[str, str]) -> Managed | None:
+        """What is managed for a (group, artifact), with the properties in `known`."""
+        named = (
+            one for one in self._filled_in if (filled(one.group, known), filled(one.artifact, known)) == key
+        )
+        entry = self._named.get(key) or next(named, None)
+        return Managed(filled(entry.version, known), entry.scope) if entry else None
+
+
+class Pom(NamedTuple):
+    """A pom.xml. `entries` are what it names, each with the scope of its place, empty where it has one of its own.
+    `relative_path` is None where the parent has none, and then is ``../pom.xml``."""
+
+    entries: list[tuple[str, Entry]]
+    properties: dict[str, str]
+    dependencies: Management
+    plugins: Management
+    boms: list[Entry]
+    parent: Entry | None
+    relative_path: str | None
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Its group and artifact."""
+        return self.properties["project.groupId"], self.properties["project.artifactId"]
+
+
+class Properties(Mapping[str, str]):
+    """The properties of a pom and its parents: the nearest holds, but a parent's own name is not its child's."""
+
+    def __init__(self, held: list[dict[str, str]]) -> None:
+        self._held = held
+
+    def __getitem__(self, name: str) -> str:
+        if name.startswith(("project.", "pom.")):
+            return self._held[0][name]
+        for one in self._held:
+            if name in one:
+                return one[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({name: None for one in self._held for name in one})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def read(blob: bytes) -> Pom:
+    """A pom.xml. Raises ManifestError for what is none."""
+    root = xml(blob)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    if root.tag != "project":
+        raise ManifestError(f"its root is {root.tag[:50]!r}, not a project")
+    managed = _entries(root, "dependencyManagement/dependencies/dependency")
+    parent = root.find("parent")
+    return Pom(
+        [(scope, one) for place, scope in _PLACES for one in _entries(root, place)],
+        _own_properties(root),
+        Management(one for one in managed if one.scope != "import"),
+        Management(_entries(root, "build/pluginManagement/plugins/plugin"), PLUGINS),
+        [one for one in managed if one.scope == "import"],
+        None if parent is None else _entry(parent),
+        None if parent is None or parent.find("relativePath") is None else _text(parent, "relativePath"),
+    )
+
+
+def filled(value: str, known: Mapping[str, str]) -> str:
+    """A value with its properties filled in as far as they are known, never longer than 300 characters if it has
+    any."""
+    for _ in range(_ROUNDS):
+        if "$" not in value:
+            break
+        value = _PROPERTY.sub(lambda match: known.get(match.group(1), match.group()), value[:_LONGEST])[
+            :_LONGEST
+        ]
+    return value
+
+
+def _entries(root: Element, place: str) -> list[Entry]:
+    return [_entry(element) for element in root.iterfind(place)]
+
+
+def _entry(element: Element) -> Entry:
+    return Entry(*(_text(element, name) for name in ("groupId", "artifactId", "version", "scope")))
+
+
+def _own_properties(root: Element) -> dict[str, str]:
+    parent = {f"parent.{key}": _text(root, f"parent/{key}") for key in ("groupId", "version")}
+    own = {key: _text(root, key) or parent[f"parent.{key}"] for key in ("groupId", "version")}
+    named = parent | own | {"artifactId": _text(root, "artifactId")}
+    known = {f"{prefix}{key}": value for prefix in ("project.", "pom.", "") for key, value in named.items()}
+    holder = root.find("properties")
+    return known | {
+        one.tag: (one.text or "").strip()[:_LONGEST] for one in (holder if holder is not None else ())
+    }
+
+
+def _text(element: Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()
