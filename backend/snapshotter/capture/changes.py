@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
@@ -82,7 +83,8 @@ class OriginJudge:
 
     def _holds(self, change: Moved) -> bool | None:
         _, old, new = change
-        pack = commits_only(self._transport, [new], [old])
+        with closing(self._transport.fork()) as fork:
+            pack = commits_only(fork, [new], [old])
         try:
             return None if pack is None else self._reaches(new, old, pack)
         except Unusable:

@@ -176,10 +176,13 @@ def _stream(
         request = increment(ledger, before, commits)
     else:
         request = base(ledger, (parent and parent.chain.weight.base) or None)
-    with ThreadPoolExecutor(1) as pool:  # what branches hold, and whether they were rewritten
-        comparing = pool.submit(_compared, run.transport, ledger, before, commits)
+    judge = changes.OriginJudge(run.transport, ledger.object_format)
+    with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
+        comparing = pool.submit(changes.compare, before, ledger, judge) if before else None
         stored = stream(request, run.transport, folder, run.options, run.observer)
-        return stored, comparing.result()
+        changed = comparing.result() if comparing else None
+    asked = tips.ask(run.transport, ledger, commits | judge.committed_at.keys())
+    return stored, _Compared(changed, Tips({**judge.committed_at, **asked.committed_at}, asked.others))
 
 
 class _Compared(NamedTuple):
@@ -187,15 +190,6 @@ class _Compared(NamedTuple):
 
     changes: RefChanges | None = None
     tips: Tips = Tips()
-
-
-def _compared(
-    transport: Transport, ledger: RefsLedger, before: RefsLedger | None, commits: Set[str]
-) -> _Compared:
-    judge = changes.OriginJudge(transport, ledger.object_format)
-    changed = changes.compare(before, ledger, judge) if before else None
-    asked = tips.ask(transport, ledger, commits | judge.committed_at.keys())
-    return _Compared(changed, Tips({**judge.committed_at, **asked.committed_at}, asked.others))
 
 
 def _refs(

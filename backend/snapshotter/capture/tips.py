@@ -58,7 +58,6 @@ def commits_only(
     None where the origin refuses filters, lacks an object or has more than MAX_PACK bytes to send: whatever hangs on
     the answer then stays unknown, and the snapshot stands. Raises Interrupted.
     """
-    fork = transport.fork()
     pack = bytearray()
 
     def sink(data: memoryview) -> None:
@@ -67,11 +66,9 @@ def commits_only(
             raise TooLarge("more commits than are judged", code="pack-too-large")
 
     try:
-        fork.fetch(FetchRequest(wants, list(haves), thin=False, filter="tree:0", depth=depth), sink)
+        transport.fetch(FetchRequest(wants, list(haves), thin=False, filter="tree:0", depth=depth), sink)
     except Interrupted:
         raise
     except SnapshotterError:
         return None
-    finally:
-        fork.close()
     return pack

@@ -45,12 +45,6 @@ class Counting(Interposed):
         self.asked: list[FetchRequest] = []
         self._error = error
 
-    def fork(self) -> Transport:
-        return self
-
-    def close(self) -> None:
-        pass
-
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self.asked.append(request)
         if self._error:
