@@ -63,6 +63,11 @@ class Facts:
     limits: Mapping[str, int | float | str] = field(default_factory=dict)
 
     @property
+    def is_local(self) -> bool:
+        """Whether the origin is a folder of the machine that took the snapshot."""
+        return self.origin.startswith("/")
+
+    @property
     def unread(self) -> Gap | None:
         """The gap of manifests that nobody reads, if there are any."""
         return next((gap for gap in self.gaps if gap.kind == UNREAD), None)

@@ -334,9 +334,10 @@ def test_secret_findings_are_listed_and_what_was_searched_is_said() -> None:
         {"path": "a.py", "rule": "kingfisher.generic.1", "confidence": "medium", "fingerprint": "d" * 64},
     ]
     text = text_of(facts(ref="refs/heads/main"), tables(secrets=leaks))
-    section = text.partition("## Secret findings\n\n")[2].partition("\n\n")[0].splitlines()
-    assert section == [
+    shown = text.partition("## Secret findings\n\n")[2].partition("\n\n##")[0].splitlines()
+    assert shown == [
         "Only the tree of `refs/heads/main` was searched for secrets: its history and other refs were not.",
+        "",
         "- `src/app.py:7`: `kingfisher.slack.2`, confidence `high`, fingerprint `bbbbbbbbbbbb`.",
         "- `z.bin`: `kingfisher.aws.1`, confidence `high`, fingerprint `cccccccccccc`.",
         "- `tests/data/key.pem:3`: `kingfisher.pem.1`, confidence `high`, fingerprint `aaaaaaaaaaaa`.",

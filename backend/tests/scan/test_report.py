@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from snapshotter.archive.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.scan import report
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.report.html import element
 from tests.scan.by_hand import facts, hostile, tables
 
@@ -105,11 +106,13 @@ def test_an_attribute_is_escaped() -> None:
     assert made == '<a title="&quot; onclick=&#39;x&#39;&gt;&lt;b&gt;&#96;" tabindex="0">x</a>'
 
 
-def test_nothing_is_fetched_run_or_linked() -> None:
+def test_nothing_is_fetched_or_run_and_only_what_is_beside_is_linked() -> None:
     data = report.render(*hostile("https://evil.example/x"))
     found = Structure(data)
-    assert all(link.startswith("#") for link in found.links)
-    assert {link[1:] for link in found.links} <= set(re.findall(r'id="([^"]+)"', data.decode()))
+    beside = {f"scan/{name}.parquet" for name in COLUMNS}
+    anchors = {*found.links} - beside
+    assert all(link.startswith("#") for link in anchors)
+    assert {link[1:] for link in anchors} <= set(re.findall(r'id="([^"]+)"', data.decode()))
     names = {name for _, attributes in found.tags for name in attributes}
     assert not {name for name in names if name.startswith("on")} and "style" not in names
     assert not {tag for tag, _ in found.tags} & {"script", "link", "img", "iframe", "object", "base", "form"}
@@ -273,3 +276,85 @@ def test_it_says_what_was_searched_for_secrets_and_which_manifests_nobody_reads(
     assert "Manifests that were not read" in page and "mix.exs" in page and "and 6 more" in page
     failed = Gap(kind="scanner-failed", count=1, sample=["kingfisher crashed"])
     assert "The search for secrets failed" in report.render(facts(gaps=[failed]), tables()).decode()
+
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+FILE = [{"path": "src/a b#?.py"}, {"path": "a/../b.py"}, {"path": "odd\\xff.py"}]
+
+
+def outside(origin: str, **rows: list[dict[str, object]]) -> set[str]:
+    """The links of a page that lead away from it."""
+    found = Structure(report.render(facts(origin=origin), tables(**{"files": FILE, **rows})))
+    return {link for link in found.links if not link.startswith(("#", "scan/"))}
+
+
+@pytest.mark.parametrize(
+    ("origin", "links"),
+    [
+        ("https://github.com/psf/requests", ["", "/commit/{c}", "/blob/{c}/src/a%20b%23%3F.py"]),
+        ("git@github.com:psf/requests.git", ["", "/commit/{c}", "/blob/{c}/src/a%20b%23%3F.py"]),
+        ("ssh://git@github.com:22/psf/requests", ["", "/commit/{c}", "/blob/{c}/src/a%20b%23%3F.py"]),
+        ("https://gitlab.com/a/b/c", ["", "/-/commit/{c}", "/-/blob/{c}/src/a%20b%23%3F.py"]),
+        ("https://bitbucket.org/a/b", ["", "/commits/{c}", "/src/{c}/src/a%20b%23%3F.py"]),
+        ("https://codeberg.org/a/b", ["", "/commit/{c}", "/src/commit/{c}/src/a%20b%23%3F.py"]),
+    ],
+)
+def test_paths_lead_to_a_known_hosts_page_of_the_commit(origin: str, links: list[str]) -> None:
+    _, host, path = re.fullmatch(r"(.*@|https://)([\w.]+)[:/](?:22/)?(.*?)(?:\.git)?", origin).groups()
+    assert outside(origin) == {f"https://{host}/{path}" + link.format(c=COMMIT) for link in links}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.org/a/b",
+        "https://github.com.evil.example/a/b",
+        "https://evil.example/github.com/a/b",
+        "https://github.com@evil.example/a/b",
+        "https://github.com/../a",
+        "/home/github.com/a/b",
+        "javascript:alert(1)",
+        "http://github.com/a/b",
+    ],
+)
+def test_no_other_origin_is_linked(origin: str) -> None:
+    assert outside(origin) == set()
+
+
+def test_a_line_is_linked_and_what_is_gone_is_not() -> None:
+    leak = {"rule": "r", "fingerprint": "f"}
+    before = {"secrets": [{"path": "gone.py", **leak}], "files": [{"path": "gone.py"}]}
+    held = tables(before, secrets=[{"path": "here.py", "line": 7, **leak}], files=[{"path": "here.py"}])
+    told = facts(origin="https://github.com/a/b", compared="20261123T000000Z-00000000")
+    page = report.render(told, held).decode()
+    assert f'href="https://github.com/a/b/blob/{COMMIT}/here.py#L7" rel="noreferrer"' in page
+    assert "gone.py" in page and "/gone.py" not in page
+
+
+def test_a_long_link_is_no_link_rather_than_a_cut_one() -> None:
+    assert not [
+        link
+        for link in outside("https://github.com/a/b", files=[{"path": "x/" * 300 + "y"}])
+        if "blob" in link
+    ]
+
+
+def test_the_headline_of_a_local_origin_says_what_it_is() -> None:
+    page = report.render(
+        facts(origin="/srv/work/shop", repo="local__srv__work__shop-0123abcd"), tables()
+    ).decode()
+    assert "<h1>shop</h1>" in page
+    assert "of <code>/srv/work/shop</code>, a folder of the machine that took it" in page
+    assert "<h1>example.org<wbr>__team" in report.render(facts(), tables()).decode()
+
+
+def test_lists_are_sorted_by_what_they_show() -> None:
+    needs = [
+        {"path": "a.txt", "name": "zebra"},
+        {"path": "z.txt", "name": "Ant"},
+        {"path": "m.txt", "name": "mole"},
+    ]
+    gaps = [Gap(kind="submodules", count=1), Gap(kind="lfs", count=9)]
+    page = report.render(facts(gaps=gaps), tables(dependencies=needs)).decode()
+    shown = [page.index(f"<code>{name}</code>") for name in ("Ant", "mole", "zebra")]
+    assert shown == sorted(shown) and page.index(">lfs<") < page.index(">submodules<")

@@ -192,7 +192,8 @@ def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
     lines = lines or [Line("No known manifest names any.", 0)]
     if (gap := facts.unread) is not None:
         such = ", ".join(place(path) for path in gap.sample)
-        lines = [Line(f"Manifests of kinds that are not read: {gap.count:,}, such as {such}.", 0), *lines]
+        left_out = Line(f"Manifests of kinds that are not read: {gap.count:,}, such as {such}.", 0)
+        lines = [left_out, Line("", 0), *lines]
     return DigestSection("Dependencies", lines, 14, total, where="scan/dependencies.parquet")
 
 
@@ -209,7 +210,7 @@ def _secrets(facts: Facts, overview: Overview) -> DigestSection:
         f"Only the tree of {quoted(facts.ref)} was searched for secrets: its history and other refs were not."
     )
     failed = "The search for secrets failed: nobody knows what this tree holds."
-    lines = [Line(searched if facts.searched else failed, 0)]
+    lines = [Line(searched if facts.searched else failed, 0), *([Line("", 0)] if overview.findings else [])]
     for one in overview.findings:
         sure, mark = quoted(one.confidence or "unknown", 20), quoted(one.fingerprint[:FINGERPRINT])
         found = f"{quoted(one.rule, 80)}, confidence {sure}, fingerprint {mark}"

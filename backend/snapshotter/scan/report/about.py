@@ -15,13 +15,14 @@ from snapshotter.scan.overview import Overview
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report import blocks
 from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.scan.report.links import Links
 
 _CODE: Final = re.compile(r"`+([^`]+)`+")
 
 
-def section(facts: Facts, overview: Overview) -> blocks.Section:
+def section(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     """What the snapshot is and how it was proven."""
-    content = [_readme(facts, overview), blocks.cards([_identity(facts), _proof(facts)])]
+    content = [_readme(facts, overview, links), blocks.cards([_identity(facts, links), _proof(facts)])]
     return blocks.Section("snapshot", "This snapshot", "Snapshot", content)
 
 
@@ -30,7 +31,7 @@ def moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _readme(facts: Facts, overview: Overview) -> Html | None:
+def _readme(facts: Facts, overview: Overview, links: Links) -> Html | None:
     """The start of the README, unless it might quote a secret."""
     if not facts.readme or facts.readme[0] in overview.leaking:
         return None
@@ -45,7 +46,7 @@ def _readme(facts: Facts, overview: Overview) -> Html | None:
     if not heading and not body:
         return None
     return element(
-        "figure", element("blockquote", paragraphs), element("figcaption", "From ", blocks.path(path))
+        "figure", element("blockquote", paragraphs), element("figcaption", "From ", links.path(path))
     )
 
 
@@ -55,11 +56,11 @@ def _prose(body: str) -> list[Child]:
     return [element("code", piece) if at % 2 else piece for at, piece in enumerate(pieces)]
 
 
-def _identity(facts: Facts) -> Html:
+def _identity(facts: Facts, links: Links) -> Html:
     pairs: list[tuple[str, Child]] = [
-        ("Origin", element("code", text(facts.origin), class_="path")),
+        ("Origin", links.origin(element("code", text(facts.origin), class_="path"))),
         ("Ref", blocks.code(facts.ref)),
-        ("Commit", element("code", text(facts.commit), class_="path")),
+        ("Commit", links.scanned(element("code", text(facts.commit), class_="path"))),
         ("Committed", moment(facts.committed_at) if facts.committed_at else "at a time that is not known"),
         ("Taken", moment(facts.taken_at)),
         ("Kind", f"{facts.kind}: {facts.reason}" if facts.reason else facts.kind),
@@ -68,7 +69,7 @@ def _identity(facts: Facts) -> Html:
         ("Refs", plain.count(facts.refs)),
         ("History", _history(facts)),
         ("To restore", plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
-        ("Licences", _licences(facts)),
+        ("Licences", _licences(facts, links)),
     ]
     return element("div", element("h3", "What it is"), blocks.facts(pairs), class_="block")
 
@@ -81,16 +82,16 @@ def _history(facts: Facts) -> str:
     return f"{pieces}, {plural(len(history.segments), 'segment')}"
 
 
-def _licences(facts: Facts) -> Child:
+def _licences(facts: Facts, links: Links) -> Child:
     if not facts.licences:
         return "no licence file at the top level"
     return element(
-        "ul", [element("li", _licence(path, ids)) for path, ids in facts.licences[:8]], class_="plain"
+        "ul", [element("li", _licence(path, ids, links)) for path, ids in facts.licences[:8]], class_="plain"
     )
 
 
-def _licence(path: str, ids: Iterable[str]) -> list[Child]:
-    return [", ".join(ids) or "not recognised", " in ", blocks.path(path)]
+def _licence(path: str, ids: Iterable[str], links: Links) -> list[Child]:
+    return [", ".join(ids) or "not recognised", " in ", links.path(path)]
 
 
 def _proof(facts: Facts) -> Html:

@@ -86,8 +86,14 @@ def more(shown: int, total: int | None, source: str = "") -> Html | None:
     left = (total or 0) - shown
     if left <= 0:
         return None
-    where = [", all in ", element("code", source)] if source else []
+    where = [", all in ", artifact(source)] if source else []
     return element("p", f"… and {plain.count(left)} more", where, ".", class_="more")
+
+
+def artifact(name: str) -> Html:
+    """An artifact by name. Those of the scan lie beside the report; a manifest may be another run's."""
+    shown = element("code", name)
+    return element("a", shown, href=name) if name.startswith("scan/") else shown
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Html:

@@ -19,9 +19,11 @@ from snapshotter.scan.facts import Facts
 from snapshotter.scan.report import blocks
 from snapshotter.scan.report.findings import FINGERPRINT
 from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.scan.report.links import Links
 
 _REFS: Final = 60  # of each sort of change
 
+_GONE: Final = ("removed", "gone")  # what the scanned commit does not have, so that no link leads there
 _TONES: Final = {
     "added": "good",
     "created": "good",
@@ -38,7 +40,7 @@ _TONES: Final = {
 }
 
 
-def section(facts: Facts, changes: ScanChanges | None) -> blocks.Section:
+def section(facts: Facts, changes: ScanChanges | None, links: Links) -> blocks.Section:
     """What changed: refs by the manifest, the tree by its tables."""
     content: list[Child] = [_refs(facts.ref_changes)] if facts.ref_changes else []
     if changes is None:
@@ -55,18 +57,12 @@ def section(facts: Facts, changes: ScanChanges | None) -> blocks.Section:
             blocks.cards(
                 [
                     blocks.stack(
-                        _table("Secrets", "Where", changes.secrets, _secret, "scan/secrets.parquet"),
-                        _table("Files", "File", changes.files, _file, "scan/files.parquet"),
+                        _table("Secrets", "Where", changes.secrets, _secret, links),
+                        _table("Files", "File", changes.files, _file, links),
                     ),
                     blocks.stack(
-                        _table(
-                            "Dependencies",
-                            "Package",
-                            changes.dependencies,
-                            _dependency,
-                            "scan/dependencies.parquet",
-                        ),
-                        _table("Symbols", "Symbol", changes.symbols, _symbol, "scan/symbols.parquet"),
+                        _table("Dependencies", "Package", changes.dependencies, _dependency, links),
+                        _table("Symbols", "Symbol", changes.symbols, _symbol, links),
                     ),
                 ]
             ),
@@ -75,11 +71,15 @@ def section(facts: Facts, changes: ScanChanges | None) -> blocks.Section:
 
 
 def _table(
-    caption: str, what: str, changes: Mapping[str, Changed[Any]], cell: Callable[[Any], Child], source: str
+    caption: str,
+    what: str,
+    changes: Mapping[str, Changed[Any]],
+    cell: Callable[[Links, Any], Child],
+    links: Links,
 ) -> Html:
-    """All changes of one subject in one table, with the count of each sort in its caption."""
+    """All changes of one table in one of the page's, with the count of each sort in its caption."""
     rows: list[list[Child]] = [
-        [cell(row), blocks.badge(sort, _TONES[sort])]
+        [cell(Links() if sort in _GONE else links, row), blocks.badge(sort, _TONES[sort])]
         for sort, changed in changes.items()
         for row in changed.rows
     ]
@@ -94,40 +94,40 @@ def _table(
         rows,
         total=total,
         first=7,
-        source=source,
+        source=f"scan/{caption.lower()}.parquet",
         none="no change",
     )
 
 
-def _file(row: ChangedFile) -> Child:
+def _file(links: Links, row: ChangedFile) -> Child:
     if row.before is not None:
-        return blocks.two_lines(blocks.path(row.path), ["from ", blocks.path(row.before)])
+        return blocks.two_lines(links.path(row.path), ["from ", blocks.path(row.before)])
     return (
-        blocks.two_lines(blocks.path(row.path), f"{row.lines:+,} lines".replace("-", "−"))
+        blocks.two_lines(links.path(row.path), f"{row.lines:+,} lines".replace("-", "−"))
         if row.lines
-        else blocks.path(row.path)
+        else links.path(row.path)
     )
 
 
-def _dependency(row: ChangedDependency) -> Child:
+def _dependency(links: Links, row: ChangedDependency) -> Child:
     old, new = (
         blocks.code(value or "any", 60) if value is not None else None for value in (row.old, row.new)
     )
     versions: list[Child] = [old, " → ", new] if old and new else [old or new]
     return blocks.two_lines(
-        [blocks.code(row.name, 100), " ", versions], [text(row.ecosystem, 40), " in ", blocks.path(row.path)]
+        [blocks.code(row.name, 100), " ", versions], [text(row.ecosystem, 40), " in ", links.path(row.path)]
     )
 
 
-def _symbol(row: ChangedSymbol) -> Child:
+def _symbol(links: Links, row: ChangedSymbol) -> Child:
     shown = blocks.code(row.signature or row.before or row.name, 160)
     before = [element("del", blocks.code(row.before, 160)), " "] if row.before and row.signature else None
-    return blocks.two_lines([before, shown], [text(row.kind, 30), " in ", blocks.path(row.path, row.line)])
+    return blocks.two_lines([before, shown], [text(row.kind, 30), " in ", links.path(row.path, row.line)])
 
 
-def _secret(row: ChangedSecret) -> Child:
+def _secret(links: Links, row: ChangedSecret) -> Child:
     mark = blocks.code(row.fingerprint[:FINGERPRINT] + "…")
-    return blocks.two_lines(blocks.path(row.path, row.line), [text(row.rule, 80), " ", mark])
+    return blocks.two_lines(links.path(row.path, row.line), [text(row.rule, 80), " ", mark])
 
 
 def _refs(changes: RefChanges) -> Html:

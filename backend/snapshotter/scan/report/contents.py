@@ -14,6 +14,7 @@ from snapshotter.scan.overview import Overview
 from snapshotter.scan.ranking import Ranking
 from snapshotter.scan.report import blocks, charts
 from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.scan.report.links import Links
 
 _LANGUAGES_SHOWN: Final = 24
 _GROUPS: Final = 24  # folders of the treemap
@@ -138,12 +139,12 @@ def _group(folder: Folder, overview: Overview) -> charts.Group:
     return charts.Group(label, folder.weight, tiles)
 
 
-def files(tables: DuckDBPyConnection) -> blocks.Section:
+def files(tables: DuckDBPyConnection, links: Links) -> blocks.Section:
     """The largest and the most complex files."""
     largest = tables.execute(_LARGEST, [_FILES_SHOWN]).fetchall()
     complexest = tables.execute(_COMPLEX, [_FILES_SHOWN]).fetchall()
-    big = [[_file(row), human_bytes(row[1]), plain.count(row[2])] for row in largest]
-    hard = [[_file(row), plain.count(row[1]), plain.count(row[2])] for row in complexest]
+    big = [[_file(row, links), human_bytes(row[1]), plain.count(row[2])] for row in largest]
+    hard = [[_file(row, links), plain.count(row[1]), plain.count(row[2])] for row in complexest]
     file, lines = blocks.Column("File"), blocks.Column("Lines", "num")
     content = [
         blocks.cards(
@@ -160,7 +161,7 @@ def files(tables: DuckDBPyConnection) -> blocks.Section:
     return blocks.Section("files", "Files", "Files", content)
 
 
-def _file(row: Sequence[Any]) -> Html:
+def _file(row: Sequence[Any], links: Links) -> Html:
     path, _, _, language, kind, *flags, skip_reason = row
     names = [
         name
@@ -169,7 +170,7 @@ def _file(row: Sequence[Any]) -> Html:
     ]
     words = [*(["LFS"] if kind == "lfs" else []), *names, *(["not read"] if skip_reason else [])]
     badges = [join_space(blocks.badge(word)) for word in words]
-    return blocks.two_lines(blocks.path(path), [text(language or "no language", 60), badges])
+    return blocks.two_lines(links.path(path), [text(language or "no language", 60), badges])
 
 
 def join_space(badge: Html) -> Html:
@@ -177,7 +178,7 @@ def join_space(badge: Html) -> Html:
     return Html(" " + badge)
 
 
-def symbols(tables: DuckDBPyConnection, ranking: Ranking) -> blocks.Section:
+def symbols(tables: DuckDBPyConnection, ranking: Ranking, links: Links) -> blocks.Section:
     """Symbols by kind, by language, by how much they are referenced, and by length."""
     kinds = tables.execute(_KINDS).fetchall()
     if not kinds:
@@ -186,15 +187,15 @@ def symbols(tables: DuckDBPyConnection, ranking: Ranking) -> blocks.Section:
     referenced: list[list[Child]] = [
         [
             blocks.two_lines(
-                blocks.code(one.signature, 160), [blocks.path(one.path, one.line), _doc(one.doc)]
+                blocks.code(one.signature, 160), [links.path(one.path, one.line), _doc(one.doc)]
             ),
             plain.count(one.importers),
         ]
-        for one in ranking.symbols
+        for one in sorted(ranking.symbols, key=lambda one: (-one.importers, one.path, one.line))
         if one.importers
     ]
     longest: list[list[Child]] = [
-        [blocks.two_lines(blocks.code(name, 120), blocks.path(path, line)), plain.count(length)]
+        [blocks.two_lines(blocks.code(name, 120), links.path(path, line)), plain.count(length)]
         for path, line, name, length in tables.execute(_LONGEST, [10]).fetchall()
     ]
     symbol = blocks.Column("Symbol")

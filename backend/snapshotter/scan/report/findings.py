@@ -14,6 +14,7 @@ from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
 from snapshotter.scan.report import blocks
 from snapshotter.scan.report.html import Child, Html, element, text
+from snapshotter.scan.report.links import Links
 
 FINGERPRINT: Final = 12  # characters of a fingerprint that are shown
 
@@ -23,13 +24,15 @@ _ECOSYSTEMS: Final = """
     FROM dependencies GROUP BY ecosystem ORDER BY n DESC, ecosystem"""
 
 
-def dependencies(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -> blocks.Section:
+def dependencies(
+    facts: Facts, tables: DuckDBPyConnection, overview: Overview, links: Links
+) -> blocks.Section:
     """Packages by ecosystem, those that the project asks for, those that come with them, and what nobody reads."""
     ecosystems = tables.execute(_ECOSYSTEMS).fetchall()
     if not ecosystems:
         none = element("p", "No known manifest names a dependency.", class_="none")
         return blocks.Section(
-            "dependencies", "Dependencies", "Dependencies", [none, _unread_manifests(facts)]
+            "dependencies", "Dependencies", "Dependencies", [none, _unread_manifests(facts, links)]
         )
     columns = [
         blocks.Column("Ecosystem"),
@@ -44,26 +47,26 @@ def dependencies(facts: Facts, tables: DuckDBPyConnection, overview: Overview) -
         blocks.cards(
             [
                 blocks.table("Packages by ecosystem", columns, rows, total=len(ecosystems), first=10),
-                _packages("Not direct, or it cannot be told", overview.indirect, first=6),
+                _packages("Not direct, or it cannot be told", overview.indirect, links, first=6),
             ]
         ),
-        _packages("Direct dependencies", overview.direct, first=blocks.FIRST),
-        _unread_manifests(facts),
+        _packages("Direct dependencies", overview.direct, links, first=blocks.FIRST),
+        _unread_manifests(facts, links),
     ]
     return blocks.Section("dependencies", "Dependencies", "Dependencies", content)
 
 
-def _unread_manifests(facts: Facts) -> Html | None:
+def _unread_manifests(facts: Facts, links: Links) -> Html | None:
     """The manifests of kinds that nobody reads, so that their packages are not taken for none."""
     gap = facts.unread
     if gap is None:
         return None
-    rows: list[list[Child]] = [[blocks.path(path)] for path in gap.sample]
+    rows: list[list[Child]] = [[links.path(path)] for path in gap.sample]
     caption = "Manifests that were not read: their packages are not among these"
     return blocks.table(caption, [blocks.Column("Manifest", "path-cell")], rows, total=gap.count, first=6)
 
 
-def _packages(caption: str, packages: tuple[int, list[figures.Package]], *, first: int) -> Html:
+def _packages(caption: str, packages: tuple[int, list[figures.Package]], links: Links, *, first: int) -> Html:
     total, shown = packages
     rows: list[list[Child]] = [
         [
@@ -71,9 +74,9 @@ def _packages(caption: str, packages: tuple[int, list[figures.Package]], *, firs
                 blocks.code(one.name, 100), [text(one.ecosystem, 40), " · ", text(one.scopes or "", 60)]
             ),
             _version(one.versions, one.requirements),
-            blocks.two_lines(blocks.path(one.path), f"and {one.paths - 1:,} more" if one.paths > 1 else None),
+            blocks.two_lines(links.path(one.path), f"and {one.paths - 1:,} more" if one.paths > 1 else None),
         ]
-        for one in shown[:_ROWS]
+        for one in sorted(shown, key=lambda one: (one.name.lower(), one.name, one.ecosystem))[:_ROWS]
     ]
     columns = [blocks.Column("Package"), blocks.Column("Version"), blocks.Column("Named in", "path-cell")]
     return blocks.table(caption, columns, rows, total=total, first=first, source="scan/dependencies.parquet")
@@ -86,13 +89,13 @@ def _version(versions: str | None, requirements: str | None) -> Child:
     return blocks.code(shown, 60) if shown else "any"
 
 
-def secrets(facts: Facts, overview: Overview) -> blocks.Section:
+def secrets(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     """Findings by path, line and rule; of the value there is only the start of a fingerprint."""
     fresh = _fresh(overview.changes)
     rows: list[list[Child]] = [
         [
             [
-                blocks.path(path, line),
+                links.path(path, line or None),
                 Html(" " + blocks.badge("new", "bad")) if (path, line, mark) in fresh else None,
             ],
             blocks.two_lines(text(rule, 80), [text(confidence or "unknown", 20), " confidence"]),
@@ -139,21 +142,22 @@ def _fresh(changes: ScanChanges | None) -> set[tuple[str, int, str]]:
     return {(one.path, one.line, one.fingerprint) for one in new.rows}
 
 
-def unread(facts: Facts, overview: Overview) -> blocks.Section:
+def unread(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     """Gaps, skipped files, files that did not parse, and the limits and scanners of the scan."""
     gaps: list[list[Child]] = [
-        [text(gap.kind, 60), plain.count(gap.count), _sample(gap.sample)] for gap in facts.gaps[:_ROWS]
+        [text(gap.kind, 60), plain.count(gap.count), _sample(gap.sample)]
+        for gap in sorted(facts.gaps, key=lambda gap: gap.kind)[:_ROWS]
     ]
     skips: list[list[Child]] = [
         [
             text(one.reason),
             [plain.count(one.files), f" ({human_bytes(one.bytes)})" if one.bytes else ""],
-            blocks.path(one.first),
+            links.path(one.first),
         ]
         for one in overview.skipped
     ]
     errors: list[list[Child]] = [
-        [text(one.reason), plain.count(one.files), blocks.path(one.first)] for one in overview.partly_read
+        [text(one.reason), plain.count(one.files), links.path(one.first)] for one in overview.partly_read
     ]
     reason, files = blocks.Column("Reason"), blocks.Column("Files", "num")
     first = blocks.Column("First of them", "path-cell")

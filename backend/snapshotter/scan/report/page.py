@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from snapshotter.base.text import noun
 from snapshotter.scan import figures, plain
+from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.report import about, blocks
-from snapshotter.scan.report.html import Html, element, join, text
+from snapshotter.scan.report.html import Child, Html, element, join, text
 
 
 class Figure(NamedTuple):
@@ -80,20 +81,29 @@ def _head(facts: Facts) -> Html:
 
 
 def _header(facts: Facts, key: Iterable[Figure]) -> Html:
-    lede = [
+    lede: list[Child] = [
         element("strong", facts.kind),
         f" snapshot of {about.moment(facts.taken_at)}: ",
         element("code", text(facts.ref, 120)),
         " at ",
         element("code", text(facts.commit[:12])),
     ]
+    if facts.is_local:
+        lede += [", of ", element("code", text(facts.origin)), ", a folder of the machine that took it"]
     return element(
         "header",
         element("p", "Fruitful Snapshotter", class_="brand"),
-        element("h1", Html(text(facts.repo, 120).replace("__", "<wbr>__"))),
+        element("h1", _name(facts)),
         element("p", lede, class_="lede"),
         element("ul", [_figure(one) for one in key], class_="figures"),
     )
+
+
+def _name(facts: Facts) -> Html:
+    """What the page is about: a repo by its name, which a local one's key only spells out of its path and a hash."""
+    if not facts.is_local:
+        return Html(text(facts.repo, 120).replace("__", "<wbr>__"))
+    return Html(text(facts.origin.rstrip("/").rpartition("/")[2], 120))
 
 
 def _figure(one: Figure) -> Html:
@@ -116,6 +126,8 @@ def _footer(facts: Facts) -> Html:
         element("code", "\\u202e"),
         ". The tables behind these figures are beside this page, under ",
         element("code", "scan/"),
+        ": ",
+        [[", " if at else "", blocks.artifact(f"scan/{name}.parquet")] for at, name in enumerate(COLUMNS)],
         ".",
     ]
     return element("footer", element("p", join(sentence)))
