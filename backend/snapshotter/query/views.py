@@ -100,9 +100,9 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
         "blob": "the id of its content",
         "language": "of the file",
         "module": "as written",
-        "names": "the names that are imported",
+        "names": "the names that are taken from it, in order",
         "line": "from 1",
-        "resolved_path": "the file inside the repository that it means (for Go the folder), or null",
+        "resolved_path": "the file inside the repository that it means (the folder where a package is one), or null",
     },
     "dependencies": {
         "path": "the manifest or lock file",

@@ -21,8 +21,8 @@ from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
 
-Resolve = Callable[[str, str, Import], str | None]
-"""The file that an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
+Resolve = Callable[[str, str, Import], list[tuple[tuple[str, ...], str | None]]]
+"""What an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
 
 MEMORY: Final = 300  # MiB
 SPILL: Final = 2048  # MiB
@@ -136,21 +136,21 @@ class ScanTables:
             )
 
     def resolve(self, resolve: Resolve, *, carried: bool = True) -> None:
-        """Set `resolved_path` of every row of `imports` anew, with one call for each distinct import.
+        """Make the rows of `imports` anew: one for each file that an import means, with the names taken from it.
 
-        Without `carried`, the rows that the last `carry` took over keep theirs: in a tree of the same paths they mean
-        the same.
+        Imports of one module on one line of a file count as one. Without `carried`, the rows that the last `carry`
+        took over stay as they are: in a tree of the same paths they mean the same.
         """
+        which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
+        columns = COLUMNS["imports"]
         with _room():
-            self.connection.execute("CREATE OR REPLACE TEMP TABLE answers (id BIGINT[], resolved VARCHAR)")
-            columns = {"id": "BIGINT[]", "resolved": "VARCHAR"}
+            self.connection.execute("CREATE OR REPLACE TEMP TABLE resolved AS FROM imports LIMIT 0")
             insert(
-                self.connection, "answers", columns, self._answers(resolve, carried), self._path("rows.json")
+                self.connection, "resolved", columns, self._answers(resolve, which), self._path("rows.json")
             )
-            self.connection.execute(
-                "UPDATE imports SET resolved_path = resolved FROM (SELECT unnest(id) AS id, resolved FROM answers)"
-                " AS answer WHERE imports.rowid = answer.id AND resolved_path IS DISTINCT FROM resolved"
-            )
+            self.connection.execute(f"DELETE FROM imports {which}")  # noqa: S608 - our own names
+            self.connection.execute("INSERT INTO imports FROM resolved")
+            self.connection.execute("DROP TABLE resolved")
 
     def counts(self) -> dict[str, int]:
         """The number of rows of each table."""
@@ -213,19 +213,19 @@ class ScanTables:
             raise _damaged(table, "it declares too many rows")
         self.connection.execute(f"INSERT INTO before_{table} BY NAME FROM read_parquet(?)", [path])
 
-    def _answers(self, resolve: Resolve, carried: bool) -> Iterator[tuple[list[int], str | None]]:
-        """For each distinct import its rows and the file it means.
+    def _answers(self, resolve: Resolve, which: str) -> Iterator[tuple[object, ...]]:
+        """The rows of the imports that `which` selects, as they are once they are resolved.
 
         Reads by a cursor of its own, for the caller writes by the connection meanwhile.
         """
-        which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
         cursor = self.connection.cursor().execute(
-            f"SELECT list(rowid), path, language, module, names, min(line) FROM imports {which}"  # noqa: S608
-            " GROUP BY path, language, module, names"
+            "SELECT path, blob, language, module, line, list_sort(list_distinct(flatten(list(names))))"  # noqa: S608
+            f" FROM imports {which} GROUP BY path, blob, language, module, line"
         )
         while rows := cursor.fetchmany(MAX_FETCHED):
-            for ids, path, language, module, names, line in rows:
-                yield ids, resolve(path, language, Import(module, tuple(names), line))
+            for path, blob, language, module, line, names in rows:
+                for taken, target in resolve(path, language, Import(module, tuple(names), line)):
+                    yield path, blob, language, module, taken, line, target
 
 
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:

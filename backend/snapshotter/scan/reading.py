@@ -13,16 +13,17 @@ from typing import Final
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.pack import PackObject
-from snapshotter.scan import dependencies, facts, licences
+from snapshotter.scan import facts, licences
 from snapshotter.scan.dependencies import Dependency, is_manifest
 from snapshotter.scan.manifest_reading import ManifestReading
+from snapshotter.scan.project_files import is_project_file, read_project_file
 from snapshotter.scan.reading_plan import TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
+from snapshotter.scan.symbols.projects import Projects
 
 Read = Callable[[Set[str]], Iterator[PackObject]]
 """The blobs of these ids, in any order, each once; one that the origin does not send is left out."""
 
-GO_MOD: Final = "go.mod"
 _LFS: Final = re.compile(
     rb"version https://git-lfs[^\n]{1,100}\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n"
 )
@@ -48,7 +49,7 @@ class TreeContents:
     )  # manifests of which others' rows may say something
     manifest_errors: dict[str, str] = field(default_factory=dict)
     licences: dict[str, list[str]] = field(default_factory=dict)
-    go_modules: dict[str, str] = field(default_factory=dict)
+    projects: Projects = field(default_factory=Projects)
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
     late: bool = False  # manifests were not read for want of time
@@ -233,18 +234,15 @@ class _Reading:
             return False
         path = file.path
         return (
-            path == self._readme
-            or licences.is_licence(path)
-            or facts.wanted(path)
-            or path.rpartition("/")[2] == GO_MOD
+            path == self._readme or licences.is_licence(path) or facts.wanted(path) or is_project_file(path)
         )
 
     def _understand(self, path: str, data: bytes) -> None:
         contents = self.contents
         if path in self._as_manifests:
             self._manifests.add(path, data)
-        if path.rpartition("/")[2] == GO_MOD and (module := dependencies.module_path(data)):
-            contents.go_modules[path.rpartition("/")[0]] = module
+        if is_project_file(path):
+            read_project_file(contents.projects, path, data)
         if licences.is_licence(path):
             contents.licences[path] = licences.identify(data)
         if facts.wanted(path):

@@ -24,7 +24,8 @@ from snapshotter.scan.lines import Lines
 from snapshotter.scan.listing import Listing
 from snapshotter.scan.overview import read_overview
 from snapshotter.scan.parquet import ScanTables
-from snapshotter.scan.reading import GO_MOD, Read, TreeContents, read_blobs
+from snapshotter.scan.project_files import is_project_file
+from snapshotter.scan.reading import Read, TreeContents, read_blobs
 from snapshotter.scan.reading_plan import ReadingPlan, Unit, plan_reading
 from snapshotter.scan.redaction import Redaction
 from snapshotter.scan.resources import ScanResources
@@ -170,12 +171,12 @@ class TreeScan:
         """
         read = [file.path for file in plan.files if file.is_read]
         moved = any(file.before is not None and file.before["path"] != file.path for file in plan.files)
-        # A go.mod that was read may name its module anew, and so give all imports of Go other meanings.
-        module = any(path.rpartition("/")[2] == GO_MOD for path in read)
+        # One that was read may name a module or package anew, and so give imports elsewhere other meanings.
+        module = any(is_project_file(path) for path in read)
         anew = moved or module or self._tables.paths_changed()
         if anew or read:
             tree = SourceTree(
-                (file.path for file in plan.files if file.kind != "submodule"), contents.go_modules
+                (file.path for file in plan.files if file.kind != "submodule"), contents.projects
             )
             self._tables.resolve(tree.resolve, carried=anew)
 

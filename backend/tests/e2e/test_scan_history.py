@@ -89,6 +89,11 @@ SUBMODULE = b"11" * 20
 GO = {b"pkg/f.go": b"package pkg\n", b"main.go": b'package main\n\nimport "example.com/m/pkg"\n'}
 MODULE = b"module example.com/m\n"
 PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
+SCRIPTS = {
+    b"m.ts": b"import {x} from '~/x';\nimport pkg from 'pkg';\n",
+    b"a/x.ts": b"export const x = 1;\n",
+    b"b/x.ts": b"export const x = 2;\n",
+}
 
 PARENT = (
     b"<project><groupId>g</groupId><artifactId>p</artifactId><version>1</version>"
@@ -140,6 +145,35 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
     "a list of any name that a requirements file takes in": (
         {b"requirements.txt": b"-r lists/base.txt\nflask\n", b"lists/base.txt": b"a==1\n"},
         {b"lists/base.txt": (FILE, b"a==2\n")},
+    ),
+    "an alias of scripts means another folder": (
+        SCRIPTS | {b"tsconfig.json": b'{"compilerOptions": {"paths": {"~/*": ["a/*"]}}}'},
+        {b"tsconfig.json": (FILE, b'{"compilerOptions": {"paths": {"~/*": ["b/*"]}}}')},
+    ),
+    "an alias stays, and a script that uses it is new": (
+        SCRIPTS | {b"tsconfig.json": b'{"compilerOptions": {"paths": {"~/*": ["a/*"]}}}'},
+        {b"new.ts": (FILE, b"import {y} from '~/x';\n")},
+    ),
+    "a package of the workspace has another name": (
+        SCRIPTS
+        | {b"package.json": b'{"workspaces": ["*"]}', b"a/package.json": b'{"name": "pkg", "main": "x.ts"}'},
+        {b"a/package.json": (FILE, b'{"name": "other", "main": "x.ts"}')},
+    ),
+    "the workspace's list is in another file": (
+        SCRIPTS
+        | {b"pnpm-workspace.yaml": b"packages: [a]\n", b"a/package.json": b'{"name": "pkg", "main": "x.ts"}'},
+        {
+            b"pnpm-workspace.yaml": (FILE, b"packages: [b]\n"),
+            b"package.json": (FILE, b'{"workspaces": ["a"]}'),
+        },
+    ),
+    "a name of an import becomes a submodule": (
+        {b"pkg/__init__.py": b"", b"pkg/a.py": b"", b"m.py": b"from pkg import c, a, b\n"},
+        {b"pkg/b.py": (FILE, b""), b"pkg/c.py": (LINK, b"a.py")},
+    ),
+    "two submodules of an import are none any more": (
+        {b"pkg/__init__.py": b"", b"pkg/a.py": b"", b"pkg/c.py": b"", b"m.py": b"from pkg import c, a, b\n"},
+        {b"pkg/a.py": (SUB, SUBMODULE), b"pkg/c.py": (SUB, SUBMODULE)},
     ),
     "a file moves to where it would be a manifest": (
         {b"notes.txt": b"requests==1.0\n"},

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree
+from snapshotter.scan.symbols.projects import Projects
 
 PATHS = [
     "backend/shop/__init__.py",
@@ -44,7 +45,7 @@ PATHS = [
     "sh/run.sh",
     "sh/lib/common.sh",
 ]
-GO = {"go": "example.com/shop"}
+GO = Projects(go_modules={"go": "example.com/shop"})
 
 
 @pytest.mark.parametrize(
@@ -93,12 +94,111 @@ GO = {"go": "example.com/shop"}
 def test_an_import_means_a_file(
     path: str, language: str, module: str, names: tuple[str, ...], expected: str | None
 ) -> None:
-    assert SourceTree(PATHS, GO).resolve(path, language, Import(module, names, 1)) == expected
+    found = SourceTree(PATHS, GO).resolve(path, language, Import(module, names, 1))
+    assert found == [(names, expected)]
+
+
+MANY = [
+    "pkg/__init__.py",
+    "pkg/a.py",
+    "pkg/b/__init__.py",
+    "pkg/c.pyi",
+    "space/d.py",
+    "src/json/__init__.py",
+    "src/cmd/__init__.py",
+    "src/cmd/serve.py",
+    "rust/src/main.rs",
+    "rust/src/a.rs",
+    "rust/src/b/mod.rs",
+    "rust/src/b/c.rs",
+    "jvm/src/main/java/org/shop/Item.java",
+    "jvm/src/main/java/org/shop/Price.java",
+    "jvm/src/test/java/org/shop/Price.java",
+    "jvm/src/test/java/org/shop/ItemTest.java",
+    "jvm/src/main/scala/org/till/Till.scala",
+    "php/src/Models/Item.php",
+    "php/src/Models/Price.php",
+    "ruby/lib/shop/json.rb",
+    "ruby/lib/shop/net/http.rb",
+]
+MAIN, TEST = "jvm/src/main/java/org/shop", "jvm/src/test/java/org/shop"
+
+
+@pytest.mark.parametrize(
+    ("path", "language", "module", "names", "expected"),
+    [
+        (
+            "m.py",
+            "Python",
+            "pkg",
+            "a b x",
+            {"pkg/a.py": "a", "pkg/b/__init__.py": "b", "pkg/__init__.py": "x"},
+        ),
+        ("m.py", "Python", "pkg", "c y z", {"pkg/c.pyi": "c", "pkg/__init__.py": "y z"}),
+        ("m.py", "Python", "space", "d none", {"space/d.py": "d", None: "none"}),
+        ("pkg/a.py", "Python", ".", "b x", {"pkg/b/__init__.py": "b", "pkg/__init__.py": "x"}),
+        ("m.py", "Python", "pkg.a", "p q", {"pkg/a.py": "p q"}),
+        ("m.py", "Python", "other", "p q", {None: "p q"}),
+        ("src/m.py", "Python", "json", "", {None: ""}),
+        ("src/m.py", "Python", "json", "dumps", {None: "dumps"}),
+        ("src/m.py", "Python", "json.decoder", "", {None: ""}),
+        ("src/m.py", "Python", "cmd", "", {None: ""}),
+        ("src/m.py", "Python", "cmd.serve", "", {"src/cmd/serve.py": ""}),
+        ("rust/src/main.rs", "Rust", "crate", "a b::c", {"rust/src/a.rs": "a", "rust/src/b/c.rs": "b::c"}),
+        (
+            "rust/src/a.rs",
+            "Rust",
+            "crate::b",
+            "Item c::Other self",
+            {"rust/src/b/mod.rs": "Item self", "rust/src/b/c.rs": "c::Other"},
+        ),
+        ("rust/src/b/c.rs", "Rust", "super::super", "a", {"rust/src/a.rs": "a"}),
+        ("rust/src/a.rs", "Rust", "std", "fs io::Read", {None: "fs io::Read"}),
+        (f"{MAIN}/x/A.java", "Java", "org.shop", "*", {MAIN: "*"}),
+        (f"{TEST}/x/A.java", "Java", "org.shop", "*", {TEST: "*"}),
+        ("other/A.java", "Java", "org.shop", "*", {None: "*"}),
+        ("other/A.java", "Java", "org.till", "*", {"jvm/src/main/scala/org/till": "*"}),
+        ("other/A.java", "Java", "org.shop.Item", "*", {f"{MAIN}/Item.java": "*"}),
+        ("other/A.java", "Java", "java.util", "*", {None: "*"}),
+        (f"{MAIN}/A.java", "Java", "org.shop.Price", "", {f"{MAIN}/Price.java": ""}),
+        (f"{TEST}/A.java", "Java", "org.shop.Price.OF", "", {f"{TEST}/Price.java": ""}),
+        (
+            "A.scala",
+            "Scala",
+            "org.shop",
+            "Item ItemTest",
+            {f"{MAIN}/Item.java": "Item", f"{TEST}/ItemTest.java": "ItemTest"},
+        ),
+        (
+            "A.scala",
+            "Scala",
+            "org.till",
+            "Till _",
+            {"jvm/src/main/scala/org/till/Till.scala": "Till", "jvm/src/main/scala/org/till": "_"},
+        ),
+        (
+            "php/x.php",
+            "PHP",
+            "App\\Models",
+            "Item Price",
+            {"php/src/Models/Item.php": "Item", "php/src/Models/Price.php": "Price"},
+        ),
+        ("ruby/lib/shop/base.rb", "Ruby", "json", "", {None: ""}),
+        ("ruby/lib/shop/base.rb", "Ruby", "net/http", "", {None: ""}),
+        ("ruby/lib/shop/base.rb", "Ruby", "shop/json", "", {"ruby/lib/shop/json.rb": ""}),
+    ],
+)
+def test_an_import_of_several_means_each(
+    path: str, language: str, module: str, names: str, expected: dict[str | None, str]
+) -> None:
+    found = SourceTree(MANY).resolve(path, language, Import(module, tuple(names.split()), 1))
+    assert {target: " ".join(taken) for taken, target in found} == expected
+    assert len(found) == len(expected)
 
 
 def test_without_go_mod_no_go_import_is_guessed() -> None:
     item = Import("example.com/shop/internal/store", (), 1)
-    assert SourceTree(PATHS).resolve("go/main.go", "Go", item) is None
+    assert SourceTree(PATHS).resolve("go/main.go", "Go", item) == [((), None)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -111,4 +211,6 @@ def test_without_go_mod_no_go_import_is_guessed() -> None:
 def test_an_answer_is_always_inside_the_tree(path: str, language: str, module: str, names: list[str]) -> None:
     tree = SourceTree(PATHS, GO)
     found = tree.resolve(path, language, Import(module, tuple(names), 1))
-    assert found is None or found in tree.files or found in tree.folders
+    assert sorted(name for taken, _ in found for name in taken) == sorted(names)
+    assert len({target for _, target in found}) == len(found)
+    assert all(target is None or target in tree.files or target in tree.folders for _, target in found)

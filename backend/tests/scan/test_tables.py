@@ -265,36 +265,41 @@ def test_paths_changed_compares_paths_and_nothing_else(tmp_path: Path) -> None:
             assert tables.paths_changed() is changed
 
 
-def test_resolving_asks_once_for_each_import_and_sets_every_row(tmp_path: Path) -> None:
+def test_imports_are_resolved_into_a_row_for_each_file(tmp_path: Path) -> None:
     asked: list[tuple[str, str, Import]] = []
 
-    def find(path: str, language: str, item: Import) -> str | None:
+    def find(path: str, language: str, item: Import) -> list[tuple[tuple[str, ...], str | None]]:
         asked.append((path, language, item))
-        return f"{path}/{item.module}\0" if item.names else None
+        return [((name,), f"{path}/{name}\0") for name in item.names] or [((), None)]
 
     rows = [
-        ("a", "b", "Python", "m", ["x", "y"], 4, None),
-        ("a", "b", "Python", "m", ["x", "y"], 9, "wrong"),
+        ("a", "b", "Python", "m", ["x"], 4, None),
         ("a", "b", "Python", "m", ["y", "x"], 5, None),
         ("a", "b", "Python", "m", [], 6, "was"),
-        ("c", "b", "Go", "m", ["x", "y"], 7, None),
+        ("c", "b", "Go", "m", ["x", "z"], 7, "two rows"),
+        ("c", "b", "Go", "m", ["y"], 7, "of one import"),
     ]
     with ScanTables(temp=tmp_path) as tables:
         tables.add("imports", rows)
         tables.resolve(find)
         assert sorted(asked) == [
             ("a", "Python", Import("m", (), 6)),
-            ("a", "Python", Import("m", ("x", "y"), 4)),
-            ("a", "Python", Import("m", ("y", "x"), 5)),
-            ("c", "Go", Import("m", ("x", "y"), 7)),
+            ("a", "Python", Import("m", ("x",), 4)),
+            ("a", "Python", Import("m", ("x", "y"), 5)),
+            ("c", "Go", Import("m", ("x", "y", "z"), 7)),
         ]
-        assert [(*row[4:6], row[6]) for row in select(tables, "imports")] == [
-            (["x", "y"], 4, "a/m\0"),
-            (["y", "x"], 5, "a/m\0"),
-            ([], 6, None),
-            (["x", "y"], 9, "a/m\0"),
-            (["x", "y"], 7, "c/m\0"),
+        assert sorted((row[0], *row[4:7]) for row in select(tables, "imports")) == [
+            ("a", [], 6, None),
+            ("a", ["x"], 4, "a/x\0"),
+            ("a", ["x"], 5, "a/x\0"),
+            ("a", ["y"], 5, "a/y\0"),
+            ("c", ["x"], 7, "c/x\0"),
+            ("c", ["y"], 7, "c/y\0"),
+            ("c", ["z"], 7, "c/z\0"),
         ]
+        first = sorted(select(tables, "imports"))
+        tables.resolve(find)
+        assert sorted(select(tables, "imports")) == first
 
 
 def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
@@ -305,7 +310,7 @@ def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp
             tables.load_before(parent)
             tables.carry([("a", "a")])
             tables.add("imports", [("c", "b", "Python", "m", [], 1, None)])
-            tables.resolve(lambda *_: "is", carried=carried)
+            tables.resolve(lambda *_: [((), "is")], carried=carried)
             assert [row[6] for row in sorted(select(tables, "imports"))] == expected
 
 
@@ -315,7 +320,7 @@ def test_resolving_many_imports_answers_each(tmp_path: Path, monkeypatch: pytest
     rows = [(f"p{n}", "b", "Python", f"m{n}", [], 1, None) for n in range(3000)]
     with ScanTables(temp=tmp_path) as tables:
         tables.add("imports", rows)
-        tables.resolve(lambda path, _language, item: path + item.module)
+        tables.resolve(lambda path, _language, item: [((), path + item.module)])
         assert multiset(select(tables, "imports")) == multiset([(*row[:6], row[0] + row[3]) for row in rows])
 
 

@@ -53,7 +53,9 @@ class Imports:
         """All imports in the order of the file."""
         ordered = sorted(self._found.items())
         return tuple(
-            Import(module, tuple(names)[:_MAX_NAMES], line) for _, (module, line, names) in ordered if module
+            Import(module, tuple(sorted([*names][:_MAX_NAMES])), line)
+            for _, (module, line, names) in ordered
+            if module
         )
 
     def _text(self, start: int, end: int) -> str:

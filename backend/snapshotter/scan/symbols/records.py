@@ -25,7 +25,7 @@ class Import(NamedTuple):
 
     `module` is as written, without quotes (a C system header keeps its angle brackets). `names` are what the
     statement selects from it, by their own names, not their aliases; `*` is everything, `default` a default
-    export; empty when the statement takes the module itself.
+    export; in order, each once; empty when the statement takes the module itself.
     """
 
     module: str
