@@ -105,8 +105,14 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, place
 
 
 def words(stderr: bytes) -> str:
-    """git's own words on stderr, safe to show: without credentials and control characters, at most 500 characters."""
-    return printable(redact(decode_name(stderr.strip())))[:500]
+    """git's last words on stderr, in one line and safe to show: without credentials and control characters.
+
+    git says the cause before what follows from it, so as many lines as fit into 500 characters are taken from the end.
+    """
+    said = [printable(line.strip()) for line in redact(decode_name(stderr)).splitlines() if line.strip()]
+    while len(said) > 1 and sum(len(line) + 2 for line in said) > 500:
+        said.pop(0)
+    return "; ".join(said)[:500]
 
 
 def version() -> str:

@@ -16,7 +16,7 @@ from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_errors import dumb_http, network_error, status_error, wrong_content
 from snapshotter.transport.pktline import PktReader
-from snapshotter.transport.words import KEPT, lines, with_details
+from snapshotter.transport.words import FIRST, KEPT, lines, with_details
 
 ADVERTISEMENT: Final = "application/x-git-upload-pack-advertisement"
 RESULT: Final = "application/x-git-upload-pack-result"
@@ -113,7 +113,7 @@ class HttpAnswer:
         """The lines of a body that is meant for people and is no page."""
         if self.content_type not in _SHOWN or body.lstrip().startswith(b"<"):
             return []
-        return [f"remote: {line}" for line in lines(body[:KEPT], cut_after=len(body) > KEPT)]
+        return [f"remote: {line}" for line in lines(body[:KEPT], cut_after=len(body) > KEPT)[:FIRST]]
 
     def _may_be_file(self) -> bool:
         """Whether an empty body may be the list of a repository without refs."""

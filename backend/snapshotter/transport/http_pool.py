@@ -68,6 +68,14 @@ class _Response(http.client.HTTPResponse):
         self._source = _Source(sock, limits)
         self.fp = io.BufferedReader(self._source, _BUFFER)
 
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status of the answer, after any number of interim ones: the library passes over 100 alone."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status < 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
     def begin(self) -> None:
         super().begin()
         self._compressed = bool(self.getheader("Content-Encoding"))

@@ -13,7 +13,7 @@ from enum import Enum
 from snapshotter.base.text import decode_name, printable
 from snapshotter.transport import NoGitAnswer, WireLimits
 from snapshotter.transport.pace import Pace
-from snapshotter.transport.words import KEPT, lines
+from snapshotter.transport.words import FIRST, KEPT, lines
 
 MAX_PACKET = 65520
 _BUFFER = 4 * 65536
@@ -104,7 +104,7 @@ class PktReader:
         said = bytes(self._view[: min(self._end, KEPT)])
         if self._start or self.total > self._end or said.lstrip().startswith(b"<") or not _is_text(said):
             return ()
-        return tuple(f"remote: {line}" for line in lines(said, cut_after=self._end > KEPT))
+        return tuple(f"remote: {line}" for line in lines(said, cut_after=self._end > KEPT)[:FIRST])
 
     def _need(self, count: int) -> bool:
         """Whether `count` unread bytes are in the buffer, after reading more; False if the stream ends first."""

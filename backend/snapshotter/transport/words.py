@@ -20,7 +20,8 @@ KEPT: Final = 16 * 1024  # bytes of what was said
 _EDGE: Final = (
     4096  # characters at a cut that go too: of a credential cut in two, the half would not be known
 )
-_LINES: Final = 10
+FIRST: Final = 5  # lines of what stands in an answer's place: the reason comes first
+_LINES: Final = 10  # of an error's details; the last are next to its cause
 _LENGTH: Final = 300  # characters of a line
 _SHORT: Final = 4  # characters: a shorter secret stands by chance in many words
 _PLACEHOLDER: Final = "x-oauth-basic"  # stands for the secret where the user is the token

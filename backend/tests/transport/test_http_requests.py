@@ -52,6 +52,19 @@ def test_answers_in_gzip_are_read(connect: Callable[..., Transport]) -> None:
             assert dict(transport.ls_refs().oids) == {b"refs/heads/main": f"{7:040d}"}
 
 
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints\r\nLink: </x>"])
+def test_interim_answers_are_passed_over(connect: Callable[..., Transport], interim: str) -> None:
+    refs = pkt(b"%040d refs/heads/main\n" % 7) + b"0000"
+    first = f"HTTP/1.1 {interim}\r\n\r\n".encode() * 2
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        kind, body = (ADVERTISEMENT, advertisement()) if request.method == "GET" else (RESULT, refs)
+        return [first, reply(200, {"Content-Type": kind}, body)]
+
+    with Scripted(answer) as server:
+        assert dict(connect(server.url()).ls_refs().oids) == {b"refs/heads/main": f"{7:040d}"}
+
+
 def test_an_unchanged_origin_costs_two_requests_on_one_connection(
     host: GitHost, connect: Callable[..., Transport]
 ) -> None:
