@@ -115,6 +115,27 @@ def test_poetrys_old_dev_dependencies_stand_beside_its_groups() -> None:
     }
 
 
+def test_beside_pep_621_poetrys_table_may_only_say_where_a_package_comes_from() -> None:
+    text = """
+    [project]
+    dependencies = ["near>=1", "far>=2", "mirrored>=3"]
+    [tool.poetry.dependencies]
+    near = { path = "../near", develop = true }
+    mirrored = { source = "own" }
+    only = "^4"
+    """
+    found = [
+        (row.name, row.requirement, row.purl is not None) for row in parse("pyproject.toml", text.encode())
+    ]
+    assert found == [
+        ("near", ">=1", False),
+        ("far", ">=2", True),
+        ("mirrored", ">=3", True),
+        ("near", "../near", False),
+        ("only", "^4", True),
+    ]
+
+
 LOCAL_PYTHON = {
     "a uv source in a workspace": '[tool.uv.sources]\nx = { workspace = true }\n[project]\ndependencies = ["x"]',
     "a uv source in git": '[tool.uv.sources]\nX = { git = "https://h/x" }\n[project]\ndependencies = ["x>=1"]',

@@ -259,6 +259,28 @@ def test_another_release_of_a_package_of_the_workspace_comes_from_the_registry()
     assert [one[4] for one in told("package.json", files)] == [False, True]
 
 
+def test_the_sources_of_a_uv_workspace_hold_for_its_members() -> None:
+    root = """
+    [tool.uv.workspace]
+    members = ["packages/*"]
+    [tool.uv.sources]
+    Core_Lib = { workspace = true }
+    forked = { git = "https://h.example/forked" }
+    listed = { index = "own" }
+    """
+    member = """
+    [project]
+    name = "app"
+    dependencies = ["core-lib", "forked>=1", "listed", "httpx"]
+    [tool.uv.sources]
+    forked = { index = "own" }
+    """
+    files = {"pyproject.toml": root, "packages/app/pyproject.toml": member}
+    assert [one[4] for one in told("packages/app/pyproject.toml", files)] == [False, True, True, True]
+    files["pyproject.toml"] = root.replace("[tool.uv.workspace]", "[tool.other]")
+    assert [one[4] for one in told("packages/app/pyproject.toml", files)] == [True, True, True, True]
+
+
 def test_a_project_has_versions_and_properties_from_the_files_over_it() -> None:
     central = """<Project><PropertyGroup><A>13.1.0</A></PropertyGroup><ItemGroup>
       <PackageVersion Include="Aspire" Version="$(A)" /><PackageVersion Include="Tool" Version="1.0" />
@@ -354,6 +376,13 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {
     "a workspace's shared version": (
         {"Cargo.toml": WORKSPACE, "crates/m/Cargo.toml": MEMBER},
         {"Cargo.toml": WORKSPACE.replace("1.0.200", "1.0.201")},
+    ),
+    "a source that a workspace shares": (
+        {
+            "pyproject.toml": "[tool.uv.workspace]\n[tool.uv.sources]\nx = { workspace = true }\n",
+            "m/pyproject.toml": '[project]\ndependencies = ["x"]\n',
+        },
+        {"pyproject.toml": "[tool.uv.workspace]\n"},
     ),
     "a version that is managed for projects": (
         {

@@ -33,7 +33,6 @@ Parser = Callable[[bytes], Iterator[Dependency]]
 
 # Manifests that stand for themselves.
 _NAMES: Final[dict[str, Parser]] = {
-    "pyproject.toml": pyproject.pyproject,
     "setup.cfg": pyproject.setup_cfg,
     "Pipfile": pyproject.pipfile,
     "Pipfile.lock": python_locks.pipfile_lock,
@@ -73,12 +72,14 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
     "cargo": cargo.CargoTomls,
     "npm": npm.PackageJsons,
     "dotnet": dotnet.Projects,
+    "python": pyproject.Pyprojects,
     "pip": requirements.RequirementsFiles,
 }
 _FAMILY_NAMES: Final = {
     "pom.xml": "maven",
     "Cargo.toml": "cargo",
     "package.json": "npm",
+    "pyproject.toml": "python",
     **dict.fromkeys(dotnet.SHARED, "dotnet"),
 }
 _PROJECT: Final = re.compile(r".*\.(?:cs|fs|vb)proj")

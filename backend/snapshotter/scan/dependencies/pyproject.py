@@ -2,39 +2,97 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from typing import Any, Final
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies import pep508
 from snapshotter.scan.dependencies.formats import mapping, string, strings, text, toml
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import MAX_ROWS, Dependency, ManifestError, dependency
 
 # Poetry takes a bare version for itself.
 _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
 _ELSEWHERE: Final = ("git", "url", "path", "file", "workspace")
 
 
-def pyproject(blob: bytes) -> Iterator[Dependency]:
-    """A pyproject.toml; extras and groups are scopes by their own names, the build system's is `build`. An extra that
-    names the project itself, to take in another extra, is no dependency."""
-    document = toml(blob)
+class _Project(NamedTuple):
+    """A pyproject.toml: its rows, its sources of uv (True for what is no registry), and whether it is the root of a
+    workspace."""
+
+    rows: list[Dependency]
+    sources: dict[str, bool]
+    is_root: bool
+
+
+class Pyprojects:
+    """The pyproject.toml files of a tree; extras and groups are scopes by their own names, the build system's is
+    `build`. An extra that names the project itself, to take in another extra, is no dependency. The sources of a
+    workspace's root hold for its members too."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Project] = {}
+
+    def add(self, path: str, blob: bytes) -> None:
+        """Read one."""
+        document = toml(blob)
+        uv = mapping(mapping(document.get("tool"), "tool").get("uv"), "tool.uv")
+        sources = mapping(uv.get("sources"), "tool.uv.sources")
+        self._found[path] = _Project(
+            list(islice(_rows(document, uv), MAX_ROWS + 1)),
+            {canonicalize_name(name): _is_elsewhere(source) for name, source in sources.items()},
+            "workspace" in uv,
+        )
+
+    def forget(self, path: str) -> None:
+        """Let go of one."""
+        del self._found[path]
+
+    def rows(self, path: str) -> Iterator[Dependency]:
+        """The rows of one."""
+        own = self._found[path]
+        sources = self._root_sources(path) | own.sources
+        for row in own.rows:
+            yield row._replace(purl=None) if sources.get(row.name) else row
+
+    def lenders(self, path: str) -> set[str]:
+        """None: no text of another is taken."""
+        return set()
+
+    def taken_in(self) -> tuple[str, ...]:
+        """None: only a pyproject.toml is one."""
+        return ()
+
+    def _root_sources(self, path: str) -> dict[str, bool]:
+        folder = posixpath.dirname(path)
+        while folder:
+            folder = posixpath.dirname(folder)
+            root = self._found.get(posixpath.join(folder, "pyproject.toml"))
+            if root is not None and root.is_root:
+                return root.sources
+        return {}
+
+
+def _rows(document: dict[str, Any], uv: dict[str, Any]) -> Iterator[Dependency]:
     project = mapping(document.get("project"), "project")
     tool = mapping(document.get("tool"), "tool")
-    uv = mapping(tool.get("uv"), "tool.uv")
     own = canonicalize_name(string(project.get("name")))
-    sources = mapping(uv.get("sources"), "tool.uv.sources")
-    elsewhere = {canonicalize_name(name) for name, source in sources.items() if _is_elsewhere(source)}
+    poetry = list(islice(_poetry(mapping(tool.get("poetry"), "tool.poetry")), MAX_ROWS + 1))
+    elsewhere = {row.name for row in poetry if row.purl is None}
+    named: set[str] = {own}
     for scope, entries in _lists(document, project, tool, uv):
         for entry in strings(entries):
             row = pep508.read(entry, scope)
             if row is not None and row.name != own:
+                named.add(row.name)
                 yield row._replace(purl=None) if row.name in elsewhere else row
-    yield from _poetry(mapping(tool.get("poetry"), "tool.poetry"))
+    # Beside PEP 621, Poetry's table may only say where a package comes from.
+    yield from (row for row in poetry if row.requirement is not None or row.name not in named)
 
 
 def _lists(

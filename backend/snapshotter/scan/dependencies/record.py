@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from packageurl import PackageURL
 
+MAX_ROWS: Final = 100_000  # of one manifest
+
 
 class Dependency(NamedTuple):
     """One package that a manifest or a lock file names. What is not known is None.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
 
 from snapshotter.scan.dependencies.kinds import FAMILIES, family_of, parser_of
-from snapshotter.scan.dependencies.record import Dependency, ManifestError
+from snapshotter.scan.dependencies.record import MAX_ROWS, Dependency, ManifestError
 from snapshotter.scan.dependencies.tied import Family
-
-MAX_ROWS: Final = 100_000  # of one manifest
 
 
 class Manifests:
