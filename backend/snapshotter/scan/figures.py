@@ -122,10 +122,10 @@ _PACKAGES: Final = """
 
 
 # A lock file repeats what the manifests of its workspace ask for: its rows count where no manifest says the same.
-_ASKED_FOR: Final = """
+_ASKED_FOR: Final = r"""
     WITH rows AS (
         FROM dependencies SELECT *, regexp_replace(path, '[^/]*$', '') AS folder,
-            version IS NOT NULL AND coalesce(requirement, '') = '' AS locked),
+            regexp_matches(path, '(lock(ed|file)?|shrinkwrap|resolved)(\.(json|ya?ml))?$') AS locked),
     named AS (
         FROM rows SELECT *, min((locked, path)) OVER same[2] AS named_in WHERE direct
         WINDOW same AS (PARTITION BY folder, ecosystem, name)

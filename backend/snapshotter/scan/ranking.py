@@ -24,7 +24,8 @@ _FILES: Final = 80  # best ranked files whose symbols are looked at, whether or 
 _PER_FILE: Final = 400  # symbols of one file that are looked at
 
 _TEST_FOLDERS: Final = frozenset(
-    "t test tests spec specs __tests__ testdata testing fixtures example examples benchmark benchmarks".split()
+    "t test tests spec specs __tests__ testdata testing fixtures example examples benchmark benchmarks "
+    "e2e playground playgrounds demos samples".split()
 )
 _TEST_ENDS: Final = ("_test", ".test", "-test", "_spec", ".spec", "-spec", "Test", "Tests")
 _GUARD: Final = re.compile(

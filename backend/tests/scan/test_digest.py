@@ -455,17 +455,21 @@ def test_dependencies_stand_by_the_workspace_package_that_asks_for_them() -> Non
         {"path": "packages/b/package.json", "name": "react", "requirement": "^17", **npm},
         {"path": "packages/b/package.json", "name": "zod", "requirement": "^3", **npm},
         {"path": "packages/b/test/fixtures/package.json", "name": "left-pad", "requirement": "*", **npm},
-        {"path": "pnpm-lock.yaml", "name": "react", "version": "18.2.0", **npm},
+        {"path": "pnpm-lock.yaml", "name": "react", "requirement": "^18", "version": "18.2.0", **npm},
         {"path": "pnpm-lock.yaml", "name": "turbo", "version": "2.1.0", **npm},
         {"path": "packages/b/pnpm-lock.yaml", "name": "react", "version": "17.0.2", **npm},
         {"path": "pnpm-lock.yaml", "name": "scheduler", "version": "0.23.0", "direct": False, **npm},
         {"path": "tools/yarn.lock", "name": "alone", "version": "1.0.0", **npm},
+        {"path": ".github/workflows/a.yml", "name": "actions/cache", "ecosystem": "github", "scope": "ci"},
+        {"path": "playground/a/package.json", "name": "vue", "requirement": "^3", **npm},
     ]
     assert section(text_of(facts(), tables(dependencies=needs)), "Dependencies") == [
         "- `package.json` npm `dev`: `turbo ^2 (2.1.0)`",
         "- `tools/yarn.lock` npm `runtime`: `alone 1.0.0`",
         "- `packages/a/package.json` npm `runtime`: `react ^18 (18.2.0)`",
         "- `packages/b/package.json` npm `runtime`: `react ^17 (17.0.2)`, `zod ^3`",
+        "- `.github/workflows/a.yml` github `ci`: `actions/cache`",
+        "- `playground/a/package.json` npm `runtime`: `vue ^3`",
         "- `packages/b/test/fixtures/package.json` npm `runtime`: `left-pad *`",
         "- `pnpm-lock.yaml` npm `runtime`, not known to be direct: `scheduler 0.23.0`",
     ]

@@ -183,7 +183,7 @@ def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
     lines, total = [], 0
     for (count, named), kind in ((overview.workspaces, ""), (overview.indirect, ", not known to be direct")):
         total += count
-        packages = sorted(named, key=lambda one: is_test(one.path))
+        packages = sorted(named, key=lambda one: (is_test(one.path), one.scopes == "ci"))
         for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
             scopes = f" {quoted(key[2], 60)}" if key[2] else ""
             about = f"- {place(key[0])} {word(key[1])}{scopes}{kind}: "
