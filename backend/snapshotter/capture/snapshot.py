@@ -89,7 +89,7 @@ def take(
             run.cancel.sleep(0.2 * refusals.listings)
             listed = transport.ls_refs()
             if refusals.listed_again(error, listed):
-                run.observer.warn(f"the origin lists {error.oid} and does not have it: its refs are left out")
+                run.observer.warn(_lacks(error.oid, listed))
 
 
 def _look(run: _Run, key: RunKey) -> tuple[RefListing, ParentSearch]:
@@ -99,6 +99,14 @@ def _look(run: _Run, key: RunKey) -> tuple[RefListing, ParentSearch]:
         searching = pool.submit(find, Catalog(run.store), run.origin, key, run.observer)
         listed = run.transport.ls_refs()
         return listed, searching.result()
+
+
+def _lacks(oid: str, listed: RefListing) -> str:
+    names = named(sorted(name for name, held in listed.oids.items() if held == oid))
+    return (
+        f"left out: {names}: the origin lists {oid} there and does not have it. Run `git fsck` at the origin, and "
+        "mend or delete what holds it"
+    )
 
 
 def _selected(run: _Run, listed: RefListing, lacking: Set[str]) -> Selection:

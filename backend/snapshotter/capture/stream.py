@@ -50,7 +50,7 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
     several times slower.
     """
     required = bundle.prerequisites(before, commits)
-    # A detached HEAD's commit is fetched again: a restore by the recipe fetches refs/* alone, so it may lack it.
+    # A detached HEAD's commit is fetched again: where no ref names it, a restore by hand may lack it.
     held = {ref.oid for ref in before}
     haves = before.branch_tips | {ref.oid for ref in before if refs.oids.get(ref.name) != ref.oid}
     return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - held), sorted(haves)))

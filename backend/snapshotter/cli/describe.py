@@ -62,9 +62,10 @@ def whole_snapshot(sealed: Sealed, run: Run, later: Scan | None, where: str) -> 
     manifest = sealed.manifest
     scanned = manifest.scan.artifacts if manifest.scan else []
     elsewhere = [artifact for artifact in scanned if artifact not in manifest.artifacts]
+    guessed = " (guessed: the origin does not say)" if manifest.head_guessed else ""
     return [
         *snapshot(manifest, where),
-        f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}, {manifest.object_format}",
+        f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}{guessed}, {manifest.object_format}",
         f"  parent {manifest.parent.run_id if manifest.parent else 'none'}",
         f"  chain {' '.join(manifest.chain) or 'none'}",
         *(f"  label {key}={value}" for key, value in sorted(manifest.labels.items())),
