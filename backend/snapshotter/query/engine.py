@@ -47,7 +47,8 @@ _ENVIRONMENT: Final = {
     "MALLOC_ARENA_MAX": "2",  # each takes address space, which is limited, for memory that nobody asked for
 }
 _ANSWERS: Final = msgspec.msgpack.Decoder(Answer)
-ROWS: Final = 1_000  # that are taken at once: an answer is in memory whole
+_ROWS: Final = msgspec.msgpack.Decoder(list[tuple[Any, ...]])
+ROWS: Final = 5_000  # that are taken at once: an answer is in memory whole
 _STARTING: Final = 30.0  # seconds that the process may take to start, on a busy machine
 _PREPARING: Final = 3600  # seconds of each processor for a statement of ours
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of an answer beyond what SQL may use
@@ -121,7 +122,7 @@ class Engine:
         """At most `count` more rows, none at the end. Raises Late after `seconds`, if those are given."""
         answer = self._ask(Fetch(count), seconds)
         assert isinstance(answer, Rows)  # noqa: S101 - the protocol
-        return [tuple(row) for row in answer.rows]
+        return [row for part in answer.parts for row in _ROWS.decode(part)]
 
     def rows(self, sql: str) -> Iterator[tuple[Any, ...]]:
         """All rows of a statement of ours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ class Run(msgspec.Struct, tag=True):
 
 
 class Fetch(msgspec.Struct, tag=True):
-    """Hand over the next rows of the statement that ran last. Answered by Rows, empty at the end."""
+    """Hand over at most `count` more rows of the statement that ran last. Answered by Rows, without any at the end."""
 
     count: int
 
@@ -42,9 +42,9 @@ class Done(msgspec.Struct, tag=True):
 
 
 class Rows(msgspec.Struct, tag=True):
-    """Rows, each with its columns in order."""
+    """Rows, in parts that are encoded by themselves: a list of tuples each."""
 
-    rows: list[list[Any]]
+    parts: list[bytes]
 
 
 class Guarded(msgspec.Struct, tag=True):

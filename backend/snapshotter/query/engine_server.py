@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import msgspec
@@ -39,8 +39,8 @@ from snapshotter.query.views import MACROS
 
 _OWN: Final = 448 * 1024 * 1024  # bytes of address space that Python and DuckDB take besides what it counts
 _THREAD: Final = 16 * 1024 * 1024  # bytes of address space of each of its threads
-_STEP: Final = 50  # rows
-_ANSWER: Final = 4 * 1024 * 1024  # characters of the rows of an answer, after which no more are added
+_FIRST: Final = 50  # rows, which tell how long the next ones may be
+_ANSWER: Final = 4 * 1024 * 1024  # bytes of an answer's rows, if they are alike
 _LARGEST: Final = 1 << 32  # bytes of a message to the engine
 _REQUESTS: Final = msgspec.msgpack.Decoder(Request)
 
@@ -104,17 +104,18 @@ class _Engine:
                 locked_engine.lock(self._connection, files)
                 return Done()
 
-    def _rows(self, count: int) -> list[list[Any]]:
-        """At most `count` rows, and fewer if they are long: an answer is in memory in several forms."""
-        rows: list[list[Any]] = []
-        size = 0
-        while len(rows) < count and size < _ANSWER:
-            some = self._connection.fetchmany(min(_STEP, count - len(rows)))
-            if not some:
+    def _rows(self, count: int) -> list[bytes]:
+        """At most `count` rows in parts, and fewer if they are long: they are in memory in several forms."""
+        parts: list[bytes] = []
+        step, size = min(_FIRST, count), 0
+        while step:
+            rows = self._connection.fetchmany(step)
+            if not rows:
                 break
-            rows += map(list, some)
-            size += sum(len(value) for row in some for value in row if isinstance(value, str))
-        return rows
+            parts.append(msgspec.msgpack.encode(rows))
+            count, size = count - len(rows), size + len(parts[-1])
+            step = min(count, max(0, _ANSWER - size) * len(rows) // len(parts[-1]))
+        return parts
 
 
 def _limit_time(seconds: int) -> None:

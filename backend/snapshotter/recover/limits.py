@@ -7,7 +7,7 @@ from typing import Final
 from snapshotter.base.errors import Unavailable
 
 _LEAST: Final = 15.0  # seconds
-_EACH_MIB: Final = 2.0  # seconds; git takes a tenth of it for the histories of well-known projects
+_EACH_MIB: Final = 2.0  # seconds: git.git, of 489 MiB, has 1,000, and git packs and checks it anew within 60
 _MIB: Final = 1024 * 1024
 
 
