@@ -89,8 +89,10 @@ def _gap(gap: Gap) -> str:
 
 
 def scan(scan: Scan) -> list[str]:
-    """A scan: how many rows it has, licences, gaps."""
-    rows = ", ".join(plural(scan.tables.get(many, 0), one, many) for many, one in _NOUNS.items())
+    """A scan: how many rows it has (a submodule is a row, and no file), licences, gaps."""
+    submodules = sum(gap.count for gap in scan.gaps if gap.kind == "submodules")
+    counts = scan.tables | {"files": scan.tables.get("files", 0) - submodules}
+    rows = ", ".join(plural(counts.get(many, 0), one, many) for many, one in _NOUNS.items())
     licences = sorted({spdx for licence in scan.licences for spdx in licence.spdx})
     known = f"; {', '.join(licences)}" if licences else ""
     return [f"  scan of {scan.ref}: {rows}{known}", *map(_gap, scan.gaps)]

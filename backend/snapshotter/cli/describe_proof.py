@@ -7,13 +7,16 @@ from snapshotter.access.proof import Proof, Result, Status
 
 def proof(proof: Proof) -> list[str]:
     """A proof: where and as whom, its rows, its counts, and what is left behind."""
-    width = max((len(result.status) for result in proof.results), default=0)
+    widths = (
+        max((len(result.status) for result in proof.results), default=0),
+        max((len(result.id) for result in proof.results), default=0),
+    )
     counts = ((proof.count(status), status) for status in Status)
     lines = [
         f"s3://{proof.bucket}/{proof.prefix} on {proof.server}",
         f"as {proof.identity or 'an identity that STS does not name'}",
         "",
-        *(line for result in proof.results for line in _row(result, width)),
+        *(line for result in proof.results for line in _row(result, *widths)),
         "",
         f"{', '.join(f'{count} {status}' for count, status in counts if count)}; {proof.seconds:.1f} s",
         f"written under {proof.folder}, which expires after a day",
@@ -25,10 +28,10 @@ def proof(proof: Proof) -> list[str]:
     return lines
 
 
-def _row(result: Result, width: int) -> list[str]:
+def _row(result: Result, width: int, id_width: int) -> list[str]:
     what = f"{result.operation} ({result.condition})" if result.condition != "–" else result.operation
     who = "" if result.actor == "you" else f", {result.actor}"
-    line = f"{result.status:<{width}}  {result.id:<26} {what}{who}: expected {result.expected}"
+    line = f"{result.status:<{width}}  {result.id:<{id_width}}  {what}{who}: expected {result.expected}"
     if result.status is Status.PASSED:
         return [f"{line}, got {result.got}" + (f"; {result.note}" if result.note else "")]
     if result.status in (Status.NOT_JUDGED, Status.NOT_SENT):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from snapshotter.base.errors import SnapshotterError, UsageError
+from snapshotter.base.new_names import take_name
 from snapshotter.base.text import plural, printable
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         try:
-            os.link(partial, path)  # unlike a rename, it overwrites nothing
+            take_name(partial, path)  # unlike a plain rename, it overwrites nothing
         except FileExistsError:
             raise _taken(path) from None
     except FileNotFoundError as error:

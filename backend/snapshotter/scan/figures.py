@@ -11,11 +11,13 @@ from snapshotter.scan.ranking import is_test
 
 
 class Totals(NamedTuple):
-    """Counts over the whole tree; `packages` counts each name of an ecosystem once, and `code` no lines of prose."""
+    """Counts over the whole tree. `files` has no submodules, `code` no lines of prose; `dependencies` are the rows of
+    that table, one for each manifest that names a package, and `packages` counts each name of an ecosystem once."""
 
     files: int
     code: int
     symbols: int
+    dependencies: int
     packages: int
     secrets: int
     skipped: int
@@ -76,6 +78,7 @@ _TOTALS: Final = """
         (SELECT coalesce(sum(code), 0)::BIGINT FROM files
             WHERE NOT coalesce(contains($1, '|' || language || '|'), false)),
         (SELECT count(*) FROM symbols),
+        (SELECT count(*) FROM dependencies),
         (SELECT count(*) FROM (SELECT DISTINCT ecosystem, name FROM dependencies)),
         (SELECT count(*) FROM secrets),
         (SELECT count(*) FROM files WHERE skip_reason IS NOT NULL)"""

@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from snapshotter.access.proof import Proof, Result, Status
 from snapshotter.archive import listing
 from snapshotter.archive.every_repo import Unread
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Scan, ScanSettings
+from snapshotter.archive.manifest import Gap, Scan, ScanSettings
 from snapshotter.base.errors import AccessDenied, NewerSchema
-from snapshotter.cli import describe, documents
+from snapshotter.cli import describe, describe_proof, documents
 from snapshotter.recover.many import Verification
 from snapshotter.recover.verdict import Problem, Verdict
 from tests.support.git import Origin
@@ -38,6 +40,10 @@ def test_a_scan_that_found_one_of_each_says_so() -> None:
         gaps=[],
     )
     assert describe.scan(scan) == ["  scan of main: 1 file, 1 symbol, 1 import, 1 dependency, 1 secret"]
+    two_submodules = replace(
+        scan, tables=counts | {"files": 7}, gaps=[Gap(kind="submodules", count=2, sample=["sub"])]
+    )
+    assert describe.scan(two_submodules)[0].startswith("  scan of main: 5 files, "), "a submodule is no file"
 
 
 @pytest.mark.parametrize(
@@ -120,3 +126,22 @@ def test_a_missing_receipt_is_told_once() -> None:
     denied = AccessDenied("this user may not write")
     lines = describe.verification(Verification([Verdict(KEY, unrecorded=denied)] * 2), [])
     assert sum("this user may not write" in line for line in lines) == 1
+
+
+def test_the_rows_of_a_proof_are_aligned_whatever_became_of_them() -> None:
+    what = {
+        "group": "g",
+        "actor": "you",
+        "operation": "PutObject",
+        "key": None,
+        "condition": "–",
+        "expected": "denied",
+    }
+    told = {"got": "allowed", "rule": "r", "statement": "", "fix": "f", "note": "n"}
+    ids = ["put", "an-id-of-more-than-twenty-six-letters"]
+    results = tuple(Result(id=name, status=status, **what, **told) for status in Status for name in ids)
+    whole = Proof("b", "p/", "f", "", "s", True, results, (), 1.0)
+    rows = [line for line in describe_proof.proof(whole) if "PutObject" in line]
+    assert len(rows) == len(results)
+    assert len({row.index("PutObject") for row in rows}) == 1
+    assert len({row.index(f" {name} ") for name in ids for row in rows if f" {name} " in row}) == 1

@@ -12,7 +12,9 @@ from snapshotter.archive.manifest import Gap
 from snapshotter.scan import digest
 from snapshotter.scan.digest.budget import DigestSection, Line, fit
 from snapshotter.scan.facts import Facts
+from snapshotter.scan.figures import totals
 from snapshotter.scan.overview import read_overview
+from snapshotter.scan.report.page import key_figures
 from tests.scan.by_hand import facts, hostile, tables
 from tests.scan.test_report import HOSTILE
 
@@ -473,3 +475,17 @@ def test_dependencies_stand_by_the_workspace_package_that_asks_for_them() -> Non
         "- `packages/b/test/fixtures/package.json` npm `runtime`: `left-pad *`",
         "- `pnpm-lock.yaml` npm `runtime`, not known to be direct: `scheduler 0.23.0`",
     ]
+
+
+def test_its_counts_are_those_that_the_command_line_prints() -> None:
+    """Rows of the tables, less submodules, which are no files; packages are told beside the dependencies on them."""
+    needs = [
+        {"path": path, "ecosystem": "npm", "name": "zod"} for path in ("a/package.json", "b/package.json")
+    ]
+    held = tables(files=[{"path": "a.py"}, {"path": "sub", "kind": "submodule"}], dependencies=needs)
+    assert "1 file, " in text_of(facts(), held)
+    assert ", 2 dependencies on 1 package, " in text_of(facts(), held)
+    figures = key_figures(facts(), totals(held))
+    assert [
+        (figure.label, figure.value) for figure in figures if figure.anchor in ("files", "dependencies")
+    ] == [("file", 1), ("dependencies", 2), ("package depended on", 1)]

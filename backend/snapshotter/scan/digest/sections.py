@@ -42,7 +42,7 @@ def head(facts: Facts, whole: figures.Totals) -> str:
             f"- Origin {quoted(facts.origin)}, snapshot {quoted(facts.snapshot)} ({word(facts.kind)}).",
             f"- Tree of {quoted(facts.ref)} at commit {quoted(facts.commit)}{_made(facts)}: "
             f"{plural(whole.files, 'file')}, {plural(whole.code, 'line')} of code, {plural(whole.symbols, 'symbol')}, "
-            f"{plural(whole.packages, 'dependency', 'dependencies')}, "
+            f"{plural(whole.dependencies, 'dependency', 'dependencies')} on {plural(whole.packages, 'package')}, "
             f"{plural(whole.secrets, 'secret finding')} (tables: `scan/*.parquet` of the snapshot).",
             f"- Licences: {licences or 'no licence file at the top level'}.",
             "",

@@ -41,7 +41,12 @@ def key_figures(facts: Facts, whole: figures.Totals) -> list[Figure]:
         Figure(noun(whole.files, "file"), whole.files, "files"),
         Figure(noun(whole.code, "line of code", "lines of code"), whole.code, "languages"),
         Figure(noun(whole.symbols, "symbol"), whole.symbols, "symbols"),
-        Figure(noun(whole.packages, "dependency", "dependencies"), whole.packages, "dependencies"),
+        Figure(noun(whole.dependencies, "dependency", "dependencies"), whole.dependencies, "dependencies"),
+        Figure(
+            noun(whole.packages, "package depended on", "packages depended on"),
+            whole.packages,
+            "dependencies",
+        ),
         Figure(
             noun(whole.secrets, "secret finding"),
             whole.secrets,
