@@ -15,6 +15,7 @@ from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.symbols import Analysis
 from snapshotter.scan.symbols.records import Import, Symbol
+from snapshotter.scan.symbols.signatures import MAX_COMMENT
 
 _STATEMENT: Final = 20  # lines that one import may take
 
@@ -123,19 +124,22 @@ def symbols(
     blob = unit[0]
     declared: Iterable[Symbol] = analysis.symbols
     if redaction.touches(blob):
-        declared = [
-            _unquoted(item) if redaction.near(blob, item.line, item.end_line) else item for item in declared
-        ]
+        declared = [_redacted_symbol(blob, item, redaction) for item in declared]
     for path in paths.get(unit, ()):
         for row in declared:
             yield (path, blob, language, *row)
 
 
-def _unquoted(item: Symbol) -> Symbol:
-    """A symbol near a secret: its signature and documentation quote the source, so they are left out."""
-    return item._replace(
-        name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=None
-    )
+def _redacted_symbol(blob: str, item: Symbol, redaction: Redaction) -> Symbol:
+    """A symbol of a blob with a secret. Near it, signature and documentation quote the source, so they are left out;
+    a comment may begin so far above that only the documentation quotes what is there."""
+    if redaction.near(blob, item.line, item.end_line):
+        return item._replace(
+            name=named(item.name), qualified_name=named(item.qualified_name), signature=REDACTED, doc=None
+        )
+    if item.doc and redaction.near(blob, item.line, item.line, above=MAX_COMMENT):
+        return item._replace(doc=None)
+    return item
 
 
 def imports(

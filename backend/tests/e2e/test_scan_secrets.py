@@ -54,6 +54,9 @@ QUOTED: dict[str | bytes, str] = {
     "constants.go": f'package p\n\nimport "example.com/{PAT}/x"\n\n// Token is {GRID}.\nconst Token = "{GRID}"\n',
     "constants.rs": f'/// {GRID}\npub const TOKEN: &str = "{GRID}";\nuse x::{PAT};\n',
     "Constants.java": f'class C {{\n  /** {NPM} */\n  static final String T = "{NPM}";\n}}\n',
+    "long.go": f"package p\n\n// {GRID}\n" + "// more\n" * 60 + "func F() {}\n",
+    "long.c": f"/**\n * {GRID}\n" + " * more\n" * 150 + " */\nvoid f() {}\n",
+    "longer.c": f"/**\n * {GRID}\n" + " * a\n" * 300 + " */\nvoid f() {}\n",
     "c.h": f'#include "{PAT}.h"\n#define TOKEN "{PAT}"\n',
 }
 

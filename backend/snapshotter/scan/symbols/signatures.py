@@ -9,7 +9,7 @@ from typing import Final
 MAX_NAME: Final = 256  # characters; the names of people's code are shorter
 MAX_TEXT: Final = 240  # characters of a signature or of a line of documentation
 _READ: Final = 1024  # bytes of source read for either
-_LINES: Final = 64  # lines of comment walked upwards
+MAX_COMMENT: Final = 200  # lines above a declaration in which its comment may begin
 
 _SPACE: Final = re.compile(r"\s+")
 _REMARK: Final = re.compile(r"\s(?:#|//)\s[^\n]*")
@@ -74,7 +74,7 @@ def comment_above(blob: bytes, start: int, marker: bytes) -> str:
     """The first sentence of the comment directly above a declaration, or ""."""
     end = blob.rfind(b"\n", 0, start)
     above: list[bytes] = []
-    for _ in range(_LINES):
+    for _ in range(MAX_COMMENT):
         if end <= 0:
             break
         begin = blob.rfind(b"\n", max(0, end - _READ), end) + 1
@@ -93,6 +93,8 @@ def _block_comment(blob: bytes, begin: int, end: int) -> str:
     """The first sentence of the block comment that ends here, or ""."""
     opening = blob.rfind(b"/*", max(0, end - 8 * _READ), end)
     if opening < 0 or blob[blob.rfind(b"\n", 0, opening) + 1 : opening].strip():
+        return ""
+    if blob.count(b"\n", opening, end) >= MAX_COMMENT:
         return ""
     return _sentence(map(_spoken, blob[opening : min(end, opening + _READ)].split(b"\n")))
 
