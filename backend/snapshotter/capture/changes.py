@@ -13,7 +13,8 @@ from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.capture.tips import MAX_PACK, commits_only
 from snapshotter.git.commit import committed_at, parents
 from snapshotter.git.pack import read_pack
-from snapshotter.git.refs import HEADS, RefsLedger
+from snapshotter.git.ref_names import HEADS
+from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import Transport
 
 MAX_JUDGED = 50  # moved branches; above, whether they were rewritten is unknown

@@ -32,8 +32,8 @@ from snapshotter.capture.chain import Chain, Decision, grown
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSnapshot
 from snapshotter.git.origin import Origin
-from snapshotter.git.refs import RefsLedger, clashing, not_by_hand
-from snapshotter.git.selection import Selection
+from snapshotter.git.refs import RefsLedger
+from snapshotter.git.selection import Selection, clashing, not_by_hand
 from snapshotter.git.unlisted import Unlisted
 
 _SAMPLE: Final = 5

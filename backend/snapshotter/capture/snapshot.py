@@ -39,7 +39,8 @@ from snapshotter.capture.scan_step import ScanAttempt, ScanStep, Target
 from snapshotter.capture.stream import StoredBundle, base, increment, stream
 from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
-from snapshotter.git.refs import RefListing, RefsLedger, named
+from snapshotter.git.ref_names import named
+from snapshotter.git.refs import RefListing, RefsLedger
 from snapshotter.git.selection import Selection, select
 from snapshotter.git.unlisted import Unlisted, unlisted
 from snapshotter.store.objects import Store

@@ -14,7 +14,8 @@ from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge, Unusable
 from snapshotter.git.commit import committed_at
 from snapshotter.git.pack import read_pack
-from snapshotter.git.refs import HEADS, RefsLedger
+from snapshotter.git.ref_names import HEADS
+from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport
 
 MAX_PACK: Final = 32 * 1024 * 1024  # bytes of one answer

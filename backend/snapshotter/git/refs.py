@@ -15,17 +15,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from snapshotter.base.errors import Unusable
-from snapshotter.base.text import decode_name, plural, printable
+from snapshotter.base.text import decode_name, printable
+from snapshotter.git.ref_names import HEADS, may_be_a_file, possible_name, shown
 
-HEADS = b"refs/heads/"
 ObjectFormat = Literal["sha1", "sha256"]
 FORMATS: dict[bytes, ObjectFormat] = {b"sha1": "sha1", b"sha256": "sha256"}  # by what servers call them
 OID_LENGTHS: dict[int, ObjectFormat] = {40: "sha1", 64: "sha256"}
@@ -33,12 +32,6 @@ OID_LENGTHS: dict[int, ObjectFormat] = {40: "sha1", 64: "sha256"}
 SYNTHETIC_MERGES = ("refs/pull/*/merge", "refs/merge-requests/*/merge")
 
 _OID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")  # \Z: a $ would let a line end through
-# git-check-ref-format(1): what no ref name holds; the rest of its rules are in `valid_name`.
-_FORBIDDEN = re.compile(rb"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)")
-_MAX_NAME = 4000
-_SHOWN = 3  # refs that a sentence names
-# Of a ref that is a file: git adds .lock to the last component, and file systems take 255 bytes of each.
-_MAX_COMPONENT, _MAX_FILE_NAME = 250, 1024
 
 
 class Ref(NamedTuple):
@@ -146,7 +139,7 @@ class RefsLedger(RefListing):
         kept = {
             ref.name
             for ref in aliases
-            if plain.get(ref.symref or b"") == ref.oid and _may_be_a_file(ref.name, names, held)
+            if plain.get(ref.symref or b"") == ref.oid and may_be_a_file(ref.name, names, held)
         }
         if len(kept) == len(aliases):
             return self
@@ -220,79 +213,6 @@ def format_of(refs: Iterable[Ref], head_oid: str | None = None) -> ObjectFormat:
 def is_null(oid: str) -> bool:
     """Whether it is the id that stands for no object."""
     return not oid.strip("0")
-
-
-def possible_name(name: bytes) -> bool:
-    """Whether a ref can have this name, and so lies below ``refs/``."""
-    return name.startswith(b"refs/") and valid_name(name)
-
-
-def shown(name: bytes) -> str:
-    """A ref's name for a message: one line, bounded."""
-    return printable(decode_name(name))[:200]
-
-
-def valid_name(name: bytes) -> bool:
-    """Whether git allows this full ref name (git-check-ref-format), and it is of a storable length."""
-    return (
-        0 < len(name) <= _MAX_NAME
-        and not _FORBIDDEN.search(name)
-        and not name.startswith((b"-", b"/", b"."))
-        and not name.endswith((b"/", b"."))
-        and name != b"@"
-    )
-
-
-def named(names: Sequence[bytes]) -> str:
-    """Refs in words, safe to show: the first few by their names, and how many more there are."""
-    first = ", ".join(map(shown, names[:_SHOWN]))
-    return first if len(names) <= _SHOWN else f"{first} and {plural(len(names) - _SHOWN, 'more ref')}"
-
-
-def clashing(ledger: RefsLedger) -> list[bytes]:
-    """The refs that lie below another ref's name: refs/heads/a/b beside refs/heads/a.
-
-    Only a packed-refs file can hold both. `restore` writes such a file and so brings both back; a restore by
-    hand, with `git fetch`, brings one of them.
-    """
-    names = {ref.name for ref in ledger}
-    return [ref.name for ref in ledger if any(folder in names for folder in _folders(ref.name))]
-
-
-def not_by_hand(ledger: RefsLedger, no_commits: Set[str]) -> list[bytes]:
-    """The refs that `restore` brings back and `git fetch` refuses to write.
-
-    Git lets a branch hold a commit and nothing else, `no_commits` are the ids of what is none; and it writes each
-    ref into a file, for which some names are too long.
-    """
-    return [
-        ref.name
-        for ref in ledger
-        if _too_long(ref.name) or (ref.name.startswith(HEADS) and (ref.peeled or ref.oid in no_commits))
-    ]
-
-
-def _too_long(name: bytes) -> bool:
-    """Whether a name is too long for a file of its own."""
-    return len(name) > _MAX_FILE_NAME or max(map(len, name.split(b"/"))) > _MAX_COMPONENT
-
-
-def _may_be_a_file(name: bytes, names: Sequence[bytes], held: Set[bytes]) -> bool:
-    """Whether git can keep this ref in a file of its own, beside all `names`, which are sorted; `held` has them too.
-
-    Only plain refs can be in packed-refs, which holds any names.
-    """
-    if _too_long(name):
-        return False
-    below = bisect_left(names, name + b"/")
-    a_folder = name + b"/" == HEADS or (below < len(names) and names[below].startswith(name + b"/"))
-    return not a_folder and held.isdisjoint(_folders(name))
-
-
-def _folders(name: bytes) -> Iterator[bytes]:
-    at = len(name)
-    while (at := name.rfind(b"/", 0, at)) > 0:
-        yield name[:at]
 
 
 def _lines(ledger: RefsLedger) -> Iterator[bytes]:

@@ -11,7 +11,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git import program
-from snapshotter.git.refs import RefsLedger, is_oid, named
+from snapshotter.git.ref_names import named
+from snapshotter.git.refs import RefsLedger, is_oid
 
 _MAX_FOLLOWED = 255  # bytes of a component of HEAD's target
 _MAX_FINDINGS = 1000  # lines of fsck: a hostile repository has any number

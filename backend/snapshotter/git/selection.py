@@ -1,7 +1,7 @@
 """Which of the refs that an origin lists are taken, and which are left out and why.
 
 Patterns come first, so that whoever is told of a ref in the way can leave it out. Then goes what no repository can
-hold: one sick ref does not cost the others.
+hold: one sick ref does not cost the others. Of what is taken, some refs come back by `restore` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
-from snapshotter.git.refs import Ref, RefListing, RefsLedger, is_null, possible_name
+from snapshotter.git.ref_names import HEADS, folders, possible_name, too_long
+from snapshotter.git.refs import Ref, RefListing, RefsLedger, is_null
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,29 @@ def select(
     return Selection(
         replace(ledger, head_guessed=listed.head_guessed), by_pattern, sorted(impossible), sorted(sick)
     )
+
+
+def clashing(ledger: RefsLedger) -> list[bytes]:
+    """The refs that lie below another ref's name: refs/heads/a/b beside refs/heads/a.
+
+    Only a packed-refs file can hold both. `restore` writes such a file and so brings both back; a restore by
+    hand, with `git fetch`, brings one of them.
+    """
+    names = {ref.name for ref in ledger}
+    return [ref.name for ref in ledger if any(folder in names for folder in folders(ref.name))]
+
+
+def not_by_hand(ledger: RefsLedger, no_commits: Set[str]) -> list[bytes]:
+    """The refs that `restore` brings back and `git fetch` refuses to write.
+
+    Git lets a branch hold a commit and nothing else, `no_commits` are the ids of what is none; and it writes each
+    ref into a file, for which some names are too long.
+    """
+    return [
+        ref.name
+        for ref in ledger
+        if too_long(ref.name) or (ref.name.startswith(HEADS) and (ref.peeled or ref.oid in no_commits))
+    ]
 
 
 def _chosen(

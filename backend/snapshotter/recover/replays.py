@@ -17,7 +17,7 @@ from snapshotter.base.errors import SnapshotterError, Unusable
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
-from snapshotter.git.refs import named
+from snapshotter.git.ref_names import named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
 from snapshotter.recover.limits import OutOfTime, out_of_time, replay_seconds

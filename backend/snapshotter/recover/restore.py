@@ -12,7 +12,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.git.program import GitCrashed, GitFailed
-from snapshotter.git.refs import RefsLedger, named
+from snapshotter.git.ref_names import named
+from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover import build_folder
 

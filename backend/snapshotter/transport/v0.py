@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.refs import FORMATS, HEADS, Ref, RefListing, format_of, is_oid
+from snapshotter.git.ref_names import HEADS
+from snapshotter.git.refs import FORMATS, Ref, RefListing, format_of, is_oid
 from snapshotter.transport import FetchRequest, WireLimits
 from snapshotter.transport.pktline import FLUSH, Mark, PktReader, encode_lines
 from snapshotter.transport.replies import broken, check_error, shallow_origin, too_many_refs

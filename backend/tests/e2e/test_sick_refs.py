@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from snapshotter.archive.manifest import Sealed
@@ -62,7 +63,8 @@ def test_refs_whose_objects_the_origin_lacks_are_a_gap_and_come_back_when_mended
     sick = [Ref(b"refs/heads/lost", ABSENT[0]), Ref(b"refs/tags/lost", ABSENT[1])]
     taken = lab.take(origin, wrap=listing(*sick))
     assert gaps(taken) == {"refs-lacking": ["refs/heads/lost", "refs/tags/lost"]}
-    assert any(ABSENT[0] in warning for warning in lab.observer.warnings)
+    (told,) = [warning for warning in lab.observer.warnings if ABSENT[0] in warning]
+    assert "refs/heads/lost" in told and "git fsck" in told
     assert lab.restored(taken, tmp_path / "r.git") == origin.state
     origin.commit()
     assert lab.take(origin, wrap=listing(*sick)).manifest.kind == "increment"
@@ -79,6 +81,18 @@ def test_a_want_that_vanished_once_is_no_sick_ref(lab: Lab, origin: Origin) -> N
     taken = lab.take(origin, wrap=lambda inner: Lister(inner, lambda: next(listed, [])))
     assert gaps(taken) == {}
     assert set(origin.refs()) == {b"refs/heads/bulk", b"refs/heads/main"}
+
+
+def test_a_head_that_was_guessed_is_noted(lab: Lab, origin: Origin) -> None:
+    class Guessing(Interposed):
+        def ls_refs(self) -> RefListing:
+            listed: RefListing = super().ls_refs()
+            return replace(listed, head_guessed=True)
+
+    for kind in ("base", "unchanged"):
+        taken = lab.take(origin, wrap=Guessing).manifest
+        assert (taken.kind, taken.head, taken.head_guessed) == (kind, "refs/heads/main", True)
+    assert lab.take(origin).manifest.head_guessed is msgspec.UNSET
 
 
 def test_an_origin_that_has_none_of_its_objects_is_refused_by_name(lab: Lab, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.refs import Ref, RefsLedger, clashing, is_oid, named, parse_ledger, valid_name
+from snapshotter.git.ref_names import named, valid_name
+from snapshotter.git.refs import Ref, RefsLedger, is_oid, parse_ledger
+from snapshotter.git.selection import clashing
 from tests.support.git import ENV, Origin
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
