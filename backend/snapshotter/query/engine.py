@@ -37,7 +37,8 @@ from snapshotter.query.engine_messages import (
 from snapshotter.query.refusals import refusal, too_large
 from snapshotter.query.terms import Select
 
-# A program of its own, not multiprocessing's spawn: that would run the caller's main module once more.
+# A program of its own, not multiprocessing's spawn: that would run the caller's main module once more. It runs
+# with -P: the working directory may be a stranger's checkout, with modules called like ours.
 _SERVE: Final = "from snapshotter.query.engine_server import serve; serve()"
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 _ENVIRONMENT: Final = {
@@ -83,7 +84,7 @@ class Engine:
         self._connection, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _SERVE, str(theirs.fileno()), str(self.memory)],
+                [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), str(self.memory)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -137,3 +137,15 @@ def test_the_command_ends_at_its_time(tmp_path: Path) -> None:
     )
     assert (done.code, "ran for longer than 1 s" in done.err) == (4, True)
     assert time.monotonic() - began < 30
+
+
+def test_modules_of_the_working_directory_are_not_run(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the checkout of a stranger's repository."""
+    for name in ("duckdb", "msgspec", "socket"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with engine:
+        assert list(engine.rows("SELECT 1")) == [(1,)]
+    assert not (tmp_path / "run").exists()

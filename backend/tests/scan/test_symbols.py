@@ -352,3 +352,16 @@ def test_what_was_analysed_is_let_go() -> None:
     for _ in range(20):
         analyze(blob, "Go")
     assert held() - before < 20 * 1024 * 1024
+
+
+def test_modules_of_the_working_directory_are_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the checkout of a stranger's repository."""
+    for name in ("tree_sitter", "msgspec", "socket"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with Workers(1) as workers:
+        ((key, analysis),) = workers.analyze([("a", b"def f(): pass\n", "Python")])
+    assert (key, analysis.error, len(analysis.symbols)) == ("a", None, 1)
+    assert not (tmp_path / "run").exists()

@@ -31,7 +31,8 @@ from snapshotter.scan.symbols.records import Analysis
 
 Key = TypeVar("Key")
 
-# A program of its own, not multiprocessing's spawn: that would run the caller's main module once more.
+# A program of its own, not multiprocessing's spawn: that would run the caller's main module once more. It runs
+# with -P: the working directory may be a stranger's checkout, with modules called like ours.
 SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
 _READY: Final = b"ready"
 # Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
@@ -108,7 +109,7 @@ class _Worker:
         with theirs:
             limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
             self._process = subprocess.Popen(
-                [sys.executable, "-c", self._program, *limits],
+                [sys.executable, "-P", "-c", self._program, *limits],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
