@@ -72,8 +72,9 @@ class Late(Exception):
 class Engine:
     """DuckDB in its process. A context manager: the process starts on entry, and ends with it.
 
-    Statements of ours take the time they take. Every method raises Interrupted when cancelled, and Unavailable (code
-    `query-memory`) if the process ended itself; those that run something raise EngineFailed.
+    Statements of ours take the time they take. Every method raises Interrupted when cancelled, and Unavailable (codes
+    `query-memory` and `query-engine`) if the process does not start or ended itself; those that run something raise
+    EngineFailed.
     """
 
     def __init__(self, memory: int, cancel: Cancel) -> None:
@@ -83,15 +84,7 @@ class Engine:
     def __enter__(self) -> Self:
         self._connection, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), str(self.memory)],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                env=_ENVIRONMENT,
-            )
+            self._process = self._started(theirs)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,6 +128,21 @@ class Engine:
         """Close the engine to everything but `files`, for good."""
         self._ask(Lock([str(path) for path in files]))
 
+    def _started(self, theirs: socket.socket) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-c", _SERVE, str(theirs.fileno()), str(self.memory)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env=_ENVIRONMENT,
+            )
+        except OSError as error:
+            self._connection.close()
+            raise _no_start(error.strerror or "no process") from error
+
     def _ask(self, request: Request, seconds: float | None = None) -> Answer:
         with self._cancel.ending(self._process.kill):
             self._connection.settimeout(None if seconds is None else max(0.001, seconds))
@@ -166,11 +174,7 @@ class Engine:
         if status == -signal.SIGXCPU:
             return Late()
         if not self._lives:
-            return Unavailable(
-                "the engine that runs the SQL does not start",
-                code="query-engine",
-                hint="check this machine's limits of memory and processes; `python -c 'import duckdb'` may say more",
-            )
+            return _no_start(f"status {status}")
         if status in _OUT_OF_MEMORY:
             return too_large(self.memory)
         return Unavailable(
@@ -178,3 +182,11 @@ class Engine:
             code="query-engine",
             hint="write it in smaller steps, or with less nesting; raise --memory if it is large",
         )
+
+
+def _no_start(why: str) -> Unavailable:
+    return Unavailable(
+        f"the engine that runs the SQL does not start ({why})",
+        code="query-engine",
+        hint="check this machine's limits of memory and processes; `python -c 'import duckdb'` may say more",
+    )

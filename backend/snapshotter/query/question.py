@@ -81,6 +81,8 @@ def _prepare(engine: Engine, sources: Sources, options: QueryOptions, views: fro
         if error.kind == "memory":
             raise too_large(options.memory) from error
         raise unreadable("a table", str(error)) from error
+    except Late:  # by the processor's time alone: a table of a store may be made to take for ever
+        raise too_slow(options.seconds) from None
     return _Prepared(len(chosen.snapshots), scans, chosen.left_out + archive.left_out + scans.left_out)
 
 
