@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO, NoReturn, cast
+from typing import NoReturn, cast
 
 
 class Talk(io.TextIOWrapper):
@@ -34,8 +34,12 @@ def open_standard_streams() -> None:
             if stream.fileno() != number:
                 os.dup2(stream.fileno(), number)
             setattr(sys, name, stream)
-    buffer = cast("BinaryIO", sys.stderr.buffer)
-    sys.stderr = Talk(buffer, sys.stderr.encoding, "backslashreplace", line_buffering=True)
+    descriptor = io.FileIO(
+        sys.stderr.fileno(), "w", closefd=False
+    )  # of its own: the stream before may close its own
+    sys.stderr = Talk(
+        io.BufferedWriter(descriptor), sys.stderr.encoding, "backslashreplace", line_buffering=True
+    )
     cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
 
 

@@ -61,6 +61,14 @@ def test_a_stderr_that_takes_nothing_changes_no_exit_code(lab: Lab, origin: Orig
     assert ended("verify", "--all", "--store", lab.root, **full) == 1
 
 
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_cost_no_work(origin: Origin, tmp_path: Path, closed: str) -> None:
+    argv = command("snapshot", origin.path, "--store", tmp_path / "other")
+    done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *argv], env=cli_env(), check=False)
+    assert done.returncode == 0
+    assert list((tmp_path / "other").rglob("manifest.json"))
+
+
 @pytest.mark.parametrize(
     "argv", [["--version"], ["--help"], ["list", "--help"], ["list"], ["list", "--json"]]
 )
