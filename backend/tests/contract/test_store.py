@@ -288,6 +288,20 @@ def test_an_object_bears_encryption_type_and_tags(bucket: servers.Server) -> Non
     assert (answer["ContentType"], answer["TagCount"]) == ("text/plain", 2)
 
 
+@pytest.mark.parametrize("odd", ["a//b", "a/\x01", "a/\n", "a/\x7f", "a/b/"])
+def test_a_key_that_is_none_of_ours_costs_no_list(bucket: servers.Server, odd: str) -> None:
+    folder = f"{PREFIX}odd-{next(_numbers)}/"
+    client = servers.client(bucket, bucket.user)
+    client.put_object(Bucket=BUCKET, Key=f"{folder}{odd}", Body=b"x", ServerSideEncryption="AES256")
+    store = s3(bucket, bucket.user, folder)
+    plain = ["a/+ %41&<>…", "a/x", "c/y"]
+    for key in plain:
+        store.put_new(key, b"x")
+    assert keys(store.list("")) == plain
+    assert keys(store.list("a", after="a/y")) == []
+    assert store.folders("") == ["a", "c"]
+
+
 def test_no_bucket_is_could_not(bucket: servers.Server) -> None:
     missing = open_store(f"s3://no-such-bucket/{PREFIX}", env=bucket.environment(bucket.user))
     with pytest.raises(Unavailable) as raised:
