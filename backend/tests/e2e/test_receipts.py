@@ -13,6 +13,7 @@ from snapshotter.archive.canonical import canonical
 from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.cli import describe
 from snapshotter.recover import ending
+from snapshotter.recover.many import Verification
 from snapshotter.recover.verify import VerifyOptions
 from snapshotter.store.objects import Entry, Store
 from tests.support.faults import FaultyStore
@@ -93,7 +94,9 @@ def test_a_receipt_that_cannot_be_written_costs_no_verdict(
     error = ending.ending(verdicts)
     assert error is not None
     assert error.exit_code == code
-    assert sum("may not write" in line for line in describe.verification(verdicts, affected)) == 1
+    assert (
+        sum("may not write" in line for line in describe.verification(Verification(verdicts), affected)) == 1
+    )
 
 
 def test_of_two_receipts_of_one_second_the_failed_one_counts(lab: Lab, origin: Origin) -> None:
