@@ -24,7 +24,7 @@ from snapshotter.git.origin import Credential, Origin
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_answer import RESULT, HttpAnswer, shut
 from snapshotter.transport.http_errors import network_error, retriable
-from snapshotter.transport.http_pool import HttpPool, proxy_for
+from snapshotter.transport.http_pool import HttpPool, proxy_credential, proxy_for
 from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
@@ -82,6 +82,7 @@ class HttpWire:
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
         if not self._credential_asked:
+            self.sent.learn(proxy_credential(self._base))
             self._sign_in(self._client.credentials.initial(self._origin))
             self._credential_asked = True
         for _ in range(_MAX_REDIRECTS + 1):
@@ -206,8 +207,7 @@ class HttpWire:
 
     def _sign_in(self, credential: Credential | None) -> None:
         self._credential = credential
-        if credential is not None:
-            self.sent.learn(credential)
+        self.sent.learn(credential)
 
     def _open_zones(self) -> frozenset[Zone]:
         """Where the origin may redirect to. A proxy reaches it in a network that we do not see."""

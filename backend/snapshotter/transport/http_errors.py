@@ -67,6 +67,12 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
             else "set SNAPSHOTTER_GIT_TOKEN (or the variant for this host), or SNAPSHOTTER_GIT_TOKEN_COMMAND"
         )
         return AccessDenied(f"the origin refuses access: {where}", code="origin-denied", hint=hint)
+    if status == 407:
+        return Unavailable(
+            f"the proxy for {origin.netloc} wants another user or password",
+            code="proxy",
+            hint="check those in HTTP_PROXY and HTTPS_PROXY",
+        )
     if status in (404, 410):
         return Unavailable(
             f"no repository there, or none that this user may see: {where}",

@@ -10,13 +10,14 @@ import ssl
 import time
 import urllib.request
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from snapshotter.base.urls import is_loopback
+from snapshotter.git.origin import Credential
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_redirect import unsafe_redirect
 from snapshotter.transport.pace import Pace
@@ -118,9 +119,9 @@ class HttpPool:
         options: dict[str, Any] = {"maxsize": self._connections, "retries": False}
         options["ssl_context"] = self._context if tls else None
         if proxy:
-            split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            if split.username:
-                pair = f"{unquote(split.username)}:{unquote(split.password or '')}"
+            split = _split(proxy)
+            if credential := _user_of(proxy):
+                pair = f"{credential.user}:{credential.secret}"
                 options["proxy_headers"] = urllib3.make_headers(proxy_basic_auth=pair)
             address = f"{split.scheme}://{split.hostname}:{split.port or 3128}"
             manager: urllib3.PoolManager = urllib3.ProxyManager(address, **options)
@@ -137,6 +138,20 @@ def proxy_for(url: str) -> str:
     if urllib.request.proxy_bypass(host) or is_loopback(host):
         return ""
     return urllib.request.getproxies().get(split.scheme, "")
+
+
+def proxy_credential(url: str) -> Credential | None:
+    """What the environment's proxy for `url` is told of us."""
+    return _user_of(proxy_for(url))
+
+
+def _user_of(proxy: str) -> Credential | None:
+    split = _split(proxy)
+    return Credential(unquote(split.username), unquote(split.password or "")) if split.username else None
+
+
+def _split(proxy: str) -> SplitResult:
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
 
 def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[HTTPConnectionPool]]:

@@ -54,11 +54,12 @@ class Credentials:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
-    def learn(self, credential: Credential) -> None:
-        """Hide this one from now on."""
-        self._forms |= set(_forms(credential))
+    def learn(self, credential: Credential | None) -> None:
+        """Hide this one from now on, if it is one."""
+        self._forms |= set(_forms(credential)) if credential else set()
         ordered = sorted(self._forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(_form_pattern(form) for form in ordered), re.IGNORECASE)
+        if ordered:  # of none, the pattern would be everywhere
+            self._pattern = re.compile("|".join(map(_form_pattern, ordered)), re.IGNORECASE)
 
     def hide(self, text: str) -> str:
         """The text with asterisks for each of them."""
@@ -113,10 +114,8 @@ def _told(cause: BaseException) -> str:
 def _forms(credential: Credential) -> Iterable[str]:
     """A credential as it may be written: as it is, for a URL, for HTML, and as the header that carries it."""
     pair = f"{credential.user}:{credential.secret}".encode()
-    secrets = {credential.secret} - {"", _PLACEHOLDER}
-    if credential.secret == _PLACEHOLDER:
-        secrets.add(credential.user)
-    for secret in secrets:
+    alone = credential.secret in ("", _PLACEHOLDER)  # then the user is the token
+    if secret := credential.user if alone else credential.secret:
         yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret))
         for encode in (b64encode, urlsafe_b64encode):
             yield encode(pair).decode().rstrip("=")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 from githost import Fault, GitHost
 from snapshotter.git.pack_frame import pack_objects
 from snapshotter.transport import FetchRequest, Transport
-from tests.support.httpservers import Proxy
+from tests.support.httpservers import Proxy, Scripted, reply
 from tests.support.wires import free_port, pack_of
 from tests.transport.support import DISCOVERY, SECRET, Hurried, error_listing, tip, with_secret
 
@@ -102,6 +103,20 @@ def test_a_dead_proxy_is_named(connect: Callable[..., Transport], monkeypatch: p
     error = error_listing(connect, "https://git.test/x.git")
     assert error.code == "proxy"
     assert "HTTPS_PROXY" in error.hint
+
+
+@pytest.mark.parametrize("secret", [SECRET, "", "x-oauth-basic"])
+def test_a_proxy_that_says_its_credential_back_is_hidden_too(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    headers = {"Content-Type": "text/plain", "Proxy-Authenticate": "Basic"}
+    body = f"unknown: {SECRET}, {base64.b64encode(f'{SECRET}:{secret}'.encode()).decode()}".encode()
+    with Scripted(lambda _: [reply(407, headers, body)]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{SECRET}:{secret}@127.0.0.1:{proxy.port}")
+        error = error_listing(connect, "http://git.test/x.git", allow_http=True)
+        assert "proxy-authorization" in proxy.seen[0].headers
+    assert error.code == "proxy"
+    assert error.details[0].startswith("remote: unknown: ***, ***")
 
 
 def test_no_proxy_is_honoured(connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch) -> None:

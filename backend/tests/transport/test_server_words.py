@@ -201,6 +201,9 @@ def test_a_credential_is_known_in_every_writing(said: str) -> None:
 def test_a_token_in_the_users_place_is_hidden_and_a_short_one_does_not_hide_the_message() -> None:
     sent = Credentials()
     assert sent.hide("abc") == "abc"
+    for nothing in (None, Credential("", "")):
+        sent.learn(nothing)
+        assert sent.hide("abc") == "abc"
     sent.learn(Credential("ghp_Token", "x-oauth-basic"))
     sent.learn(Credential("x-access-token", "t"))
     assert sent.hide("ghp_Token is not it: t") == "*** is not it: ***"
