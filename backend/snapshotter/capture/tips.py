@@ -31,11 +31,12 @@ class Tips(NamedTuple):
 def ask(transport: Transport, ledger: RefsLedger, known: Set[str]) -> Tips:
     """What the branches hold, less the commits that are `known`: one request, none where nothing is unknown.
 
-    It asks for LIST_CAP objects at most, HEAD's first. An origin that refuses tells nothing.
+    No more than LIST_CAP are known in all, HEAD's first. An origin that refuses tells nothing.
     """
     peeled = frozenset(ref.oid for ref in ledger if ref.name.startswith(HEADS) and ref.peeled)
     head = ledger.oids.get(ledger.head_target or b"")
-    unknown = sorted(ledger.branch_tips - known - peeled, key=lambda oid: (oid != head, oid))[:LIST_CAP]
+    room = max(0, LIST_CAP - len(known))
+    unknown = sorted(ledger.branch_tips - known - peeled, key=lambda oid: (oid != head, oid))[:room]
     pack = commits_only(transport, unknown, depth=1) if unknown else None
     if pack is None:
         return Tips(others=peeled)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import tips
@@ -75,6 +76,14 @@ def test_what_is_known_is_not_asked_for(repo: Origin, transport: Transport) -> N
     assert counting.asked == []
     ask(counting, ledger(repo), {repo.oid("main")})
     assert [request.wants for request in counting.asked] == [[repo.oid("side")]]
+
+
+def test_no_more_is_asked_for_than_is_kept(repo: Origin, transport: Transport) -> None:
+    counting = Counting(transport)
+    ask(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP - 1)})
+    assert [request.wants for request in counting.asked] == [[repo.oid("main")]]
+    assert ask(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP)}) == Tips()
+    assert len(counting.asked) == 1
 
 
 def test_a_branch_that_is_listed_as_a_tag_is_none(repo: Origin, transport: Transport) -> None:

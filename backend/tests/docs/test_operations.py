@@ -88,7 +88,7 @@ def test_the_origin_s_error_codes_are_those_of_the_code() -> None:
         re.findall(r"`([a-z]+(?:-[a-z]+)*)`", sections()[runbook.ORIGIN].partition("in the origin's own")[0])
     )
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "backend" / "snapshotter").rglob("*.py")]
-    assert named <= {code for text in sources for code in re.findall(r"code=\"([a-z-]+)\"", text)}
+    assert named <= {code for text in sources for code in re.findall(r"code ?= ?\"([a-z-]+)\"", text)}
 
 
 def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> None:

@@ -13,9 +13,13 @@ import pytest
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Sealed, check_continues, seal
 from snapshotter.base.errors import Damaged, Finding, Unusable
+from snapshotter.capture.later_scan import scan_snapshot
+from snapshotter.transport import WireLimits
+from snapshotter.transport.connect import Connector
 from tests.support import scans
 from tests.support.git import Origin
 from tests.support.lab import Lab, check
+from tests.support.wires import NoCredentials
 
 
 def anew(origin: Origin, object_format: str) -> Origin:
@@ -62,6 +66,17 @@ def test_back_and_forth_with_scans(lab: Lab, tmp_path: Path) -> None:
         assert taken.manifest.kind == "base"
         assert scans.scan_of(taken).commit == origin.oid("main")
         check(lab, origin, taken, tmp_path)
+
+
+def test_a_later_scan_of_what_the_origin_no_longer_is_reads_the_snapshot(lab: Lab, tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "x.git", object_format="sha256")
+    commit = origin.commit(files={"a.py": b"import os\n"})
+    taken = lab.take(origin)
+    anew(origin, "sha1")
+    run = lab.catalog.folder(taken.manifest.key)
+    connect = Connector(NoCredentials(), WireLimits())
+    found = scan_snapshot(lab.catalog, run, scans.scan_options(), connect)
+    assert (found.made, found.scan.commit) == (True, commit)
 
 
 def test_an_empty_origin_is_restored_in_its_own_format(lab: Lab, tmp_path: Path) -> None:
