@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +48,8 @@ class SshClient:
         if not self.key and not self.known_hosts:
             yield []
             return
+        import tempfile  # which takes as long to load as all of this package
+
         parent = Path(tempfile.gettempdir())
         sweep(parent, _FOLDER)
         with ExitStack() as scope:

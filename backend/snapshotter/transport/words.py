@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import html
 import re
-import traceback
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Final
@@ -26,6 +24,7 @@ _LENGTH: Final = 300  # characters of a line
 _SHORT: Final = 4  # characters: a shorter secret stands by chance in many words
 _PLACEHOLDER: Final = "x-oauth-basic"  # stands for the secret where the user is the token
 _HIDDEN: Final = "***"
+_HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
 class Tail:
@@ -108,6 +107,8 @@ def _bounded(line: str) -> str:
 
 
 def _told(cause: BaseException) -> str:
+    import traceback  # which only a failed run needs
+
     return "".join(traceback.format_exception(cause))
 
 
@@ -116,7 +117,13 @@ def _forms(credential: Credential) -> Iterable[str]:
     pair = f"{credential.user}:{credential.secret}".encode()
     alone = credential.secret in ("", _PLACEHOLDER)  # then the user is the token
     if secret := credential.user if alone else credential.secret:
-        yield from (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret))
+        yield from (
+            secret,
+            quote(secret),
+            quote(secret, safe=""),
+            quote_plus(secret),
+            secret.translate(_HTML),
+        )
         for encode in (b64encode, urlsafe_b64encode):
             yield encode(pair).decode().rstrip("=")
             yield encode(secret.encode()).decode().rstrip("=")

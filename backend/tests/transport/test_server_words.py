@@ -198,6 +198,12 @@ def test_a_credential_is_known_in_every_writing(said: str) -> None:
     assert sent.hide("me, anöther") == "me, anöther"
 
 
+def test_a_credential_in_a_page_is_known() -> None:
+    sent = Credentials()
+    sent.learn(Credential("me", """a&b<c>'d'"e\""""))
+    assert sent.hide("hello a&amp;b&lt;c&gt;&#x27;d&#x27;&quot;e&quot;!") == "hello ***!"
+
+
 def test_a_token_in_the_users_place_is_hidden_and_a_short_one_does_not_hide_the_message() -> None:
     sent = Credentials()
     assert sent.hide("abc") == "abc"
