@@ -24,6 +24,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "generated": "BOOLEAN",
         "minified": "BOOLEAN",
         "vendored": "BOOLEAN",
+        "documentation": "BOOLEAN",
         "lfs_oid": "VARCHAR",
         "lfs_bytes": "BIGINT",
         "skip_reason": "VARCHAR",

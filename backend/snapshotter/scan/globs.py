@@ -37,9 +37,9 @@ def wildmatch(pattern: str) -> re.Pattern[str]:
     runs: list[list[str]] = [[]]  # of names, between `**`
     names = pattern.split("/")
     for number, name in enumerate(names):
-        if name == "**" and len(names) > 1:
+        if len(name) > 1 and not name.strip("*"):
             if number == len(names) - 1:
-                runs[-1].append("(?s:.+)")
+                runs[-1].append("(?s:.*)")
             elif runs[-1] or len(runs) == 1:
                 runs.append([])
         else:

@@ -13,11 +13,13 @@ from typing import Final
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.pack import PackObject
-from snapshotter.scan import facts, licences
+from snapshotter.scan import attributes, facts, licences
+from snapshotter.scan.attributes import PathAttributes
 from snapshotter.scan.dependencies import Dependency, is_manifest
+from snapshotter.scan.language_names import key_of
 from snapshotter.scan.manifest_reading import ManifestReading
 from snapshotter.scan.project_files import is_project_file, read_project_file
-from snapshotter.scan.reading_plan import TOO_LARGE, PlannedFile, ReadingPlan, Unit
+from snapshotter.scan.reading_plan import IN_ALL, TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbols.projects import Projects
 
@@ -50,6 +52,9 @@ class TreeContents:
     manifest_errors: dict[str, str] = field(default_factory=dict)
     licences: dict[str, list[str]] = field(default_factory=dict)
     projects: Projects = field(default_factory=Projects)
+    said: dict[str, PathAttributes] = field(
+        default_factory=dict
+    )  # what .gitattributes say of a path, if anything
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
     late: bool = False  # manifests were not read for want of time
@@ -81,6 +86,7 @@ class _Reading:
         self._asked: set[str] = set()  # paths that a requirements file takes in
         self._understood: set[str] = set()
         self._staged_names: dict[Unit, str] = {}
+        self._attributes: dict[str, bytes] = {}
         self._readme = facts.readme_path(
             file.path for file in self._files if file.kind in ("file", "lfs") and not file.skip_reason
         )
@@ -140,10 +146,32 @@ class _Reading:
     def finish(self) -> TreeContents:
         """Everything that was read, once nothing is missing."""
         self.judge()
+        self._name_languages()
         contents = self.contents
         contents.dependencies, contents.lenders = self._manifests.rows()
         contents.manifest_errors, contents.late = self._manifests.errors, self._manifests.late
         return contents
+
+    def _name_languages(self) -> None:
+        """Note what the attributes say of each path, and stage anew what is of another language by them."""
+        found = attributes.Attributes(self._attributes)
+        renamed = False
+        for file in self._files if self._attributes else ():
+            if (
+                file.kind in ("file", "lfs")
+                and (said := found.of(file.entry.path)) != attributes.PathAttributes()
+            ):
+                self.contents.said[file.path] = said
+                key = key_of(said.language) if said.language else None
+                old = self._staged_names.get(file.unit, "")
+                if key is not None and file.is_read and key != file.unit[1] and old in self._staging.staged:
+                    file.unit, renamed = (file.unit[0], key), True
+                    name = self._staging.add(*file.unit, self._staging.read(old))
+                    self._staged_names[file.unit] = name
+                    self.contents.staged[name] = file.unit
+        if renamed:
+            held = {file.unit for file in self._files if file.is_read}
+            self.contents.staged = {name: unit for name, unit in self.contents.staged.items() if unit in held}
 
     def _taken_in(self) -> list[PlannedFile]:
         """The files, not read as manifests yet, that requirements files take in."""
@@ -187,7 +215,7 @@ class _Reading:
         # equal tables whoever sent them.
         total = 0
         kept: set[str] = set()
-        over = f"over the limit of {self._settings.max_total_bytes:,} bytes in all"
+        over = f"over the limit of {self._settings.max_total_bytes:,}{IN_ALL}"
         for file in self._files:
             if file.kind != "file" or file.skip_reason:
                 continue
@@ -234,13 +262,19 @@ class _Reading:
             return False
         path = file.path
         return (
-            path == self._readme or licences.is_licence(path) or facts.wanted(path) or is_project_file(path)
+            path == self._readme
+            or licences.is_licence(path)
+            or facts.wanted(path)
+            or is_project_file(path)
+            or path.rpartition("/")[2] == attributes.NAME
         )
 
     def _understand(self, path: str, data: bytes) -> None:
         contents = self.contents
         if path in self._as_manifests:
             self._manifests.add(path, data)
+        if path.rpartition("/")[2] == attributes.NAME:
+            self._attributes[path] = data
         if is_project_file(path):
             read_project_file(contents.projects, path, data)
         if licences.is_licence(path):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.base.text import decode_name, plural, raw_if_changed
+from snapshotter.scan.attributes import NAME as ATTRIBUTES
 from snapshotter.scan.dependencies import bears_on, family_of, is_manifest
 from snapshotter.scan.listing import Listing, TreeEntry
 from snapshotter.scan.staging import name_key
@@ -89,7 +90,6 @@ def plan_reading(
 ) -> ReadingPlan:
     """Decide what becomes of every path. `before` are the parent's `files` rows, made under the same settings, and
     `told_before` the paths of its `dependencies`."""
-    carried = _Carried(before, told_before)
     excluded = _matcher(settings.exclude)
     files: list[PlannedFile] = []
     odd = [decode_name(path) for path in listing.odd]
@@ -111,22 +111,44 @@ def plan_reading(
                 file.skip_reason = f"over the limit of {plural(settings.max_files, 'file')}"
             elif not entry.is_file:
                 file.skip_reason = f"of no known mode ({entry.mode:o})"
-            else:
-                file.carry(carried.of(file))
         files.append(file)
+    _carry(files, before, told_before)
     plan = ReadingPlan(files, odd, before, told_before)
     plan.read_anew()
     return plan
 
 
+def _carry(files: Sequence[PlannedFile], before: Sequence[BeforeFile], told_before: Set[str]) -> None:
+    """Let the files have the parent's rows that hold for them.
+
+    None does if the attributes of the tree are others: they name languages, and so decide how a blob is read.
+    """
+    named = {file.path: file.unit[0] for file in files if _is_attributes(file.path) and file.is_read}
+    named_before = {
+        row["path"]: row["blob"]
+        for row in before
+        if _is_attributes(row["path"]) and row["kind"] in ("file", "lfs") and _was_wanted(row["skip_reason"])
+    }
+    if named == named_before:
+        carried = _Carried(before, told_before, anywhere=not named)
+        for file in files:
+            if file.is_read:
+                file.carry(carried.of(file))
+
+
+def _is_attributes(path: str) -> bool:
+    return path.rpartition("/")[2] == ATTRIBUTES
+
+
 class _Carried:
     """Finds the parent's row that holds for a path: the same blob under a name of the same language.
 
-    What a manifest says depends on its whole path, so it is carried only where it was.
+    What a manifest says depends on its whole path, so it is carried only where it was; so is everything unless it may
+    be carried `anywhere`.
     """
 
-    def __init__(self, before: Sequence[BeforeFile], told_before: Set[str]) -> None:
-        self._told_before = told_before
+    def __init__(self, before: Sequence[BeforeFile], told_before: Set[str], *, anywhere: bool) -> None:
+        self._told_before, self._anywhere = told_before, anywhere
         self._by_path: dict[str, BeforeFile] = {}
         self._by_unit: dict[Unit, BeforeFile] = {}
         for row in before:
@@ -139,18 +161,24 @@ class _Carried:
         same_path = self._by_path.get(file.path)
         if same_path is not None and same_path["blob"] == file.unit[0]:
             return same_path
-        row = self._by_unit.get(file.unit)
+        row = self._by_unit.get(file.unit) if self._anywhere else None
         if row is None or is_manifest(file.path) or is_manifest(row["path"]):
             return None
         return None if row["path"] in self._told_before else row
 
 
 TOO_LARGE: Final = "larger than "
+IN_ALL: Final = " bytes in all"
 
 
 def _of_the_blob(skip_reason: str | None) -> bool:
     """Whether a file was read, or skipped for its size alone: then so it is at any path of any tree."""
     return skip_reason is None or skip_reason.startswith(TOO_LARGE)
+
+
+def _was_wanted(skip_reason: str | None) -> bool:
+    """Whether a file was to be read when its scan was planned."""
+    return skip_reason is None or skip_reason.startswith(TOO_LARGE) or skip_reason.endswith(IN_ALL)
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[str], str | None]:

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from snapshotter.scan.classify import vendored
+from snapshotter.scan.attributes import PathAttributes
+from snapshotter.scan.classify import documentation, vendored
 from snapshotter.scan.dependencies import Dependency
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.reading import TreeContents
@@ -18,6 +19,8 @@ from snapshotter.scan.symbols.records import Import, Symbol
 from snapshotter.scan.symbols.signatures import MAX_COMMENT
 
 _STATEMENT: Final = 20  # lines that one import may take
+
+_NOTHING: Final = PathAttributes()
 
 Row = tuple[Any, ...]
 Paths = Mapping[Unit, list[str]]
@@ -55,7 +58,8 @@ def files(
 ) -> Iterator[Row]:
     """The rows of `files`. `errors` says why some units could not be analysed, or not as a whole."""
     for file in plan.files:
-        size, *rest = _of_the_blob(file, contents, lines)
+        size, *rest, generated, minified = _of_the_blob(file, contents, lines)
+        said = contents.said.get(file.path, _NOTHING)
         lfs = _lfs(file, contents)
         yield (
             file.path,
@@ -65,11 +69,23 @@ def files(
             file.kind,
             size,
             *rest,
-            vendored(file.path) if file.kind in ("file", "lfs") else None,
+            generated if said.generated is None else said.generated,
+            minified,
+            *_by_path(file, said),
             *lfs,
             file.skip_reason,
             _parse_error(file, contents, errors, redaction),
         )
+
+
+def _by_path(file: PlannedFile, said: PathAttributes) -> tuple[bool | None, bool | None]:
+    """Whether a file is other people's code, and whether it is documentation: as the tree says, else by custom."""
+    if file.kind not in ("file", "lfs"):
+        return None, None
+    return (
+        vendored(file.path) if said.vendored is None else said.vendored,
+        documentation(file.path) if said.documentation is None else said.documentation,
+    )
 
 
 def _of_the_blob(file: PlannedFile, contents: TreeContents, lines: Mapping[Unit, Lines]) -> tuple[Any, ...]:

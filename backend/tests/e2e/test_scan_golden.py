@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from snapshotter.archive.manifest import Sealed
@@ -78,6 +80,40 @@ def test_nothing_is_missing_and_nothing_left_over(lab: Lab, taken: Sealed) -> No
     assert {path for (path,) in rows(lab, taken, "SELECT DISTINCT path FROM dependencies")} == {
         f"manifests/{name}" for name in golden.manifests()
     }
+
+
+def test_attributes_say_what_is_generated_vendored_documentation_and_of_which_language(
+    tmp_path: Path,
+) -> None:
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    source = b"<?php\nfunction total(int $a) { return $a; }\n"
+    files = {
+        ".gitattributes": b"*.inc linguist-language=PHP\n/lib/** linguist-vendored\n*.pb.py linguist-generated\n",
+        "vendor/.gitattributes": b"* -linguist-vendored linguist-documentation\n",
+        "a.inc": source,
+        "lib/b.inc": source,
+        "c.php": source,
+        "d.pb.py": b"x = 1\n",
+        "e.py": b"# @generated\nx = 1\n",
+        "vendor/f.py": b"y = 1\n",
+        "README": b"Read\n",
+    }
+    origin.commit(files=files)
+    taken = lab.take(origin, options())
+    columns = 'path, language, code, "generated", vendored, documentation'
+    assert rows(
+        lab, taken, f"SELECT {columns} FROM files WHERE path NOT LIKE '%attributes' ORDER BY path"
+    ) == [
+        ("README", None, None, False, False, True),
+        ("a.inc", "PHP", 2, False, False, False),
+        ("c.php", "PHP", 2, False, False, False),
+        ("d.pb.py", "Python", 1, True, False, False),
+        ("e.py", "Python", 1, True, False, False),
+        ("lib/b.inc", "PHP", 2, False, True, False),
+        ("vendor/f.py", "Python", 1, False, False, True),
+    ]
+    named = rows(lab, taken, "SELECT path, language FROM symbols WHERE name = 'total' ORDER BY path")
+    assert named == [("a.inc", "PHP"), ("c.php", "PHP"), ("lib/b.inc", "PHP")]
 
 
 def test_what_is_not_known_is_null_and_never_an_empty_text(lab: Lab, taken: Sealed) -> None:

@@ -89,6 +89,7 @@ SUBMODULE = b"11" * 20
 GO = {b"pkg/f.go": b"package pkg\n", b"main.go": b'package main\n\nimport "example.com/m/pkg"\n'}
 MODULE = b"module example.com/m\n"
 PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
+NAMED = {b"b.inc": b"def f(): pass\n", b"a/x.inc": b"def f(): pass\n", b"a/y.py": b"def g(): pass\n"}
 SCRIPTS = {
     b"m.ts": b"import {x} from '~/x';\nimport pkg from 'pkg';\n",
     b"a/x.ts": b"export const x = 1;\n",
@@ -174,6 +175,28 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
     "two submodules of an import are none any more": (
         {b"pkg/__init__.py": b"", b"pkg/a.py": b"", b"pkg/c.py": b"", b"m.py": b"from pkg import c, a, b\n"},
         {b"pkg/a.py": (SUB, SUBMODULE), b"pkg/c.py": (SUB, SUBMODULE)},
+    ),
+    "attributes name another language": (
+        NAMED | {b".gitattributes": b"*.inc linguist-language=JavaScript\n"},
+        {b".gitattributes": (FILE, b"*.inc linguist-language=Python\n")},
+    ),
+    "a file moves to where attributes name another language": (
+        NAMED | {b".gitattributes": b"/a/* linguist-language=Python linguist-generated\n"},
+        {b"a/b.inc": (FILE, NAMED[b"b.inc"]), b"c/y.py": (FILE, NAMED[b"a/y.py"])},
+    ),
+    "attributes come": (
+        NAMED,
+        {b"a/.gitattributes": (FILE, b"*.py linguist-generated linguist-language=Go\n")},
+    ),
+    "attributes go": (
+        NAMED | {b".gitattributes": b"* linguist-generated\n*.inc linguist-language=py\n"},
+        {b".gitattributes": (LINK, b"b.inc")},
+    ),
+    "attributes are beyond the limit of files": (
+        NAMED
+        | {b"z/.gitattributes": b"* linguist-vendored linguist-generated\n", b"z/y.py": b"y = 1\n"}
+        | {b"f%03d.txt" % n: b"x\n" for n in range(MAX_FILES - 5)},
+        {b"a/new.txt": (FILE, b"x\n"), b"a/newer.txt": (FILE, b"x\n")},
     ),
     "a file moves to where it would be a manifest": (
         {b"notes.txt": b"requests==1.0\n"},

@@ -130,6 +130,34 @@ def test_a_blob_is_carried_to_a_path_of_the_same_language_that_is_no_manifest(
     assert carried_from(chosen(file(path), before=(row(before),))) == [before if carried else None]
 
 
+ATTRIBUTES = ".gitattributes"
+
+
+@pytest.mark.parametrize(
+    ("entries", "before", "carried"),
+    [
+        ([file(b".gitattributes")], [row(ATTRIBUTES)], ["x.py", None, ATTRIBUTES]),
+        ([file(b".gitattributes")], [row(ATTRIBUTES, B)], [None, None, None]),
+        ([file(b".gitattributes")], [], [None, None, None]),
+        ([file(b"a/.gitattributes")], [row(ATTRIBUTES)], [None, None, None]),
+        ([], [row(ATTRIBUTES)], [None, None]),
+        ([], [], ["x.py", "x.py"]),
+        ([(b".gitattributes", 0o120000, A)], [row(ATTRIBUTES, kind="symlink")], ["x.py", "x.py", None]),
+        ([file(b".gitattributes")], [row(ATTRIBUTES, skip_reason="excluded by x")], [None, None, None]),
+        (
+            [file(b".gitattributes")],
+            [row(ATTRIBUTES, skip_reason="over the limit of 9 bytes in all")],
+            ["x.py", None, None],
+        ),
+    ],
+)
+def test_under_other_attributes_nothing_is_carried_and_under_the_same_only_to_the_same_path(
+    entries: list[tuple[bytes, int, str]], before: list[dict[str, Any]], carried: list[str | None]
+) -> None:
+    found = chosen(file(b"x.py", B), file(b"y.py", B), *entries, before=(row("x.py", B), *before))
+    assert carried_from(found) == carried
+
+
 def test_a_path_that_is_its_own_is_taken_before_any_other() -> None:
     assert carried_from(chosen(file(b"b.py"), before=(row("a.py"), row("b.py")))) == ["b.py"]
 

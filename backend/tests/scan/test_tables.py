@@ -97,7 +97,7 @@ def repository(files: int, each: int, seed: int = 0) -> Rows:
                 0,
                 0,
                 1,
-                *[False] * 4,
+                *[False] * 5,
                 None,
                 None,
                 None,
