@@ -96,6 +96,7 @@ def test_a_commit_that_changes_no_file_is_the_one_that_was_scanned(origin: Dated
 
 
 def test_what_no_run_has_read_is_null(origin: Dated, lab: Lab) -> None:
+    origin.git("config", "uploadpack.allowFilter", "false")
     tag = origin.commit_at(AFTER, SIDE)
     origin.ref("refs/tags/v1", origin.text("mktag", data=_tag(tag)))
     lab.take(origin, CaptureOptions())
