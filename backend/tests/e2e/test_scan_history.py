@@ -49,9 +49,13 @@ def play(tmp_path: Path, seed: int, steps: int, object_format: str = "sha1") -> 
         }
         for number in range(steps):
             what = f"step {number} of seed {seed}: " + (trees.step() if number else "the beginning")
-            anew = Lab(tmp_path / f"full-{number}")
-            full = anew.take(origin, taking)
+            # By address: without a key, a secret's fingerprint is of its repo too.
+            fulls: dict[str, tuple[Lab, Sealed]] = {}
             for name in chance.sample(sorted(ways), 2):
+                if ways[name] not in fulls:
+                    anew = Lab(tmp_path / f"full-{number}-{len(fulls)}")
+                    fulls[ways[name]] = anew, anew.take(ways[name], taking)
+                anew, full = fulls[ways[name]]
                 wrap = RefusingIds if name == "no ids" else None
                 taken = labs[name].take(ways[name], taking, wrap=wrap)  # type: ignore[arg-type]
                 compare(labs[name], taken, anew, full, f"{what}, by {name}")
