@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, unquote_plus, urlsplit
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ class LoggingProxy:
         split = urlsplit(handler.path)
         bucket, _, key = unquote(split.path).lstrip("/").partition("/")
         query = {name: values[0] for name, values in parse_qs(split.query, keep_blank_values=True).items()}
-        keys = [part.partition(b"</Key>")[0].decode() for part in data.split(b"<Key>")[1:]]
+        decode = unquote_plus if b"<EncodingType>url</EncodingType>" in data else str
+        keys = [decode(part.partition(b"</Key>")[0].decode()) for part in data.split(b"<Key>")[1:]]
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.seen.append(Seen(handler.command, bucket, key, query, headers, status, frozenset(keys)))
