@@ -49,8 +49,8 @@ class Records(NamedTuple):
     unusable: dict[RunKey, Unusable]
 
 
-def records(catalog: Catalog, repo: str, since: datetime) -> Records:
-    """The records of a repo's later scans that were made at `since` or after.
+def records(catalog: Catalog, repo: str, since: datetime | None) -> Records:
+    """The records of a repo's later scans that were made at `since` or after; with None, of all.
 
     Costs one listing, and one read for each record. Raises Unavailable and AccessDenied if the store is in trouble.
     """

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from snapshotter.archive.manifest import Gap, RefChanges
+from snapshotter.archive.manifest import Gap, RefChanges, RefsRecord
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
@@ -23,7 +24,7 @@ from snapshotter.query.views import VIEWS, Column
 Row = Mapping[str, Any]
 _BATCH: Final = 20_000  # rows handed to the engine at once
 _PARALLEL: Final = 16
-_LEDGERS: Final = 64  # ledgers in memory at once
+_REFS: Final = 200_000  # refs of the ledgers in memory at once, unless one alone has more
 
 
 class ArchiveViews:
@@ -44,19 +45,22 @@ class ArchiveViews:
         insert(self._engine, view, VIEWS[view], rows[view](snapshots), self._sources.cancel)
 
     def _refs(self, snapshots: Sequence[Snapshot]) -> Iterator[Row]:
-        remaining = iter(snapshots)
+        """Most snapshots are unchanged, and name the ledger of an earlier one."""
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            while batch := list(islice(remaining, _LEDGERS)):
-                for snapshot, ledger in zip(batch, pool.map(self._ledger, batch), strict=True):
+            for batch in _batches(snapshots):
+                distinct = {snapshot.manifest.refs: snapshot for snapshot in batch}
+                ledgers = dict(zip(distinct, pool.map(self._ledger, distinct.values()), strict=True))
+                for snapshot in batch:
+                    ledger = ledgers[snapshot.manifest.refs]
                     if isinstance(ledger, LeftOut):
-                        self.left_out.append(ledger)
+                        self.left_out.append(replace(ledger, key=snapshot.run.key))
                     else:
                         dates = _dates(snapshot)
                         for row in _ledger_rows(snapshot, ledger):
                             yield {**row, "committed_at": dates.get(row.get("peeled") or row["oid"])}
 
     def _ledger(self, snapshot: Snapshot) -> RefsLedger | LeftOut:
-        """Most snapshots are `unchanged` and share their ledgers, which are kept by their digest."""
+        """A snapshot's ledger, which is kept by its digest, or why it cannot be read."""
         self._sources.cancel.check()
         digest = snapshot.manifest.refs.sha256
         try:
@@ -67,6 +71,24 @@ class ArchiveViews:
             return LeftOut(snapshot.run.key, "refs", error.message)
         self._sources.cache.keep(digest, ledger.encoded)
         return ledger
+
+
+def _batches(snapshots: Iterable[Snapshot]) -> Iterator[list[Snapshot]]:
+    """Snapshots whose ledgers may be in memory at once."""
+    batch: list[Snapshot] = []
+    held: set[RefsRecord] = set()
+    room = _REFS
+    for snapshot in snapshots:
+        refs = snapshot.manifest.refs
+        if refs not in held and batch and refs.count > room:
+            yield batch
+            batch, held, room = [], set(), _REFS
+        if refs not in held:
+            held.add(refs)
+            room -= refs.count
+        batch.append(snapshot)
+    if batch:
+        yield batch
 
 
 def create(engine: Engine, table: str, columns: Iterable[Column]) -> None:

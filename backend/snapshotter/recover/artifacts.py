@@ -23,14 +23,15 @@ _PARALLEL: Final = 4  # objects that are read at a time
 
 @dataclass(frozen=True)
 class _Later:
-    """The scans that were made after the snapshot `since`, by run and manifest digest of the snapshot they are of."""
+    """The scans that were made after the snapshot `since` (None: all), by run and manifest digest of the snapshot
+    that they are of."""
 
-    since: RunKey
+    since: RunKey | None
     scans: dict[tuple[str, str], Scan]
     newest_unusable: tuple[RunKey, Unusable] | None
 
     @classmethod
-    def of(cls, read: Records, since: RunKey) -> _Later:
+    def of(cls, read: Records, since: RunKey | None) -> _Later:
         scans = {(record.of.run_id, record.of.manifest_sha256): record.scan for record in read.usable}
         newest = max(read.unusable, default=None)
         return cls(since, scans, (newest, read.unusable[newest]) if newest else None)
@@ -90,8 +91,12 @@ class Artifacts:
         key = sealed.manifest.key
         if sealed.manifest.scan is not None:
             return sealed.manifest.scan
-        if self._later is None or key < self._later.since:
+        if self._later is None:
             self._later = _Later.of(records(self._catalog, self._repo, key.run_id.started_at), key)
+        elif (
+            self._later.since and key < self._later.since
+        ):  # at most once more, in whatever order they are asked
+            self._later = _Later.of(records(self._catalog, self._repo, None), None)
         scan = self._later.scans.get((str(key.run_id), sealed.sha256))
         newest = self._later.newest_unusable
         if scan is None and newest and newest[0] > key:

@@ -7,7 +7,7 @@ from pathlib import Path
 from snapshotter.archive.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.store.objects import open_store
-from tests.support.lake import NOV, Lake, file_row, refused
+from tests.support.lake import DAY, NOV, Counting, Lake, file_row, refused
 
 
 def test_snapshots_refs_and_changes(lake: Lake) -> None:
@@ -60,3 +60,17 @@ def test_refs_that_need_too_much_memory_end_it_too(folder_lake: Lake) -> None:
     lake.made.add("h__a", NOV, ledger=many)
     assert refused("SELECT max(oid) FROM refs", lake.store, memory=4_000_000).code == "query-memory"
     assert lake.ask("SELECT count(*) FROM refs") == [("60000",)]
+
+
+def test_a_ledger_that_snapshots_share_is_read_once(tmp_path: Path) -> None:
+    lake = Lake(open_store("memory:"), tmp_path / "cache")
+    first = lake.made.add("h__a", NOV)
+    for day in range(1, 4):
+        lake.made.add("h__a", NOV + day * DAY, refs=first.manifest.refs)
+    store = Counting(lake.store)
+    assert lake.ask("SELECT count(*), count(DISTINCT run_id) FROM refs", store=store, history=True) == [
+        ("8", "4")
+    ]
+    assert [key for method, key in store.calls if method == "get" and key.endswith("refs.txt")] == [
+        first.manifest.refs.artifact
+    ]
