@@ -116,6 +116,9 @@ MANY = [
     "jvm/src/test/java/org/shop/Price.java",
     "jvm/src/test/java/org/shop/ItemTest.java",
     "jvm/src/main/scala/org/till/Till.scala",
+    "io/src/commonMain/kotlin/org/io/Bytes.kt",
+    "io/src/jvmMain/kotlin/org/io/Bytes.kt",
+    "io/src/nativeMain/kotlin/org/io/Bytes.kt",
     "php/src/Models/Item.php",
     "php/src/Models/Price.php",
     "ruby/lib/shop/json.rb",
@@ -162,6 +165,8 @@ MAIN, TEST = "jvm/src/main/java/org/shop", "jvm/src/test/java/org/shop"
         ("other/A.java", "Java", "java.util", "*", {None: "*"}),
         (f"{MAIN}/A.java", "Java", "org.shop.Price", "", {f"{MAIN}/Price.java": ""}),
         (f"{TEST}/A.java", "Java", "org.shop.Price.OF", "", {f"{TEST}/Price.java": ""}),
+        ("o/A.kt", "Kotlin", "org.io.Bytes", "", {"io/src/commonMain/kotlin/org/io/Bytes.kt": ""}),
+        ("io/src/jvmMain/A.kt", "Kotlin", "org.io.Bytes", "", {"io/src/jvmMain/kotlin/org/io/Bytes.kt": ""}),
         (
             "A.scala",
             "Scala",

@@ -97,6 +97,17 @@ def test_a_kotlin_class_keeps_its_body_wherever_its_constructor_is_written(heade
     ]
 
 
+def test_a_kotlin_class_keeps_its_body_whatever_annotates_an_accessor() -> None:
+    accessor = b'  val size\n    @JvmName("size")\n    @get:A(b = f("x"))\n    get() = 1\n'
+    found = analyze(b"class A {\n" + accessor + b"\n  fun b() {}\n}\n", "Kotlin")
+    assert found.parsed
+    assert [(one.kind, one.name, one.line, one.signature) for one in found.symbols] == [
+        ("class", "A", 1, "class A"),
+        ("property", "size", 2, "val size"),
+        ("method", "b", 7, "fun b()"),
+    ]
+
+
 def test_kotlin_is_rewritten_for_the_grammar_without_moving_a_line() -> None:
     source = (golden.FIXTURES / "symbols" / "kotlin.kt").read_bytes()
     rewritten = readable("kotlin", source)

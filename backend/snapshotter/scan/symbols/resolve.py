@@ -18,6 +18,7 @@ from snapshotter.scan.symbols.projects import Projects
 from snapshotter.scan.symbols.records import Import
 from snapshotter.scan.symbols.scripts import Scripts
 
+_COMMON: Final = "/commonMain/"
 _MAX_UP: Final = 64  # folders looked through upwards
 
 
@@ -107,4 +108,8 @@ def _nearest(paths: list[str], near: str) -> str | None:
     if len(paths) < 2:
         return paths[0] if paths else None
     shared = sorted((len(posixpath.commonprefix([path.split("/"), near.split("/")])), path) for path in paths)
-    return shared[-1][1] if shared[-1][0] > shared[-2][0] else None
+    if shared[-1][0] > shared[-2][0]:
+        return shared[-1][1]
+    # Kotlin's platforms each have a file of their own for what this one declares.
+    common = [path for path in paths if near and _COMMON in path]
+    return common[0] if len(common) == 1 else None

@@ -23,12 +23,18 @@ _HEADER: Final = re.compile(
 # Nor does it take a body on one line, whose last member no semicolon ends: `class A { fun b() {} }`.
 _BODY: Final = re.compile(rb"\b(?:class|interface|object)\b[^\n]*+")
 _LAST: Final = re.compile(rb"(?<=[^\s{;]) (?=\})")
+# Nor annotations above an accessor, unless the property's type is written.
+_ACCESSOR: Final = re.compile(
+    rb"(?<=\n)[ \t]*+(?:@[\w.:]++(?:" + _ARGUMENTS + rb")?+\s++)++(?=(?:get|set)\s*+\()"
+)
+_VISIBLE: Final = re.compile(rb"\S")
 
 
 def readable(name: str, blob: bytes) -> bytes:
     """`blob` for the grammar `name`."""
     if name != "kotlin":
         return blob
+    blob = _ACCESSOR.sub(lambda found: _VISIBLE.sub(b" ", found[0]), blob)
     return _BODY.sub(_ended, _HEADER.sub(_on_one_line, blob))
 
 
