@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,22 @@ def test_a_folder_s_damaged_table_is_left_out(folder_lake: Lake) -> None:
     gone.unlink()
     assert folder_lake.ask("SELECT path FROM files") == [("h__d",)]
     assert [each.key.repo for each in folder_lake.left_out] == ["h__a", "h__b", "h__c"]
+
+
+@pytest.mark.parametrize("put", ["pipe", "link out of the store"])
+@pytest.mark.parametrize("whole", [0, 2**30])
+def test_a_table_that_is_no_file_of_the_store_is_left_out(
+    folder_lake: Lake, tmp_path: Path, put: str, whole: int
+) -> None:
+    folder_lake.made.add("h__a", NOV, {"files": [file_row("x")]})
+    folder_lake.made.add("h__b", NOV, {"files": [file_row("y")]})
+    assert folder_lake.store.place.folder is not None
+    path = next((folder_lake.store.place.folder / "h__a").rglob("files.parquet"))
+    path.rename(tmp_path / "moved")
+    os.mkfifo(path) if put == "pipe" else path.symlink_to(tmp_path / "moved")
+    with ask(folder_lake.store, "SELECT path FROM files", QueryOptions(whole=whole)) as answer:
+        assert list(answer.texts()) == [("y",)]
+        assert [(each.repo, each.what) for each in answer.left_out] == [("h__a", "files")]
 
 
 def test_a_table_of_other_columns_is_left_out_an_older_or_newer_one_is_not(lake: Lake) -> None:
