@@ -1,4 +1,4 @@
-"""The files of a tree that say where its imports lead: go.mod, tsconfig.json, package.json and workspaces.
+"""The files of a tree that say where its imports lead: go.mod, Cargo.toml, tsconfig.json, package.json, workspaces.
 
 One that does not read says nothing.
 """
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies import ManifestError, module_path
-from snapshotter.scan.dependencies.formats import json_object, string, strings, text, yaml_object
+from snapshotter.scan.dependencies.formats import json_object, string, strings, text, toml, yaml_object
 from snapshotter.scan.symbols.projects import Mapped, Projects, ScriptConfig, ScriptPackage
 
 _CONFIG: Final = re.compile(r"[\w.-]*(?:ts|js)config[\w.-]*\.json")
-_NAMES: Final = frozenset({"go.mod", "package.json", "pnpm-workspace.yaml", "lerna.json"})
+_NAMES: Final = frozenset({"go.mod", "Cargo.toml", "package.json", "pnpm-workspace.yaml", "lerna.json"})
 _LARGEST: Final = 1 << 20  # bytes; larger ones say nothing
 _MOST: Final = 1_000  # entries of one list or table
 _DEEPEST: Final = 8  # conditions in conditions
@@ -40,6 +40,8 @@ def read_project_file(projects: Projects, path: str, blob: bytes) -> None:
         if name == "go.mod":
             if module := module_path(blob):
                 projects.go_modules[folder] = module
+        elif name == "Cargo.toml":
+            _crate(projects, folder, toml(blob))
         elif name == "package.json":
             _package(projects, path, json_object(blob))
         elif name == "pnpm-workspace.yaml":
@@ -50,6 +52,14 @@ def read_project_file(projects: Projects, path: str, blob: bytes) -> None:
             projects.configs[path] = _config(_with_comments(blob))
     except ManifestError:
         return
+
+
+def _crate(projects: Projects, folder: str, document: dict[str, Any]) -> None:
+    library = _table(document.get("lib"))
+    name = string(library.get("name")) or string(_table(document.get("package")).get("name"))
+    path = posixpath.normpath(posixpath.join(folder, string(library.get("path")) or "src/lib.rs"))
+    if name:
+        projects.crates[folder] = name.replace("-", "_"), path
 
 
 def _with_comments(blob: bytes) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snapshotter.scan.project_files import is_project_file, read_project_file
 from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree
 from snapshotter.scan.symbols.projects import Projects
 
@@ -199,6 +200,39 @@ def test_an_import_of_several_means_each(
     found = SourceTree(MANY).resolve(path, language, Import(module, tuple(names.split()), 1))
     assert {target: " ".join(taken) for taken, target in found} == expected
     assert len(found) == len(expected)
+
+
+def test_a_crate_of_the_tree_is_found_by_its_name() -> None:
+    paths = [
+        "src/lib.rs",
+        "src/db.rs",
+        "src/bin/x.rs",
+        "tests/t.rs",
+        "util/lib/all.rs",
+        "util/lib/io.rs",
+        "two/src/lib.rs",
+    ]
+    projects = Projects()
+    cargo = {
+        "Cargo.toml": b'[package]\nname = "my-shop"\n',
+        "util/Cargo.toml": b'[package]\nname = "util"\n[lib]\nname = "tools"\npath = "lib/all.rs"\n',
+        "one/Cargo.toml": b'[package]\nname = "no-library"\n',
+        "bad/Cargo.toml": b"[package",
+    }
+    for path, blob in cargo.items():
+        assert is_project_file(path)
+        read_project_file(projects, path, blob)
+    tree = SourceTree([*paths, *cargo], projects)
+
+    def means(module: str, *names: str) -> dict[str | None, tuple[str, ...]]:
+        return {
+            target: taken for taken, target in tree.resolve("tests/t.rs", "Rust", Import(module, names, 1))
+        }
+
+    assert means("my_shop", "Result", "db::Db") == {"src/lib.rs": ("Result",), "src/db.rs": ("db::Db",)}
+    assert means("my_shop::db::Db") == {"src/db.rs": ()}
+    assert means("tools", "io", "Other") == {"util/lib/io.rs": ("io",), "util/lib/all.rs": ("Other",)}
+    assert means("util::io") == means("no_library::x") == means("std::io") == {None: ()}
 
 
 def test_without_go_mod_no_go_import_is_guessed() -> None:

@@ -57,10 +57,14 @@ class ScriptPackage:
 
 @dataclass
 class Projects:
-    """By folder ("" is the root): the module that a go.mod declares, and a package. By path of the file that says so:
-    the patterns of a workspace's packages, and the configurations of scripts."""
+    """What the project files of one tree say.
+
+    By folder ("" is the root): the module that a go.mod declares, a crate's name and library, a package. By path of the
+    file that says so: the patterns of a workspace's packages, the configurations of scripts.
+    """
 
     go_modules: dict[str, str] = field(default_factory=dict)
+    crates: dict[str, tuple[str, str]] = field(default_factory=dict)
     packages: dict[str, ScriptPackage] = field(default_factory=dict)
     workspaces: dict[str, tuple[str, ...]] = field(default_factory=dict)
     configs: dict[str, ScriptConfig] = field(default_factory=dict)

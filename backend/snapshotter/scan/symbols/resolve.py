@@ -33,6 +33,10 @@ class SourceTree:
         self.files = frozenset(paths)
         self.folders = {posixpath.dirname(path) for path in self.files}
         self.go_modules = sorted(projects.go_modules.items(), key=lambda item: -len(item[1]))
+        self._crates: dict[str, list[str]] = defaultdict(list)
+        for name, path in projects.crates.values():
+            if path in self.files:
+                self._crates[name].append(path)
         self.scripts = Scripts(self, projects)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.files:
@@ -85,6 +89,11 @@ class SourceTree:
         for path in self.files:
             ends[posixpath.dirname(path)].add(posixpath.splitext(path)[1])
         return ends
+
+    def crate(self, name: str) -> str | None:
+        """The library of the one crate of the tree that has this name."""
+        paths = self._crates.get(name, ())
+        return paths[0] if len(paths) == 1 else None
 
     def has_name(self, path: str) -> bool:
         """Whether any file has this path's last segment: without one, no folder is worth a look."""

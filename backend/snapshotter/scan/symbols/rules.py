@@ -70,12 +70,15 @@ def _python_submodule(tree: SourceTree, base: str) -> str | None:
 def _rust(tree: SourceTree, path: str, item: Import) -> Targets:
     parts = item.module.split("::")
     start = _rust_start(tree, path, parts)
-    if start is None:
+    library = None if start is not None else tree.crate(parts[0])
+    if start is None and library is None:
         return [None] * max(1, len(item.names))
+    if start is None:
+        start, parts = posixpath.dirname(library or ""), parts[1:]
     while parts and parts[0] in ("crate", "self", "super"):
         parts = parts[1:]
     tails = [[] if name in ("self", "*") else name.removesuffix("::self").split("::") for name in item.names]
-    return [_rust_module(tree, start, [*parts, *tail]) for tail in tails or [[]]]
+    return [_rust_module(tree, start, [*parts, *tail]) or library for tail in tails or [[]]]
 
 
 def _rust_start(tree: SourceTree, path: str, parts: list[str]) -> str | None:
