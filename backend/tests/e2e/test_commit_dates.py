@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,7 @@ from snapshotter.archive.manifest import Sealed
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
-from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport
+from tests.support.faults import NoFilters
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.scans import artifacts, options, quickly, scan_of
@@ -97,23 +96,8 @@ def test_a_commit_that_changes_no_file_is_the_one_that_was_scanned(origin: Dated
     assert asked(lab, "SELECT scan_commit, committed_at FROM snapshots") == [(made, AFTER_UTC)]
 
 
-class NoFilters:
-    """A transport whose origin grants no filter."""
-
-    def __init__(self, inner: Transport) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def fetch(self, request: FetchRequest, sink: Sink) -> None:
-        if request.filter:
-            raise FilterRefused("no filters here", hint="x")
-        self.inner.fetch(request, sink)
-
-
 def test_what_no_run_has_read_is_null(origin: Dated, lab: Lab) -> None:
-    taken = lab.take(origin, CaptureOptions(), wrap=NoFilters)  # type: ignore[arg-type]
+    taken = lab.take(origin, CaptureOptions(), wrap=NoFilters)
     assert asked(lab, "SELECT committed_at FROM snapshots") == [(None,)]
     assert {*dates(lab).values()} == {None}
     assert b"tip_dates" not in taken.data

@@ -6,22 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport
-from tests.support.faults import Interposed
+from tests.support.faults import NoFilters
 from tests.support.git import Origin
 from tests.support.recipe import Told, by_recipe
-
-
-class NoFilters(Interposed):
-    """An origin that refuses filters, as a server does by default: it tells nothing of what branches hold."""
-
-    def fork(self) -> Transport:
-        return NoFilters(super().fork())
-
-    def fetch(self, request: FetchRequest, sink: Sink) -> None:
-        if request.filter:
-            raise FilterRefused("no filters here")
-        super().fetch(request, sink)
 
 
 def odd_branches(origin: Origin) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from snapshotter.base.errors import AccessDenied, Unavailable
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.store.objects import Store
-from snapshotter.transport import FetchRequest, Sink, Transport
+from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport
 
 
 class FaultyStore(Store):
@@ -166,3 +166,15 @@ class Relisted:
 
     def close(self) -> None:
         self._inner.close()
+
+
+class NoFilters(Interposed):
+    """An origin that refuses filters, as a server does by default: it tells nothing of what branches hold."""
+
+    def fork(self) -> Transport:
+        return NoFilters(super().fork())
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        if request.filter:
+            raise FilterRefused("no filters here")
+        super().fetch(request, sink)
