@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,9 @@ class ScanRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     finished_at: datetime
     scan: Scan
     self_sha256: str = ""
+
+
+_RECORDS: Final = msgspec.json.Decoder(ScanRecord)  # made by one thread, as a manifest's is
 
 
 class LaterScans(NamedTuple):
@@ -96,7 +99,7 @@ def seal_record(record: ScanRecord) -> bytes:
 def open_record(data: bytes, where: RunKey) -> ScanRecord:
     """Read the stored record of the run `where`. Raises Damaged (code `scan-record`) for what is none."""
     try:
-        record = msgspec.json.decode(data, type=ScanRecord)
+        record = _RECORDS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(where, f"it does not read as one ({error})") from None
     if record.schema_version not in READABLE:

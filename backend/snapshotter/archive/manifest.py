@@ -283,20 +283,25 @@ def mixed_formats(own: str, parent: str, of_parent: str) -> str:
 
 def _decode(data: bytes, where: RunKey) -> Manifest:
     try:
-        version = msgspec.json.decode(data, type=_Version).schema_version
+        version = _VERSIONS.decode(data).schema_version
         if version not in READABLE:
             known = " and ".join(map(str, READABLE))
             raise NewerSchema(
                 _cannot_be_used(where, f"it has schema version {version}, and this program knows {known}"),
                 hint="use the release of snapshotter that wrote it, or a newer one",
             )
-        return msgspec.json.decode(data, type=Manifest)
+        return _MANIFESTS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _bad(where, f"it does not read as a manifest ({error})", "manifest-unreadable") from None
 
 
 class _Version(msgspec.Struct, frozen=True):
     schema_version: int
+
+
+# Made here, by one thread: two that decode a type for the first time at once crash the process (msgspec 0.22).
+_VERSIONS: Final = msgspec.json.Decoder(_Version)
+_MANIFESTS: Final = msgspec.json.Decoder(Manifest)
 
 
 def json_schema() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import MAXYEAR, UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -46,6 +47,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return RunKey(self.repo, RunId(self.run_id))
 
 
+_RECEIPTS: Final = msgspec.json.Decoder(Receipt)  # made by one thread, as a manifest's is
+
+
 def new_name(when: datetime, *, ok: bool) -> str:
     """``receipts/<time>-<8 hex>.json``: names sort by time, and say whether the verification succeeded."""
     verdict = _OK if ok else _FAILED
@@ -68,7 +72,7 @@ def read(store: Store, key: RunKey, name: str) -> Receipt:
     Raises Damaged (code `receipt-unreadable`) if it does not read as one, or says another thing than its name.
     """
     try:
-        receipt = msgspec.json.decode(store.get(key.key(name), limit=MAX_MANIFEST), type=Receipt)
+        receipt = _RECEIPTS.decode(store.get(key.key(name), limit=MAX_MANIFEST))
     except msgspec.MsgspecError as error:
         raise _unreadable(key.key(name), f"does not read as one ({error})") from None
     if receipt.ok is not says_ok(name):

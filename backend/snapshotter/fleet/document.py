@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -42,6 +42,9 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return [self.origin] if self.origin is not None else list(self.origins or [])
 
 
+_JOBS: Final = msgspec.json.Decoder(Job)
+
+
 def read(document: bytes) -> Job:
     """The job in a JSON document.
 
@@ -50,7 +53,7 @@ def read(document: bytes) -> Job:
     if len(document) > MAX_DOCUMENT:
         raise refused(f"it is larger than {MAX_DOCUMENT} bytes")
     try:
-        job = msgspec.json.decode(document, type=Job)
+        job = _JOBS.decode(document)
         json.loads(document, object_pairs_hook=_without_a_key_twice)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refused(printable(str(error))[:300]) from None

@@ -24,6 +24,10 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
     data: bytes
 
 
+_INDEX: Final = msgspec.msgpack.Decoder(dict[str, _Entry])
+_MANIFESTS: Final = msgspec.msgpack.Decoder(Manifest)
+
+
 class ManifestIndex:
     """The manifests of one store that were read before, by key.
 
@@ -35,12 +39,11 @@ class ManifestIndex:
         # The release is part of the name: another one may know other fields.
         name = hashlib.sha256(f"{__version__} {uri}".encode()).hexdigest()[:32]
         self._cache, self._path = cache, cache.index(f"{name}.manifests")
-        self._decoder = msgspec.msgpack.Decoder(Manifest)
 
     @cached_property
     def _entries(self) -> dict[str, _Entry]:
         try:
-            return msgspec.msgpack.decode(self._path.read_bytes(), type=dict[str, _Entry])
+            return _INDEX.decode(self._path.read_bytes())
         except (FileNotFoundError, msgspec.MsgspecError):
             return {}
 
@@ -49,7 +52,7 @@ class ManifestIndex:
         if not self._knows(run):
             return None
         try:
-            return self._decoder.decode(self._entries[run.key.folder].data)
+            return _MANIFESTS.decode(self._entries[run.key.folder].data)
         except msgspec.MsgspecError:
             return None
 

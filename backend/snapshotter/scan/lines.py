@@ -65,6 +65,9 @@ class _Group(msgspec.Struct, rename="pascal"):
     files: list[_File]
 
 
+_GROUPS: Final = msgspec.json.Decoder(list[_Group])  # made by one thread, as a manifest's is
+
+
 def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None = None) -> dict[str, Lines]:
     """Languages and lines of every staged file, by staged name.
 
@@ -78,7 +81,7 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
     command = Command(_SCANNER, argv)
     output = run(command, folder=staging.root, seconds=seconds, limit=limit, cancel=cancel)
     try:
-        groups = msgspec.json.decode(output, type=list[_Group])
+        groups = _GROUPS.decode(output)
     except msgspec.DecodeError:
         raise ScannerFailed(_SCANNER, "wrote something else than its report") from None
     for file in (file for group in groups for file in group.files):

@@ -154,6 +154,9 @@ class _Record(msgspec.Struct):
     audit: _Audit | None = None
 
 
+_RECORDS: Final = msgspec.json.Decoder(_Record)  # made by one thread, as a manifest's is
+
+
 def _report(
     output: bytes, blobs: Container[str], key: bytes | None
 ) -> tuple[list[SecretFinding], int] | None:
@@ -163,10 +166,9 @@ def _report(
     """
     findings: set[SecretFinding] = set()
     read: int | None = None
-    decoder = msgspec.json.Decoder(_Record)
     for line in output.splitlines():
         try:
-            record = decoder.decode(line)
+            record = _RECORDS.decode(line)
         except msgspec.DecodeError:
             return None
         if record.audit is not None:

@@ -78,3 +78,22 @@ def test_children_are_started_by_no_other_means() -> None:
             if isinstance(node, ast.ImportFrom) and node.module in ("os", "concurrent.futures"):
                 names = {f"os.{alias.name}" for alias in node.names}
                 assert not any(STARTERS.fullmatch(name) for name in names), f"{path.name}:{node.lineno}"
+
+
+def test_decoders_are_made_when_a_module_is_loaded_and_so_by_one_thread() -> None:
+    """Two threads that have msgspec read a type for the first time at once crash the process."""
+    for path in HOUSE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        structs = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.bases}
+        for node in (node for function in ast.walk(tree) for node in _calls(function)):
+            called = ast.unparse(node.func)
+            if called.startswith("msgspec.") and called.endswith((".decode", ".Decoder", ".convert")):
+                said = ast.unparse(node)
+                assert not any(re.search(rf"\b{name}\b", said) for name in structs), f"{path.name}: {said}"
+
+
+def _calls(function: ast.AST) -> list[ast.Call]:
+    """The calls inside a function; none of what is no function."""
+    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return []
+    return [node for node in ast.walk(function) if isinstance(node, ast.Call)]
