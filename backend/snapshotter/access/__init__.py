@@ -2,6 +2,6 @@
 
     prove(Connection(boto3.Session()), Target("bucket", "repo-scans/snapshotter/"))
 
-`objects` and `bucket` hold the table of probes as data; `prove` runs it; `policytest` is the short test of
-the encryption header; `configuration` reads the bucket's settings. Nothing here prints.
+`object_probes` and `bucket_probes` hold the table of probes as data; `prove` runs it; `policy_test` is the short
+test of the encryption header; `configuration` reads the bucket's settings. Nothing here prints.
 """

@@ -36,10 +36,8 @@ KMS = {"ServerSideEncryption": "aws:kms"}
 KMS_DSSE = {"ServerSideEncryption": "aws:kms:dsse"}
 OWN_KEY = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef0123456789abcdef"}
 WRONG_DIGEST = NEW | {"ContentMD5": "AAAAAAAAAAAAAAAAAAAAAA=="}
-COPY = NEW | {
-    "CopySource": "{bucket}/{object}",
-    "TaggingDirective": "REPLACE",
-}  # COPY would need to read tags
+# The directive COPY would need to read tags, which nobody may.
+COPY = NEW | {"CopySource": "{bucket}/{object}", "TaggingDirective": "REPLACE"}
 NO_ETAG = '"00000000000000000000000000000000"'
 ABSENT_KEYS = {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": NO_ETAG}]}}
 TAGGING = {"Tagging": "policy-test=1"}

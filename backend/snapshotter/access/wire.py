@@ -144,9 +144,8 @@ class Wire:
         try:
             reply = http.send(AWSRequest("GET", url).prepare())
         except (BotoCoreError, OSError) as error:
-            return S3Answer(
-                Kind.UNCHECKED, type(error).__name__
-            )  # its text may hold the link, and so the token
+            # The error's text may hold the link, and so the token: its type alone is told.
+            return S3Answer(Kind.UNCHECKED, type(error).__name__)
         if reply.status_code < 300:
             return S3Answer(Kind.ALLOWED, "", reply.status_code)
         return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")

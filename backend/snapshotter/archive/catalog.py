@@ -105,7 +105,7 @@ class Catalog:
 
     def newest_first(self, repo: str, now: datetime) -> Iterator[list[Run]]:
         """The snapshots of a repo, newest first, in batches: the last weeks by one list, then day by day."""
-        recent = max(now, _BEGINNING + RECENT) - RECENT
+        recent = max(now, _BEGINNING + RECENT) - RECENT  # a time that a user gives may be of the year 1
         first = self._list(repo, after=layout.day_prefix(repo, recent))
         yield [run for run in reversed(group(first)) if run.is_snapshot]
         for folder in self._days_before(repo, recent):
@@ -190,7 +190,7 @@ class Catalog:
         if match := _KEY.search(name.removeprefix(self.store.place.uri)):
             run_id = RunId.parse(match["run"])
             return self._one(RunKey(match["repo"], run_id), name) if run_id else self._none(name)
-        subject, at, when = name.rpartition("@")
+        subject, at, when = name.rpartition("@")  # the last: an origin may have a user before its host
         run_id, time = (RunId.parse(when), layout.parse_time(when)) if at else (None, None)
         if at and not (run_id or time) and _MEANT_AS_TIME.match(when):
             raise layout.not_a_time(when)
@@ -240,6 +240,7 @@ class Catalog:
                 if f"{repo}/{year}/{month}" > limit or not layout.is_place(f"{repo}/{year}/{month}"):
                     continue
                 for day in reversed(self.store.folders(f"{repo}/{year}/{month}")):
+                    # Not that day itself, which the list of the last weeks began with.
                     if (folder := f"{repo}/{year}/{month}/{day}") < limit and layout.is_place(folder):
                         yield folder
 

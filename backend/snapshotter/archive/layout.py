@@ -29,9 +29,8 @@ TIMES = "2026-11-23, 2026-11-23T12:00 or 2026-11-23T12:00:30, in UTC unless an o
 _RUN_KEY = re.compile(
     r"^(?P<repo>[^/]+)/(?P<date>\d{4}/\d\d/\d\d)/(?P<run>\d{8}T\d{6}Z-[0-9a-f]{8})/(?P<name>.+)\Z"
 )
-_REPO = re.compile(
-    r"(?=.*__|.*-[0-9a-f]{8}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z"
-)  # as git/repo_name.py makes them
+# As git/repo_name.py makes them: host and path, or a hash at the end. Few folders of strangers are named so.
+_REPO = re.compile(r"(?=.*__|.*-[0-9a-f]{8}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 _POLICY_TESTS = "policy-tests"  # where the bucket's rules are tried
 _PLACE = re.compile(
     r"[^/]+(?:/\d{4}(?:/\d\d(?:/\d\d(?:/\d{8}T\d{6}Z-[0-9a-f]{8}(?:/.*)?)?)?)?)?\Z", re.DOTALL
@@ -69,12 +68,12 @@ class RunId:
         that a child follows its parent."""
         if self > other or self.text[:16] != other.text[:16]:
             return self
-        floor = int(other.text[17:], 16)
+        floor = int(other.text[17:], 16)  # 8 hex digits: what of the second is left after `other`
         if floor == 0xFFFFFFFF:
             return RunId.new(other.started_at + timedelta(seconds=1))
-        return RunId(
-            f"{self.text[:17]}{floor + 1 + secrets.randbelow(max(1, (0xFFFFFFFF - floor) // 16)):08x}"
-        )
+        # In the next sixteenth of what is left: so a second has room for many runs, one after the other.
+        digits = floor + 1 + secrets.randbelow(max(1, (0xFFFFFFFF - floor) // 16))
+        return RunId(f"{self.text[:17]}{digits:08x}")
 
     @classmethod
     def parse(cls, text: str) -> RunId | None:

@@ -82,7 +82,7 @@ class SegmentWriter:
         """Ship the rest, check the pack's checksum, and wait until everything is stored."""
         if self._buffer is not None:
             self._ship(only=not self._pending)
-        self._hasher.submit(lambda: None).result()
+        self._hasher.submit(lambda: None).result()  # one thread takes them in order: so all before are hashed
         checksum = self._check.finish()
         artifacts = [_awaited(future, self._cancel) for future in self._pending]
         self._uploads.shutdown()
@@ -106,6 +106,7 @@ class SegmentWriter:
             if not self._free.empty():
                 return self._free.get()
             unfinished = [future for future in self._pending if not future.done()]
+            # For a moment only: no upload ends when the run is cancelled on a dead network.
             wait(unfinished, timeout=0.25, return_when="FIRST_COMPLETED")
 
     def _ship(self, *, only: bool) -> None:
@@ -118,6 +119,7 @@ class SegmentWriter:
                 code="too-many-segments",
                 hint="take it with a larger --segment-size",
             )
+        # The bundle's header comes before the pack, whose checksum does not cover it.
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
         hashed = self._hasher.submit(self._check.update, view[skip:])
         self._pending.append(
@@ -128,7 +130,7 @@ class SegmentWriter:
     def _upload(self, buffer: bytearray, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
         self._cancel.check()
         artifact = self._folder.put(name, view, CONTENT_TYPE)
-        hashed.result()
+        hashed.result()  # the buffer is filled again as soon as it is free
         self._free.put(buffer)
         return artifact
 
@@ -176,14 +178,14 @@ class SegmentReader:
                 while pending:
                     data = _awaited(pending.pop(0), self._cancel)
                     yield memoryview(data)
-                    del data
+                    del data  # before the next is waited for: else one segment more would be in memory
                     pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
             finally:
                 stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch(self, segment: Artifact, stop: threading.Event) -> bytes:
-        if stop.is_set():
+        if stop.is_set():  # nobody reads on, and the pool took this one before it was shut down
             return b""
         return checked_get(self._store, segment)
 

@@ -80,9 +80,8 @@ def misspelt(names: Iterable[str]) -> list[tuple[str, str]]:
             continue
         near = difflib.get_close_matches(name, known, 1, 0.0)[0]
         similar = difflib.SequenceMatcher(None, name, near).ratio()
-        if (
-            not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _ONE_LETTER_WRONG
-        ):  # else a host's own token
+        # SNAPSHOTTER_GIT_TOKEN_<HOST> is a setting for any host, unless it is but a letter away from another.
+        if not name.startswith("SNAPSHOTTER_GIT_TOKEN_") or similar > _ONE_LETTER_WRONG:
             slips.append((name, near))
     return slips
 

@@ -66,7 +66,7 @@ def decide(
         return Decision("empty", "the origin has no refs")
     if parent is None:
         return Decision("base", why_no_parent)
-    if reason := _base_due(refs, parent, policy, now):
+    if reason := _base_due(refs, parent, policy, now):  # also of an origin that is unchanged
         return Decision("base", reason)
     if parent.refs is not None and parent.refs.sha256 == refs.sha256:
         return Decision("unchanged", "the refs are the same")
@@ -92,6 +92,7 @@ def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: dat
         return "asked for (--full)"
     if parent.refs is None:
         return "the parent's refs cannot be read"
+    # An increment names branch tips as what it needs, and no tags: those may point at what is no commit.
     if not parent.refs.branch_tips or not chain.runs:
         return "the parent has no branches to build on"
     if parent.refs.object_format != refs.object_format:
@@ -100,7 +101,7 @@ def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: dat
         return parent.damage
     if chain.increments >= policy.max_increments:
         return f"the chain has {policy.max_increments} increments"
-    if chain.weight.increments > chain.weight.base:
+    if chain.weight.increments > chain.weight.base:  # then a restore reads less from a new base
         return "the increments outweigh the base"
     # Whoever expires objects sets an age: a quiet repository's base would expire under its increments.
     if policy.max_age is not None and now - RunId(chain.runs[0]).started_at > policy.max_age:

@@ -136,6 +136,7 @@ def _recorded(name: str, steps: Sequence[RefChanges | None]) -> bool | None:
             return False
         parts = (step.unknown, step.rewritten, step.deleted, step.created)
         cut = any(part.count > len(part.refs) for part in parts)
+        # Whoever made the branch anew, or is not in a list that was cut, may have rewritten it all the same.
         gone = any(
             change.ref == name for part in (step.unknown, step.deleted, step.created) for change in part.refs
         )
@@ -146,7 +147,9 @@ def _recorded(name: str, steps: Sequence[RefChanges | None]) -> bool | None:
 def _named(ledger: RefsLedger) -> dict[bytes, str]:
     """What each ref holds; HEAD by its target when it is symbolic."""
     held = dict(ledger.oids)
-    if ledger.head_target is not None:
+    if (
+        ledger.head_target is not None
+    ):  # so that another default branch is told as a move, and a new commit is not
         held[b"HEAD"] = decode_name(ledger.head_target)
     return held
 

@@ -63,6 +63,7 @@ def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> P
     seen: list[Run] = []
     for batch in catalog.newest_first(key.repo, started):
         seen += batch
+        # By the second (16 characters): the digits after it are random, and `or_after` puts this run behind its parent.
         newest = next((run for run in batch if run.key.run_id.text[:16] <= key.run_id.text[:16]), None)
         later = sum(run.key.run_id.started_at > started + AHEAD for run in batch)
         if later:

@@ -87,7 +87,7 @@ def take(
             if not refusals.may_list_again():
                 raise
             run.observer.warn("the origin refused what it had listed; listing again")
-            run.cancel.sleep(0.2 * refusals.listings)
+            run.cancel.sleep(0.2 * refusals.listings)  # a push is under way; it is over in a moment
             listed = transport.ls_refs()
             if refusals.listed_again(error, listed):
                 run.observer.warn(_lacks(error.oid, listed))
@@ -128,9 +128,8 @@ def _selected(run: _Run, listed: RefListing, lacking: Set[str]) -> Selection:
 def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Clock) -> Sealed:
     """One attempt with one listing. Another is safe after WantVanished: nothing is stored before a pack comes."""
     options, ledger = run.options, selection.ledger
-    target = (
-        scan_step.target(ledger, options.scan.ref) if options.scan else None
-    )  # before a mistyped ref costs
+    # First of all: a mistyped ref is told before it has cost anything.
+    target = scan_step.target(ledger, options.scan.ref) if options.scan else None
     parent = search.parent and with_ledger(Catalog(run.store), search.parent, ledger, run.observer)
     foundation, policy = parent.foundation if parent else None, options.base_policy
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)

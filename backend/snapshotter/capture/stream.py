@@ -86,7 +86,7 @@ def stream(
     try:
         if request.fetch.wants:
             transport.fetch(request.fetch, sink)
-        else:
+        else:  # refs changed and objects did not: a server refuses a fetch of nothing, and a bundle needs its pack
             sink(memoryview(pack_frame.empty_pack(fmt)))
         return _stored((writer or open_writer()).finish(), request.required)
     except BaseException as error:

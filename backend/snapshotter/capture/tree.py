@@ -150,7 +150,7 @@ class Blobs:
     def _everything(self) -> _Fetched:
         """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""
         if self._whole is None:
-            limit = f"blob:limit={self._limits.file + 1}"
+            limit = f"blob:limit={self._limits.file + 1}"  # git leaves out blobs of that size and more
             try:
                 self._whole = self._fetch(FetchRequest([self._commit], thin=False, filter=limit, depth=1))
             except FilterRefused:

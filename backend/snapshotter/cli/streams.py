@@ -34,9 +34,8 @@ def open_standard_streams() -> None:
             if stream.fileno() != number:
                 os.dup2(stream.fileno(), number)
             setattr(sys, name, stream)
-    descriptor = io.FileIO(
-        sys.stderr.fileno(), "w", closefd=False
-    )  # of its own: the stream before may close its own
+    # A file of its own: the stream before may close its own.
+    descriptor = io.FileIO(sys.stderr.fileno(), "w", closefd=False)
     sys.stderr = Talk(
         io.BufferedWriter(descriptor), sys.stderr.encoding, "backslashreplace", line_buffering=True
     )

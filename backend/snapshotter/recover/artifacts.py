@@ -93,9 +93,8 @@ class Artifacts:
             return sealed.manifest.scan
         if self._later is None:
             self._later = _Later.of(records(self._catalog, self._repo, key.run_id.started_at), key)
-        elif (
-            self._later.since and key < self._later.since
-        ):  # at most once more, in whatever order they are asked
+        elif self._later.since and key < self._later.since:
+            # All of the repo: so it is read at most once more, in whatever order the runs are asked for.
             self._later = _Later.of(records(self._catalog, self._repo, None), None)
         scan = self._later.scans.get((str(key.run_id), sealed.sha256))
         newest = self._later.newest_unusable

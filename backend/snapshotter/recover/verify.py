@@ -101,9 +101,8 @@ class _Verification:
         self._observer.stage(f"checking {plural(len(self._chosen), 'snapshot')} of {self._repo}")
         checked = [self._check(run) for run in self._chosen]
         replayed = {} if self._options.quick else self._replay(checked)
-        damaged = (
-            self._evidence.damaged_runs()
-        )  # only now: a child may tell of damage that its parent does not show
+        # Only now: a child may tell of damage that its parent does not show.
+        damaged = self._evidence.damaged_runs()
         verdicts = [
             self._conclude(verdict, replayed.get(verdict.run, Replayed()), damaged) for verdict in checked
         ]

@@ -28,9 +28,8 @@ _TEST_FOLDERS: Final = frozenset(
     "e2e playground playgrounds demos samples".split()
 )
 _TEST_ENDS: Final = ("_test", ".test", "-test", "_spec", ".spec", "-spec", "Test", "Tests")
-_GUARD: Final = re.compile(
-    r"_(?:H|HH|HPP|HXX|INCLUDED)_*\Z", re.I
-)  # how the macro ends that guards a C header
+# How the macro ends that guards a C header.
+_GUARD: Final = re.compile(r"_(?:H|HH|HPP|HXX|INCLUDED)_*\Z", re.I)
 _SEPARATOR: Final = re.compile(r"::|[.\\/]")
 
 # Lists go in and out of SQL as one text: DuckDB's client spends 0.1 ms on each element of a list.

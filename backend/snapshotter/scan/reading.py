@@ -46,15 +46,13 @@ class TreeContents:
     blobs: dict[str, Blob] = field(default_factory=dict)
     staged: dict[str, Unit] = field(default_factory=dict)
     dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
-    lenders: dict[str, set[str]] = field(
-        default_factory=dict
-    )  # manifests of which others' rows may say something
+    # Of a manifest, those beside it of which something may stand in its rows.
+    lenders: dict[str, set[str]] = field(default_factory=dict)
     manifest_errors: dict[str, str] = field(default_factory=dict)
     licences: dict[str, list[str]] = field(default_factory=dict)
     projects: Projects = field(default_factory=Projects)
-    said: dict[str, PathAttributes] = field(
-        default_factory=dict
-    )  # what .gitattributes say of a path, if anything
+    # What .gitattributes say of a path, if anything.
+    said: dict[str, PathAttributes] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
     late: bool = False  # manifests were not read for want of time
@@ -78,9 +76,8 @@ class _Reading:
         self.contents = TreeContents()
         self._plan, self._files, self._settings, self._staging = plan, plan.files, settings, staging
         self._units: defaultdict[str, set[str]] = defaultdict(set)  # name keys to stage, by blob
-        self._paths: defaultdict[str, list[str]] = defaultdict(
-            list
-        )  # paths that are texts or manifests, by blob
+        # Paths that are texts or manifests, by blob.
+        self._paths: defaultdict[str, list[str]] = defaultdict(list)
         self._manifests = ManifestReading(settings.scanner_seconds)
         self._as_manifests: set[str] = set()  # paths that are read as manifests
         self._asked: set[str] = set()  # paths that a requirements file takes in

@@ -37,9 +37,8 @@ _WHOLE: Final = frozenset(
     licence-mit license license-apache license-mit makefile meson.build meson_options.txt pck.st rake rakefile
     snakefile tf.json unlicence unlicense vcxproj.filters vimrc xmake.lua xpack.lua""".split()
 )
-_ALSO: Final = frozenset(
-    "dockerfile gvimrc makefile vimrc".split()
-)  # of those, the ones that are extensions too
+# Of those, the ones that are extensions too.
+_ALSO: Final = frozenset("dockerfile gvimrc makefile vimrc".split())
 _DOUBLE: Final = frozenset(  # of those, the ones with a dot that are extensions too
     """bitbucket-pipelines.yml blade.php build.bazel cmakelists.txt cs.st d.ts meson.build meson_options.txt pck.st
     tf.json vcxproj.filters""".split()

@@ -23,14 +23,13 @@ from snapshotter.store import errors
 from snapshotter.store.backend import Attributes, Entry, Page, Question, Taken, TooLong
 
 _UNNAMED: Final = ".partial-"
-_LEFT_BEHIND: Final = re.compile(
-    r"\.partial-[0-9a-f]{8}|.+#[0-9]+"
-)  # the second: by releases before schema 2
+# What killed writers leave; the second form by releases before schema 2.
+_LEFT_BEHIND: Final = re.compile(r"\.partial-[0-9a-f]{8}|.+#[0-9]+")
+# A pipe or a terminal in an object's place must neither block the reader nor become its terminal.
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_NOT_FLUSHED: Final = frozenset(
-    {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
-)  # fsync(2) of a folder on some shares
+# What fsync(2) of a folder answers on some shares, which cannot do it.
+_NOT_FLUSHED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _IRREGULAR: Final = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),

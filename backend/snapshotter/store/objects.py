@@ -83,6 +83,7 @@ class Store:
             except Taken:
                 if self._holds(key, data):
                     return
+                # A key that is taken and not listed: a write to it, maybe our own first try, is still under way.
                 if attempt == _ATTEMPTS or self._listed(key) is not None:
                     raise errors.key_taken(key) from None
                 _pause(attempt, cancel)
@@ -196,9 +197,8 @@ class Store:
     def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
         """What `read` returns, after some tries: the library does not try again when a body breaks off."""
         if key and not is_plain(key):
-            raise errors.impossible(
-                key
-            )  # a manifest may hold any text: it is nothing to ask a disk or S3 for
+            # A manifest may hold any text: it is nothing to ask a disk or S3 for.
+            raise errors.impossible(key)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return read()

@@ -62,7 +62,7 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
         client["root_certificate"] = _pem(bundle)
     provider: Any = AwsCredentials.resolve(env)
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    hosted = not endpoint and "." not in bucket
+    hosted = not endpoint and "." not in bucket  # AWS's certificate covers one label before its own name
     objects = S3Store(
         bucket,
         region=provider.region,

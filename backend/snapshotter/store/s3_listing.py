@@ -93,7 +93,7 @@ class Lister:
         proxy = urllib.request.getproxies().get(split.scheme, "")
         named: dict[str, Any] = {
             "maxsize": 16,
-            "retries": False,
+            "retries": False,  # the store tries again, and knows what may help
             "timeout": urllib3.Timeout(connect=_CONNECT, read=_SILENCE),
         }
         if split.scheme == "https":
@@ -148,9 +148,11 @@ class _Answer:
         parser.CharacterDataHandler = self._text.append
         parser.StartDoctypeDeclHandler = _refuse
         try:
+            # By another control character, which XML can hold: the key stays one that is passed over.
             parser.Parse(_NOT_XML.sub(b"\x7f", body), True)
         except expat.ExpatError as error:
             raise ListFailed(f"its answer does not read as a list ({error})") from None
+        # A list that goes on and does not say where would be taken for a whole one: snapshots would be missing.
         if not self._is_list or self._goes_on is not bool(self.token):
             raise ListFailed("its answer does not read as a list, or as all of one")
         decode = unquote_plus if self._encoded else str

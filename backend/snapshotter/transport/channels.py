@@ -68,7 +68,7 @@ class ProcessChannel:
                 stderr=subprocess.PIPE,
                 env=env,
                 bufsize=0,
-                start_new_session=True,
+                start_new_session=True,  # a terminal's Ctrl-C reaches us alone, and we end the child in order
             )
         except OSError as error:
             needs.close()
@@ -99,7 +99,7 @@ class ProcessChannel:
         with suppress(OSError):
             self._in.close()
         if self._child.poll() is None:
-            with suppress(subprocess.TimeoutExpired):
+            with suppress(subprocess.TimeoutExpired):  # git ends by itself when its input does
                 self._child.wait(0.2)
         if self._child.poll() is None:
             self._child.kill()
@@ -159,7 +159,7 @@ class SocketChannel:
 
 
 def _await(fd: int, seconds: float) -> None:
-    if fd < 0:
+    if fd < 0:  # a cancellation closed it: the read that follows says so
         return
     poll = select.poll()
     poll.register(fd, select.POLLIN)

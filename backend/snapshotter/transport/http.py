@@ -143,7 +143,7 @@ class HttpWire:
                 self._cancel.sleep(wait)
                 continue
             if response.status == 401 and refusals < _MAX_REFUSALS and self._other_credential(response):
-                attempt, refusals = attempt - 1, refusals + 1
+                attempt, refusals = attempt - 1, refusals + 1  # signing in is no failed try
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
                 after = response.headers.get("Retry-After", "")
                 wait = min(float(after), _MAX_RETRY_AFTER) if after.isdecimal() else wait
@@ -158,6 +158,7 @@ class HttpWire:
         timeout = urllib3.Timeout(
             connect=self._client.limits.connect_seconds, read=self._client.limits.idle_seconds
         )
+        # Hosts tell git from a browser by the name that the agent begins with, and send a browser a page.
         fixed = {"User-Agent": f"git/2 {AGENT.decode()}", "Git-Protocol": "version=2"}
         carried = fixed | headers | self._authorization(url)
 
@@ -232,9 +233,8 @@ class HttpWire:
         if response is None:
             return
         ended = False
-        with suppress(
-            HTTPError, OSError, RuntimeError, SnapshotterError
-        ):  # urllib3 raises RuntimeError where it decodes
+        # urllib3 raises RuntimeError for a read1 where it decodes: then its end is unknown, and it is closed.
+        with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
             ended = not response.read1(1024)
         response.release_conn() if ended else response.close()
         self._forget()

@@ -22,9 +22,8 @@ ADVERTISEMENT: Final = "application/x-git-upload-pack-advertisement"
 RESULT: Final = "application/x-git-upload-pack-result"
 
 _HEAD: Final = re.compile(rb"[0-9a-fA-F]{4}")
-_DUMB_LINE: Final = re.compile(
-    rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\t\S+"
-)  # git's gitrepository-layout: info/refs
+# A line of info/refs, which a web server without git serves as a file (git's gitrepository-layout).
+_DUMB_LINE: Final = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\t\S+")
 _SHOWN: Final = ("text/plain", "application/json", "application/problem+json")
 _PATIENCE: Final = 5.0  # seconds for words that only explain
 
@@ -99,9 +98,8 @@ class HttpAnswer:
         body = b""
         end = threading.Timer(min(_PATIENCE, self._limits.idle_seconds), shut, [self._response])
         end.start()
-        with suppress(
-            HTTPError, OSError, RuntimeError, SnapshotterError
-        ):  # what came before is told all the same
+        # Whatever ends it: what came before is told all the same.
+        with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
             while len(body) <= KEPT and (data := self._response.read1(KEPT, decode_content=True)):
                 body += data
         end.cancel()

@@ -88,6 +88,7 @@ class PktReader:
 
     def _length(self, head: bytes) -> int:
         try:
+            # int() would take "+1ab", "0x1f" and "1_00" too.
             length = int(head, 16) if head.strip(b"0123456789abcdefABCDEF") == b"" else -1
         except ValueError:
             length = -1

@@ -53,6 +53,7 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
             _peel(refs, name[:-3], oid)
         elif name == b"HEAD":
             head_oid = oid.decode()
+        # Neither is a ref: one stands where there are none, the other for objects of alternates.
         elif name != b"capabilities" and name != b".have":
             refs[name] = Ref(name, oid.decode())
         if len(refs) > limits.max_refs or reader.total > limits.max_refs_bytes:

@@ -15,9 +15,8 @@ from snapshotter.base.urls import redact
 from snapshotter.git.origin import Credential
 
 KEPT: Final = 16 * 1024  # bytes of what was said
-_EDGE: Final = (
-    4096  # characters at a cut that go too: of a credential cut in two, the half would not be known
-)
+# Characters at a cut that go too: of a credential cut in two, the half would not be known.
+_EDGE: Final = 4096
 FIRST: Final = 5  # lines of what stands in an answer's place: the reason comes first
 _LINES: Final = 10  # of an error's details; the last are next to its cause
 _LENGTH: Final = 300  # characters of a line

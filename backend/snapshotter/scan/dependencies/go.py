@@ -23,9 +23,8 @@ class _Replacement(NamedTuple):
     written: str
 
 
-_Replacements = dict[
-    tuple[str, str | None], _Replacement
-]  # by module and the version that it holds for, None for all
+# By module, and the version that it holds for: None for all.
+_Replacements = dict[tuple[str, str | None], _Replacement]
 
 
 def module_path(blob: bytes) -> str | None:

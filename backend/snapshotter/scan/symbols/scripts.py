@@ -25,9 +25,8 @@ _COMPILED: Final = {
     ".cjs": (".cts", ".ts"),
 }
 _CONFIGS: Final = ("tsconfig.json", "jsconfig.json")
-_BUILT: Final = frozenset(
-    "dist lib build out es esm cjs output types".split()
-)  # folders that a build makes of `src`
+# Folders that a build makes of `src`.
+_BUILT: Final = frozenset("dist lib build out es esm cjs output types".split())
 _DEEPEST: Final = 16  # configurations that extend each other
 _MOST_PATTERNS: Final = 2_000  # of workspaces, in all
 _MOST: Final = 50  # places that are looked at for one import
