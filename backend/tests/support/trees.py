@@ -64,6 +64,8 @@ class Trees:
             (self.grow, 3),
             (self.shrink, 3),
             (self.go_module, 2),
+            (self.attributes, 2),
+            (self.aliases, 2),
             (self.manifest, 2),
             (self.resolves, 4),
             (self.fill, 2),
@@ -252,6 +254,23 @@ class Trees:
         )
         self.put(folder + b"go.mod", FILE, module + padding)
         self.put(folder + b"pkg/f.go", FILE, b"package pkg\n")
+
+    def attributes(self) -> None:
+        """Attributes of a folder come, change or go."""
+        path = self.random.choice((b"", b"src/", b"pkg/")) + b".gitattributes"
+        lines = (
+            b"*.py linguist-generated linguist-language=JavaScript\n",
+            b"*.js linguist-language=Python -linguist-vendored\n",
+            b"* linguist-documentation !linguist-language\n",
+        )
+        if self.files.pop(path, None) is None or self.random.random() < 0.6:
+            self.put(path, FILE, b"".join(self.random.sample(lines, self.random.randint(1, 3))))
+
+    def aliases(self) -> None:
+        """Scripts have an alias, and it means another folder each time."""
+        folder = self.random.choice((b"src", b"pkg", b"vendor"))
+        self.put(b"tsconfig.json", FILE, b'{"compilerOptions": {"paths": {"~/*": ["%b/*"]}}}' % folder)
+        self.put(b"uses.ts", FILE, b"import { x } from '~/util';\n")
 
     def manifest(self) -> None:
         self.number += 1
