@@ -341,10 +341,10 @@ def test_a_long_link_is_no_link_rather_than_a_cut_one() -> None:
 
 def test_the_headline_of_a_local_origin_says_what_it_is() -> None:
     page = report.render(
-        facts(origin="/srv/work/shop", repo="local__srv__work__shop-0123abcd"), tables()
+        facts(origin="/srv/code/shop", repo="local__srv__code__shop-0123abcd"), tables()
     ).decode()
     assert "<h1>shop</h1>" in page
-    assert "of <code>/srv/work/shop</code>, a folder of the machine that took it" in page
+    assert "of <code>/srv/code/shop</code>, a folder of the machine that took it" in page
     assert "<h1>example.org<wbr>__team" in report.render(facts(), tables()).decode()
 
 
