@@ -14,31 +14,31 @@ GROUP = "configuration"
 _FIX = "deploy infra/storage.yaml again, or set it by hand as docs/aws.md ('The bucket') says"
 
 
-class Source(NamedTuple):
+class SettingSource(NamedTuple):
     """The operation that reads a setting, and the code by which S3 says that there is none."""
 
     operation: str
     absent: str
 
 
-PUBLIC_ACCESS = Source("GetPublicAccessBlock", "NoSuchPublicAccessBlockConfiguration")
-OWNERSHIP = Source("GetBucketOwnershipControls", "OwnershipControlsNotFoundError")
-ENCRYPTION = Source("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError")
-VERSIONING = Source("GetBucketVersioning", "")
-CORS = Source("GetBucketCors", "NoSuchCORSConfiguration")
-LIFECYCLE = Source("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration")
-BUCKET_POLICY = Source("GetBucketPolicy", "NoSuchBucketPolicy")
+PUBLIC_ACCESS = SettingSource("GetPublicAccessBlock", "NoSuchPublicAccessBlockConfiguration")
+OWNERSHIP = SettingSource("GetBucketOwnershipControls", "OwnershipControlsNotFoundError")
+ENCRYPTION = SettingSource("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError")
+VERSIONING = SettingSource("GetBucketVersioning", "")
+CORS = SettingSource("GetBucketCors", "NoSuchCORSConfiguration")
+LIFECYCLE = SettingSource("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration")
+BUCKET_POLICY = SettingSource("GetBucketPolicy", "NoSuchBucketPolicy")
 
 
 @dataclass(frozen=True)
-class Setting:
+class BucketSetting:
     """One setting: where it is read, what it must be, the rule that this keeps, and what checks it.
 
     `may_be_absent` is whether having no such setting is right.
     """
 
     name: str
-    source: Source
+    source: SettingSource
     expected: str
     rule: str
     check: checks.Check
@@ -55,7 +55,7 @@ class Setting:
 class SettingState:
     """What a setting was found to be. `holds` is None if it could not be read."""
 
-    setting: Setting
+    setting: BucketSetting
     got: str
     holds: bool | None
 
@@ -74,7 +74,7 @@ def read(
         yield _judged(setting, answers[operation], prefix)
 
 
-def _judged(setting: Setting, answer: S3Answer, prefix: str) -> SettingState:
+def _judged(setting: BucketSetting, answer: S3Answer, prefix: str) -> SettingState:
     if answer.kind is Kind.OTHER and answer.code == setting.source.absent:
         return SettingState(setting, "none", setting.may_be_absent)
     if answer.kind is not Kind.ALLOWED:
@@ -83,13 +83,13 @@ def _judged(setting: Setting, answer: S3Answer, prefix: str) -> SettingState:
     return SettingState(setting, wrong or "as it must be", not wrong)
 
 
-def _expires(name: str, folder: str, rule: str) -> Setting:
-    return Setting(name, LIFECYCLE, f"{folder} after 1 day", rule, checks.expires(folder))
+def _expires(name: str, folder: str, rule: str) -> BucketSetting:
+    return BucketSetting(name, LIFECYCLE, f"{folder} after 1 day", rule, checks.expires(folder))
 
 
-def _denies(name: str, sid: str) -> Setting:
+def _denies(name: str, sid: str) -> BucketSetting:
     expected, rule = f"{sid} as in the template", "the bucket policy denies"
-    return Setting(name, BUCKET_POLICY, expected, rule, checks.denies(sid), fix=POLICY)
+    return BucketSetting(name, BUCKET_POLICY, expected, rule, checks.denies(sid), fix=POLICY)
 
 
 _NO_UPLOADS = "unfinished uploads do not pile up"
@@ -101,30 +101,32 @@ _WRITE_ONCE_CHECK = checks.denies(OVERWRITE, optional=True)
 _OPENS_NOTHING = "the bucket policy opens nothing to anybody"
 
 SETTINGS = (
-    Setting(
+    BucketSetting(
         "public-access",
         PUBLIC_ACCESS,
         "all four blocks on",
         "nothing can be made public",
         checks.public_access,
     ),
-    Setting("ownership", OWNERSHIP, "BucketOwnerEnforced", "ACLs are off", checks.ownership),
-    Setting(
+    BucketSetting("ownership", OWNERSHIP, "BucketOwnerEnforced", "ACLs are off", checks.ownership),
+    BucketSetting(
         "encryption", ENCRYPTION, "AES256", "what is stored is encrypted, without KMS", checks.encryption
     ),
-    Setting("versioning", VERSIONING, "Enabled", "an overwritten object can be recovered", checks.versioning),
-    Setting("cors", CORS, "none", "no browser has business here", checks.cors, may_be_absent=True),
-    Setting("abort-multipart", LIFECYCLE, "after 1 day", _NO_UPLOADS, checks.uploads_aborted),
+    BucketSetting(
+        "versioning", VERSIONING, "Enabled", "an overwritten object can be recovered", checks.versioning
+    ),
+    BucketSetting("cors", CORS, "none", "no browser has business here", checks.cors, may_be_absent=True),
+    BucketSetting("abort-multipart", LIFECYCLE, "after 1 day", _NO_UPLOADS, checks.uploads_aborted),
     _expires("expire-tests", "policy-tests/", "what tests write goes by itself"),
     _expires("expire-diagnostics", "_diagnostics/", "what the doctor writes goes by itself"),
-    Setting("snapshots-stay", LIFECYCLE, _SNAPSHOTS, _SNAPSHOTS_RULE, checks.snapshots_stay, True),
+    BucketSetting("snapshots-stay", LIFECYCLE, _SNAPSHOTS, _SNAPSHOTS_RULE, checks.snapshots_stay, True),
     _denies("policy-tls", TLS),
     _denies("policy-wrong-header", WRONG_HEADER),
     _denies("policy-missing-header", NO_HEADER),
-    Setting(
+    BucketSetting(
         "policy-write-once", BUCKET_POLICY, _WRITE_ONCE, _WRITE_ONCE_RULE, _WRITE_ONCE_CHECK, True, POLICY
     ),
-    Setting(
+    BucketSetting(
         "policy-only-denies", BUCKET_POLICY, "no Allow", _OPENS_NOTHING, checks.only_denies, True, POLICY
     ),
 )

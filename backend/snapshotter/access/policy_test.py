@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from snapshotter.access.answer import Kind, S3Answer, arn_of, identity_problem, unavailable
-from snapshotter.access.wire import Connection, Wire, connect
+from snapshotter.access.wire import Connection, S3Wire, connect
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.refusal import SCOPE, Refused, diagnose
 from snapshotter.base.errors import UsageError
@@ -102,7 +102,7 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> int:
     return 4 if Verdict.UNCHECKED in verdicts else 0
 
 
-def outcome_of(wire: Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
+def outcome_of(wire: S3Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
     """Make one write and judge the answer."""
     header = {"ServerSideEncryption": write.header} if write.header else {}
     request = {

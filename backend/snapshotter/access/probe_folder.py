@@ -11,8 +11,8 @@ from typing import Any
 
 from snapshotter.access.answer import Kind, S3Answer
 from snapshotter.access.probe import Actor, Probe
-from snapshotter.access.proof import Leftover, Target
-from snapshotter.access.wire import Wire
+from snapshotter.access.proof import LeftBehind, Target
+from snapshotter.access.wire import S3Wire
 
 BODY = b"Written by `snapshotter prove` to test this bucket's rules. It may be deleted.\n"
 TESTS = "policy-tests/"  # under the prefix; expires after a day
@@ -31,10 +31,10 @@ class NotMade(Exception):
 class ProbeFolder:
     """The folder of one proof in the target's bucket, and the requests that its probes make."""
 
-    wire: Wire
+    wire: S3Wire
     target: Target
     random: str = field(default_factory=lambda: secrets.token_hex(8))
-    leftovers: list[Leftover] = field(default_factory=list)
+    leftovers: list[LeftBehind] = field(default_factory=list)
     _made: dict[str, S3Answer] = field(default_factory=dict)
     _uploads: list[tuple[str, str]] = field(default_factory=list)  # key and id of each that was started
 
@@ -95,7 +95,7 @@ class ProbeFolder:
                     f"aws s3api abort-multipart-upload --bucket {self.target.bucket} --key {quote(key)} "
                     f"--upload-id {quote(upload)}"
                 )
-                self.leftovers.append(Leftover(self.target.bucket, key, command))
+                self.leftovers.append(LeftBehind(self.target.bucket, key, command))
 
     def _upload(self) -> S3Answer:
         """The answer to the start of a multipart upload, which is made once and given up at the end."""
@@ -119,7 +119,7 @@ class ProbeFolder:
                 f"aws s3api delete-object --bucket {self.target.bucket} --key {quote(key)}"
                 f"{f' --version-id {quote(version)}' if version else ''}  # as an administrator"
             )
-            self.leftovers.append(Leftover(self.target.bucket, key, command))
+            self.leftovers.append(LeftBehind(self.target.bucket, key, command))
 
     def _names(self, probe: Probe) -> dict[str, str]:
         prefix = self.target.prefix

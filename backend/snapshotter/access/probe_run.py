@@ -10,7 +10,7 @@ from snapshotter.access.judge import judge
 from snapshotter.access.probe import Expected, Harm, Probe
 from snapshotter.access.probe_folder import NotMade, ProbeFolder
 from snapshotter.access.proof import Result, Status
-from snapshotter.access.servers import AWS, WRITE_ONCE, Server, recognise
+from snapshotter.access.servers import AWS, WRITE_ONCE, KnownServer, recognise
 
 _OWNER = "these credentials can see the bucket's settings, as only owners and administrators can"
 
@@ -24,7 +24,7 @@ class Caller:
     """
 
     identity: str
-    server: Server
+    server: KnownServer
     owner: bool
     may_be_owner: bool
 
@@ -63,7 +63,7 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
     return Result.of(probe, key, str(answer), status, note)
 
 
-def _reported(answer: S3Answer, server: Server) -> str:
+def _reported(answer: S3Answer, server: KnownServer) -> str:
     """What the answer to an overwriting write says about EnforceWriteOnce."""
     if answer.kind is Kind.DENIED:
         return "EnforceWriteOnce is in force: create-only writes pass, this one does not"

@@ -87,7 +87,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Leftover:
+class LeftBehind:
     """Something that a probe wrote where nothing may be written, and the command that removes it."""
 
     bucket: str
@@ -106,7 +106,7 @@ class Proof:
     server: str
     owner: bool
     results: tuple[Result, ...]
-    leftovers: tuple[Leftover, ...]
+    leftovers: tuple[LeftBehind, ...]
     seconds: float
 
     def count(self, status: Status) -> int:

@@ -13,15 +13,15 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Server:
+class KnownServer:
     """A kind of S3 server. `cannot` says for the ids of some rows why it cannot judge them."""
 
     name: str
     cannot: Mapping[str, str] = field(default_factory=dict)
 
 
-AWS = Server("Amazon S3")
-OTHER = Server("an S3 server that is not known here: every row is taken as it answers")
+AWS = KnownServer("Amazon S3")
+OTHER = KnownServer("an S3 server that is not known here: every row is taken as it answers")
 
 # Both servers take the statement DenyOverwrite and let its requests pass, so the row `overwrite` shows half of it.
 WRITE_ONCE = "only AWS is known to know s3:if-none-match and s3:ObjectCreationOperation"
@@ -38,7 +38,7 @@ def _rows(names: str, why: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), why)
 
 
-RGW = Server(
+RGW = KnownServer(
     "Ceph RADOS Gateway",
     _rows("http-get http-put http-list http-link http-beside", _NO_TLS_KEY)
     | _rows("get-inside get-version tag-write tag-read tag-delete", _WRITER_OWNS)
@@ -49,10 +49,10 @@ RGW = Server(
     | _rows("delete-many", "it refuses to everybody but the bucket's owner, whatever the policy grants")
     | _rows("list-buckets", "everybody may list the buckets that are their own"),
 )
-MINISTACK = Server("ministack", {"get-missing": "a missing key answers 404 to everybody"})
+MINISTACK = KnownServer("ministack", {"get-missing": "a missing key answers 404 to everybody"})
 
 
-def recognise(answers: Iterable[Mapping[str, Any] | None], *, is_aws: bool) -> Server:
+def recognise(answers: Iterable[Mapping[str, Any] | None], *, is_aws: bool) -> KnownServer:
     """The server by the metadata (`ResponseMetadata`) of some of its answers."""
     if is_aws:
         return AWS

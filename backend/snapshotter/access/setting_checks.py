@@ -1,4 +1,4 @@
-"""Checks of the bucket's settings. Each takes S3's answer and the prefix, and returns what is wrong, or "".
+"""Checks of the bucket's settings. Each takes S3's answer and the prefix, and returns what is wrong, or None.
 
 A check's docstring says what must hold.
 """
@@ -13,65 +13,65 @@ from snapshotter.access.rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.base.text import plural
 
 Document = Mapping[str, Any]
-Check = Callable[[Document, str], str]
+Check = Callable[[Document, str], str | None]
 
 
-def public_access(answer: Document, _: str) -> str:
+def public_access(answer: Document, _: str) -> str | None:
     """All four blocks are on."""
     blocks = answer.get("PublicAccessBlockConfiguration", {})
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-    return _joined(f"{name} is off" for name in names if blocks.get(name) is not True)
+    return _joined(f"{name} is off" for name in names if blocks.get(name) is not True) or None
 
 
-def ownership(answer: Document, _: str) -> str:
+def ownership(answer: Document, _: str) -> str | None:
     """The bucket owns every object."""
     owners = [rule.get("ObjectOwnership") for rule in answer.get("OwnershipControls", {}).get("Rules", ())]
-    return "" if owners == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, owners)) or 'none'}"
+    return None if owners == ["BucketOwnerEnforced"] else f"it is {_joined(map(str, owners)) or 'none'}"
 
 
-def encryption(answer: Document, _: str) -> str:
+def encryption(answer: Document, _: str) -> str | None:
     """AES256 is the default, alone."""
     rules = answer.get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
     algorithms = [rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm") for rule in rules]
-    return "" if algorithms == ["AES256"] else f"it is {_joined(map(str, algorithms)) or 'none'}"
+    return None if algorithms == ["AES256"] else f"it is {_joined(map(str, algorithms)) or 'none'}"
 
 
-def versioning(answer: Document, _: str) -> str:
+def versioning(answer: Document, _: str) -> str | None:
     """Versioning is on."""
     status = answer.get("Status", "never turned on")
-    return "" if status == "Enabled" else f"it is {status}"
+    return None if status == "Enabled" else f"it is {status}"
 
 
-def cors(answer: Document, _: str) -> str:
+def cors(answer: Document, _: str) -> str | None:
     """There is no CORS rule."""
-    return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else ""
+    return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else None
 
 
-def uploads_aborted(answer: Document, _: str) -> str:
+def uploads_aborted(answer: Document, _: str) -> str | None:
     """A rule for the whole bucket gives up unfinished uploads within a day."""
     for rule in _rules(answer):
         if (
             _scope(rule) == ""
             and rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation", 99) <= 1
         ):
-            return ""
+            return None
     return "no rule aborts them in the whole bucket"
 
 
 def expires(folder: str) -> Check:
     """A rule expires the folder under the prefix after a day."""
 
-    def says(answer: Document, prefix: str) -> str:
+    def says(answer: Document, prefix: str) -> str | None:
         for rule in _rules(answer):
             scope = _scope(rule)
             if scope == f"{prefix}{folder}" and rule.get("Expiration", {}).get("Days", 99) <= 1:
-                return ""
+                return None
         return f"no rule expires {prefix}{folder} after a day"
 
     return says
 
 
-def snapshots_stay(answer: Document, prefix: str) -> str:
+def snapshots_stay(answer: Document, prefix: str) -> str | None:
     """Snapshots expire only by a rule for the whole prefix (SnapshotExpiryDays), or one narrowed by tags."""
     folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
     for rule in _rules(answer):
@@ -80,7 +80,7 @@ def snapshots_stay(answer: Document, prefix: str) -> str:
             continue
         if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
             return f"the rule {rule.get('ID', 'without an id')} expires {scope or 'the whole bucket'}"
-    return ""
+    return None
 
 
 def _rules(answer: Document) -> list[Document]:
@@ -111,7 +111,7 @@ _DENIES = {
 def denies(sid: str, *, optional: bool = False) -> Check:
     """The policy has the statement `sid` as the template has it, or, if `optional`, none of that id."""
 
-    def says(answer: Document, _: str) -> str:
+    def says(answer: Document, _: str) -> str | None:
         action, bucket_too, condition = _DENIES[sid]
         for statement in _statements(answer):
             if statement.get("Sid") == sid:
@@ -124,20 +124,20 @@ def denies(sid: str, *, optional: bool = False) -> Check:
                     and (not bucket_too or any("/" not in item for item in resources))
                     and _plain(statement.get("Condition")) == condition
                 )
-                return "" if right else "the statement differs from the template's"
-        return "" if optional else "there is no such statement"
+                return None if right else "the statement differs from the template's"
+        return None if optional else "there is no such statement"
 
     return says
 
 
-def only_denies(answer: Document, _: str) -> str:
+def only_denies(answer: Document, _: str) -> str | None:
     """No statement allows anything."""
     allows = [
         str(each.get("Sid", "one without an id"))
         for each in _statements(answer)
         if each.get("Effect") != "Deny"
     ]
-    return f"it allows: {_joined(allows)}" if allows else ""
+    return f"it allows: {_joined(allows)}" if allows else None
 
 
 def _statements(answer: Document) -> list[Document]:

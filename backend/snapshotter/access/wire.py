@@ -46,7 +46,7 @@ def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Conn
     return Connection(session(), plain_endpoint=plain_endpoint, allow_http=allow_http)
 
 
-class Wire:
+class S3Wire:
     """Clients for one proof, each made when it is first needed."""
 
     def __init__(self, connection: Connection) -> None:
@@ -151,13 +151,13 @@ class Wire:
         return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")
 
 
-def connect(connection: Connection) -> Wire:
+def connect(connection: Connection) -> S3Wire:
     """The clients for one proof, after the least that they need was checked.
 
     Raises NoCredentials without credentials, UsageError if S3 itself is plain HTTP, or `plain_endpoint` is not.
     """
     _require_credentials(connection.session)
-    wire, plain = Wire(connection), connection.plain_endpoint
+    wire, plain = S3Wire(connection), connection.plain_endpoint
     endpoint = urlsplit(wire.endpoint)
     if endpoint.scheme != "https" and not (connection.allow_http and is_loopback(endpoint.hostname or "")):
         raise UsageError(

@@ -32,7 +32,7 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Listing:
+class SnapshotList:
     """What a list shows: snapshots, and the repos that could not be listed."""
 
     snapshots: list[Listed]
@@ -57,7 +57,7 @@ class Listing:
         )
 
 
-def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> Listing:
+def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> SnapshotList:
     """The newest snapshot of every repo, of those that were taken from `since` on.
 
     Raises Unavailable or AccessDenied if no repo can be listed.
@@ -66,10 +66,10 @@ def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> Listin
     runs = [
         run for run in found.results.values() if run and (not since or run.key.run_id.started_at >= since)
     ]
-    return Listing(_read(catalog, runs), found.unread)
+    return SnapshotList(_read(catalog, runs), found.unread)
 
 
-def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> Listing:
+def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> SnapshotList:
     """The snapshots of one repo, oldest first; `name` is its own or an origin.
 
     Raises Unavailable (code `no-snapshot`) if there is none at all; none from `since` on is an empty list.
@@ -81,7 +81,7 @@ def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> Li
             code="no-snapshot",
             hint="`snapshotter list` shows all",
         )
-    return Listing(_read(catalog, runs))
+    return SnapshotList(_read(catalog, runs))
 
 
 def _read(catalog: Catalog, runs: Sequence[Run]) -> list[Listed]:

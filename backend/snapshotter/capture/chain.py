@@ -30,11 +30,11 @@ class Chain:
 @dataclass(frozen=True)
 class Foundation:
     """What an increment would build on: the parent's chain, its refs (None if they cannot be read), and what
-    is wrong with the chain ('' if nothing is)."""
+    is wrong with the chain (None if nothing is)."""
 
     chain: Chain
     refs: RefsLedger | None
-    damage: str = ""
+    damage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def grown(chain: Chain, kind: Kind, run: str, size: int) -> Chain:
     return Chain((*chain.runs, run), weight)
 
 
-def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: datetime) -> str:
-    """Why a base is due, or ''."""
+def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: datetime) -> str | None:
+    """Why a base is due, in words for people. Returns None if none is."""
     chain = parent.chain
     if policy.full:
         return "asked for (--full)"
@@ -97,7 +97,7 @@ def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: dat
         return "the parent has no branches to build on"
     if parent.refs.object_format != refs.object_format:
         return f"the origin's object format was {parent.refs.object_format} and is {refs.object_format}"
-    if parent.damage:
+    if parent.damage is not None:
         return parent.damage
     if chain.increments >= policy.max_increments:
         return f"the chain has {policy.max_increments} increments"
@@ -106,4 +106,4 @@ def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: dat
     # Whoever expires objects sets an age: a quiet repository's base would expire under its increments.
     if policy.max_age is not None and now - RunId(chain.runs[0]).started_at > policy.max_age:
         return f"the base is older than {policy.max_age}"
-    return ""
+    return None

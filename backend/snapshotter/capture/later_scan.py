@@ -21,7 +21,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.capture.options import ScanOptions
 from snapshotter.capture.record import Clock
-from snapshotter.capture.scan_step import ScanStep, Target, target
+from snapshotter.capture.scan_step import ScanStep, ScanTarget, target
 from snapshotter.git.origin import Origin, parse
 from snapshotter.git.repository import Repository
 from snapshotter.scan.staging import private_folder
@@ -109,7 +109,7 @@ class _Work:
     connect: Connect
     observer: Observer
 
-    def scan(self, manifest: Manifest, commit: Target) -> Scan:
+    def scan(self, manifest: Manifest, commit: ScanTarget) -> Scan:
         """From the origin, or else from the store."""
         try:
             return self._scan(manifest.origin, manifest, commit)
@@ -119,7 +119,7 @@ class _Work:
         with self._replayed(manifest) as repository:
             return self._scan(str(repository.path), manifest, commit)
 
-    def _scan(self, origin: str, manifest: Manifest, commit: Target) -> Scan:
+    def _scan(self, origin: str, manifest: Manifest, commit: ScanTarget) -> Scan:
         with closing(self.connect(parse(origin), self.folder.cancel)) as transport:
             return ScanStep(transport, self.folder, self.options, self.observer).scan(manifest, commit)
 

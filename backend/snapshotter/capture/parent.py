@@ -18,11 +18,11 @@ from snapshotter.git.refs import RefsLedger
 
 @dataclass(frozen=True)
 class ParentSnapshot:
-    """The snapshot before this one, why its chain may not be built on ('' if it may), and its refs
+    """The snapshot before this one, why its chain may not be built on (None if it may), and its refs
     (None if they cannot be read; then it is not built on either)."""
 
     sealed: Sealed
-    damage: str = ""
+    damage: str | None = None
     ledger: RefsLedger | None = None
 
     @property
@@ -108,8 +108,8 @@ def _manifest(catalog: Catalog, newest: Run, origin: Origin, observer: Observer)
     return sealed
 
 
-def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
-    """What listings tell against the chain, or '': a run that is gone, or a receipt that says so.
+def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str | None:
+    """What listings tell against the chain: a run that is gone, or a receipt that says so. None if nothing does.
 
     Runs beyond those `seen` are listed from the base on: a listing costs one call, however many runs it holds.
     """
@@ -123,12 +123,12 @@ def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str:
             return f"the chain lacks the history of {key.run_id}"
     runs = [known[key] for key in sorted(wanted & known.keys())]
     failed = next((run for run in runs if run.verified is False), None)
-    return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else ""
+    return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else None
 
 
-def _canonical(origin: str) -> str:
-    """A manifest's origin as `Origin.canonical`, or '' if it is none."""
+def _canonical(origin: str) -> str | None:
+    """A manifest's origin as `Origin.canonical`. Returns None if it is none, as in a manifest that was made up."""
     try:
         return parse_origin(origin).canonical
     except UsageError:
-        return ""
+        return None

@@ -40,14 +40,14 @@ _TYPES: Final = {
 
 
 @dataclass(frozen=True)
-class Target:
+class ScanTarget:
     """The commit to scan, and the ref that names it."""
 
     ref: str
     commit: str
 
 
-def target(ledger: RefsLedger, ref: str | None) -> Target | None:
+def target(ledger: RefsLedger, ref: str | None) -> ScanTarget | None:
     """The commit that a scan reads: of `ref`, as a full name or a branch's or tag's short one, or else of HEAD.
 
     Returns None if HEAD names nothing that was taken. Raises UsageError for a `ref` that was not taken.
@@ -55,7 +55,7 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
     if ref is None:
         name = ledger.head_target
         if name is None:
-            return Target("HEAD", ledger.head_oid) if ledger.head_oid else None
+            return ScanTarget("HEAD", ledger.head_oid) if ledger.head_oid else None
         names = [name]
     else:
         raw = ref.encode("utf-8", "surrogateescape")
@@ -63,7 +63,7 @@ def target(ledger: RefsLedger, ref: str | None) -> Target | None:
     by_name = {listed.name: listed for listed in ledger}
     for name in names:
         if (listed := by_name.get(name)) is not None:
-            return Target(decode_name(name), listed.peeled or listed.oid)
+            return ScanTarget(decode_name(name), listed.peeled or listed.oid)
     if ref is None:
         return None
     raise UsageError(
@@ -122,7 +122,7 @@ class ScanStep:
     options: ScanOptions
     observer: Observer
 
-    def attempt(self, manifest: Manifest, parent: Manifest | None, target: Target | None) -> ScanAttempt:
+    def attempt(self, manifest: Manifest, parent: Manifest | None, target: ScanTarget | None) -> ScanAttempt:
         """The scan of a snapshot that is being taken; a failure never costs the snapshot, but is a gap of it.
 
         `parent` is the snapshot before, whose scan this one builds on where it can. Raises Interrupted and
@@ -142,7 +142,7 @@ class ScanStep:
             self.observer.warn(f"no scan: {gap.sample[0]}")
             return ScanAttempt(None, [gap])
 
-    def scan(self, manifest: Manifest, target: Target, previous: Scan | None = None) -> Scan:
+    def scan(self, manifest: Manifest, target: ScanTarget, previous: Scan | None = None) -> Scan:
         """The scan of `target`: `previous` itself where the tree is the same, else a new one.
 
         `manifest` is that of the snapshot, with or without a scan, and `previous` is what `usable` let through.
@@ -173,7 +173,7 @@ class ScanStep:
                 scan = self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)
                 return structs.replace(scan, committed_at=blobs.committed_at or UNSET)
 
-    def _stored(self, result: ScanResult, target: Target, tree: str) -> Scan:
+    def _stored(self, result: ScanResult, target: ScanTarget, tree: str) -> Scan:
         """The record of a scan, once its files are stored: they last no longer than the scanners' folder."""
         artifacts = [
             self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
@@ -193,7 +193,7 @@ class ScanStep:
         )
 
     def _facts(
-        self, manifest: Manifest, target: Target, committed_at: datetime | None, previous: Scan | None
+        self, manifest: Manifest, target: ScanTarget, committed_at: datetime | None, previous: Scan | None
     ) -> Facts:
         """The facts of the snapshot for the report and the digest; the run is the scan's, which may come later."""
         settings = self.options.settings

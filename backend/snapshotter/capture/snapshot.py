@@ -35,7 +35,7 @@ from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
 from snapshotter.capture.record import Capture, Clock
 from snapshotter.capture.refusals import Refusals
-from snapshotter.capture.scan_step import ScanAttempt, ScanStep, Target
+from snapshotter.capture.scan_step import ScanAttempt, ScanStep, ScanTarget
 from snapshotter.capture.stream import StoredBundle, base, increment, stream
 from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
@@ -211,7 +211,7 @@ def _refs(
 
 
 def _scan(
-    run: _Run, folder: RunFolder, manifest: Manifest, parent: ParentSnapshot | None, target: Target | None
+    run: _Run, folder: RunFolder, manifest: Manifest, parent: ParentSnapshot | None, target: ScanTarget | None
 ) -> ScanAttempt:
     if run.options.scan is None or manifest.kind == "empty":
         return ScanAttempt()

@@ -12,7 +12,7 @@ from snapshotter.base.text import human_bytes, plural
 if TYPE_CHECKING:
     from snapshotter.archive.catalog import Run
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed, Listing
+    from snapshotter.archive.listing import Listed, SnapshotList
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
@@ -140,7 +140,7 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
     return lines
 
 
-def listing(found: Listing, where: str, now: datetime) -> list[str]:
+def listing(found: SnapshotList, where: str, now: datetime) -> list[str]:
     """Snapshots, and repos that could not be listed, as a table with a head; without any, that `where` has none."""
     if not found.snapshots and not found.unread:
         return [f"no snapshots in {where}"]

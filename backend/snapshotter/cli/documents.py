@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.catalog import Run
     from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed, Listing
+    from snapshotter.archive.listing import Listed, SnapshotList
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan, Sealed
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.recover.many import Verification
@@ -39,7 +39,7 @@ def later_scan(scanned: SnapshotScan) -> dict[str, Any]:
     return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.made}
 
 
-def listing(found: Listing, store: str) -> dict[str, Any]:
+def listing(found: SnapshotList, store: str) -> dict[str, Any]:
     """A list of snapshots of the store named, and the repos that could not be listed."""
     return {
         "snapshots": [_listed(each) for each in found.snapshots],

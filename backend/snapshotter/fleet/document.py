@@ -75,8 +75,8 @@ def _without_a_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _contradiction(job: Job) -> str:
-    """Why the fields of a job cannot be meant together; '' if they can."""
+def _contradiction(job: Job) -> str | None:
+    """Why the fields of a job cannot be meant together. Returns None if they can."""
     if job.verb == "prove":
         given = (
             job.origin is not None
@@ -84,12 +84,12 @@ def _contradiction(job: Job) -> str:
             or job.labels
             or job.options != RequestedOptions()
         )
-        return "`prove` takes no origin, labels or options" if given else ""
+        return "`prove` takes no origin, labels or options" if given else None
     if job.only or job.skip:
         return "`only` and `skip` are for `prove`"
     if job.origin is not None and job.origins is not None:
         return "it names `origin` and `origins`; one of them is enough"
-    return "" if job.all_origins else "it names no origin"
+    return None if job.all_origins else "it names no origin"
 
 
 def json_schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ _EACH_MIB: Final = 2.0  # seconds: git.git, of 489 MiB, has 1,000, and git packs
 _MIB: Final = 1024 * 1024
 
 
-class OutOfTime(Unavailable):
+class ProofOutOfTime(Unavailable):
     """A check took longer than it may. Whether what it checks is in order is not known: never Unusable."""
 
     default_code = "verify-time"
@@ -22,9 +22,9 @@ def replay_seconds(size: int) -> float:
     return _LEAST + _EACH_MIB * size / _MIB
 
 
-def out_of_time(what: str, seconds: float) -> OutOfTime:
+def out_of_time(what: str, seconds: float) -> ProofOutOfTime:
     """The error for a check of `what` that took longer than `seconds`."""
-    return OutOfTime(
+    return ProofOutOfTime(
         f"{what} took longer than {seconds:,.0f} s",
         hint="raise --timeout (SNAPSHOTTER_VERIFY_TIMEOUT); if its history is no large one, its origin may be hostile",
     )

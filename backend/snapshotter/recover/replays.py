@@ -20,7 +20,7 @@ from snapshotter.base.text import plural
 from snapshotter.git.ref_names import named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
-from snapshotter.recover.limits import OutOfTime, out_of_time, replay_seconds
+from snapshotter.recover.limits import ProofOutOfTime, out_of_time, replay_seconds
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import Problem
 from snapshotter.store.objects import Store
@@ -81,7 +81,7 @@ class Replayer:
                 except OSError:
                     cancel.check()  # a cancellation takes the folder away under whatever is at work in it
                     raise
-        except OutOfTime as error:
+        except ProofOutOfTime as error:
             return results | {
                 outline.key: Replayed(unchecked=error) for outline in group if outline.key not in results
             }

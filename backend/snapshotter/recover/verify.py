@@ -24,7 +24,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
-from snapshotter.recover.limits import OutOfTime, out_of_time
+from snapshotter.recover.limits import ProofOutOfTime, out_of_time
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.replays import Replayed, Replayer, sharing
 from snapshotter.recover.verdict import MAX_PROBLEMS, Problem, Verdict
@@ -116,7 +116,7 @@ class _Verification:
                 cancel.check()
                 outline = self._evidence.outline(run.key)
                 problems = self._check_objects(run, outline, cancel) if outline else []
-        except (NewerSchema, OutOfTime) as error:
+        except (NewerSchema, ProofOutOfTime) as error:
             return Verdict(run.key, unchecked=error)
         return Verdict(run.key, outline, tuple(problems), seconds=time.monotonic() - started)
 

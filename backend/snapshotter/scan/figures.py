@@ -35,7 +35,7 @@ class Language(NamedTuple):
     prose: bool
 
 
-class Unread(NamedTuple):
+class UnreadFiles(NamedTuple):
     """Files that were not read, or read in part, for one reason; `first` is the first path of them."""
 
     reason: str
@@ -44,7 +44,7 @@ class Unread(NamedTuple):
     first: str
 
 
-class Finding(NamedTuple):
+class SecretRow(NamedTuple):
     """One secret finding. `line` is 0 where nobody knows it."""
 
     path: str
@@ -160,19 +160,19 @@ def languages(tables: DuckDBPyConnection) -> list[Language]:
     return [Language(*row) for row in tables.execute(_LANGUAGES, [PROSE]).fetchall()]
 
 
-def skipped(tables: DuckDBPyConnection, most: int) -> list[Unread]:
+def skipped(tables: DuckDBPyConnection, most: int) -> list[UnreadFiles]:
     """The reasons for which files were skipped, the commonest first."""
-    return [Unread(*row) for row in tables.execute(_SKIPPED, [most]).fetchall()]
+    return [UnreadFiles(*row) for row in tables.execute(_SKIPPED, [most]).fetchall()]
 
 
-def partly_read(tables: DuckDBPyConnection, most: int) -> list[Unread]:
+def partly_read(tables: DuckDBPyConnection, most: int) -> list[UnreadFiles]:
     """Why analyzers could not read all of some files, the commonest reason first."""
-    return [Unread(*row) for row in tables.execute(_PARTLY, [most]).fetchall()]
+    return [UnreadFiles(*row) for row in tables.execute(_PARTLY, [most]).fetchall()]
 
 
-def findings(tables: DuckDBPyConnection, most: int) -> list[Finding]:
+def findings(tables: DuckDBPyConnection, most: int) -> list[SecretRow]:
     """The first `most` secret findings: the surest first, and of those the ones in tests and examples last."""
-    rows = [Finding(*row) for row in tables.execute(_FINDINGS, [most]).fetchall()]
+    rows = [SecretRow(*row) for row in tables.execute(_FINDINGS, [most]).fetchall()]
     return sorted(rows, key=lambda one: (_SURENESS.get((one.confidence or "").lower(), 2), is_test(one.path)))
 
 

@@ -41,10 +41,10 @@ class Overview:
     workspaces: tuple[int, list[figures.Package]]
     indirect: tuple[int, list[figures.Package]]
     changes: ScanChanges | None
-    skipped: list[figures.Unread]
-    partly_read: list[figures.Unread]
+    skipped: list[figures.UnreadFiles]
+    partly_read: list[figures.UnreadFiles]
     leaking: frozenset[str]
-    findings: list[figures.Finding]
+    findings: list[figures.SecretRow]
 
 
 def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:

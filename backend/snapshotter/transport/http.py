@@ -29,7 +29,7 @@ from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
 from snapshotter.transport.upload_pack import Wire
-from snapshotter.transport.words import Credentials as Sent
+from snapshotter.transport.words import SentCredentials
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
 _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
@@ -72,7 +72,7 @@ class HttpWire:
         self._cancel = cancel
         self._base = f"{origin.scheme}://{origin.netloc}{origin.path.rstrip('/')}"
         self._zones: frozenset[Zone] | None = None  # that it may be redirected to; None before it is
-        self.sent = Sent()
+        self.sent = SentCredentials()
         self._credential: Credential | None = None
         self._credential_asked = False
         self._bearer = False

@@ -18,7 +18,7 @@ from snapshotter.transport import WireLimits
 from snapshotter.transport.channels import Channel, ProcessChannel, SocketChannel
 from snapshotter.transport.pktline import FLUSH, PktReader, encode
 from snapshotter.transport.upload_pack import Wire
-from snapshotter.transport.words import Credentials
+from snapshotter.transport.words import SentCredentials
 
 _INLINE_WRITE = 32 * 1024  # bytes: less than any pipe holds, so writing cannot block on a busy peer
 
@@ -31,7 +31,7 @@ class StreamWire:
     """A stateful wire: every request and answer share one channel."""
 
     stateless = False
-    sent = Credentials()  # the other side knows none: ssh and git keep theirs to themselves
+    sent = SentCredentials()  # the other side knows none: ssh and git keep theirs to themselves
 
     def __init__(self, dial: Dialer, limits: WireLimits, cancel: Cancel) -> None:
         self._dial = dial

@@ -25,7 +25,7 @@ from snapshotter.transport import (
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.receiver import PackReceiver
 from snapshotter.transport.replies import AGENT, bounded, broken, check_error, explained
-from snapshotter.transport.words import Credentials, to_show
+from snapshotter.transport.words import SentCredentials, to_show
 
 
 class Wire(Protocol):
@@ -35,7 +35,7 @@ class Wire(Protocol):
     """
 
     stateless: bool
-    sent: Credentials
+    sent: SentCredentials
 
     def open(self) -> PktReader:
         """Begin a conversation, ending any before it; the reader stands at the advertisement.

@@ -45,7 +45,7 @@ class Tail:
         return lines(self._kept, cut_before=self._cut)
 
 
-class Credentials:
+class SentCredentials:
     """The credentials that were sent to an origin, to be hidden wherever it says one back, in whatever writing."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ def with_details(error: SnapshotterError, details: Iterable[str]) -> Snapshotter
     return _again(error, error.message, (*error.details, *more)) if more else error
 
 
-def to_show(error: SnapshotterError, sent: Credentials) -> SnapshotterError:
+def to_show(error: SnapshotterError, sent: SentCredentials) -> SnapshotterError:
     """The same error without the credentials that were sent, and within bounds; its cause is kept only if it is
     as harmless."""
     cause = error.__cause__

@@ -73,7 +73,7 @@ def test_it_is_the_newest_and_its_chain_is_sound(lab: Lab, origin: Origin) -> No
     *_, newest = taken(lab, origin, 3)
     parent = parent_of(lab, origin)
     assert parent.sealed == newest
-    assert parent.damage == ""
+    assert parent.damage is None
     assert parent.chain.runs == tuple(newest.manifest.chain)
     assert parent.chain.increments == 2
     assert parent.foundation.refs is None, "its refs are read only once the origin's are known"
@@ -137,7 +137,7 @@ def test_a_chain_with_a_failed_receipt_is_damaged_until_a_newer_one_says_otherwi
     assert parent_of(lab, origin).damage, "a receipt speaks of its own run"
     lab.now += timedelta(seconds=1)
     say(lab, base, ok=True)
-    assert parent_of(lab, origin).damage == ""
+    assert parent_of(lab, origin).damage is None
 
 
 def say(lab: Lab, snapshot: Sealed, *, ok: bool) -> None:
@@ -151,7 +151,7 @@ def test_a_chain_that_began_before_the_first_listing_is_judged_too(lab: Lab, ori
     (base,) = taken(lab, origin, 1)
     lab.now += timedelta(days=40)
     taken(lab, origin, 1)
-    assert parent_of(lab, origin).damage == ""
+    assert parent_of(lab, origin).damage is None
     say(lab, base, ok=False)
     assert base.manifest.run_id in parent_of(lab, origin).damage
 

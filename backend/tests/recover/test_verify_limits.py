@@ -14,7 +14,7 @@ from snapshotter.archive import receipts
 from snapshotter.archive.manifest import Sealed
 from snapshotter.recover import verify as verification
 from snapshotter.recover.ending import ending
-from snapshotter.recover.limits import OutOfTime, replay_seconds
+from snapshotter.recover.limits import ProofOutOfTime, replay_seconds
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import VerifyOptions
 from tests.support.cli import cli
@@ -75,7 +75,7 @@ def test_what_a_replay_did_not_come_to_in_time_is_unchecked_without_a_receipt(sl
     base, increment = slow.verify(hang=2)
     assert base.ok
     assert (increment.ok, increment.problems) == (False, ())
-    assert isinstance(increment.unchecked, OutOfTime)
+    assert isinstance(increment.unchecked, ProofOutOfTime)
     assert [len(names) for names in slow.receipts()] == [1, 0]
     error = ending([base, increment])
     assert error is not None

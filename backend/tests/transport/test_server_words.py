@@ -18,7 +18,7 @@ from snapshotter.git.origin import Credential, parse
 from snapshotter.transport import FetchRequest, NoGitAnswer, PartialOrigin, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.ssh import SshClient
-from snapshotter.transport.words import KEPT, Credentials, Tail, lines, to_show, with_details
+from snapshotter.transport.words import KEPT, SentCredentials, Tail, lines, to_show, with_details
 from tests.support.git import Origin, git
 from tests.support.httpservers import (
     ADVERTISEMENT,
@@ -191,7 +191,7 @@ def test_a_credential_that_is_said_back_is_not_shown(
     ],
 )
 def test_a_credential_is_known_in_every_writing(said: str) -> None:
-    sent = Credentials()
+    sent = SentCredentials()
     sent.learn(Credential("me", "p@ss/wörd+x"))
     sent.learn(Credential("another", "later"))
     assert sent.hide(f"token={said}.") in ("token=***.", "token=***=.")
@@ -199,13 +199,13 @@ def test_a_credential_is_known_in_every_writing(said: str) -> None:
 
 
 def test_a_credential_in_a_page_is_known() -> None:
-    sent = Credentials()
+    sent = SentCredentials()
     sent.learn(Credential("me", """a&b<c>'d'"e\""""))
     assert sent.hide("hello a&amp;b&lt;c&gt;&#x27;d&#x27;&quot;e&quot;!") == "hello ***!"
 
 
 def test_a_token_in_the_users_place_is_hidden_and_a_short_one_does_not_hide_the_message() -> None:
-    sent = Credentials()
+    sent = SentCredentials()
     assert sent.hide("abc") == "abc"
     for nothing in (None, Credential("", "")):
         sent.learn(nothing)
@@ -219,7 +219,7 @@ def test_a_cut_never_leaves_half_a_credential() -> None:
     tail = Tail()
     for _ in range(KEPT // 4):
         tail.add(SECRET.encode())
-    sent = Credentials()
+    sent = SentCredentials()
     sent.learn(Credential("user", SECRET))
     head = b"\n" * (KEPT - 4) + SECRET.encode()[:4]
     for said in (tail.lines, lines(head, cut_after=True)):
