@@ -53,7 +53,8 @@ class Store:
     """A store. Safe to share between threads.
 
     What lies in it under keys that none of ours can have is passed over, and its observer told once. Errors are
-    Unavailable or AccessDenied, each with a hint; see docs/operations.md.
+    Unavailable or AccessDenied, each with a hint; see docs/operations.md. `pause` waits before another try, by the
+    number of the one that failed, and ends with the cancellation; whoever cannot wait may put another in its place.
     """
 
     def __init__(self, backend: Backend, place: Place, observer: Observer | None = None) -> None:
@@ -61,6 +62,7 @@ class Store:
         self.place = place
         self._observer = observer or Observer()
         self._told = threading.Lock()
+        self.pause: Callable[[int, Cancel | None], None] = _pause
 
     def put_new(
         self,
@@ -86,11 +88,11 @@ class Store:
                 # A key that is taken and not listed: a write to it, maybe our own first try, is still under way.
                 if attempt == _ATTEMPTS or self._listed(key) is not None:
                     raise errors.key_taken(key) from None
-                _pause(attempt, cancel)
+                self.pause(attempt, cancel)
             except self._backend.troubles as error:
                 if attempt == _ATTEMPTS or not self._backend.transient(error):
                     raise self._backend.translate(error, "PutObject", key) from error
-                _pause(attempt, cancel)
+                self.pause(attempt, cancel)
             else:
                 return
 
@@ -205,7 +207,7 @@ class Store:
             except self._backend.troubles as error:
                 if attempt == _ATTEMPTS or not self._backend.transient(error):
                     raise self._backend.translate(error, action, key) from error
-                _pause(attempt, None)
+                self.pause(attempt, None)
         raise AssertionError  # the last attempt returns or raises
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import snapshotter.store.objects as store_module
 from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.transfer import checked_get
 from snapshotter.base.errors import AccessDenied, Missing, Unavailable, UsageError
@@ -77,15 +76,17 @@ def s3(server: servers.Server, keys: servers.Keys, path: str) -> Store:
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind. On S3 it is the least-privileged user's, in a folder of its own."""
-    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
     if request.param == "folder":
-        return open_store(f"file:{tmp_path / 'store'}", env={})
-    if request.param == "memory":
-        return open_store("memory:", env={})
-    server = request.getfixturevalue("bucket")
-    return s3(server, server.user, f"{PREFIX}contract-{next(_numbers)}/")
+        store = open_store(f"file:{tmp_path / 'store'}", env={})
+    elif request.param == "memory":
+        store = open_store("memory:", env={})
+    else:
+        server = request.getfixturevalue("bucket")
+        store = s3(server, server.user, f"{PREFIX}contract-{next(_numbers)}/")
+    store.pause = lambda *_: None
+    return store
 
 
 def keys(entries: list[Entry]) -> list[str]:

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-import snapshotter.store.objects as store_module
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
 from snapshotter.store import errors
@@ -90,9 +89,10 @@ def server(bucket: Bucket) -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def store(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
-    return opened(server)
+def store(server: Scripted) -> Store:
+    store = opened(server)
+    store.pause = lambda *_: None
+    return store
 
 
 def opened(server: Scripted) -> Store:
@@ -211,9 +211,8 @@ def test_refusals_are_told_apart_and_not_repeated(
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize("action", ["PutObject", "GetObject"])
 def test_no_redirect_takes_the_session_token_to_another_host(
-    server: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, tls: bool
+    server: Scripted, tmp_path: Path, action: str, tls: bool
 ) -> None:
-    monkeypatch.setattr(store_module, "_pause", lambda *_: pytest.fail("it tries again"))
     scheme, env = "http", ENV | {"AWS_REGION": "us-east-1"}
     with Scripted(lambda _: [reply(200, {"ETag": '"e"'})]) as elsewhere:
         if tls:
@@ -227,6 +226,7 @@ def test_no_redirect_takes_the_session_token_to_another_host(
         to = f"{scheme}://localhost:{elsewhere.port}/bucket/x"
         server.answer = lambda _: [reply(307, {"Location": to})]
         store = open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env)
+        store.pause = lambda *_: pytest.fail("it tries again")
         raised = error_of(lambda: CALLS[action](store))
         assert server.seen[0].headers["x-amz-security-token"] == "s3ss10n"
         assert elsewhere.seen == []
@@ -235,13 +235,11 @@ def test_no_redirect_takes_the_session_token_to_another_host(
 
 
 @pytest.mark.parametrize("action", ["PutObject", "ListBucket"])
-def test_a_dead_endpoint_is_could_not_whatever_the_key_says(
-    server: Scripted, monkeypatch: pytest.MonkeyPatch, action: str
-) -> None:
-    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
+def test_a_dead_endpoint_is_could_not_whatever_the_key_says(server: Scripted, action: str) -> None:
     env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_REGION": "us-east-1"}
     words = "403-404-301-AccessDenied-NoSuchKey-Forbidden-credential-UnknownIssuer-TimedOut"
     dead = open_store(f"s3://bucket/{PREFIX}{words}/", allow_http=True, env=env)
+    dead.pause = lambda *_: None
     raised = error_of(lambda: CALLS[action](dead))
     assert (raised.code, raised.exit_code) == ("store", 4)
     port = env["AWS_ENDPOINT_URL_S3"].rpartition(":")[2]

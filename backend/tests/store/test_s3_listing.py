@@ -9,7 +9,6 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-import snapshotter.store.objects as store_module
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.store.objects import Entry, Store, open_store
@@ -97,10 +96,11 @@ def server(bucket: Lists) -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def store(server: Scripted, bucket: Lists, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(store_module, "_pause", lambda *_: None)
+def store(server: Scripted, bucket: Lists) -> Store:
     env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.port}"}
-    return open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env, observer=bucket)
+    store = open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env, observer=bucket)
+    store.pause = lambda *_: None
+    return store
 
 
 @pytest.mark.parametrize("encodes", [True, False])
@@ -192,9 +192,10 @@ def test_a_list_follows_nobody_elsewhere(store: Store, bucket: Lists, status: in
 def test_a_list_goes_through_the_environments_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with Scripted(lambda _: [reply(407)]) as proxy:
         monkeypatch.setenv("https_proxy", f"http://user:s3cr3t@127.0.0.1:{proxy.port}")
-        monkeypatch.setattr(store_module, "_pause", lambda *_: None)
+        store = open_store("s3://bucket/x", env=ENV)
+        store.pause = lambda *_: None
         with pytest.raises(Unavailable) as raised:
-            open_store("s3://bucket/x", env=ENV).list("r")
+            store.list("r")
         first = proxy.seen[0]
     assert (first.method, first.target) == ("CONNECT", "bucket.s3.us-east-1.amazonaws.com:443")
     assert first.headers["proxy-authorization"].startswith("Basic ")
