@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -48,6 +47,18 @@ class Taken:
         return {gap.kind: gap.count for gap in scan_of(self.sealed).gaps}
 
 
+# Runs the arguments after the first and writes their peak to the first, in bytes. A small process between: a child's
+# peak begins with the memory of the process that started it, and that of the tests grows with each test.
+MEASURED = """
+import os, sys
+from pathlib import Path
+child = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(child, 0)
+Path(sys.argv[1]).write_text(str(used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def take(origin: Origin, folder: Path, **env: str) -> Taken:
     """`snapshotter snapshot` in a process of its own; the peak is that of it and of its children."""
     temp = folder / "temp"
@@ -58,14 +69,13 @@ def take(origin: Origin, folder: Path, **env: str) -> Taken:
         "TMPDIR": str(temp),
     } | env
     argv = command("snapshot", origin.path, "--store", folder / "store", "--scan", "--json")
+    measured = [sys.executable, "-c", MEASURED, str(folder / "peak"), *argv]
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(argv, env=cli_env(**env), stdout=out, stderr=err)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    done = Done(process.returncode, (folder / "out").read_text(), (folder / "err").read_text())
+        code = subprocess.run(measured, env=cli_env(**env), stdout=out, stderr=err, check=False).returncode
+    done = Done(code, (folder / "out").read_text(), (folder / "err").read_text())
     assert done.code == 0, done.err
     assert list(temp.iterdir()) == []
-    return Taken(done, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024), Lab(folder / "store"))
+    return Taken(done, int((folder / "peak").read_text()), Lab(folder / "store"))
 
 
 @pytest.fixture(scope="module")
