@@ -57,18 +57,15 @@ def prove(
     _check(target)
     probes, settings = select(only, skip)
     start = time.monotonic()
-    wire = connect(connection)
-    folder = ProbeFolder(wire, target)
+    folder = ProbeFolder(connect(connection), target)
     caller = look(folder)
     try:
         results = [result(folder, caller, probe) for probe in _each(probes, check)]
         if caller.owner or only:
-            states = configuration.read(wire.send, target.bucket, target.prefix, settings)
+            states = configuration.read(folder.wire.send, target.bucket, target.prefix, settings)
             results += [_setting(state) for state in states]
     except SnapshotterError as stopped:
-        stopped.details += tuple(
-            f"left behind: {each.key}; remove it: {each.remove}" for each in folder.leftovers
-        )
+        stopped.details += _told(folder)
         raise
     finally:
         folder.clean_up()
@@ -83,6 +80,11 @@ def prove(
         tuple(folder.leftovers),
         time.monotonic() - start,
     )
+
+
+def _told(folder: ProbeFolder) -> tuple[str, ...]:
+    """What was left behind, for the details of an error: nobody gets the proof that would list it."""
+    return tuple(f"left behind: {each.key}; remove it: {each.remove}" for each in folder.leftovers)
 
 
 def _check(target: Target) -> None:

@@ -71,6 +71,7 @@ def records(catalog: Catalog, repo: str, since: datetime | None) -> Records:
 
 def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> LaterScans:
     """The later scans of these snapshots, all of `repo`. Costs and raises what `records` does."""
+    # A later scan's run starts after its snapshot's, so older runs need not be listed.
     read = records(catalog, repo, min(manifest.key.run_id.started_at for manifest in manifests))
     wanted = {(one.run_id, seal(one).sha256): one.key for one in manifests} if read.usable else {}
     found = ((wanted.get((one.of.run_id, one.of.manifest_sha256)), one.scan) for one in read.usable)

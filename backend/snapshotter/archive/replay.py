@@ -48,6 +48,7 @@ def replay_chain(
     Raises Damaged for a chain of two object formats, and what `replay_links` and the catalog raise.
     """
     chain = [sealed.manifest for sealed in catalog.manifests(manifest.chain_keys)]
+    # Before anything is downloaded: a chain that cannot be one costs a look at its manifests.
     for before, link in pairwise(chain):
         check_continues(link, before)
     total = sum(link.history.bytes for link in chain if link.history)
@@ -76,7 +77,7 @@ def replay_links(
             try:
                 repository.index_pack(pack)
             except GitFailed as error:
-                pack.read_on()
+                pack.read_on()  # whose fault it is: ours if the stored bytes differ from the record, else the origin's
                 raise sent_damaged(link.manifest.key.folder, error.message) from error
         else:  # git refuses a pack of none, but its bytes are checked all the same
             for _ in pack:

@@ -94,7 +94,7 @@ class OriginJudge:
     def _reaches(self, new: str, old: str, pack: bytearray) -> bool:
         """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
         ancestry: dict[str, list[str]] = {}
-        for item in read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK):
+        for item in read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK):  # inflated, which bounds a bomb
             if item.type == "commit":
                 ancestry[item.oid] = parents(item.data)
             if item.oid == new and (when := committed_at(item.data)) is not None:

@@ -113,6 +113,7 @@ def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str | None
 
     Runs beyond those `seen` are listed from the base on: a listing costs one call, however many runs it holds.
     """
+    # The parent's own receipt counts too: an unchanged snapshot is in no chain, and yet was verified.
     wanted = {manifest.key, *manifest.chain_keys}
     known = {run.key: run for run in seen}
     if not wanted <= known.keys():

@@ -130,6 +130,7 @@ class ScanStep:
         """
         if target is None:
             return ScanAttempt(None, [_gap("HEAD names no branch that was taken")])
+        # Blobs have other ids in the other object format: nothing of that scan could be taken over.
         like = parent if parent and parent.object_format == manifest.object_format else None
         scan = earlier(Catalog(self.folder.store), like, self.observer) if like else None
         previous = usable(scan, target.ref, self.options, manifest.started_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from snapshotter.base.errors import UsageError
 from snapshotter.cli import describe, documents
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
+
+if TYPE_CHECKING:
+    from snapshotter.recover.verify import VerifyOptions
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,12 @@ def verify(session: Session, given: VerifyFlags) -> Output:
     be checked. 4: could not check.
     """
     from snapshotter.archive.catalog import Catalog
-    from snapshotter.base.settings import parse_span
     from snapshotter.recover import ending, many
-    from snapshotter.recover.verify import VerifyOptions
 
     if (given.snapshot is None) is not given.every:
         raise UsageError("name a SNAPSHOT or REPO, or give --all", hint="one of them, not both")
     catalog = Catalog(session.store(reading=True))
-    limit = given.timeout or session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
-    seconds = parse_span(limit).total_seconds() if limit else None
-    options = VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)
+    options = _options(session, given)
     found = many.verify_named(
         catalog,
         given.snapshot,
@@ -86,3 +85,12 @@ def verify(session: Session, given: VerifyFlags) -> Output:
         describe.verification(found, affected),
         ending.ending(found.verdicts, found.unread),
     )
+
+
+def _options(session: Session, given: VerifyFlags) -> VerifyOptions:
+    from snapshotter.base.settings import parse_span
+    from snapshotter.recover.verify import VerifyOptions
+
+    limit = given.timeout or session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
+    seconds = parse_span(limit).total_seconds() if limit else None
+    return VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)

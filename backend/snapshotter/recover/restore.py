@@ -63,9 +63,7 @@ def restore(
             git_dir = build.work if mode != "worktree" else build.work / ".git"
             repository = Repository.create(git_dir, manifest.object_format, cancel)
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
-            observer.stage("setting the refs and checking connectivity")
-            repository.write_refs(ledger)
-            _check(repository, ledger, observer)
+            _set_refs(repository, ledger, observer)
             _finish(repository, manifest, ledger, build.work, mode)
             build.place(repository.refresh if mode == "worktree" else lambda _: None)
     except OSError as error:
@@ -78,8 +76,10 @@ def restore(
     return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
 
 
-def _check(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
-    """Compare what git has now with the snapshot: every object, every ref with its alias, and HEAD."""
+def _set_refs(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
+    """Set the refs, and compare what git has now with the snapshot: every object, every ref with its alias, HEAD."""
+    observer.stage("setting the refs and checking connectivity")
+    repository.write_refs(ledger)
     try:
         repository.check_whole(sorted(ledger.tips))
     except NotWhole as error:

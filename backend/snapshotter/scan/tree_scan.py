@@ -94,8 +94,8 @@ class TreeScan:
         """
         if before:
             self._tables.load_before(before)
-        earlier = self._tables.before_files()
-        plan = plan_reading(listing, earlier, self._settings, self._tables.told_before())
+        earlier, told = self._tables.before_files(), self._tables.told_before()
+        plan = plan_reading(listing, earlier, self._settings, told)
         contents = read_blobs(plan, read, self._settings, self._staging)
         if contents.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")

@@ -240,7 +240,14 @@ def open_store(
     if "://" in uri and scheme != "file":
         raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
     path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
-    folder = Path(path).expanduser().absolute()
+    folder = _folder(Path(path).expanduser().absolute(), must_exist=must_exist)
+    from snapshotter.store.folder import FolderBackend
+
+    return Store(FolderBackend(folder), Place(f"file:{folder}", folder=folder), observer)
+
+
+def _folder(folder: Path, *, must_exist: bool) -> Path:
+    """The store's folder, made unless it `must_exist`. Raises Unavailable if there is none, or none can be made."""
     if must_exist and not folder.is_dir():
         raise Unavailable(
             f"no such store: {folder}",
@@ -255,9 +262,7 @@ def open_store(
             code="store",
             hint="give another --store",
         ) from error
-    from snapshotter.store.folder import FolderBackend
-
-    return Store(FolderBackend(folder), Place(f"file:{folder}", folder=folder), observer)
+    return folder
 
 
 def _pause(attempt: int, cancel: Cancel | None) -> None:

@@ -52,14 +52,8 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
             f"the S3 endpoint is plain HTTP: {endpoint}",
             hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
         )
-    client: Any = {
-        "timeout": timedelta(minutes=10),
-        "connect_timeout": timedelta(seconds=15),
-        "allow_http": plain,
-    } | _no_way_out(endpoint, env)
     bundle = env.get("AWS_CA_BUNDLE") or None
-    if bundle:
-        client["root_certificate"] = _pem(bundle)
+    client = _client_options(endpoint, bundle, env)
     provider: Any = AwsCredentials.resolve(env)
     options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
     hosted = not endpoint and "." not in bucket  # AWS's certificate covers one label before its own name
@@ -80,6 +74,17 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     url = f"https://{bucket}.s3.{provider.region}.amazonaws.com/" if hosted else f"{host}/{bucket}"
     prefix = f"{prefix}/" if prefix else ""
     return Bucket(objects, Lister(url, prefix, provider.region, provider, bundle), bucket, prefix)
+
+
+def _client_options(endpoint: str, bundle: str | None, env: Mapping[str, str]) -> Any:
+    """How obstore reaches S3: within which times, trusting which CA, and by no way that leads elsewhere."""
+    options: dict[str, Any] = {
+        "timeout": timedelta(minutes=10),
+        "connect_timeout": timedelta(seconds=15),
+        "allow_http": endpoint.startswith("http://"),
+        **_no_way_out(endpoint, env),
+    }
+    return options | {"root_certificate": _pem(bundle)} if bundle else options
 
 
 def _no_way_out(endpoint: str, env: Mapping[str, str]) -> dict[str, str]:

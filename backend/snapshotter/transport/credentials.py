@@ -47,6 +47,7 @@ class GitCredentials:
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
         """Another credential after a 401, or None when there is no other."""
         if refused is not None and refused.secret == self._fresh and self._settings.get(COMMAND):
+            # The refused one is named: of many threads that it was refused to, the first alone asks for another.
             renewed = self._credential(self._from_command(refused.secret))
             return renewed if renewed.secret != refused.secret else None
         if refused is not None:

@@ -132,7 +132,7 @@ class GitDialer:
                 code="no-connection",
                 hint="check the host's name, the port and the network",
             ) from error
-        connection.settimeout(limits.idle_seconds)
+        connection.settimeout(limits.idle_seconds)  # for writes; reads are waited for by `poll`
         path = origin.path.encode("utf-8", "surrogateescape")
         connection.sendall(
             encode(b"git-upload-pack %b\0host=%b\0\0version=2\0" % (path, origin.netloc.encode()))

@@ -62,6 +62,7 @@ def parse_capabilities(reader: PktReader) -> Server:
 
 def ls_refs(server: Server, agent: bytes) -> bytes:
     """The request that lists every ref."""
+    # No ref-prefix: the patterns that leave refs out are ours, and what they leave out is told as a gap.
     arguments = [b"peel", b"symrefs"] + ([b"unborn"] if server.unborn else [])
     return _command(b"ls-refs", server, agent, arguments)
 
