@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import html
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.text import decode_name, printable
@@ -57,7 +57,7 @@ class SentCredentials:
         self._forms |= set(_forms(credential)) if credential else set()
         ordered = sorted(self._forms, key=len, reverse=True)
         if ordered:  # of none, the pattern would be everywhere
-            self._pattern = re.compile("|".join(map(_form_pattern, ordered)), re.IGNORECASE)
+            self._pattern = re.compile("|".join(ordered), re.IGNORECASE)
 
     def hide(self, text: str) -> str:
         """The text with asterisks for each of them."""
@@ -112,22 +112,34 @@ def _told(cause: BaseException) -> str:
 
 
 def _forms(credential: Credential) -> Iterable[str]:
-    """A credential as it may be written: as it is, for a URL, for HTML, and as the header that carries it."""
+    """Patterns of a credential as it may be written: as it is, and as the header that carries it."""
     pair = f"{credential.user}:{credential.secret}".encode()
     alone = credential.secret in ("", _PLACEHOLDER)  # then the user is the token
     if secret := credential.user if alone else credential.secret:
-        yield from (
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            secret.translate(_HTML),
-        )
+        yield _bounded_by_words("".join(map(_written, secret)), len(secret))
         for encode in (b64encode, urlsafe_b64encode):
-            yield encode(pair).decode().rstrip("=")
-            yield encode(secret.encode()).decode().rstrip("=")
+            for plain in (pair, secret.encode()):
+                code = encode(plain).decode().rstrip("=")
+                yield _bounded_by_words(re.escape(code), len(code))
 
 
-def _form_pattern(form: str) -> str:
-    escaped = re.escape(form)
-    return escaped if len(form) >= _SHORT else rf"(?<!\w){escaped}(?!\w)"
+def _written(character: str) -> str:
+    """A pattern of one character in any writing: as it is, for a URL, for HTML, or escaped as in JSON and in Python."""
+    number, data = ord(character), character.encode("utf-8", "surrogatepass")
+    utf16 = character.encode("utf-16-be", "surrogatepass").hex()
+    writings = [
+        re.escape(character),
+        "".join(rf"%(?:25)*{byte:02x}" for byte in data),
+        "".join(rf"\\+x{byte:02x}" for byte in data),
+        "".join(rf"\\+u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4)),
+        rf"&#(?:0*{number}|x0*{number:x});",
+    ]
+    if not character.isalnum():
+        writings += [re.escape(html.escape(character)), r"\\+" + re.escape(character)]
+    if character == " ":
+        writings.append(r"\+")
+    return f"(?:{'|'.join(writings)})"
+
+
+def _bounded_by_words(pattern: str, length: int) -> str:
+    return pattern if length >= _SHORT else rf"(?<!\w){pattern}(?!\w)"
