@@ -116,7 +116,7 @@ def _selected(run: _Run, listed: RefListing, lacking: Set[str]) -> Selection:
     if not listed.tips or selection.ledger.tips:
         return selection
     if selection.lacking or selection.impossible:
-        names = named([*selection.lacking, *selection.impossible])
+        names = named(sorted({*selection.lacking, *selection.impossible}))
         raise Unavailable(
             f"the origin lists no ref whose object it has: {names}",
             code="no-sound-ref",
