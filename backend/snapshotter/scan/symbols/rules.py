@@ -5,13 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from snapshotter.scan.symbols import standard
 from snapshotter.scan.symbols.records import Import
-
-if TYPE_CHECKING:
-    from snapshotter.scan.symbols.resolve import SourceTree
+from snapshotter.scan.symbols.tree_index import TreeIndex
 
 _SOURCE_ROOTS: Final = ("", "src", "lib", "include", "python")
 _SHELL_PREFIX: Final = re.compile(r"^(?:\$\(.*\)|\$\{?\w+[^/]*)/")
@@ -33,7 +31,7 @@ def _below(*parts: str) -> str:
     return "/".join([part for part in parts if part])
 
 
-def _python(tree: SourceTree, path: str, item: Import) -> Targets:
+def _python(tree: TreeIndex, path: str, item: Import) -> Targets:
     dots = len(item.module) - len(item.module.lstrip("."))
     parts = [part for part in item.module[dots:].split(".") if part]
     nothing: Targets = [None] * max(1, len(item.names))
@@ -54,7 +52,7 @@ def _python(tree: SourceTree, path: str, item: Import) -> Targets:
     return nothing
 
 
-def _python_module(tree: SourceTree, folder: str, parts: list[str], names: tuple[str, ...]) -> Targets:
+def _python_module(tree: TreeIndex, folder: str, parts: list[str], names: tuple[str, ...]) -> Targets:
     """A module below a folder; what is taken from a package means its submodule of that name, if it has one."""
     base = _below(folder, *parts)
     whole = tree.first((f"{base}.py" if parts else None, _below(base, "__init__.py"), f"{base}.pyi"))
@@ -63,11 +61,11 @@ def _python_module(tree: SourceTree, folder: str, parts: list[str], names: tuple
     return [_python_submodule(tree, _below(base, name)) or whole for name in names]
 
 
-def _python_submodule(tree: SourceTree, base: str) -> str | None:
+def _python_submodule(tree: TreeIndex, base: str) -> str | None:
     return tree.first((f"{base}.py", f"{base}/__init__.py", f"{base}.pyi"))
 
 
-def _rust(tree: SourceTree, path: str, item: Import) -> Targets:
+def _rust(tree: TreeIndex, path: str, item: Import) -> Targets:
     parts = item.module.split("::")
     start = _rust_start(tree, path, parts)
     library = None if start is not None else tree.crate(parts[0])
@@ -81,7 +79,7 @@ def _rust(tree: SourceTree, path: str, item: Import) -> Targets:
     return [_rust_module(tree, start, [*parts, *tail]) or library for tail in tails or [[]]]
 
 
-def _rust_start(tree: SourceTree, path: str, parts: list[str]) -> str | None:
+def _rust_start(tree: TreeIndex, path: str, parts: list[str]) -> str | None:
     """The folder of the modules below the one that a path starts from; None for another crate."""
     folder, stem = posixpath.dirname(path), posixpath.splitext(posixpath.basename(path))[0]
     if parts[0] == "crate":
@@ -98,7 +96,7 @@ def _rust_start(tree: SourceTree, path: str, parts: list[str]) -> str | None:
     return start
 
 
-def _rust_module(tree: SourceTree, start: str, parts: list[str]) -> str | None:
+def _rust_module(tree: TreeIndex, start: str, parts: list[str]) -> str | None:
     parts = [part for part in parts if part != "*"][:_MAX_UP]
     for count in range(len(parts), 0, -1):  # the tail may be an item, not a module
         base = _below(start, *parts[:count])
@@ -107,7 +105,7 @@ def _rust_module(tree: SourceTree, start: str, parts: list[str]) -> str | None:
     return tree.first(f"{start}{end}".lstrip("/") for end in (".rs", "/mod.rs", "/lib.rs", "/main.rs"))
 
 
-def _jvm(tree: SourceTree, path: str, item: Import) -> Targets:
+def _jvm(tree: TreeIndex, path: str, item: Import) -> Targets:
     """Java, Kotlin and Scala: packages are folders by convention; the tail may be a member of the class."""
     return [
         _jvm_all(tree, path, item.module) if name in _ALL else _jvm_class(tree, path, f"{item.module}.{name}")
@@ -115,7 +113,7 @@ def _jvm(tree: SourceTree, path: str, item: Import) -> Targets:
     ] or [_jvm_class(tree, path, item.module)]
 
 
-def _jvm_class(tree: SourceTree, path: str, name: str) -> str | None:
+def _jvm_class(tree: TreeIndex, path: str, name: str) -> str | None:
     parts = name.removesuffix("._").removesuffix(".*").split(".")
     for count in range(len(parts), max(len(parts) - 3, 1), -1):
         for suffix in _JVM:
@@ -124,14 +122,14 @@ def _jvm_class(tree: SourceTree, path: str, name: str) -> str | None:
     return None
 
 
-def _jvm_all(tree: SourceTree, path: str, module: str) -> str | None:
+def _jvm_all(tree: TreeIndex, path: str, module: str) -> str | None:
     """All of a class, or all of a package: its folder."""
     folder = module.replace(".", "/")
     found = next((one for end in _JVM if (one := tree.only(folder + end, path))), None)
     return found or (tree.only_folder(folder, path, _JVM) if "/" in folder else None)
 
 
-def _php(tree: SourceTree, path: str, item: Import) -> Targets:
+def _php(tree: TreeIndex, path: str, item: Import) -> Targets:
     if item.module.endswith((".php", ".inc")):
         name = item.module.lstrip("/")
         return [tree.first((_join(posixpath.dirname(path), name), _join("", name)))] * max(1, len(item.names))
@@ -139,17 +137,13 @@ def _php(tree: SourceTree, path: str, item: Import) -> Targets:
     return [_psr4(tree, [*parts, *name.split("\\")]) for name in item.names] or [_psr4(tree, parts)]
 
 
-def _psr4(tree: SourceTree, parts: list[str]) -> str | None:
+def _psr4(tree: TreeIndex, parts: list[str]) -> str | None:
     """The file of a class: a prefix of its namespace may stand for a folder (PSR-4)."""
     starts: Iterator[int] = iter(range(max(len(parts) - 1, 0)))
     return next((found for start in starts if (found := tree.only("/".join(parts[start:]) + ".php"))), None)
 
 
-def _script(tree: SourceTree, path: str, module: str) -> str | None:
-    return tree.scripts.find(path, module)
-
-
-def _go(tree: SourceTree, _path: str, module: str) -> str | None:
+def _go(tree: TreeIndex, _path: str, module: str) -> str | None:
     for folder, name in tree.go_modules:
         if module == name or module.startswith(name + "/"):
             package = _join(folder, module[len(name) :].strip("/"))
@@ -158,7 +152,7 @@ def _go(tree: SourceTree, _path: str, module: str) -> str | None:
     return None
 
 
-def _include(tree: SourceTree, path: str, module: str) -> str | None:
+def _include(tree: TreeIndex, path: str, module: str) -> str | None:
     system = module.startswith("<")
     name = module.strip("<>")
     if not tree.has_name(name):
@@ -171,7 +165,7 @@ def _include(tree: SourceTree, path: str, module: str) -> str | None:
     return tree.only(name) if "/" in name or not system else None
 
 
-def _ruby(tree: SourceTree, path: str, module: str) -> str | None:
+def _ruby(tree: TreeIndex, path: str, module: str) -> str | None:
     name = module.removesuffix(".rb") + ".rb"
     if not tree.has_name(name) or standard.of_ruby(module):
         return None
@@ -180,13 +174,13 @@ def _ruby(tree: SourceTree, path: str, module: str) -> str | None:
     return tree.first((*near, *roots))
 
 
-def _shell(tree: SourceTree, path: str, module: str) -> str | None:
+def _shell(tree: TreeIndex, path: str, module: str) -> str | None:
     name = _SHELL_PREFIX.sub("", module)
     return tree.first((_join(posixpath.dirname(path), name), _join("", name)))
 
 
 # Where a name that is taken may be a file of its own, by grammar.
-EACH_NAME: Final[Mapping[str, Callable[[SourceTree, str, Import], Targets]]] = {
+EACH_NAME: Final[Mapping[str, Callable[[TreeIndex, str, Import], Targets]]] = {
     "python": _python,
     "rust": _rust,
     "java": _jvm,
@@ -195,10 +189,7 @@ EACH_NAME: Final[Mapping[str, Callable[[SourceTree, str, Import], Targets]]] = {
     "php": _php,
 }
 # Where the module alone says which file is meant.
-WHOLE: Final[Mapping[str, Callable[[SourceTree, str, str], str | None]]] = {
-    "javascript": _script,
-    "typescript": _script,
-    "tsx": _script,
+WHOLE: Final[Mapping[str, Callable[[TreeIndex, str, str], str | None]]] = {
     "go": _go,
     "c": _include,
     "cpp": _include,

@@ -8,14 +8,12 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from snapshotter.scan.globs import wildmatch
 from snapshotter.scan.symbols.projects import Mapped, Projects, ScriptPackage
 from snapshotter.scan.symbols.standard import of_node
-
-if TYPE_CHECKING:
-    from snapshotter.scan.symbols.resolve import SourceTree
+from snapshotter.scan.symbols.tree_index import TreeIndex
 
 _ENDS: Final = (".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs", ".json")
 _COMPILED: Final = {
@@ -35,7 +33,7 @@ _MOST: Final = 50  # places that are looked at for one import
 class Scripts:
     """Finds what an import of a script means, in one tree."""
 
-    def __init__(self, tree: SourceTree, projects: Projects) -> None:
+    def __init__(self, tree: TreeIndex, projects: Projects) -> None:
         self._tree, self._projects = tree, projects
         self._options: dict[str, list[_Aliases]] = {}
         self._aliases_of: dict[str, list[_Aliases]] = {}
