@@ -118,7 +118,8 @@ def offsets(size: int, count: int, seed: int) -> list[int]:
         size - 1,
     }
     return sorted(
-        {edge for edge in edges if 0 <= edge < size} | set(random.Random(seed).sample(range(size), count))
+        {edge for edge in edges if 0 <= edge < size}
+        | set(random.Random(seed).sample(range(size), min(count, size)))
     )
 
 
