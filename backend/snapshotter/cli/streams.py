@@ -1,13 +1,18 @@
-"""The standard streams, made so that talk never fails the work: stderr takes what it can, stdout says if it cannot."""
+"""The standard streams, made so that talk never fails the work: stderr takes what it can, stdout says if it cannot.
+
+Every start loads this, `--version` too: so it imports nothing that the interpreter has not loaded by itself.
+"""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from typing import NoReturn, cast
+
+TYPE_CHECKING = False  # typing's own takes longer to load than all the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 
 class Talk(io.TextIOWrapper):
@@ -15,14 +20,18 @@ class Talk(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         """See TextIOWrapper."""
-        with suppress(OSError):
+        try:  # noqa: SIM105 - contextlib would be loaded for this alone
             super().write(text)
+        except OSError:
+            pass
         return len(text)
 
     def flush(self) -> None:
         """See TextIOWrapper."""
-        with suppress(OSError):
+        try:  # noqa: SIM105 - contextlib would be loaded for this alone
             super().flush()
+        except OSError:
+            pass
 
 
 def open_standard_streams() -> None:
@@ -39,7 +48,8 @@ def open_standard_streams() -> None:
     sys.stderr = Talk(
         io.BufferedWriter(descriptor), sys.stderr.encoding, "backslashreplace", line_buffering=True
     )
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # another's stream, as in a test, is left as it is
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def ending(work: Callable[[], None]) -> NoReturn:

@@ -133,3 +133,17 @@ def test_python_s_own_words_go_the_same_way(tmp_path: Path) -> None:
     with FULL.open("wb") as full:
         done = subprocess.run([sys.executable, "-c", script], env=cli_env(), stderr=full, check=False)
     assert done.returncode == 0
+
+
+def test_the_version_is_told_without_loading_anything() -> None:
+    """Every start pays for what the entry point loads. `-S`: what a site has loaded would hide what we load."""
+    script = (
+        "import io, os, sys\nbefore = set(sys.modules)\nsys.path[:0] = sys.argv[2].split(os.pathsep)\n"
+        "sys.argv = ['snapshotter', '--version']\nfrom snapshotter.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
+        "print(code, *sorted(set(sys.modules) - before))"
+    )
+    argv = [sys.executable, "-S", "-c", script, "", os.pathsep.join(sys.path)]
+    lines = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+    ours = ["snapshotter", "snapshotter.__main__", "snapshotter.cli", "snapshotter.cli.streams"]
+    assert lines[1].split() == ["0", "__future__", *ours]
