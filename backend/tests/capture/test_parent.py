@@ -25,11 +25,6 @@ OTHER_REFS = RefsLedger.build([Ref(b"refs/heads/other", "b" * 40)])
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path / "store")
-
-
-@pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     made = Origin(tmp_path / "x.git")
     made.commit()

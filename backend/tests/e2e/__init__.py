@@ -1,1 +1,1 @@
-"""Whole flows: real git origins, real stores, real processes."""
+"""Whole flows over several packages: real git origins, real stores, real processes."""

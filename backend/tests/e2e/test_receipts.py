@@ -106,11 +106,6 @@ def test_of_two_receipts_of_one_second_the_failed_one_counts(lab: Lab, origin: O
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab(tmp_path / "store")
-
-
-@pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     made = Origin(tmp_path / "origin.git")
     made.commit()

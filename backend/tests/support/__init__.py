@@ -7,6 +7,7 @@ wires        the repositories in a folder, served in every way: HTTP, git://, SS
 httpservers  servers that say exactly what a test tells them to
 faults       stores that misbehave
 lab          a store with a clock of its own: snapshots taken, restored and verified in this process
+fixtures     a lab and an origin, for the tests of several packages
 cli          `snapshotter` as a process
 scans, lake  snapshots with scans, and questions to them
 """
