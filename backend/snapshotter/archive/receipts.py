@@ -17,10 +17,21 @@ from snapshotter.archive.canonical import canonical
 from snapshotter.archive.layout import RECEIPTS, RunId, RunKey
 from snapshotter.archive.manifest import MAX_MANIFEST
 from snapshotter.archive.transfer import JSON, RunFolder
-from snapshotter.base.errors import Damaged
+from snapshotter.base.errors import Damaged, Unusable
 from snapshotter.store.objects import Store
 
+SCHEMA_VERSION: Final = 1
 _OK, _FAILED = "0", "f"  # the first of a name's eight hex digits; the rest are random
+_JSON: Final = ".json"
+
+
+class NoReceipt(Unusable):
+    """An object under a receipt's name is no receipt of its run: somebody else's, or damaged beyond recognition.
+
+    It says nothing about the snapshot, and may lie there for ever: nobody can delete. So readers pass over it.
+    """
+
+    default_code = "receipt-unreadable"
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,12 +64,12 @@ _RECEIPTS: Final = msgspec.json.Decoder(Receipt)  # made by one thread, as a man
 def new_name(when: datetime, *, ok: bool) -> str:
     """``receipts/<time>-<8 hex>.json``: names sort by time, and say whether the verification succeeded."""
     verdict = _OK if ok else _FAILED
-    return f"{RECEIPTS}{when.astimezone(UTC):%Y%m%dT%H%M%SZ}-{verdict}{secrets.token_hex(4)[1:]}.json"
+    return f"{RECEIPTS}{when.astimezone(UTC):%Y%m%dT%H%M%SZ}-{verdict}{secrets.token_hex(4)[1:]}{_JSON}"
 
 
 def is_name(name: str) -> bool:
-    """Whether an object of a run's folder is a receipt."""
-    return name.startswith(RECEIPTS) and name.endswith(".json")
+    """Whether an object of a run's folder has a receipt's name. What is named otherwise is not ours."""
+    return name.startswith(RECEIPTS) and name.endswith(_JSON) and _stamp(name) is not None
 
 
 def says_ok(name: str) -> bool:
@@ -69,14 +80,26 @@ def says_ok(name: str) -> bool:
 def read(store: Store, key: RunKey, name: str) -> Receipt:
     """The receipt `name` of the run `key`.
 
-    Raises Damaged (code `receipt-unreadable`) if it does not read as one, or says another thing than its name.
+    Raises NoReceipt if the object does not read as a receipt of this run, and Damaged (code `receipt-altered`) if
+    it is one and says another thing than its name.
     """
     try:
         receipt = _RECEIPTS.decode(store.get(key.key(name), limit=MAX_MANIFEST))
-    except msgspec.MsgspecError as error:
-        raise _unreadable(key.key(name), f"does not read as one ({error})") from None
+    except Unusable as error:  # a pipe or a folder in its place, for one
+        raise _none(key.key(name), error.message) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _none(key.key(name), str(error)) from None
+    if receipt.schema_version != SCHEMA_VERSION:
+        raise _none(key.key(name), f"schema version {receipt.schema_version} is not known")
+    if (receipt.repo, receipt.run_id) != (key.repo, str(key.run_id)):
+        raise _none(key.key(name), "it is of another run")
     if receipt.ok is not says_ok(name):
-        raise _unreadable(key.key(name), "does not say what its name says")
+        raise Damaged(
+            f"{key.key(name)}: the receipt does not say what its name says",
+            code="receipt-altered",
+            key=key.key(name),
+            hint="somebody altered or renamed it; run `snapshotter verify`, which writes a new one",
+        )
     return receipt
 
 
@@ -88,16 +111,20 @@ def write(store: Store, receipt: Receipt, earlier: Sequence[str] = ()) -> str:
 
 def _after(earlier: Sequence[str], now: datetime) -> datetime:
     """`now`, or the second after the newest receipt's, if a clock was ahead: the newest verification counts."""
-    newest = earlier[-1].removeprefix(RECEIPTS).removesuffix(".json") if earlier else ""
-    last = RunId.parse(newest)  # it has the same form
+    last = _stamp(earlier[-1]) if earlier else None
     if last is None or last.started_at <= now:
         return now
     return last.started_at + timedelta(seconds=1) if last.started_at.year < MAXYEAR else last.started_at
 
 
-def _unreadable(key: str, what: str) -> Damaged:
-    return Damaged(
-        f"the receipt {key} {what}",
-        code="receipt-unreadable",
-        hint="it was altered; run `snapshotter verify`, which writes a new one",
+def _stamp(name: str) -> RunId | None:
+    """The time and the digits in a receipt's name, which have the form of a run id; None in another name."""
+    return RunId.parse(name.removeprefix(RECEIPTS).removesuffix(_JSON))
+
+
+def _none(key: str, why: str) -> NoReceipt:
+    return NoReceipt(
+        f"{key}: no receipt of its run ({why.removeprefix(f'{key}: ')})",
+        key=key,
+        hint="it is passed over: it is not snapshotter's, or was damaged",
     )

@@ -8,12 +8,14 @@ and is raised.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Sealed, mixed_formats
+from snapshotter.archive.receipts import NoReceipt
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
@@ -42,7 +44,7 @@ class Evidence:
 
     Whatever reads raises Unavailable or AccessDenied if the store is in trouble, and NewerSchema for a manifest
     that a newer release wrote: then nothing is known, and nothing is noted. A `cancel` that is given to a check
-    ends it in place of the one that all have.
+    ends it in place of the one that all have. `passed_over` are the objects that lie among the receipts and are none.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Evidence:
         self._artifacts = Artifacts(catalog, repo, self.folder, observer)
         self._checked: dict[RunKey, bool] = {}  # whose objects were checked; True: segments too
         self._problems: dict[RunKey, dict[Problem, None]] = {}
+        self.passed_over: list[NoReceipt] = []
 
     # What was found
 
@@ -168,16 +171,26 @@ class Evidence:
         return self.problems(outline.key)
 
     def check_receipts(self, run: Run, outline: Outline) -> tuple[Problem, ...]:
-        """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends it."""
-        for name in run.receipts:
-            try:
-                receipt = receipts.read(self._catalog.store, run.key, name)
-            except Unusable as error:
-                return (Problem.of(error, run.key.key(name)),)
-            if receipt.ok and receipt.manifest_sha256 != outline.sha256:
-                what = f"it is not the manifest that was verified before (receipt {name})"
-                return (Problem(run.key.key(layout.MANIFEST), what),)
-        return ()
+        """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends it.
+
+        What is no receipt is kept in `passed_over`, and is no problem.
+        """
+        problems = (self._check_receipt(run, name, outline) for name in run.receipts)
+        return tuple(islice(filter(None, problems), 1))
+
+    def _check_receipt(self, run: Run, name: str, outline: Outline) -> Problem | None:
+        try:
+            receipt = receipts.read(self._catalog.store, run.key, name)
+        except NoReceipt as error:
+            # Whoever put it there, nobody can delete it: as a problem it would be one of a sound snapshot for ever.
+            self.passed_over.append(error)
+            return None
+        except Unusable as error:
+            return Problem.of(error, run.key.key(name))
+        if not receipt.ok or receipt.manifest_sha256 == outline.sha256:
+            return None
+        what = f"it is not the manifest that was verified before (receipt {name})"
+        return Problem(run.key.key(layout.MANIFEST), what)
 
     def _step(self, child: Outline, base: RunKey) -> _Step:
         """From a snapshot to its parent, on the way to `base`."""

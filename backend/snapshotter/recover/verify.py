@@ -21,7 +21,7 @@ from snapshotter.archive.receipts import Receipt
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.base.text import plural
+from snapshotter.base.text import plural, printable
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
 from snapshotter.recover.limits import ProofOutOfTime, out_of_time
@@ -100,6 +100,7 @@ class _Verification:
         """The verdicts, with their receipts written. Raises as `verify` does."""
         self._observer.stage(f"checking {plural(len(self._chosen), 'snapshot')} of {self._repo}")
         checked = [self._check(run) for run in self._chosen]
+        self._tell_passed_over()
         replayed = {} if self._options.quick else self._replay(checked)
         # Only now: a child may tell of damage that its parent does not show.
         damaged = self._evidence.damaged_runs()
@@ -107,6 +108,12 @@ class _Verification:
             self._conclude(verdict, replayed.get(verdict.run, Replayed()), damaged) for verdict in checked
         ]
         return self._record(verdicts) if self._options.receipts else verdicts
+
+    def _tell_passed_over(self) -> None:
+        """Warn, once for all, of the objects that lie among the receipts and are none."""
+        if others := self._evidence.passed_over:
+            more = f"; and {len(others) - 1} more" if others[1:] else ""
+            self._observer.warn(f"passed over: {printable(others[0].message)[:400]}{more}")
 
     def _check(self, run: Run) -> Verdict:
         """What can be told without git."""
@@ -195,7 +202,7 @@ class _Verification:
 
     def _receipt(self, verdict: Verdict, git_version: str | None) -> Receipt:
         return Receipt(
-            schema_version=1,
+            schema_version=receipts.SCHEMA_VERSION,
             tool_version=__version__,
             run_id=str(verdict.run.run_id),
             repo=self._repo,
