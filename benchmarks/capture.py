@@ -185,7 +185,7 @@ def unchanged(bench: Bench) -> None:
     from snapshotter.base.cancel import Cancel
     from snapshotter.capture.options import CaptureOptions
     from snapshotter.capture.snapshot import take
-    from snapshotter.git.origin import parse
+    from snapshotter.git.origin_parsing import parse
     from snapshotter.store import objects as stores
     from snapshotter.transport.connect import Connector
     from snapshotter.transport.credentials import GitCredentials

@@ -26,14 +26,14 @@ from snapshotter.archive.manifest import (
 from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
-from snapshotter.git.origin import parse as parse_origin
+from snapshotter.git.origin_parsing import parse as parse_origin
 from snapshotter.git.refs import ObjectFormat, RefsLedger, parse_ledger
+from snapshotter.store.backend import READS_AT_ONCE
 from snapshotter.store.objects import Entry, Store
 
 RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
 AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot counts as from the future
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
-_PARALLEL = 16
 
 _REPO = re.compile(r"^[A-Za-z0-9._-]{1,120}$")
 _MEANT_AS_TIME = re.compile(r"\d{4}-?\d\d[\d:TZtz+. -]*\Z")  # no host and no path is written so
@@ -138,7 +138,7 @@ class Catalog:
 
     def manifests(self, keys: Iterable[RunKey]) -> list[Sealed]:
         """Several manifests, read in parallel, in the order asked for. Raises as `manifest` does."""
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             return list(pool.map(self.manifest, keys))
 
     def ledger(self, manifest: Manifest) -> RefsLedger:

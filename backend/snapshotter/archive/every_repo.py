@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
+from snapshotter.store.backend import READS_AT_ONCE
 
-_PARALLEL: Final = 16
 T = TypeVar("T")
 
 
@@ -32,7 +32,7 @@ class OfEach(Generic[T]):
     unread: list[Unread]
 
 
-def of_each(repos: Iterable[str], work: Callable[[str], T], *, at_once: int = _PARALLEL) -> OfEach[T]:
+def of_each(repos: Iterable[str], work: Callable[[str], T], *, at_once: int = READS_AT_ONCE) -> OfEach[T]:
     """Do `work` for each repo, `at_once` at a time.
 
     Unavailable or AccessDenied of one repo is kept, unless it is so with all: then the trouble is the store's, and

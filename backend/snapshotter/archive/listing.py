@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.every_repo import Unread, of_each
 from snapshotter.archive.manifest import Manifest
 from snapshotter.base.errors import PartialFailure, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.text import plural, printable
-
-_PARALLEL: Final = 16
+from snapshotter.store.backend import READS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -91,5 +89,5 @@ def _read(catalog: Catalog, runs: Sequence[Run]) -> list[Listed]:
         except SnapshotterError as error:
             return Listed(run, None, error)
 
-    with ThreadPoolExecutor(_PARALLEL) as pool:  # one manifest each, and on S3 each is a round trip
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:  # one manifest each, and on S3 each is a round trip
         return list(pool.map(listed, runs))

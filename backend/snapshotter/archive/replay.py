@@ -20,8 +20,8 @@ from snapshotter.base.errors import Damaged, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural
 from snapshotter.git.bundle import BundleHeader, parse_header
+from snapshotter.git.errors import GitFailed
 from snapshotter.git.pack_frame import PackCheck
-from snapshotter.git.program import GitFailed
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import Repository
 from snapshotter.store.objects import Store

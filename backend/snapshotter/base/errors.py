@@ -74,13 +74,19 @@ class Unusable(Unavailable):
 
     The trouble is that one object's. Trouble of the store, the network or this machine, after which another
     try may succeed, is any other Unavailable. Whoever can do without the object catches this class. `key` is
-    the object's in the store, where the message begins with it.
+    the object's in the store; None if it is no object of the store, or if the message does not begin with its key.
     """
 
     default_code = "unusable"
 
     def __init__(
-        self, message: str, *, hint: str = "", code: str = "", details: tuple[str, ...] = (), key: str = ""
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "",
+        details: tuple[str, ...] = (),
+        key: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint, code=code, details=details)
         self.key = key

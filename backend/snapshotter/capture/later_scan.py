@@ -22,7 +22,8 @@ from snapshotter.base.text import printable
 from snapshotter.capture.options import ScanOptions
 from snapshotter.capture.record import Clock
 from snapshotter.capture.scan_step import ScanStep, ScanTarget, target
-from snapshotter.git.origin import Origin, parse
+from snapshotter.git.origin import Origin
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.repository import Repository
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import Transport

@@ -12,7 +12,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.capture.chain import Chain, Foundation
 from snapshotter.git.origin import Origin
-from snapshotter.git.origin import parse as parse_origin
+from snapshotter.git.origin_parsing import parse as parse_origin
 from snapshotter.git.refs import RefsLedger
 
 

@@ -35,7 +35,7 @@ class Refusals:
     def listed_again(self, error: WantVanished, listed: RefListing) -> bool:
         """Take note of a refusal and of the listing after it; whether the object is one that the origin lacks."""
         self._listings += 1
-        if not error.oid or error.oid not in listed.tips:
+        if error.oid is None or error.oid not in listed.tips:
             return False
         sick = bool(self.lacking) or error.oid in self._refused
         self._refused.add(error.oid)

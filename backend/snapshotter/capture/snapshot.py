@@ -89,7 +89,7 @@ def take(
             run.observer.warn("the origin refused what it had listed; listing again")
             run.cancel.sleep(0.2 * refusals.listings)  # a push is under way; it is over in a moment
             listed = transport.ls_refs()
-            if refusals.listed_again(error, listed):
+            if refusals.listed_again(error, listed) and error.oid:
                 run.observer.warn(_lacks(error.oid, listed))
 
 

@@ -96,7 +96,7 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     """
     from snapshotter.capture import plan
     from snapshotter.capture.snapshot import take
-    from snapshotter.git.origin import parse
+    from snapshotter.git.origin_parsing import parse
     from snapshotter.scan.gate import secret_gate
 
     origin = parse(given.origin)

@@ -13,7 +13,7 @@ from snapshotter.base.errors import Finding, SnapshotterError
 from snapshotter.base.text import human_bytes, plural
 from snapshotter.doctor.check import Check, Setup, State, guarded
 from snapshotter.git import program
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.store.objects import Store
 
 LEAST_DISK = 1024**3  # bytes free for verify where the size of the chain is not known

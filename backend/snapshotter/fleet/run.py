@@ -29,7 +29,7 @@ from snapshotter.base.urls import redact
 from snapshotter.capture.plan import Plan
 from snapshotter.capture.snapshot import take
 from snapshotter.fleet.document import OriginResult
-from snapshotter.git.origin import MAX_ORIGIN, parse
+from snapshotter.git.origin_parsing import MAX_ORIGIN, parse
 from snapshotter.store.objects import Store
 
 _BY_CODE = {kind.exit_code: kind for kind in (Finding, UsageError, PartialFailure, Unavailable, AccessDenied)}

@@ -7,17 +7,14 @@ On repositories of ours git runs without hooks, replace refs, lazy fetches, prom
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from snapshotter.base import environment
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable, Unusable
-from snapshotter.base.text import decode_name, printable
-from snapshotter.base.urls import redact
+from snapshotter.base.errors import Unavailable
+from snapshotter.git.errors import GitResult, failure, machine_failed
 
 _ISOLATED = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -43,50 +40,31 @@ _SETTINGS = (
 _CONFIG = [word for setting in _SETTINGS for word in ("-c", setting)]
 
 
-class GitFailed(Unusable):
-    """git refused what it was given (a pack, a tree) and said why. The machine's trouble is another error."""
+def ask(
+    argv: list[str], cancel: Cancel, *, where: Sequence[str] = (), stdin: bytes | None = None
+) -> GitResult:
+    """Run git isolated and return what came of it, whatever its exit code.
 
-    default_code = "git"
-
-
-class GitCrashed(Unavailable):
-    """git crashed on what it was given, so nobody can tell whether that is in order."""
-
-    default_code = "git-crash"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a git that ran to its end said: its exit code, its stdout and stderr."""
-
-    code: int
-    out: bytes
-    err: bytes
-
-
-def ask(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: bytes | None = None) -> Answer:
-    """Run git isolated and return its answer, whatever its exit code.
-
-    `place` are git's own options before the command, which say where the repository is. Raises Unavailable (code
+    `where` are git's own options before the command, which say where the repository is. Raises Unavailable (code
     `machine`) if a signal or the machine kept git from answering.
     """
-    answer = _communicate(argv, cancel, place, stdin)
-    if answer.code < 0 or _of_the_machine(answer.err):  # git gave no answer, so this is none
-        raise _failed(argv[0], answer)
-    return answer
+    result = _communicate(argv, cancel, where, stdin)
+    if result.code < 0 or machine_failed(result.err):  # git did not finish, so its code tells nothing
+        raise failure(argv[0], result)
+    return result
 
 
-def run(argv: list[str], cancel: Cancel, *, place: Sequence[str] = (), stdin: bytes | None = None) -> bytes:
+def run(argv: list[str], cancel: Cancel, *, where: Sequence[str] = (), stdin: bytes | None = None) -> bytes:
     """As `ask`, and return the stdout. Raises GitFailed with git's words if it failed."""
-    answer = ask(argv, cancel, place=place, stdin=stdin)
-    if answer.code:
-        raise _failed(argv[0], answer)
-    return answer.out
+    result = ask(argv, cancel, where=where, stdin=stdin)
+    if result.code:
+        raise failure(argv[0], result)
+    return result.out
 
 
-def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, place: Sequence[str] = ()) -> None:
+def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where: Sequence[str] = ()) -> None:
     """Run git isolated on a stdin that comes in pieces. Raises as `run` does, and whatever `chunks` raises."""
-    process = _start([*place, *argv], subprocess.PIPE)
+    process = _start([*where, *argv], subprocess.PIPE)
     assert process.stdin is not None  # noqa: S101 - it is PIPE
     with cancel.ending(process.kill):
         try:
@@ -101,18 +79,7 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, place
         _, err = process.communicate()
     cancel.check()
     if process.returncode:
-        raise _failed(argv[0], Answer(process.returncode, b"", err))
-
-
-def words(stderr: bytes) -> str:
-    """git's last words on stderr, in one line and safe to show: without credentials and control characters.
-
-    git says the cause before what follows from it, so as many lines as fit into 500 characters are taken from the end.
-    """
-    said = [printable(line.strip()) for line in redact(decode_name(stderr)).splitlines() if line.strip()]
-    while len(said) > 1 and sum(len(line) + 2 for line in said) > 500:
-        said.pop(0)
-    return "; ".join(said)[:500]
+        raise failure(argv[0], GitResult(process.returncode, b"", err))
 
 
 def version() -> str:
@@ -186,73 +153,9 @@ def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
         ) from error
 
 
-def _communicate(argv: list[str], cancel: Cancel, place: Sequence[str], stdin: bytes | None) -> Answer:
-    process = _start([*place, *argv], subprocess.DEVNULL if stdin is None else subprocess.PIPE)
+def _communicate(argv: list[str], cancel: Cancel, where: Sequence[str], stdin: bytes | None) -> GitResult:
+    process = _start([*where, *argv], subprocess.DEVNULL if stdin is None else subprocess.PIPE)
     with cancel.ending(process.kill):
         out, err = process.communicate(stdin)
     cancel.check()
-    return Answer(process.returncode, out, err)
-
-
-def _failed(command: str, answer: Answer) -> Unavailable:
-    """Why git failed. The machine's trouble (code `machine`) is told from the repository's (GitFailed)."""
-    if answer.code < 0:
-        return _ended(command, -answer.code)
-    message = f"git {command} failed: {words(answer.err)}"
-    if _of_the_machine(answer.err):
-        return Unavailable(
-            message,
-            code="machine",
-            hint="check free space, memory and limits, then run again; SNAPSHOTTER_TEMP moves verify's",
-        )
-    return GitFailed(message, hint="run `snapshotter verify`")
-
-
-def _ended(command: str, number: int) -> Unavailable:
-    """Why a signal ended git."""
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    if number in _CRASHES:
-        return GitCrashed(
-            f"git {command} crashed ({name})",
-            hint="a tree that is nested too deeply for git's stack does that: raise it with `ulimit -s unlimited`, and "
-            "run again",
-        )
-    if number == signal.SIGKILL:
-        return Unavailable(
-            f"git {command} was killed ({name})",
-            code="machine",
-            hint="the machine may be out of memory; run again where there is more",
-        )
-    return Unavailable(
-        f"git {command} was ended ({name})",
-        code="machine",
-        hint="a limit of this machine, or somebody, ended it: run again without",
-    )
-
-
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
-
-
-def _of_the_machine(stderr: bytes) -> bool:
-    """Whether the C library's words for an error say that this machine, not the repository, is in trouble."""
-    return any(word in stderr for word in _MACHINE)
-
-
-# strerror(3) under LC_ALL=C, and git's own words when memory or threads run out.
-_MACHINE = (
-    b"No space left on device",
-    b"Disk quota exceeded",
-    b"Read-only file system",
-    b"Input/output error",
-    b"Cannot allocate memory",
-    b"Out of memory",
-    b"out of memory",
-    b"Too many open files",
-    b"File too large",
-    b"Permission denied",
-    b"unable to create thread",
-    b"Resource temporarily unavailable",
-)
+    return GitResult(process.returncode, out, err)

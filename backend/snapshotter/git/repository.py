@@ -11,6 +11,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git import program
+from snapshotter.git.errors import words
 from snapshotter.git.ref_names import named
 from snapshotter.git.refs import RefsLedger, is_oid
 
@@ -44,7 +45,7 @@ class Repository:
 
         Hashes every object. Raises GitFailed with git's own words if the pack is not whole.
         """
-        program.feed(["index-pack", "--stdin", "--fix-thin"], chunks, self._cancel, place=self._place())
+        program.feed(["index-pack", "--stdin", "--fix-thin"], chunks, self._cancel, where=self._where())
 
     def write_refs(self, ledger: RefsLedger) -> None:
         """Set every ref at once, symbolic refs and HEAD too, in place of those before.
@@ -103,14 +104,14 @@ class Repository:
         """
         revisions = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
         argv = ["rev-list", "--objects", "--stdin", "--quiet"]
-        answer = program.ask(argv, self._cancel, place=self._place(), stdin=revisions.encode())
+        answer = program.ask(argv, self._cancel, where=self._where(), stdin=revisions.encode())
         if answer.code:
-            raise NotWhole(f"its history is not whole: {program.words(answer.err) or 'rev-list failed'}")
+            raise NotWhole(f"its history is not whole: {words(answer.err) or 'rev-list failed'}")
 
     def fsck(self) -> list[str]:
         """What `git fsck --strict` reports, as lines. To be recorded, and no verdict: well-known projects have some."""
         argv = ["fsck", "--strict", "--no-dangling", "--no-progress", "--no-reflogs"]
-        answer = program.ask(argv, self._cancel, place=self._place())
+        answer = program.ask(argv, self._cancel, where=self._where())
         return [printable(line) for line in decode_name(answer.out + answer.err).splitlines()][:_MAX_FINDINGS]
 
     def configure(self, settings: Sequence[tuple[str, str]]) -> None:
@@ -121,13 +122,13 @@ class Repository:
     def checkout(self, tree: Path) -> None:
         """Fill the work tree from HEAD: no hooks, no filters but git's own, no submodules."""
         argv = ["read-tree", "-m", "-u", "HEAD"]
-        place = ["-C", str(tree), *self._place(), f"--work-tree={tree}"]
-        program.run(argv, self._cancel, place=place)
+        where = ["-C", str(tree), *self._where(), f"--work-tree={tree}"]
+        program.run(argv, self._cancel, where=where)
 
     def refresh(self, tree: Path) -> None:
         """Have the index know the files of `tree`, which were moved there from where they were checked out."""
-        place = ["-C", str(tree), *self._place(), f"--work-tree={tree}"]
-        program.ask(["update-index", "-q", "--refresh"], self._cancel, place=place)
+        where = ["-C", str(tree), *self._where(), f"--work-tree={tree}"]
+        program.ask(["update-index", "-q", "--refresh"], self._cancel, where=where)
 
     def _refs(self) -> dict[bytes, tuple[str, bytes]]:
         """Object id and alias (or nothing) by ref name, as git reads them."""
@@ -137,7 +138,7 @@ class Repository:
     def _head(self) -> bytes:
         """What HEAD says, as git reads it: the name of a ref, or an object id; nothing if git reads neither."""
         for argv in (["symbolic-ref", "-q", "HEAD"], ["rev-parse", "-q", "--verify", "HEAD"]):
-            if said := program.ask(argv, self._cancel, place=self._place()).out:
+            if said := program.ask(argv, self._cancel, where=self._where()).out:
                 return said.removesuffix(b"\n")
         return b""
 
@@ -147,14 +148,14 @@ class Repository:
         if new:
             request = "".join(f"{oid}^{{}}\n" for oid in new).encode()
             argv = ["cat-file", "--batch-check=%(objectname)"]
-            answer = program.ask(argv, self._cancel, place=self._place(), stdin=request).out.split(b"\n")
+            answer = program.ask(argv, self._cancel, where=self._where(), stdin=request).out.split(b"\n")
             # An object that is missing, or a tag of one, is answered by words.
             pairs = zip(new, answer, strict=False)
             self._peels |= {oid: line.decode() for oid, line in pairs if is_oid(line)}
         return {oid: peeled for oid, peeled in self._peels.items() if peeled != oid}
 
-    def _place(self) -> list[str]:
+    def _where(self) -> list[str]:
         return [f"--git-dir={self.path}"]
 
     def _run(self, argv: list[str]) -> bytes:
-        return program.run(argv, self._cancel, place=self._place())
+        return program.run(argv, self._cancel, where=self._where())

@@ -27,20 +27,20 @@ def unlisted(path: str, ledger: RefsLedger, cancel: Cancel) -> Unlisted:
     Raises Unavailable if git cannot tell.
     """
     repository = Path(path)
-    place = [f"--git-dir={repository / '.git' if (repository / '.git').exists() else repository}"]
+    where = [f"--git-dir={repository / '.git' if (repository / '.git').exists() else repository}"]
     return Unlisted(
-        tuple(_worktree_heads(place, ledger, cancel)), tuple(_older_stashes(place, ledger, cancel))
+        tuple(_worktree_heads(where, ledger, cancel)), tuple(_older_stashes(where, ledger, cancel))
     )
 
 
-def _worktree_heads(place: list[str], ledger: RefsLedger, cancel: Cancel) -> list[bytes]:
-    heads = dict(_detached(program.run(["worktree", "list", "--porcelain"], cancel, place=place)))
+def _worktree_heads(where: list[str], ledger: RefsLedger, cancel: Cancel) -> list[bytes]:
+    heads = dict(_detached(program.run(["worktree", "list", "--porcelain"], cancel, where=where)))
     loose = {path: oid for path, oid in heads.items() if oid.decode() not in ledger.tips}
     if not loose:
         return []
     revisions = [*loose.values(), *(f"^{oid}".encode() for oid in ledger.tips)]
     argv = ["rev-list", "--ignore-missing", "--stdin"]
-    beyond = set(program.run(argv, cancel, place=place, stdin=b"\n".join(revisions) + b"\n").split())
+    beyond = set(program.run(argv, cancel, where=where, stdin=b"\n".join(revisions) + b"\n").split())
     return sorted(path for path, oid in loose.items() if oid in beyond)
 
 
@@ -52,11 +52,11 @@ def _detached(listed: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield fields.get(b"worktree", b""), oid
 
 
-def _older_stashes(place: list[str], ledger: RefsLedger, cancel: Cancel) -> list[bytes]:
+def _older_stashes(where: list[str], ledger: RefsLedger, cancel: Cancel) -> list[bytes]:
     if _STASH not in ledger.oids:
         return []
     argv = ["rev-list", "--ignore-missing", "--walk-reflogs", _STASH.decode()]
-    stashes = program.run(argv, cancel, place=place).split()
+    stashes = program.run(argv, cancel, where=where).split()
     return [
         b"stash@{%d}" % number
         for number, oid in enumerate(stashes)

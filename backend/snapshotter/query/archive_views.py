@@ -20,10 +20,10 @@ from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
 from snapshotter.query.views import VIEWS, Column
+from snapshotter.store.backend import READS_AT_ONCE
 
 Row = Mapping[str, Any]
 _BATCH: Final = 20_000  # rows handed to the engine at once
-_PARALLEL: Final = 16
 _REFS: Final = 200_000  # refs of the ledgers in memory at once, unless one alone has more
 
 
@@ -46,7 +46,7 @@ class ArchiveViews:
 
     def _refs(self, snapshots: Sequence[Snapshot]) -> Iterator[Row]:
         """Most snapshots are unchanged, and name the ledger of an earlier one."""
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             for batch in _batches(snapshots):
                 distinct = {snapshot.manifest.refs: snapshot for snapshot in batch}
                 ledgers = dict(zip(distinct, pool.map(self._ledger, distinct.values()), strict=True))

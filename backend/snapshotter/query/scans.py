@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import LaterScans, later_scans
@@ -12,8 +11,7 @@ from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
 from snapshotter.query.terms import LeftOut
-
-_PARALLEL: Final = 16
+from snapshotter.store.backend import READS_AT_ONCE
 
 
 def scans_of(
@@ -36,7 +34,7 @@ def scans_of(
         return later_scans(catalog, repo, lacking[repo])
 
     left_out: list[LeftOut] = []
-    with ThreadPoolExecutor(_PARALLEL) as pool:
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         for made_later, unusable in pool.map(later, lacking):
             scans.update(made_later)
             left_out += [LeftOut(key, "scan", error.message) for key, error in unusable.items()]

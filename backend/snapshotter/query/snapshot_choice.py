@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from snapshotter.archive.catalog import Catalog, Run
 from snapshotter.archive.every_repo import of_each, raise_if_all_denied
@@ -18,8 +18,7 @@ from snapshotter.query.manifest_index import ManifestIndex
 from snapshotter.query.scans import scans_of
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut, QueryOptions
-
-_PARALLEL: Final = 16
+from snapshotter.store.backend import READS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _read(sources: Sources, runs: Sequence[Run]) -> ChosenSnapshots:
 
     known = {run.key: index.find(run) for run in runs}
     fresh = [run for run in runs if known[run.key] is None]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         answers = {run.key: answer for run, answer in zip(fresh, pool.map(read, fresh), strict=True)}
     raise_if_all_denied(answers.values())
     chosen = ChosenSnapshots([], [])

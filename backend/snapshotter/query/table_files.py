@@ -25,8 +25,8 @@ from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
+from snapshotter.store.backend import READS_AT_ONCE
 
-_PARALLEL: Final = 16
 _BATCH: Final = 64  # tables of a folder that one thread reads in a row
 
 
@@ -68,7 +68,7 @@ class TableFiles:
         # A thread for each file of a folder would cost more than reading it.
         size = 1 if self._catalog.store.place.folder is None else _BATCH
         batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
-        with ThreadPoolExecutor(_PARALLEL) as pool:
+        with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             brought = [place for batch in pool.map(self._bring_all, batches) for place in batch]
         raise_if_all_denied(brought)
         files: list[TableFile] = []

@@ -33,7 +33,7 @@ class Ledgers:
         try:
             ledger = self._catalog.recorded_ledger(refs, outline.key, outline.object_format)
         except Unusable as error:
-            if error.key in ("", refs.artifact):  # else it is about this snapshot's manifest alone
+            if error.key in (None, refs.artifact):  # else it is about this snapshot's manifest alone
                 self._errors[refs] = error
             raise
         self._known.add(refs)

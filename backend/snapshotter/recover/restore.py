@@ -11,7 +11,7 @@ from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.git.program import GitCrashed, GitFailed
+from snapshotter.git.errors import GitCrashed, GitFailed
 from snapshotter.git.ref_names import named
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import NotWhole, Repository

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from snapshotter.base.errors import SnapshotterError
+
+# Small objects that a caller reads at a time: on S3 each is a round trip, nearly all of it spent waiting.
+READS_AT_ONCE: Final = 16
 
 
 class Taken(Exception):

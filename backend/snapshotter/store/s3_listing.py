@@ -24,7 +24,7 @@ from xml.parsers import expat
 import urllib3
 
 from snapshotter.base.urls import is_loopback
-from snapshotter.store.backend import Entry, Page, Question
+from snapshotter.store.backend import READS_AT_ONCE, Entry, Page, Question
 from snapshotter.store.sigv4 import query_string, signed_get
 
 _CONNECT: Final = 15.0  # seconds
@@ -92,7 +92,7 @@ class Lister:
         split = urlsplit(self.url)
         proxy = urllib.request.getproxies().get(split.scheme, "")
         named: dict[str, Any] = {
-            "maxsize": 16,
+            "maxsize": READS_AT_ONCE,
             "retries": False,  # the store tries again, and knows what may help
             "timeout": urllib3.Timeout(connect=_CONNECT, read=_SILENCE),
         }

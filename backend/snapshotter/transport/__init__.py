@@ -84,11 +84,11 @@ class NoGitAnswer(Unavailable):
 
 
 class WantVanished(Unavailable):
-    """An object listed a moment ago is gone: list again. `oid` is its id, or '' where the origin does not say it."""
+    """An object listed a moment ago is gone: list again. `oid` is its id, None if the origin does not say it."""
 
     default_code = "want-vanished"
 
-    def __init__(self, message: str, *, hint: str = "", oid: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", oid: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.oid = oid
 

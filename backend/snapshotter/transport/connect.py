@@ -36,15 +36,15 @@ class Connector:
         if origin.scheme in ("https", "http"):
             return self._http(origin, cancel)
         # A wire's libraries are loaded when it is used, so that a start costs only what the run needs.
-        from snapshotter.transport import ssh, stream
+        from snapshotter.transport import ssh, stream_wire
 
         if origin.is_local:
-            return stream.StreamWire(stream.LocalDialer(origin), self.limits, cancel)
+            return stream_wire.StreamWire(stream_wire.LocalDialer(origin), self.limits, cancel)
         if origin.scheme == "ssh":
-            return stream.StreamWire(
+            return stream_wire.StreamWire(
                 ssh.SshDialer(origin, self.ssh or ssh.SshClient(), cancel), self.limits, cancel
             )
-        return stream.StreamWire(stream.GitDialer(origin), self.limits, cancel)
+        return stream_wire.StreamWire(stream_wire.GitDialer(origin), self.limits, cancel)
 
     def _http(self, origin: Origin, cancel: Cancel) -> Wire:
         if origin.scheme == "http" and not (origin.is_loopback or self.allow_http):

@@ -31,7 +31,7 @@ def server_error(text: bytes) -> SnapshotterError:
         return WantVanished(
             f"the origin does not have what it listed: {words}",
             hint="try again; if it stays so, run `git fsck` at the origin",
-            oid=oid[0] if oid else "",
+            oid=oid[0] if oid else None,
         )
     if "filter" in lowered and any(
         word in lowered for word in ("not support", "unsupported", "not allowed", "not recog")

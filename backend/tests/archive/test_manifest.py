@@ -39,7 +39,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.snapshot import take
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector

@@ -12,7 +12,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import changes, tips
 from snapshotter.capture.changes import Moved, OriginJudge, by_record, compare, forward
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector

@@ -15,7 +15,7 @@ from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import NewerSchema, Unavailable
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin

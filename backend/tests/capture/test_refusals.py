@@ -9,7 +9,7 @@ from snapshotter.transport import WantVanished
 A, B = "a" * 40, "b" * 40
 
 
-def refused(oid: str) -> WantVanished:
+def refused(oid: str | None) -> WantVanished:
     return WantVanished("not our ref", oid=oid)
 
 
@@ -37,7 +37,7 @@ def test_tries_are_bounded() -> None:
     racing = Refusals()
     for _ in range(LISTINGS - 1):
         assert racing.may_list_again()
-        racing.listed_again(refused(""), listed(A))
+        racing.listed_again(refused(None), listed(A))
     assert not racing.may_list_again()
     sick = Refusals()
     tries = 0

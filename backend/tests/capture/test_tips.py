@@ -12,7 +12,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import tips
 from snapshotter.capture.tips import Tips, ask
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits
 from snapshotter.transport.connect import Connector

@@ -13,7 +13,7 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, SnapshotterError, Terminated, Unavailable
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.pack_frame import pack_objects
 from snapshotter.transport import FetchRequest, FilterRefused, ShallowOrigin, WantVanished, WireLimits
 from snapshotter.transport.connect import Connector

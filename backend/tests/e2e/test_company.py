@@ -14,7 +14,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions
 from snapshotter.store.objects import open_store
 from tests.support.cli import cli_env, command

@@ -19,7 +19,7 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.archive import layout
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import put_bucket_with_policy, rgw

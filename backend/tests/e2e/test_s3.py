@@ -21,7 +21,7 @@ from snapshotter.archive.catalog import RECENT
 from snapshotter.base.cancel import Cancel
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.snapshot import take
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.store.objects import open_store
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.urls import redact
-from snapshotter.git.origin import Credential, Origin, parse
+from snapshotter.git.origin import Credential, Origin
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.repo_name import MAX_REPO, repo_name
 
 SECRET = "s3cr3t"

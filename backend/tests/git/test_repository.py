@@ -10,7 +10,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.git import program
-from snapshotter.git.program import GitFailed
+from snapshotter.git.errors import GitFailed
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.git.repository import NotWhole, Repository
 from tests.support.git import Origin, git

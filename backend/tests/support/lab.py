@@ -15,7 +15,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.capture import snapshot
 from snapshotter.capture.options import CaptureOptions
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.recover import restore
 from snapshotter.recover.restore import Restored
 from snapshotter.recover.verdict import Verdict

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.origin import Credential, parse
+from snapshotter.git.origin import Credential
 from snapshotter.git.origin import Origin as Address
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.ssh import SshClient

@@ -9,7 +9,7 @@ import pytest
 
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from tests.support.git import Origin

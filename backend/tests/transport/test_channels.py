@@ -8,7 +8,7 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import NoGitAnswer, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.ssh import SshClient

@@ -12,7 +12,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.settings import Settings
 from snapshotter.git import program
-from snapshotter.git.origin import Credential, parse
+from snapshotter.git.origin import Credential
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials, host_variable
 

@@ -14,7 +14,7 @@ import pytest
 from githost import Fault, GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, SnapshotterError
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector

@@ -14,7 +14,8 @@ import pytest
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.origin import Credential, parse
+from snapshotter.git.origin import Credential
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import FetchRequest, NoGitAnswer, PartialOrigin, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.ssh import SshClient

@@ -12,7 +12,7 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.pace import Pace

@@ -14,7 +14,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.settings import Settings
-from snapshotter.git.origin import parse
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import WireLimits
 from snapshotter.transport.ssh import KEY, SshClient, SshDialer
 from tests.support.cli import cli, cli_env, command
