@@ -19,7 +19,7 @@ from snapshotter.query.engine import Engine
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import LeftOut
-from snapshotter.query.views import VIEWS, Column
+from snapshotter.query.views import VIEWS, ViewColumn
 from snapshotter.store.backend import READS_AT_ONCE
 
 Row = Mapping[str, Any]
@@ -91,14 +91,14 @@ def _batches(snapshots: Iterable[Snapshot]) -> Iterator[list[Snapshot]]:
         yield batch
 
 
-def create(engine: Engine, table: str, columns: Iterable[Column]) -> None:
+def create(engine: Engine, table: str, columns: Iterable[ViewColumn]) -> None:
     """Make an empty table."""
     described = ", ".join(f'"{column.name}" {column.type}' for column in columns)
     engine.execute(f"CREATE TABLE {table} ({described})")
 
 
 def insert(
-    engine: Engine, table: str, columns: Iterable[Column], rows: Iterable[Row], cancel: Cancel
+    engine: Engine, table: str, columns: Iterable[ViewColumn], rows: Iterable[Row], cancel: Cancel
 ) -> None:
     """Add rows, which may lack columns. As JSON: twenty times as fast as parameters."""
     shape = json.dumps([{column.name: column.type for column in columns}])

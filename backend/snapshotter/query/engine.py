@@ -23,14 +23,14 @@ from snapshotter.query.engine_messages import (
     Answer,
     Failed,
     Fetch,
-    Guarded,
+    GuardedSelect,
     Lock,
-    Read,
-    Refused,
+    MessageTooLong,
+    ReadSql,
     Request,
     Rows,
-    Run,
-    TooLong,
+    RunSql,
+    SqlRefused,
     receive,
     send,
 )
@@ -101,16 +101,16 @@ class Engine:
         """The SELECT in a user's SQL. Raises UsageError (code `sql`) for anything else, and Late after `seconds`, for
         which the start of the process does not count."""
         try:
-            answer = self._ask(Read(sql), seconds + _STARTING)
+            answer = self._ask(ReadSql(sql), seconds + _STARTING)
         except UnicodeEncodeError:
             raise refusal("it is no Unicode text") from None
-        assert isinstance(answer, Guarded)  # noqa: S101 - the protocol
+        assert isinstance(answer, GuardedSelect)  # noqa: S101 - the protocol
         return Select(answer.sql, frozenset(answer.views))
 
     def execute(self, sql: str, parameters: Sequence[str] = (), *, seconds: float | None = None) -> None:
         """Run a statement; its rows come by `fetch`. Raises Late after `seconds`, if those are given."""
         limit = _PREPARING if seconds is None else max(1, round(seconds))
-        self._ask(Run(sql, list(parameters), limit), seconds)
+        self._ask(RunSql(sql, list(parameters), limit), seconds)
 
     def fetch(self, count: int, *, seconds: float | None = None) -> list[tuple[Any, ...]]:
         """At most `count` more rows, none at the end. Raises Late after `seconds`, if those are given."""
@@ -155,12 +155,12 @@ class Engine:
             except (EOFError, ConnectionError):
                 self._cancel.check()
                 raise self._ended() from None
-            except TooLong:
+            except MessageTooLong:
                 self._process.kill()
                 raise too_large(self.memory) from None
         self._cancel.check()
         self._lives = True
-        if isinstance(answer, Refused):
+        if isinstance(answer, SqlRefused):
             raise UsageError(answer.message, code="sql", hint=answer.hint)
         if isinstance(answer, Failed):
             raise EngineFailed(answer.kind, answer.text)

@@ -11,13 +11,13 @@ import msgspec
 _HEAD: Final = struct.Struct(">Q")  # bytes of the message that follows
 
 
-class Read(msgspec.Struct, tag=True):
-    """Read SQL from a user: is it one SELECT over the views? Answered by Guarded or Refused."""
+class ReadSql(msgspec.Struct, tag=True):
+    """Read SQL from a user: is it one SELECT over the views? Answered by GuardedSelect or SqlRefused."""
 
     sql: str
 
 
-class Run(msgspec.Struct, tag=True):
+class RunSql(msgspec.Struct, tag=True):
     """Run one statement, in at most `seconds` of each processor. Answered by Done."""
 
     sql: str
@@ -47,14 +47,14 @@ class Rows(msgspec.Struct, tag=True):
     parts: list[bytes]
 
 
-class Guarded(msgspec.Struct, tag=True):
+class GuardedSelect(msgspec.Struct, tag=True):
     """The SELECT as it may be run, and the views that it reads."""
 
     sql: str
     views: list[str]
 
 
-class Refused(msgspec.Struct, tag=True):
+class SqlRefused(msgspec.Struct, tag=True):
     """The SQL cannot be run, for the reason in `message`."""
 
     message: str
@@ -68,11 +68,11 @@ class Failed(msgspec.Struct, tag=True):
     text: str
 
 
-Request = Read | Run | Fetch | Lock
-Answer = Done | Rows | Guarded | Refused | Failed
+Request = ReadSql | RunSql | Fetch | Lock
+Answer = Done | Rows | GuardedSelect | SqlRefused | Failed
 
 
-class TooLong(Exception):
+class MessageTooLong(Exception):
     """A message is longer than its reader takes."""
 
 
@@ -83,11 +83,13 @@ def send(connection: socket.socket, message: Request | Answer) -> None:
 
 
 def receive(connection: socket.socket, limit: int) -> bytes:
-    """The next message, of at most `limit` bytes. Raises EOFError if the other end is gone, TooLong, and what the
-    connection raises."""
+    """The next message, of at most `limit` bytes.
+
+    Raises EOFError if the other end is gone, MessageTooLong, and what the connection raises.
+    """
     (length,) = _HEAD.unpack(_exactly(connection, _HEAD.size))
     if length > limit:
-        raise TooLong
+        raise MessageTooLong
     return _exactly(connection, length)
 
 

@@ -25,13 +25,13 @@ from snapshotter.query.engine_messages import (
     Done,
     Failed,
     Fetch,
-    Guarded,
+    GuardedSelect,
     Lock,
-    Read,
-    Refused,
+    ReadSql,
     Request,
     Rows,
-    Run,
+    RunSql,
+    SqlRefused,
     receive,
     send,
 )
@@ -85,16 +85,16 @@ class _Engine:
         try:
             return self._answer(request)
         except UsageError as error:
-            return Refused(error.message, error.hint)
+            return SqlRefused(error.message, error.hint)
         except (duckdb.Error, MemoryError) as error:
             return _failed(error)
 
     def _answer(self, request: Request) -> Answer:
         match request:
-            case Read(sql):
+            case ReadSql(sql):
                 select = guard.read(self._connection, sql)
-                return Guarded(select.sql, sorted(select.views))
-            case Run(sql, parameters, seconds):
+                return GuardedSelect(select.sql, sorted(select.views))
+            case RunSql(sql, parameters, seconds):
                 _limit_time(seconds * self._threads)
                 self._connection.execute(sql, parameters or None)
                 return Done()

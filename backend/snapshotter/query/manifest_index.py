@@ -19,12 +19,12 @@ _INDEX_BYTES: Final = 32 * 1024 * 1024  # of manifests that are remembered for o
 _INDEXED: Final = 64 * 1024  # bytes of the largest manifest that is remembered
 
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
     size: int
     data: bytes
 
 
-_INDEX: Final = msgspec.msgpack.Decoder(dict[str, _Entry])
+_INDEX: Final = msgspec.msgpack.Decoder(dict[str, _Remembered])
 _MANIFESTS: Final = msgspec.msgpack.Decoder(Manifest)
 
 
@@ -41,7 +41,7 @@ class ManifestIndex:
         self._cache, self._path = cache, cache.index(f"{name}.manifests")
 
     @cached_property
-    def _entries(self) -> dict[str, _Entry]:
+    def _entries(self) -> dict[str, _Remembered]:
         try:
             return _INDEX.decode(self._path.read_bytes())
         except (FileNotFoundError, msgspec.MsgspecError):
@@ -60,13 +60,13 @@ class ManifestIndex:
         """Add manifests that were read and checked; those of earlier queries stay while there is room."""
         encode = msgspec.msgpack.Encoder().encode
         fresh = {
-            run.key.folder: _Entry(run.files[layout.MANIFEST], encode(manifest))
+            run.key.folder: _Remembered(run.files[layout.MANIFEST], encode(manifest))
             for run, manifest in manifests
             if run.files[layout.MANIFEST] <= _INDEXED and not self._knows(run)
         }
         if not fresh:
             return
-        kept: dict[str, _Entry] = {}
+        kept: dict[str, _Remembered] = {}
         room = _INDEX_BYTES
         for key, entry in {**fresh, **self._entries}.items():
             room -= len(entry.data)

@@ -13,7 +13,7 @@ from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.table_files import TableFile, TableFiles
 from snapshotter.query.terms import LeftOut
-from snapshotter.query.views import KEYS, Column
+from snapshotter.query.views import KEYS, ViewColumn
 
 
 class ScanViews:
@@ -41,7 +41,7 @@ class ScanViews:
     def make(self, table: str, snapshots: Sequence[Snapshot]) -> None:
         """Make the view `table`."""
         brought = self._fitting(table, self._tables.bring(table, snapshots))
-        columns = (*KEYS, Column("file", "VARCHAR", ""))
+        columns = (*KEYS, ViewColumn("file", "VARCHAR", ""))
         scans = f"_scans_{table}"
         create(self._engine, scans, columns)
         rows = (keys(each.snapshot) | {"file": str(each.path)} for each, _ in brought)

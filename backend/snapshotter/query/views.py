@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from snapshotter.scan.columns import COLUMNS
 
 
-class Column(NamedTuple):
+class ViewColumn(NamedTuple):
     """A view's column: its DuckDB type, and what it holds."""
 
     name: str
@@ -17,47 +17,49 @@ class Column(NamedTuple):
 
 # Which snapshot a row belongs to; the first columns of every view.
 KEYS: Final = (
-    Column("repo", "VARCHAR", "the repository's name in the store, like github.com__psf__requests"),
-    Column("run_id", "VARCHAR", "the run that took the snapshot"),
-    Column("taken_at", "TIMESTAMP", "when the run started, UTC"),
+    ViewColumn("repo", "VARCHAR", "the repository's name in the store, like github.com__psf__requests"),
+    ViewColumn("run_id", "VARCHAR", "the run that took the snapshot"),
+    ViewColumn("taken_at", "TIMESTAMP", "when the run started, UTC"),
 )
 
 _SNAPSHOTS: Final = (
-    Column("origin", "VARCHAR", "where the repository lives, without credentials"),
-    Column("kind", "VARCHAR", "base, increment, unchanged or empty"),
-    Column("reason", "VARCHAR", "why it is of that kind"),
-    Column("finished_at", "TIMESTAMP", "when the run ended, UTC"),
-    Column("parent_run_id", "VARCHAR", "the snapshot before it, or null"),
-    Column("head", "VARCHAR", "what HEAD points at, or the commit when detached"),
-    Column("object_format", "VARCHAR", "sha1 or sha256"),
-    Column("refs", "BIGINT", "number of refs"),
-    Column("objects", "BIGINT", "objects in this run's bundle, or null without one"),
-    Column("history_bytes", "BIGINT", "bytes of this run's bundle, or null without one"),
-    Column("stored_bytes", "BIGINT", "bytes of all artifacts that this run wrote"),
-    Column("chain_length", "BIGINT", "bundles that restore the snapshot"),
-    Column("labels", "MAP(VARCHAR, VARCHAR)", "the run's labels: labels['team']"),
-    Column("gaps", "STRUCT(kind VARCHAR, count BIGINT)[]", "what the snapshot and its scan knowingly lack"),
-    Column("tool_version", "VARCHAR", "the release that took it"),
-    Column("scan_run_id", "VARCHAR", "the run that wrote the scan's tables, or null without a scan"),
-    Column("scan_ref", "VARCHAR", "the ref that was scanned"),
-    Column("scan_commit", "VARCHAR", "the commit that was scanned"),
-    Column("committed_at", "TIMESTAMP", "when that commit was made, UTC; null where it is not known"),
-    Column("licences", "VARCHAR[]", "SPDX ids of the top-level licence files"),
+    ViewColumn("origin", "VARCHAR", "where the repository lives, without credentials"),
+    ViewColumn("kind", "VARCHAR", "base, increment, unchanged or empty"),
+    ViewColumn("reason", "VARCHAR", "why it is of that kind"),
+    ViewColumn("finished_at", "TIMESTAMP", "when the run ended, UTC"),
+    ViewColumn("parent_run_id", "VARCHAR", "the snapshot before it, or null"),
+    ViewColumn("head", "VARCHAR", "what HEAD points at, or the commit when detached"),
+    ViewColumn("object_format", "VARCHAR", "sha1 or sha256"),
+    ViewColumn("refs", "BIGINT", "number of refs"),
+    ViewColumn("objects", "BIGINT", "objects in this run's bundle, or null without one"),
+    ViewColumn("history_bytes", "BIGINT", "bytes of this run's bundle, or null without one"),
+    ViewColumn("stored_bytes", "BIGINT", "bytes of all artifacts that this run wrote"),
+    ViewColumn("chain_length", "BIGINT", "bundles that restore the snapshot"),
+    ViewColumn("labels", "MAP(VARCHAR, VARCHAR)", "the run's labels: labels['team']"),
+    ViewColumn(
+        "gaps", "STRUCT(kind VARCHAR, count BIGINT)[]", "what the snapshot and its scan knowingly lack"
+    ),
+    ViewColumn("tool_version", "VARCHAR", "the release that took it"),
+    ViewColumn("scan_run_id", "VARCHAR", "the run that wrote the scan's tables, or null without a scan"),
+    ViewColumn("scan_ref", "VARCHAR", "the ref that was scanned"),
+    ViewColumn("scan_commit", "VARCHAR", "the commit that was scanned"),
+    ViewColumn("committed_at", "TIMESTAMP", "when that commit was made, UTC; null where it is not known"),
+    ViewColumn("licences", "VARCHAR[]", "SPDX ids of the top-level licence files"),
 )
 _REFS: Final = (
-    Column("ref", "VARCHAR", "the full name, like refs/heads/main, or HEAD"),
-    Column("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
-    Column("oid", "VARCHAR", "what it points at; null for a HEAD that dangles"),
-    Column("peeled", "VARCHAR", "what an annotated tag points at in the end"),
-    Column("symref", "VARCHAR", "the target of a symbolic ref"),
-    Column("committed_at", "TIMESTAMP", "when its commit was made, UTC; null where no run has read it"),
+    ViewColumn("ref", "VARCHAR", "the full name, like refs/heads/main, or HEAD"),
+    ViewColumn("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
+    ViewColumn("oid", "VARCHAR", "what it points at; null for a HEAD that dangles"),
+    ViewColumn("peeled", "VARCHAR", "what an annotated tag points at in the end"),
+    ViewColumn("symref", "VARCHAR", "the target of a symbolic ref"),
+    ViewColumn("committed_at", "TIMESTAMP", "when its commit was made, UTC; null where no run has read it"),
 )
 _REF_CHANGES: Final = (
-    Column("change", "VARCHAR", "created, deleted, moved, rewritten (also listed as moved) or unknown"),
-    Column("ref", "VARCHAR", "the full name"),
-    Column("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
-    Column("old", "VARCHAR", "what it pointed at in the snapshot before; for HEAD its target"),
-    Column("new", "VARCHAR", "what it points at now"),
+    ViewColumn("change", "VARCHAR", "created, deleted, moved, rewritten (also listed as moved) or unknown"),
+    ViewColumn("ref", "VARCHAR", "the full name"),
+    ViewColumn("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
+    ViewColumn("old", "VARCHAR", "what it pointed at in the snapshot before; for HEAD its target"),
+    ViewColumn("new", "VARCHAR", "what it points at now"),
 )
 
 _MEANINGS: Final[dict[str, dict[str, str]]] = {
@@ -128,12 +130,12 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
 
 # The views whose rows are the scan's Parquet tables; the others are made of manifests and refs ledgers.
 SCANNED: Final = tuple(COLUMNS)
-VIEWS: Final[dict[str, tuple[Column, ...]]] = {
+VIEWS: Final[dict[str, tuple[ViewColumn, ...]]] = {
     "snapshots": KEYS + _SNAPSHOTS,
     "refs": KEYS + _REFS,
     **{
         table: KEYS
-        + tuple(Column(name, kind, _MEANINGS[table].get(name, "")) for name, kind in columns.items())
+        + tuple(ViewColumn(name, kind, _MEANINGS[table].get(name, "")) for name, kind in columns.items())
         for table, columns in COLUMNS.items()
     },
     "ref_changes": KEYS + _REF_CHANGES,

@@ -51,7 +51,7 @@ class _Folder:
     wild: list[tuple[int, bool, re.Pattern[str], _States]] = field(default_factory=list)
 
 
-class Attributes:
+class TreeAttributes:
     """The attributes of one tree. `files` are its .gitattributes files, by path."""
 
     def __init__(self, files: Mapping[str, bytes] | None = None) -> None:
@@ -86,32 +86,35 @@ class Attributes:
         """What is said of one path."""
         if not self._folders:
             return PathAttributes()
-        said: _States = {}
+        settled: _States = {}
         name = path.decode("latin-1")
         folder = posixpath.dirname(name)
-        while not said.keys() >= _OURS:
+        while not settled.keys() >= _OURS:
             if (held := self._folders.get(folder)) is not None:
                 below = name[len(folder) + 1 :] if folder else name
                 for _, states in sorted(_matching(held, below), key=lambda line: -line[0]):
-                    self._say(said, states)
+                    self._settle(settled, states)
             if not folder:
                 break
             folder = posixpath.dirname(folder)
-        language = said.get("linguist-language")
+        language = settled.get("linguist-language")
         return PathAttributes(
-            _truth(said.get("linguist-generated")),
-            _truth(said.get("linguist-vendored")),
-            _truth(said.get("linguist-documentation")),
+            _truth(settled.get("linguist-generated")),
+            _truth(settled.get("linguist-vendored")),
+            _truth(settled.get("linguist-documentation")),
             language if isinstance(language, str) else None,
         )
 
-    def _say(self, said: _States, states: _States, depth: int = 0) -> None:
-        """Add what a line says of what nothing is said of yet, the last first; a macro that it sets says more."""
+    def _settle(self, settled: _States, states: _States, depth: int = 0) -> None:
+        """Settle what a line states and no line before it has settled; a macro that it sets states more.
+
+        Lines come in falling order of weight, and the last attribute of a line counts first, so what is settled stays.
+        """
         for name, state in reversed(states.items()):
-            if name not in said:
-                said[name] = state
+            if name not in settled:
+                settled[name] = state
                 if state is True and depth < _DEEPEST:
-                    self._say(said, self._macros.get(name, {}), depth + 1)
+                    self._settle(settled, self._macros.get(name, {}), depth + 1)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

@@ -16,7 +16,7 @@ _SCANNER: Final = "scc"
 # Nothing is left out for what a file of the repository says or how large it is, and no configuration is looked
 # for. `--binary` makes scc read binary files too: git's rule decides here, and scc would leave files out in silence.
 # Of the extensions that a grammar reads, `.ts` is one that scc gives to another language for a word in the text.
-_ARGUMENTS: Final = (
+ARGUMENTS: Final = (
     "--by-file --format json --no-config --no-gitignore --no-ignore --no-scc-ignore --no-gitmodule --count-ignore "
     "--binary --min-gen --no-cocomo --no-size --count-as ts:TypeScript"
 ).split()
@@ -49,7 +49,7 @@ class Lines(NamedTuple):
     minified: bool
 
 
-class _File(msgspec.Struct, rename="pascal"):
+class _SccFile(msgspec.Struct, rename="pascal"):
     location: str
     language: str
     lines: int
@@ -61,11 +61,11 @@ class _File(msgspec.Struct, rename="pascal"):
     generated: bool
 
 
-class _Group(msgspec.Struct, rename="pascal"):
-    files: list[_File]
+class _SccLanguage(msgspec.Struct, rename="pascal"):
+    files: list[_SccFile]
 
 
-_GROUPS: Final = msgspec.json.Decoder(list[_Group])  # made by one thread, as a manifest's is
+_REPORT: Final = msgspec.json.Decoder(list[_SccLanguage])  # made by one thread, as a manifest's is
 
 
 def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None = None) -> dict[str, Lines]:
@@ -77,14 +77,14 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
     if not counted:
         return counted
     limit = _PER_FILE * (len(counted) + 1000)
-    argv = [str(scc or program(_SCANNER)), *_ARGUMENTS, "--generated-markers", _GENERATED, "lines"]
+    argv = [str(scc or program(_SCANNER)), *ARGUMENTS, "--generated-markers", _GENERATED, "lines"]
     command = Command(_SCANNER, argv)
     output = run(command, folder=staging.root, seconds=seconds, limit=limit, cancel=cancel)
     try:
-        groups = _GROUPS.decode(output)
+        languages = _REPORT.decode(output)
     except msgspec.DecodeError:
         raise ScannerFailed(_SCANNER, "wrote something else than its report") from None
-    for file in (file for group in groups for file in group.files):
+    for file in (file for language in languages for file in language.files):
         name = file.location.removeprefix("lines/")
         if name not in counted:
             raise ScannerFailed(_SCANNER, "reported a file that it was not given")
@@ -93,7 +93,7 @@ def count(staging: Staging, *, seconds: float, cancel: Cancel, scc: Path | None 
     return counted
 
 
-def _counted(file: _File, size: int) -> Lines:
+def _counted(file: _SccFile, size: int) -> Lines:
     return Lines(
         _MARK.sub("", file.language),
         file.lines,

@@ -87,8 +87,8 @@ class ScanTables:
 
     def told_before(self) -> frozenset[str]:
         """The paths of the parent's `dependencies`."""
-        found = self.connection.execute("SELECT DISTINCT path FROM before_dependencies").fetchall()
-        return frozenset(path for (path,) in found)
+        rows = self.connection.execute("SELECT DISTINCT path FROM before_dependencies").fetchall()
+        return frozenset(path for (path,) in rows)
 
     def paths_changed(self) -> bool:
         """Whether `files` has other paths than the parent's, or one that is of another kind or skipped otherwise."""

@@ -64,8 +64,8 @@ def _crate(projects: Projects, folder: str, document: dict[str, Any]) -> None:
 
 def _with_comments(blob: bytes) -> dict[str, Any]:
     """A JSON document with comments and commas at ends, as TypeScript reads it."""
-    bare = _COMMENT.sub(lambda found: found[1] or " ", text(blob))
-    return json_object(_COMMA.sub(lambda found: found[1] or "", bare).encode())
+    bare = _COMMENT.sub(lambda match: match[1] or " ", text(blob))
+    return json_object(_COMMA.sub(lambda match: match[1] or "", bare).encode())
 
 
 def _config(document: dict[str, Any]) -> ScriptConfig:
@@ -89,10 +89,10 @@ def _package(projects: Projects, path: str, document: dict[str, Any]) -> None:
     exports = document.get("exports")
     by_path = isinstance(exports, dict) and any(str(key).startswith(".") for key in exports)
     wanted = [
-        (name, found[1])
+        (name, link[1])
         for scope in ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
         for name, value in _table(document.get(scope)).items()
-        if (found := _LINK.fullmatch(string(value)))
+        if (link := _LINK.fullmatch(string(value)))
     ]
     projects.packages[posixpath.dirname(path)] = ScriptPackage(
         string(document.get("name")),

@@ -51,8 +51,8 @@ class TreeContents:
     manifest_errors: dict[str, str] = field(default_factory=dict)
     licences: dict[str, list[str]] = field(default_factory=dict)
     projects: Projects = field(default_factory=Projects)
-    # What .gitattributes say of a path, if anything.
-    said: dict[str, PathAttributes] = field(default_factory=dict)
+    # Only of paths of which .gitattributes say anything.
+    attributes: dict[str, PathAttributes] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
     late: bool = False  # manifests were not read for want of time
@@ -151,15 +151,13 @@ class _Reading:
 
     def _name_languages(self) -> None:
         """Note what the attributes say of each path, and stage anew what is of another language by them."""
-        found = attributes.Attributes(self._attributes)
+        tree_attributes = attributes.TreeAttributes(self._attributes)
         renamed = False
         for file in self._files if self._attributes else ():
-            if (
-                file.kind in ("file", "lfs")
-                and (said := found.of(file.entry.path)) != attributes.PathAttributes()
-            ):
-                self.contents.said[file.path] = said
-                key = key_of(said.language) if said.language else None
+            own = tree_attributes.of(file.entry.path)
+            if file.kind in ("file", "lfs") and own != attributes.PathAttributes():
+                self.contents.attributes[file.path] = own
+                key = key_of(own.language) if own.language else None
                 old = self._staged_names.get(file.unit, "")
                 if key is not None and file.is_read and key != file.unit[1] and old in self._staging.staged:
                     file.unit, renamed = (file.unit[0], key), True

@@ -59,7 +59,7 @@ def files(
     """The rows of `files`. `errors` says why some units could not be analysed, or not as a whole."""
     for file in plan.files:
         size, *rest, generated, minified = _of_the_blob(file, contents, lines)
-        said = contents.said.get(file.path, _NOTHING)
+        attributes = contents.attributes.get(file.path, _NOTHING)
         lfs = _lfs(file, contents)
         yield (
             file.path,
@@ -69,22 +69,22 @@ def files(
             file.kind,
             size,
             *rest,
-            generated if said.generated is None else said.generated,
+            generated if attributes.generated is None else attributes.generated,
             minified,
-            *_by_path(file, said),
+            *_by_path(file, attributes),
             *lfs,
             file.skip_reason,
             _parse_error(file, contents, errors, redaction),
         )
 
 
-def _by_path(file: PlannedFile, said: PathAttributes) -> tuple[bool | None, bool | None]:
+def _by_path(file: PlannedFile, attributes: PathAttributes) -> tuple[bool | None, bool | None]:
     """Whether a file is other people's code, and whether it is documentation: as the tree says, else by custom."""
     if file.kind not in ("file", "lfs"):
         return None, None
     return (
-        vendored(file.path) if said.vendored is None else said.vendored,
-        documentation(file.path) if said.documentation is None else said.documentation,
+        vendored(file.path) if attributes.vendored is None else attributes.vendored,
+        documentation(file.path) if attributes.documentation is None else attributes.documentation,
     )
 
 

@@ -104,7 +104,7 @@ class TreeScan:
             self._tables.mark_secrets(run_facts.repo)
         gaps = self._gaps(listing, plan)
         self._observer.stage("writing the scan's tables, report and digest")
-        folder = self._staging.root / "made"
+        folder = self._staging.root / "results"
         folder.mkdir()
         files = {f"scan/{path.name}": path for path in self._tables.write(folder).values()}
         known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(contents.licences.items())]

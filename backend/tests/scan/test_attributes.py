@@ -12,7 +12,7 @@ import pytest
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan import lines
-from snapshotter.scan.attributes import Attributes, PathAttributes
+from snapshotter.scan.attributes import PathAttributes, TreeAttributes
 from snapshotter.scan.classify import documentation
 from snapshotter.scan.language_names import key_of
 from snapshotter.scan.runner import program
@@ -78,7 +78,7 @@ def as_git(folder: Path, files: dict[str, bytes], paths: list[str]) -> dict[str,
 
 
 def ours(files: dict[str, bytes], paths: list[str]) -> dict[str, PathAttributes]:
-    found = Attributes(files)
+    found = TreeAttributes(files)
     return {path: found.of(path.encode()) for path in paths}
 
 
@@ -179,7 +179,7 @@ def test_hostile_patterns_cost_little() -> None:
     many = b"*.%d linguist-generated\n" * 20_000 % tuple(range(20_000))
     started = time.process_time()
     for data in (stars, deep, many):
-        found = Attributes({".gitattributes": data})
+        found = TreeAttributes({".gitattributes": data})
         for path in (b"a" * 4000, b"a/" * 2000 + b"a", b"x.19999"):
             assert found.of(path) == PathAttributes()
     assert time.process_time() - started < 60  # without bounds it takes years

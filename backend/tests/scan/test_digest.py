@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from snapshotter.archive.manifest import Gap
 from snapshotter.scan import digest
-from snapshotter.scan.digest.budget import DigestSection, Line, fit
+from snapshotter.scan.digest.budget import DigestLine, DigestSection, fit
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.figures import totals
 from snapshotter.scan.overview import read_overview
@@ -196,12 +196,12 @@ def test_what_was_left_out_is_counted(large: tuple) -> None:
 
 
 def test_one_that_was_left_out_is_counted_too() -> None:
-    part = DigestSection("x", [Line("y" * 40)] * 30, 1)
+    part = DigestSection("x", [DigestLine("y" * 40)] * 30, 1)
     for room in range(60, len(part.text()) + 50):
         text = part.text(room)
         left = re.search(r"… and (\d+) more", text)
         assert text.count("y" * 40) + int(left.group(1) if left else 0) == 30 and len(text) <= room
-    assert "… and 1 more" in DigestSection("x", [Line("y")], 1, total=2).text()
+    assert "… and 1 more" in DigestSection("x", [DigestLine("y")], 1, total=2).text()
 
 
 def test_that_everything_was_read_is_said() -> None:
@@ -209,7 +209,10 @@ def test_that_everything_was_read_is_said() -> None:
 
 
 def test_what_one_section_does_not_need_the_others_get() -> None:
-    small, long = DigestSection("small", [Line("x")], 10), DigestSection("long", [Line("y" * 9)] * 500, 10)
+    small, long = (
+        DigestSection("small", [DigestLine("x")], 10),
+        DigestSection("long", [DigestLine("y" * 9)] * 500, 10),
+    )
     first, second = fit([small, long], 2_000)
     assert first == small.text()
     assert 1_900 < len(first) + len(second) <= 2_000

@@ -1,3 +1,4 @@
+import json
 import re
 import stat
 import subprocess
@@ -199,12 +200,12 @@ def test_the_names_that_scc_knows_are_the_ones_we_keep(tmp_path):
     ):
         plain.rename(by_name.root / "lines")
         output = subprocess.run(
-            [program("scc"), *lines._ARGUMENTS, "lines"], cwd=by_name.root, capture_output=True, check=True
+            [program("scc"), *lines.ARGUMENTS, "lines"], cwd=by_name.root, capture_output=True, check=True
         ).stdout
         by_path = {
-            file.location.split("/")[1]: file.language
-            for group in lines.msgspec.json.decode(output, type=list[lines._Group])
-            for file in group.files
+            file["Location"].split("/")[1]: file["Language"]
+            for language in json.loads(output)
+            for file in language["Files"]
         }
         names = [
             by_key.add(f"{number:040x}", name_key(path), b"hello\n") for number, path in enumerate(paths)

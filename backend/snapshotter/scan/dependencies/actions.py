@@ -14,7 +14,7 @@ _DOCKER: Final = "docker://"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TAG: Final = re.compile(r"(?![0-9a-f]{7,40}\Z)v?\d+(?:\.\d+)*(?:[-+.]?[A-Za-z][\w.+-]*)?")
 _REMARK: Final = re.compile(r"uses:[ \t]*['\"]?([^\s'\"#]{1,300}@[0-9a-f]{40,64})['\"]?[ \t]+#([^\n]{0,200})")
-_SAID: Final = re.compile(
+_NAMED_VERSION: Final = re.compile(
     r"\s*(?:[\w./-]*[=@:]\s*)*\(?((?:v\d+(?:\.\d+)*|\d+(?:\.\d+)+)(?:[-+.]?[A-Za-z][\w.+-]*)?)(?![^\s,;)])"
 )
 
@@ -42,7 +42,7 @@ def _remarks(source: str) -> dict[str, str]:
     """The version that the remark behind each use of a commit names: `# v4.0.2`, `# tag=v4`, `# pin@v4`."""
     versions: dict[str, str] = {}
     for used, remark in _REMARK.findall(source):
-        if version := _SAID.match(remark):
+        if version := _NAMED_VERSION.match(remark):
             versions.setdefault(used, version.group(1))
     return versions
 

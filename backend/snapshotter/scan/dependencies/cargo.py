@@ -35,7 +35,7 @@ class CargoTomls:
     `workspace`. What a member takes from its workspace (`workspace = true`) is as the workspace's root says."""
 
     def __init__(self) -> None:
-        self._found: dict[str, _Manifest] = {}
+        self._manifests: dict[str, _Manifest] = {}
 
     def add(self, path: str, blob: bytes) -> None:
         """Read one."""
@@ -44,7 +44,7 @@ class CargoTomls:
         package = document.get("package")
         targets = mapping(document.get("target"), "target")
         holders = (document, *(mapping(target, name) for name, target in targets.items()))
-        self._found[path] = _Manifest(
+        self._manifests[path] = _Manifest(
             [
                 (mapping(holder.get(key), key), scope)
                 for holder in holders
@@ -58,13 +58,13 @@ class CargoTomls:
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._manifests[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
-        manifest = self._found[path]
+        manifest = self._manifests[path]
         root = self._root(path)
-        shared = (self._found[root].shared if root is not None else None) or {}
+        shared = (self._manifests[root].shared if root is not None else None) or {}
         for section, scope in manifest.sections:
             for key, value in section.items():
                 inherited = _table(shared.get(key)) if _inherits(value) else {}
@@ -85,16 +85,16 @@ class CargoTomls:
     def _root(self, path: str) -> str | None:
         """The root of the workspace that the package at `path` takes something from: itself, the one that it names,
         or the nearest above."""
-        manifest = self._found[path]
+        manifest = self._manifests[path]
         if not manifest.inherits or manifest.shared is not None:
             return path if manifest.inherits else None
         folder = posixpath.dirname(path)
         if manifest.workspace:
             named = posixpath.normpath(posixpath.join(folder, manifest.workspace, "Cargo.toml"))
-            return named if named in self._found else None
+            return named if named in self._manifests else None
         while folder:
             folder = posixpath.dirname(folder)
-            root = self._found.get(above := posixpath.join(folder, "Cargo.toml"))
+            root = self._manifests.get(above := posixpath.join(folder, "Cargo.toml"))
             if root is not None and root.shared is not None:
                 return above
         return None

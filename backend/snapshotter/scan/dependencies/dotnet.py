@@ -22,7 +22,7 @@ _MANAGED: Final = "PackageVersion"
 _ASKED: Final = ("PackageReference", "GlobalPackageReference", "package")
 
 
-class _Entry(NamedTuple):
+class _PackageElement(NamedTuple):
     """A package as one element names it. An `override` goes before what is managed."""
 
     kind: str
@@ -32,12 +32,12 @@ class _Entry(NamedTuple):
     scope: str
 
 
-class _Project(NamedTuple):
-    entries: list[_Entry]
+class _ProjectFile(NamedTuple):
+    entries: list[_PackageElement]
     properties: dict[str, str]
 
 
-class Projects:
+class DotnetProjects:
     """The projects (csproj and its like) of a tree, and what is shared by those below its folder.
 
     Versions and properties come from the files over a project, the nearest first. A version that is only managed has
@@ -45,19 +45,19 @@ class Projects:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, _Project] = {}
+        self._files: dict[str, _ProjectFile] = {}
 
     def add(self, path: str, blob: bytes) -> None:
         """Read one."""
-        self._found[path] = _read(blob, "Project")
+        self._files[path] = _read(blob, "Project")
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._files[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
-        over = [self._found[path], *(self._found[one] for one in self._over(path))]
+        over = [self._files[path], *(self._files[one] for one in self._over(path))]
         known = {name: value for project in reversed(over) for name, value in project.properties.items()}
         managed = {
             entry.name.lower(): entry.version
@@ -65,7 +65,7 @@ class Projects:
             for entry in project.entries
             if entry.kind == _MANAGED
         }
-        for entry in self._found[path].entries:
+        for entry in self._files[path].entries:
             name = _filled(entry.name, known)
             if name and "$" not in name:
                 version = entry.override or entry.version
@@ -85,7 +85,7 @@ class Projects:
         folder = path
         while folder:
             folder = posixpath.dirname(folder)
-            over += [one for name in SHARED if (one := posixpath.join(folder, name)) in self._found]
+            over += [one for name in SHARED if (one := posixpath.join(folder, name)) in self._files]
         return [one for one in over if one != path]
 
 
@@ -95,7 +95,7 @@ def packages_config(blob: bytes) -> Iterator[Dependency]:
         yield _row(entry, entry.name, entry.version)
 
 
-def _row(entry: _Entry, name: str, version: str) -> Dependency:
+def _row(entry: _PackageElement, name: str, version: str) -> Dependency:
     exact = _EXACT.fullmatch(version.strip())
     written = entry.override or entry.version
     return dependency(
@@ -103,11 +103,11 @@ def _row(entry: _Entry, name: str, version: str) -> Dependency:
     )
 
 
-def _read(blob: bytes, root_tag: str) -> _Project:
+def _read(blob: bytes, root_tag: str) -> _ProjectFile:
     root = xml(blob)
     if _tag(root) != root_tag:
         raise ManifestError(f"its root is {_tag(root)[:50]!r}, not a {root_tag}")
-    project = _Project([], {})
+    project = _ProjectFile([], {})
     for element in root.iter():
         if _tag(element) == "PropertyGroup":
             project.properties.update({_tag(one): (one.text or "").strip()[:_LONGEST] for one in element})
@@ -115,7 +115,7 @@ def _read(blob: bytes, root_tag: str) -> _Project:
             name = element.get("Include") or element.get("id") or ""
             version = element.get("Version") or element.get("version") or _child(element, "Version")
             override = element.get("VersionOverride") or _child(element, "VersionOverride")
-            project.entries.append(_Entry(_tag(element), name, version, override, _scope(element)))
+            project.entries.append(_PackageElement(_tag(element), name, version, override, _scope(element)))
     return project
 
 

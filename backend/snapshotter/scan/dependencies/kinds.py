@@ -71,7 +71,7 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
     "maven": maven.Poms,
     "cargo": cargo.CargoTomls,
     "npm": npm.PackageJsons,
-    "dotnet": dotnet.Projects,
+    "dotnet": dotnet.DotnetProjects,
     "python": pyproject.Pyprojects,
     "pip": requirements.RequirementsFiles,
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from snapshotter.scan.dependencies import pom
-from snapshotter.scan.dependencies.pom import Entry, Managed, Pom, Properties, filled
+from snapshotter.scan.dependencies.pom import Managed, Pom, PomEntry, Properties, filled
 from snapshotter.scan.dependencies.record import Dependency, dependency
 
 # One version, bare or in brackets; a comma makes it a range.
@@ -27,33 +27,34 @@ class _Effective(NamedTuple):
     def managed(self, key: tuple[str, str], *, plugin: bool) -> Managed | None:
         """What is managed for a name: by the pom itself, its parents, and then by BOMs in words of their own."""
         for one in self.chain:
-            if found := (one.plugins if plugin else one.dependencies).get(key, self.known):
-                return found
-        return next((found for bom in self.boms if (found := bom.managed(key, plugin=plugin))), None)
+            if managed := (one.plugins if plugin else one.dependencies).get(key, self.known):
+                return managed
+        by_boms = (bom.managed(key, plugin=plugin) for bom in self.boms)
+        return next((managed for managed in by_boms if managed), None)
 
 
 class Poms:
     """The pom.xml files of a tree. What is only managed has the scope `management` and is not direct."""
 
     def __init__(self) -> None:
-        self._found: dict[str, Pom] = {}
+        self._poms: dict[str, Pom] = {}
         self._chains: dict[str, list[str]] = {}
         self._index: dict[tuple[str, str], list[str]] | None = None
 
     def add(self, path: str, blob: bytes) -> None:
         """Read one."""
-        self._found[path] = pom.read(blob)
+        self._poms[path] = pom.read(blob)
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._poms[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one, with properties and managed versions from its parents and BOMs as far as the tree has
         them."""
         boms = [self._effective(bom, []) for bom in self._boms(path)]
         whole = self._effective(path, boms)
-        for place, entry in self._found[path].entries:
+        for place, entry in self._poms[path].entries:
             group = filled(entry.group, whole.known) or (pom.PLUGINS if place == "plugin" else "")
             artifact = filled(entry.artifact, whole.known)
             if group and artifact:
@@ -67,7 +68,7 @@ class Poms:
         """None: only a pom.xml is one."""
         return ()
 
-    def _row(self, whole: _Effective, place: str, entry: Entry) -> Dependency:
+    def _row(self, whole: _Effective, place: str, entry: PomEntry) -> Dependency:
         managed = None
         if place not in ("management", "parent"):
             managed = whole.managed((entry.group, entry.artifact), plugin=place == "plugin")
@@ -85,7 +86,7 @@ class Poms:
         )
 
     def _effective(self, path: str, boms: list[_Effective]) -> _Effective:
-        chain = [self._found[one] for one in self._chain(path)]
+        chain = [self._poms[one] for one in self._chain(path)]
         return _Effective(chain, Properties([one.properties for one in chain]), boms)
 
     def _boms(self, path: str) -> list[str]:
@@ -95,7 +96,7 @@ class Poms:
         while waiting:
             whole = self._effective(waiting.pop(0), [])
             for entry in (entry for one in whole.chain for entry in one.boms):
-                named = Entry(*(filled(part, whole.known) for part in entry))
+                named = PomEntry(*(filled(part, whole.known) for part in entry))
                 bom = self._of_this_tree(named, named.version)
                 if bom is not None and bom not in boms and len(boms) < _MAX_BOMS:
                     boms[bom] = None
@@ -116,7 +117,7 @@ class Poms:
 
     def _parent(self, path: str) -> str | None:
         """Where the tree has a pom's parent: at the relative path, if it is the one that is meant, or anywhere."""
-        own = self._found[path]
+        own = self._poms[path]
         if own.parent is None:
             return None
         relative = "../pom.xml" if own.relative_path is None else own.relative_path
@@ -124,32 +125,32 @@ class Poms:
         if relative:
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
             for place in (beside, posixpath.join(beside, "pom.xml")):
-                if place in places and _may_be(own.parent.version, self._found[place]):
+                if place in places and _may_be(own.parent.version, self._poms[place]):
                     return place
         return self._only(places, own.parent.version)
 
-    def _of_this_tree(self, entry: Entry, version: str) -> str | None:
+    def _of_this_tree(self, entry: PomEntry, version: str) -> str | None:
         """The pom of this very tree that is meant, and not another release of it."""
         path = self._only(self._named(entry), "")
         if path is None:
             return None
-        chain = [self._found[one].properties for one in self._chain(path)]
+        chain = [self._poms[one].properties for one in self._chain(path)]
         own = filled(chain[0]["project.version"], Properties(chain))
         return path if not version or "$" in version or version == own else None
 
     def _only(self, paths: list[str], version: str) -> str | None:
-        return paths[0] if len(paths) == 1 and _may_be(version, self._found[paths[0]]) else None
+        return paths[0] if len(paths) == 1 and _may_be(version, self._poms[paths[0]]) else None
 
-    def _named(self, entry: Entry) -> list[str]:
+    def _named(self, entry: PomEntry) -> list[str]:
         """The poms of the tree with this group and artifact."""
         if self._index is None:
             self._index = {}
-            for path, one in sorted(self._found.items()):
+            for path, one in sorted(self._poms.items()):
                 self._index.setdefault(one.name, []).append(path)
         return self._index.get((entry.group, entry.artifact), [])
 
 
-def _may_be(version: str, found: Pom) -> bool:
+def _may_be(version: str, candidate: Pom) -> bool:
     """Whether a pom is of this version, as far as both are written without properties."""
-    own = found.properties["project.version"]
+    own = candidate.properties["project.version"]
     return not version or not own or "$" in version + own or version == own

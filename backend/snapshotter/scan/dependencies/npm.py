@@ -35,7 +35,7 @@ def is_elsewhere(requirement: str) -> bool:
     return _ELSEWHERE.match(requirement.strip()) is not None
 
 
-class _Package(NamedTuple):
+class _PackageJson(NamedTuple):
     """A package.json: what it asks for, its own name and version, and the patterns of its workspaces."""
 
     asked: list[tuple[str, str, str]]
@@ -49,7 +49,7 @@ class PackageJsons:
     that folder, not from the registry."""
 
     def __init__(self) -> None:
-        self._found: dict[str, _Package] = {}
+        self._packages: dict[str, _PackageJson] = {}
         self._members: dict[str, dict[str, str]] = {}
 
     def add(self, path: str, blob: bytes) -> None:
@@ -57,7 +57,7 @@ class PackageJsons:
         document = json_object(blob)
         workspaces = document.get("workspaces")
         patterns = workspaces.get("packages") if isinstance(workspaces, dict) else workspaces
-        self._found[path] = _Package(
+        self._packages[path] = _PackageJson(
             [
                 (name, string(value), scope)
                 for key, scope in SCOPES.items()
@@ -70,12 +70,12 @@ class PackageJsons:
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._packages[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
         members = self._workspace(path)
-        for name, requirement, scope in self._found[path].asked:
+        for name, requirement, scope in self._packages[path].asked:
             alias = ALIAS.fullmatch(requirement)
             name = alias.group(1) if alias else name
             exact = EXACT.fullmatch(((alias.group(2) or "") if alias else requirement).strip())
@@ -98,9 +98,9 @@ class PackageJsons:
         folder = posixpath.dirname(path)
         while True:
             root = posixpath.join(folder, "package.json")
-            if root in self._found and self._found[root].workspaces:
+            if root in self._packages and self._packages[root].workspaces:
                 if root not in self._members:
-                    self._members[root] = self._listed(folder, self._found[root].workspaces)
+                    self._members[root] = self._listed(folder, self._packages[root].workspaces)
                 return self._members[root]
             if not folder:
                 return {}
@@ -111,7 +111,7 @@ class PackageJsons:
         start = f"{folder}/" if folder else ""
         return {
             package.name: package.version
-            for path, package in sorted(self._found.items())
+            for path, package in sorted(self._packages.items())
             if path.startswith(start)
             and match.fullmatch(posixpath.dirname(path[len(start) :]))
             and package.name

@@ -21,7 +21,7 @@ _ORDER: Final = ("runtime", "optional", "peer", "dev")
 
 
 @dataclass(slots=True)
-class _Package:
+class _LockedPackage:
     """What all entries of one name and version say together."""
 
     name: str
@@ -44,7 +44,7 @@ def pnpm_lock(blob: bytes) -> Iterator[Dependency]:
     by_entry: dict[str, list[str]] = {}
     for key in graph:
         by_entry.setdefault(_entry_key(str(key)), []).append(str(key))
-    together: dict[tuple[str, str | None], _Package] = {}
+    together: dict[tuple[str, str | None], _LockedPackage] = {}
     for key, value in listed.items():
         entry = mapping(value, str(key))
         package = _package(str(key), entry)
@@ -119,10 +119,10 @@ def _reach(asked: list[tuple[str, dict[str, str]]], graph: dict[str, Any]) -> di
             entry = mapping(graph.get(key), key)
             for section in ("dependencies", "optionalDependencies"):
                 needs = mapping(entry.get(section), section).items()
-                found = [
+                needed = [
                     one for name, ref in needs if (one := _key(str(name), string(ref), keys)) is not None
                 ]
-                (optional if section[0] == "o" or now == "optional" else reached).extend(found)
+                (optional if section[0] == "o" or now == "optional" else reached).extend(needed)
     return scopes
 
 
@@ -141,7 +141,7 @@ def _entry_key(key: str) -> str:
     return key.partition("(")[0]
 
 
-def _package(key: str, entry: dict[str, Any]) -> _Package | None:
+def _package(key: str, entry: dict[str, Any]) -> _LockedPackage | None:
     """What a key and its entry name; None for a folder of the repository itself."""
     bare = _entry_key(key)
     match = next(filter(None, (one.fullmatch(bare) for one in _KEYS)), None)
@@ -151,5 +151,5 @@ def _package(key: str, entry: dict[str, Any]) -> _Package | None:
     if resolution.get("type") == "directory" or written.startswith("link:"):
         return None
     if _VERSION.fullmatch(written) and not resolution.get("type"):
-        return _Package(name, re.split(r"_", written, maxsplit=1)[0], registry=True)
-    return _Package(name, string(entry.get("version")) or None, registry=False)
+        return _LockedPackage(name, re.split(r"_", written, maxsplit=1)[0], registry=True)
+    return _LockedPackage(name, string(entry.get("version")) or None, registry=False)

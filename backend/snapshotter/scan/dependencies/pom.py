@@ -28,7 +28,7 @@ _PLACES: Final = (
 )
 
 
-class Entry(NamedTuple):
+class PomEntry(NamedTuple):
     """A dependency, plugin or parent, as written."""
 
     group: str
@@ -47,9 +47,9 @@ class Managed(NamedTuple):
 class Management:
     """What is managed: of each name the first entry."""
 
-    def __init__(self, entries: Iterable[Entry], group: str = "") -> None:
-        self._named: dict[tuple[str, str], Entry] = {}
-        self._filled_in: list[Entry] = []
+    def __init__(self, entries: Iterable[PomEntry], group: str = "") -> None:
+        self._named: dict[tuple[str, str], PomEntry] = {}
+        self._filled_in: list[PomEntry] = []
         for one in entries:
             if "$" not in one.group + one.artifact:
                 self._named.setdefault((one.group or group, one.artifact), one)
@@ -69,12 +69,12 @@ class Pom(NamedTuple):
     """A pom.xml. `entries` are what it names, each with the scope of its place, empty where it has one of its own.
     `relative_path` is None where the parent has none, and then is ``../pom.xml``."""
 
-    entries: list[tuple[str, Entry]]
+    entries: list[tuple[str, PomEntry]]
     properties: dict[str, str]
     dependencies: Management
     plugins: Management
-    boms: list[Entry]
-    parent: Entry | None
+    boms: list[PomEntry]
+    parent: PomEntry | None
     relative_path: str | None
 
     @property
@@ -136,12 +136,12 @@ def filled(value: str, known: Mapping[str, str]) -> str:
     return value
 
 
-def _entries(root: Element, place: str) -> list[Entry]:
+def _entries(root: Element, place: str) -> list[PomEntry]:
     return [_entry(element) for element in root.iterfind(place)]
 
 
-def _entry(element: Element) -> Entry:
-    return Entry(*(_text(element, name) for name in ("groupId", "artifactId", "version", "scope")))
+def _entry(element: Element) -> PomEntry:
+    return PomEntry(*(_text(element, name) for name in ("groupId", "artifactId", "version", "scope")))
 
 
 def _own_properties(root: Element) -> dict[str, str]:

@@ -21,7 +21,7 @@ _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
 _ELSEWHERE: Final = ("git", "url", "path", "file", "workspace")
 
 
-class _Project(NamedTuple):
+class _Pyproject(NamedTuple):
     """A pyproject.toml: its rows, its sources of uv (True for what is no registry), and whether it is the root of a
     workspace."""
 
@@ -36,14 +36,14 @@ class Pyprojects:
     workspace's root hold for its members too."""
 
     def __init__(self) -> None:
-        self._found: dict[str, _Project] = {}
+        self._projects: dict[str, _Pyproject] = {}
 
     def add(self, path: str, blob: bytes) -> None:
         """Read one."""
         document = toml(blob)
         uv = mapping(mapping(document.get("tool"), "tool").get("uv"), "tool.uv")
         sources = mapping(uv.get("sources"), "tool.uv.sources")
-        self._found[path] = _Project(
+        self._projects[path] = _Pyproject(
             list(islice(_rows(document, uv), MAX_ROWS + 1)),
             {canonicalize_name(name): _is_elsewhere(source) for name, source in sources.items()},
             "workspace" in uv,
@@ -51,11 +51,11 @@ class Pyprojects:
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._projects[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
-        own = self._found[path]
+        own = self._projects[path]
         sources = self._root_sources(path) | own.sources
         for row in own.rows:
             yield row._replace(purl=None) if sources.get(row.name) else row
@@ -72,7 +72,7 @@ class Pyprojects:
         folder = posixpath.dirname(path)
         while folder:
             folder = posixpath.dirname(folder)
-            root = self._found.get(posixpath.join(folder, "pyproject.toml"))
+            root = self._projects.get(posixpath.join(folder, "pyproject.toml"))
             if root is not None and root.is_root:
                 return root.sources
         return {}

@@ -45,7 +45,7 @@ _SCOPES: Final = {
 }
 
 
-class _File(NamedTuple):
+class _RequirementsFile(NamedTuple):
     """What a file says: its packages, and the paths that it takes in or is held by."""
 
     rows: list[Dependency]
@@ -63,31 +63,31 @@ class RequirementsFiles:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, _File] = {}
+        self._files: dict[str, _RequirementsFile] = {}
         self._users: dict[str, list[str]] | None = None
 
     def add(self, path: str, blob: bytes) -> None:
         """Read one; lines that are options or no requirement are passed over."""
-        self._found[path] = _read(path, blob)
+        self._files[path] = _read(path, blob)
         self._users = None
 
     def taken_in(self) -> list[str]:
         """The files that others take in or are held by, and that were not added."""
-        files = self._found.values()
+        files = self._files.values()
         return sorted(
-            {one for file in files for one in (*file.included, *file.constraints)} - self._found.keys()
+            {one for file in files for one in (*file.included, *file.constraints)} - self._files.keys()
         )
 
     def forget(self, path: str) -> None:
         """Let go of one."""
-        del self._found[path]
+        del self._files[path]
         self._users = None
 
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
         scope = self._scope(path)
         pins = self._pins(path) if scope != "constraint" else {}
-        for row in self._found[path].rows:
+        for row in self._files[path].rows:
             if scope == "constraint":
                 yield row._replace(scope=scope, direct=False)
             elif row.version is None and row.purl and len(held := pins.get(row.name, set())) == 1:
@@ -106,7 +106,7 @@ class RequirementsFiles:
         if told := _scope_of(path):
             return told
         if not users:
-            held = any(path in file.constraints for file in self._found.values())
+            held = any(path in file.constraints for file in self._files.values())
             return "constraint" if held else "runtime"
         first = {one for one in users if not self._users_of(one)}
         scopes = {_scope_of(one) or "runtime" for one in first} or {"runtime"}
@@ -115,21 +115,21 @@ class RequirementsFiles:
     def _pins(self, path: str) -> dict[str, set[str]]:
         pins: dict[str, set[str]] = {}
         for one in self._constraints(path):
-            for row in self._found[one].rows:
+            for row in self._files[one].rows:
                 if row.version is not None:
                     pins.setdefault(row.name, set()).add(row.version)
         return pins
 
     def _constraints(self, path: str) -> set[str]:
         """The constraints of a file, of those that take it in, and of those constraints."""
-        waiting = [one for user in {path, *self._above(path)} for one in self._found[user].constraints]
-        found: set[str] = set()
+        waiting = [one for user in {path, *self._above(path)} for one in self._files[user].constraints]
+        constraints: set[str] = set()
         while waiting:
             one = waiting.pop()
-            if one in self._found and one not in found:
-                found.add(one)
-                waiting += [*self._found[one].constraints, *self._found[one].included]
-        return found
+            if one in self._files and one not in constraints:  # constraints may name each other
+                constraints.add(one)
+                waiting += [*self._files[one].constraints, *self._files[one].included]
+        return constraints
 
     def _above(self, path: str) -> set[str]:
         """The files that take this one in, directly or not."""
@@ -146,7 +146,7 @@ class RequirementsFiles:
         """The other files that take this one in themselves."""
         if self._users is None:
             self._users = {}
-            for user, file in sorted(self._found.items()):
+            for user, file in sorted(self._files.items()):
                 for one in dict.fromkeys(file.included):
                     if one != user:
                         self._users.setdefault(one, []).append(user)
@@ -163,12 +163,12 @@ def _scope_of(path: str) -> str:
     return ""
 
 
-def _read(path: str, blob: bytes) -> _File:
+def _read(path: str, blob: bytes) -> _RequirementsFile:
     source = re.sub(r"\\\r?\n", " ", text(blob))
-    file = _File([], [], [])
+    file = _RequirementsFile([], [], [])
     compiled = _COMPILED.search(source[:2000]) is not None
     refused = 0
-    vias: list[list[str]] = []  # of each row; empty where nothing is said
+    vias: list[list[str]] = []  # of each row; empty where no remark says why
     for raw in source.splitlines():
         remark = _COMMENT.search(raw[:_MAX_LINE])
         line = _COMMENT.sub("", raw[:_MAX_LINE]).strip()
@@ -197,19 +197,19 @@ def _row(line: str) -> Dependency | None:
     return read(_OPTIONS.sub("", line), "runtime") if line and not line.startswith("-") else None
 
 
-def _take(file: _File, path: str, written: str, *, held: bool) -> None:
+def _take(file: _RequirementsFile, path: str, written: str, *, held: bool) -> None:
     if "://" not in written and LIST.fullmatch(written):
         target = posixpath.normpath(posixpath.join(posixpath.dirname(path), written))
         (file.constraints if held else file.included).append(target)
 
 
-def _via(said: list[str], remark: str) -> None:
+def _via(users: list[str], remark: str) -> None:
     """Note what a remark says a package is there for; further lines of one belong to it."""
     if match := _VIA.fullmatch(remark):
-        said.append("")
-        said += [one.strip() for one in match.group(1).split(",") if one.strip()]
-    elif said and remark.strip():
-        said.append(remark.strip())
+        users.append("")
+        users += [one.strip() for one in match.group(1).split(",") if one.strip()]
+    elif users and remark.strip():
+        users.append(remark.strip())
 
 
 def _direct(via: list[str], compiled: bool) -> bool | None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 _MORE: Final = 60  # characters kept for the line that says how much was left out
 
 
-class Line(NamedTuple):
+class DigestLine(NamedTuple):
     """One line of a section, and how many things it lists."""
 
     text: str
@@ -29,7 +29,7 @@ class DigestSection:
     """
 
     heading: str
-    lines: Sequence[Line]
+    lines: Sequence[DigestLine]
     share: int
     total: int | None = None
     where: str = ""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from snapshotter.archive.manifest import RefChanges
 from snapshotter.scan.compare import Changed, ScanChanges
-from snapshotter.scan.digest.budget import DigestSection, Line, chunks
+from snapshotter.scan.digest.budget import DigestLine, DigestSection, chunks
 from snapshotter.scan.digest.quoting import place, quoted, word
 from snapshotter.scan.facts import Facts
 
@@ -23,13 +23,13 @@ def change_section(facts: Facts, changes: ScanChanges | None) -> DigestSection:
     figures, lines = _refs(facts.ref_changes) if facts.ref_changes else ([], [])
     total = len(lines)
     if changes is None:
-        figures.append(Line("There is no scan before this one to compare the tree with.", 0))
+        figures.append(DigestLine("There is no scan before this one to compare the tree with.", 0))
     else:
         figures += _figures(changes, facts.compared or "")
         lines += _lines(changes)
         parts = (changes.secrets, changes.dependencies, changes.files, changes.symbols)
         total += sum(one.count for part in parts for one in part.values())
-    between = [Line("", 0)] if lines else []
+    between = [DigestLine("", 0)] if lines else []
     return DigestSection("Changes since the parent", [*figures, *between, *lines], _SHARE, total)
 
 
@@ -37,7 +37,7 @@ def _counts(changes: Mapping[str, Changed[Any]]) -> str:
     return ", ".join(f"{one.count:,} {sort}" for sort, one in changes.items() if one.count)
 
 
-def _figures(changes: ScanChanges, compared: str) -> list[Line]:
+def _figures(changes: ScanChanges, compared: str) -> list[DigestLine]:
     subjects = (
         ("secrets", changes.secrets),
         ("dependencies", changes.dependencies),
@@ -45,21 +45,21 @@ def _figures(changes: ScanChanges, compared: str) -> list[Line]:
         ("symbols", changes.symbols),
     )
     counts = "; ".join(f"{name} {_counts(part)}" for name, part in subjects if _counts(part))
-    return [Line(f"Against the scan of {quoted(compared)}: {counts or 'the tree is the same'}.", 0)]
+    return [DigestLine(f"Against the scan of {quoted(compared)}: {counts or 'the tree is the same'}.", 0)]
 
 
-def _lines(changes: ScanChanges) -> list[Line]:
+def _lines(changes: ScanChanges) -> list[DigestLine]:
     return [*_secrets(changes), *_dependencies(changes), *_files(changes), *_symbols(changes)]
 
 
-def _secrets(changes: ScanChanges) -> Iterator[Line]:
+def _secrets(changes: ScanChanges) -> Iterator[DigestLine]:
     for sort, secrets in changes.secrets.items():
         for one in secrets.rows:
             finding = f"rule {quoted(one.rule, 80)}, fingerprint {quoted(one.fingerprint[:FINGERPRINT])}"
-            yield Line(f"- Secret finding {sort}: {place(one.path, one.line)}, {finding}")
+            yield DigestLine(f"- Secret finding {sort}: {place(one.path, one.line)}, {finding}")
 
 
-def _dependencies(changes: ScanChanges) -> Iterator[Line]:
+def _dependencies(changes: ScanChanges) -> Iterator[DigestLine]:
     for sort, packages in changes.dependencies.items():
         rows = sorted(packages.rows, key=lambda one: (one.path, one.ecosystem))
         for (path, ecosystem), group in groupby(rows, key=lambda one: (one.path, one.ecosystem)):
@@ -71,10 +71,10 @@ def _dependencies(changes: ScanChanges) -> Iterator[Line]:
                 for one in group
             ]
             for some in chunks(shown, _ON_A_LINE):
-                yield Line(f"- {place(path)} {word(ecosystem)} {sort}: {', '.join(some)}", len(some))
+                yield DigestLine(f"- {place(path)} {word(ecosystem)} {sort}: {', '.join(some)}", len(some))
 
 
-def _files(changes: ScanChanges) -> Iterator[Line]:
+def _files(changes: ScanChanges) -> Iterator[DigestLine]:
     for sort, files in changes.files.items():
         shown = [
             place(one.path)
@@ -83,10 +83,10 @@ def _files(changes: ScanChanges) -> Iterator[Line]:
             for one in files.rows
         ]
         for some in chunks(shown, _ON_A_LINE):
-            yield Line(f"- Files {sort} (lines): {', '.join(some)}", len(some))
+            yield DigestLine(f"- Files {sort} (lines): {', '.join(some)}", len(some))
 
 
-def _symbols(changes: ScanChanges) -> Iterator[Line]:
+def _symbols(changes: ScanChanges) -> Iterator[DigestLine]:
     for sort, symbols in changes.symbols.items():
         for path, group in groupby(symbols.rows, key=lambda one: one.path):
             shown = [
@@ -95,10 +95,10 @@ def _symbols(changes: ScanChanges) -> Iterator[Line]:
                 for one in group
             ]
             for some in chunks(shown, _ON_A_LINE // 2):
-                yield Line(f"- Symbols {sort} in {place(path)}: {', '.join(some)}", len(some))
+                yield DigestLine(f"- Symbols {sort} in {place(path)}: {', '.join(some)}", len(some))
 
 
-def _refs(changes: RefChanges) -> tuple[list[Line], list[Line]]:
+def _refs(changes: RefChanges) -> tuple[list[DigestLine], list[DigestLine]]:
     """The figures of the refs, and a line for each that was rewritten, deleted, created or moved."""
     special = {one.ref for one in (*changes.rewritten.refs, *changes.unknown.refs)}
     sorts = {
@@ -113,6 +113,6 @@ def _refs(changes: RefChanges) -> tuple[list[Line], list[Line]]:
         for one in refs.refs[:_REFS]:
             if sort != "moved" or one.ref not in special:
                 ends = " to ".join(quoted(end[:12], 60) for end in (one.old, one.new) if end)
-                lines.append(Line(f"- Ref {quoted(one.ref)} {sort}: {ends}"))
+                lines.append(DigestLine(f"- Ref {quoted(one.ref)} {sort}: {ends}"))
     counts = ", ".join(f"{refs.count:,} {sort}" for sort, refs in sorts.items() if refs.count)
-    return [Line(f"Refs: {counts or 'none changed'}.", 0)], lines
+    return [DigestLine(f"Refs: {counts or 'none changed'}.", 0)], lines

@@ -70,7 +70,7 @@ class Commands(NamedTuple):
 def commands(texts: Mapping[str, bytes], paths: Set[str]) -> list[Commands]:
     """The commands of a tree of `paths`, of which `texts` holds those that may declare some; nearest to the root
     first, and those of tests and examples last. A file that cannot be read has none."""
-    found = []
+    declared = []
     for path in sorted(texts, key=lambda path: (is_test(path), path.count("/"), path)):
         reader = _READERS.get(posixpath.basename(path))
         if reader is not None:
@@ -78,18 +78,18 @@ def commands(texts: Mapping[str, bytes], paths: Set[str]) -> list[Commands]:
                 named = list(dict.fromkeys(reader(texts[path][:MAX_TEXT], path, paths)))
             except ManifestError:
                 continue  # recorded as the file's parse error
-            found.append(Commands(path, named[:_MOST], False))
-    found += [
-        Commands(path, list(usual), True)
-        for names, usual in _CUSTOMS
+            declared.append(Commands(path, named[:_MOST], False))
+    usual = [
+        Commands(path, list(by_custom), True)
+        for names, by_custom in _CUSTOMS
         for path in [name for name in names if name in paths][:1]
     ]
-    found += [
-        Commands(path, [usual], True)
-        for path, (wrapper, usual) in _WITHOUT.items()
+    usual += [
+        Commands(path, [by_custom], True)
+        for path, (wrapper, by_custom) in _WITHOUT.items()
         if path in paths and wrapper not in paths
     ]
-    return [one for one in found if one.commands]
+    return [one for one in declared + usual if one.commands]
 
 
 def _package_json(blob: bytes, path: str, paths: Set[str]) -> Iterator[str]:
@@ -111,8 +111,8 @@ def _manager(folder: str, paths: Set[str]) -> str:
 
 
 def _makefile(blob: bytes, _path: str, _paths: Set[str]) -> Iterator[str]:
-    for found in _TARGET.finditer(text(blob)):
-        yield from (f"make {name}" for name in found.group(1).split() if _TELLING.fullmatch(name))
+    for target in _TARGET.finditer(text(blob)):
+        yield from (f"make {name}" for name in target.group(1).split() if _TELLING.fullmatch(name))
 
 
 def _justfile(blob: bytes, _path: str, _paths: Set[str]) -> Iterator[str]:

@@ -49,11 +49,11 @@ class Links(NamedTuple):
     @classmethod
     def of(cls, facts: Facts) -> Self:
         """The links for an origin, by any transport, on a host whose pages are known."""
-        found = _ORIGIN.fullmatch(facts.origin)
-        host = _HOSTS.get(found.group(1).lower()) if found else None
-        if found is None or host is None or not _COMMIT.fullmatch(facts.commit) or _climbs(found.group(2)):
+        origin = _ORIGIN.fullmatch(facts.origin)
+        host = _HOSTS.get(origin.group(1).lower()) if origin else None
+        if origin is None or host is None or not _COMMIT.fullmatch(facts.commit) or _climbs(origin.group(2)):
             return cls()
-        return cls(f"https://{found.group(1).lower()}/{found.group(2)}", host, facts.commit)
+        return cls(f"https://{origin.group(1).lower()}/{origin.group(2)}", host, facts.commit)
 
     def path(self, value: str, line: int | None = None) -> Html:
         """A path of the scanned tree, and a line in it."""

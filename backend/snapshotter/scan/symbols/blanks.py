@@ -71,43 +71,56 @@ class Quoting:
 
 def _blanks(blob: bytes, node: Node, stop: int) -> list[_Blank] | None:
     """What of a declaration is left out before the byte `stop`, in order; None if it has a syntax error there."""
-    found: list[_Blank] = []
+    search = _Search(blob, node.walk(), stop)
     try:
-        _look(blob, node.walk(), stop, found)
+        search.descend()
     except _Damaged:
         return None
-    return found
+    return search.blanks
 
 
-def _look(
-    blob: bytes, cursor: TreeCursor, stop: int, found: list[_Blank], parameters: bool = False, depth: int = 0
-) -> None:
-    """Find what is left out among the descendants of the cursor's node, which is where the cursor ends too."""
-    parent = cursor.node.type if cursor.node else ""
-    parameters = (parameters or "parameter" in parent) and "type_parameter" not in parent
-    default = False
-    more = cursor.goto_first_child()
-    entered = more
-    while more and (node := cursor.node) is not None and node.start_byte < stop:
-        if node.is_error or node.is_missing:
-            raise _Damaged
-        value = (default and node.is_named) or (parent, cursor.field_name) in _RAW_VALUES
-        if "comment" in node.type:
-            found.append(_Blank(node.start_byte, node.end_byte, b" "))
-        elif value or depth > _DEEPEST:
-            found.append(_Blank(node.start_byte, node.end_byte, _VALUE))
-            default = False
-        elif node.is_named and _TEXTS.fullmatch(node.type):
-            found.append(_Blank(node.start_byte, node.end_byte, _STRING))
-        elif node.type == _MACRO:
-            found += [
-                _Blank(one.start(), one.end(), _STRING)
-                for one in _QUOTED.finditer(blob, node.start_byte, node.end_byte)
-            ]
-        elif node.type == "=":
-            default = parameters or parent.endswith(_OWN_DEFAULTS)
-        else:
-            _look(blob, cursor, stop, found, parameters, depth + 1)
-        more = cursor.goto_next_sibling()
-    if entered:
-        cursor.goto_parent()
+class _Search:
+    """Finds what is left out before the byte `stop`, below the node that `cursor` stands on.
+
+    By a cursor, for a node does not say in which field of its parent it stands.
+    """
+
+    def __init__(self, blob: bytes, cursor: TreeCursor, stop: int) -> None:
+        self._blob, self._cursor, self._stop = blob, cursor, stop
+        self.blanks: list[_Blank] = []
+
+    def descend(self, depth: int = 0, *, parameters: bool = False) -> None:
+        """Search below the cursor's node, where the cursor ends too. `parameters`: it lies in a list of them.
+
+        Raises _Damaged at a syntax error.
+        """
+        cursor = self._cursor
+        parent = cursor.node.type if cursor.node else ""
+        parameters = (parameters or "parameter" in parent) and "type_parameter" not in parent
+        default = False
+        more = cursor.goto_first_child()
+        entered = more
+        while more and (node := cursor.node) is not None and node.start_byte < self._stop:
+            if node.is_error or node.is_missing:
+                raise _Damaged
+            value = (default and node.is_named) or (parent, cursor.field_name) in _RAW_VALUES
+            if "comment" in node.type:
+                self._leave_out(node, b" ")
+            elif value or depth > _DEEPEST:
+                self._leave_out(node, _VALUE)
+                default = False
+            elif node.is_named and _TEXTS.fullmatch(node.type):
+                self._leave_out(node, _STRING)
+            elif node.type == _MACRO:
+                strings = _QUOTED.finditer(self._blob, node.start_byte, node.end_byte)
+                self.blanks += [_Blank(one.start(), one.end(), _STRING) for one in strings]
+            elif node.type == "=":
+                default = parameters or parent.endswith(_OWN_DEFAULTS)
+            else:
+                self.descend(depth + 1, parameters=parameters)
+            more = cursor.goto_next_sibling()
+        if entered:
+            cursor.goto_parent()
+
+    def _leave_out(self, node: Node, instead: bytes) -> None:
+        self.blanks.append(_Blank(node.start_byte, node.end_byte, instead))

@@ -25,24 +25,24 @@ class Imports:
     def __init__(self, blob: bytes, separator: str) -> None:
         self._blob = blob
         self._separator = separator
-        self._found: dict[int, tuple[str, int, dict[str, None]]] = {}
+        self._imports: dict[int, tuple[str, int, dict[str, None]]] = {}
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._imports)
 
     def add(self, role: str, captures: Captures) -> None:
         """Take one match whose role is `import` or `import.path`."""
         if role == "import.path":
             node = captures[role][0]
             module, names = split_path(self._text(node.start_byte, node.end_byte), self._separator)
-            self._found[node.start_byte] = (module, node.start_point.row + 1, dict.fromkeys(names))
+            self._imports[node.start_byte] = (module, node.start_point.row + 1, dict.fromkeys(names))
             return
         node = captures["module"][0]
-        if node.start_byte not in self._found:
+        if node.start_byte not in self._imports:
             module = self._text(node.start_byte, node.end_byte)
             line = captures["import"][0].start_point.row + 1
-            self._found[node.start_byte] = (module.strip(_QUOTES)[:MAX_MODULE], line, {})
-        names_so_far = self._found[node.start_byte][2]
+            self._imports[node.start_byte] = (module.strip(_QUOTES)[:MAX_MODULE], line, {})
+        names_so_far = self._imports[node.start_byte][2]
         for capture, members in captures.items():
             if capture.startswith("member"):
                 for member in members[:_MAX_NAMES]:
@@ -51,7 +51,7 @@ class Imports:
 
     def rows(self) -> tuple[Import, ...]:
         """All imports in the order of the file."""
-        ordered = sorted(self._found.items())
+        ordered = sorted(self._imports.items())
         return tuple(
             Import(module, tuple(sorted([*names][:_MAX_NAMES])), line)
             for _, (module, line, names) in ordered

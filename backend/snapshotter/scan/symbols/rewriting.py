@@ -34,7 +34,7 @@ def readable(name: str, blob: bytes) -> bytes:
     """`blob` for the grammar `name`."""
     if name != "kotlin":
         return blob
-    blob = _ACCESSOR.sub(lambda found: _VISIBLE.sub(b" ", found[0]), blob)
+    blob = _ACCESSOR.sub(lambda accessor: _VISIBLE.sub(b" ", accessor[0]), blob)
     return _BODY.sub(_ended, _HEADER.sub(_on_one_line, blob))
 
 

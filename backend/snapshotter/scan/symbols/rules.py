@@ -125,8 +125,8 @@ def _jvm_class(tree: TreeIndex, path: str, name: str) -> str | None:
 def _jvm_all(tree: TreeIndex, path: str, module: str) -> str | None:
     """All of a class, or all of a package: its folder."""
     folder = module.replace(".", "/")
-    found = next((one for end in _JVM if (one := tree.only(folder + end, path))), None)
-    return found or (tree.only_folder(folder, path, _JVM) if "/" in folder else None)
+    a_class = next((one for end in _JVM if (one := tree.only(folder + end, path))), None)
+    return a_class or (tree.only_folder(folder, path, _JVM) if "/" in folder else None)
 
 
 def _php(tree: TreeIndex, path: str, item: Import) -> Targets:
@@ -140,7 +140,8 @@ def _php(tree: TreeIndex, path: str, item: Import) -> Targets:
 def _psr4(tree: TreeIndex, parts: list[str]) -> str | None:
     """The file of a class: a prefix of its namespace may stand for a folder (PSR-4)."""
     starts: Iterator[int] = iter(range(max(len(parts) - 1, 0)))
-    return next((found for start in starts if (found := tree.only("/".join(parts[start:]) + ".php"))), None)
+    files = (tree.only("/".join(parts[start:]) + ".php") for start in starts)
+    return next((file for file in files if file), None)
 
 
 def _go(tree: TreeIndex, _path: str, module: str) -> str | None:

@@ -77,10 +77,10 @@ class Scripts:
         if folder not in self._aliases_of:
             self._aliases_of[folder] = next(
                 (
-                    self._of_config(found)
+                    self._of_config(config)
                     for up in self._tree.upwards(path)
                     for name in _CONFIGS
-                    if (found := posixpath.join(up, name)) in self._projects.configs
+                    if (config := posixpath.join(up, name)) in self._projects.configs
                 ),
                 [],
             )
