@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from snapshotter.aws.refusal import Refused, explain
+from snapshotter.aws.refusal import not_accepted
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.urls import redact
 
@@ -105,20 +105,14 @@ def from_error(code: str, status: int, message: str, *, head: bool = False) -> S
         )
     if code in _NO_ANSWER or status >= 500 or not status or not code or code.isdigit():
         return S3Answer(Kind.UNCHECKED, code or str(status), status, message)
-    if identity_problem(code):
+    if not_accepted(code):
         return S3Answer(Kind.UNCHECKED, code, status, message)
     return S3Answer(Kind.OTHER, code, status, message)
 
 
-def arn_of(identity: S3Answer) -> str:
-    """The caller's ARN in STS's answer to GetCallerIdentity, or '' if it did not tell."""
-    return str(identity.response["Arn"]) if identity.kind is Kind.ALLOWED else ""
-
-
-def identity_problem(code: str) -> Unavailable | None:
-    """The error, with its hint, behind a code that is about the credentials themselves; else None."""
-    error = explain(Refused("", "", "", code))
-    return error if isinstance(error, Unavailable) else None
+def arn_of(identity: S3Answer) -> str | None:
+    """The caller's ARN in STS's answer to GetCallerIdentity, or None if it did not tell."""
+    return str(identity.response["Arn"]) if identity.kind is Kind.ALLOWED else None
 
 
 def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
@@ -137,7 +131,7 @@ def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
         return Unavailable(
             f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
         )
-    if error := identity_problem(answer.code):
+    if error := not_accepted(answer.code):
         return error
     return Unavailable(
         f"S3 gave no answer to judge by: {answer.code}",

@@ -11,10 +11,10 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from snapshotter.access.answer import Kind, S3Answer, arn_of, identity_problem, unavailable
+from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.wire import Connection, S3Wire, connect
 from snapshotter.aws.endpoint import check_bucket
-from snapshotter.aws.refusal import SCOPE, Refused, diagnose
+from snapshotter.aws.refusal import SCOPE, Refused, diagnose, not_accepted
 from snapshotter.base.errors import UsageError
 
 BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
@@ -138,7 +138,7 @@ def _meaning(write: Write, answer: S3Answer) -> str:
         return (
             "the wrong bucket or prefix, an identity without s3:PutObject there, or a changed bucket policy"
         )
-    if identity_problem(answer.code):
+    if not_accepted(answer.code):
         return "the credentials are not valid"
     if answer.code.startswith("KMS."):
         return (

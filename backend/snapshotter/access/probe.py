@@ -9,13 +9,6 @@ from typing import Any
 
 from snapshotter.access.rules import Rule
 
-HEADER = "DenyWrongEncryptionHeader"
-NO_HEADER = "DenyMissingEncryptionHeader"
-OVERWRITE = "DenyOverwrite"
-LIST = "ListUnderPrefix"
-USE = "ReadAndWriteUnderPrefix"
-NOBODY = ""  # no statement grants it
-
 HEADER = "x-amz-server-side-encryption"
 
 

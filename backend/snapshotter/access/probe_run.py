@@ -19,11 +19,11 @@ _OWNER = "these credentials can see the bucket's settings, as only owners and ad
 class Caller:
     """Who the credentials are, and what kind of server answers them.
 
-    `identity` is the ARN, '' where STS does not tell. `owner` is whether they may read all that only an owner
+    `identity` is the ARN, None where STS does not tell. `owner` is whether they may read all that only an owner
     may; `may_be_owner` is whether they may read any of it, or that could not be told.
     """
 
-    identity: str
+    identity: str | None
     server: KnownServer
     owner: bool
     may_be_owner: bool

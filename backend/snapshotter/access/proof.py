@@ -32,10 +32,10 @@ class Target:
     prefix: str
 
 
-def bucket_of(store: str) -> str:
-    """The bucket of an S3 store, '' for another. Raises UsageError for a name that no bucket can have."""
+def bucket_of(store: str) -> str | None:
+    """The bucket of an S3 store, None for another. Raises UsageError for a name that no bucket can have."""
     if not store.startswith("s3://"):
-        return ""
+        return None
     name = store.removeprefix("s3://").partition("/")[0]
     check_bucket(name)
     return name
@@ -102,7 +102,7 @@ class Proof:
     bucket: str
     prefix: str
     folder: str
-    identity: str
+    identity: str | None
     server: str
     owner: bool
     results: tuple[Result, ...]

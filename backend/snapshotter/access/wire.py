@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from snapshotter.access.answer import Kind, S3Answer, ask, from_error
 from snapshotter.access.bucket_probes import MALFORMED
 from snapshotter.access.probe import Actor
+from snapshotter.aws import unsigned
 from snapshotter.aws.endpoint import session, settings
 from snapshotter.aws.refusal import error_code
 from snapshotter.base.errors import UsageError
@@ -51,7 +52,7 @@ class S3Wire:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._closed = ""  # why plain HTTP cannot be reached, once that is known
+        self._closed: str | None = None  # why plain HTTP cannot be reached, once that is known
 
     @property
     def endpoint(self) -> str:
@@ -132,23 +133,17 @@ class S3Wire:
 
     def _follow(self, operation: str, params: Mapping[str, Any]) -> S3Answer:
         """Follow a presigned link as anybody could who saw it: without credentials."""
-        from botocore.awsrequest import AWSRequest
-        from botocore.exceptions import BotoCoreError
-        from botocore.httpsession import URLLib3Session
-        from botocore.utils import get_environ_proxies
-
         url = self._plain.generate_presigned_url(
             _method(operation), Params=dict(params), ExpiresIn=_LINK_SECONDS
         )
-        http = URLLib3Session(proxies=get_environ_proxies(url), timeout=10)
         try:
-            reply = http.send(AWSRequest("GET", url).prepare())
-        except (BotoCoreError, OSError) as error:
-            # The error's text may hold the link, and so the token: its type alone is told.
-            return S3Answer(Kind.UNCHECKED, type(error).__name__)
-        if reply.status_code < 300:
-            return S3Answer(Kind.ALLOWED, "", reply.status_code)
-        return from_error(error_code(reply.content.decode("utf-8", "replace")), reply.status_code, "")
+            reply = unsigned.send("GET", url)
+        except unsigned.NoReply as error:
+            # The error's text may hold the link, and so the token: its class alone is told.
+            return S3Answer(Kind.UNCHECKED, error.kind)
+        if reply.status < 300:
+            return S3Answer(Kind.ALLOWED, "", reply.status)
+        return from_error(error_code(reply.body.decode("utf-8", "replace")) or "", reply.status, "")
 
 
 def connect(connection: Connection) -> S3Wire:

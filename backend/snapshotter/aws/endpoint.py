@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from snapshotter.aws import unsigned
 from snapshotter.base import runbook
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.urls import redact
@@ -18,19 +19,17 @@ from snapshotter.base.urls import redact
 if TYPE_CHECKING:
     from boto3.session import Session as Session
 
-_SECONDS = 10
-
 
 @dataclass(frozen=True)
 class EndpointReply:
     """What a request without credentials brings.
 
-    `status` is HTTP's. `region` is the bucket's, '' if not told. `skew` is by how many seconds this machine's clock is
-    behind the server's, None if not told.
+    `status` is HTTP's. `region` is the bucket's. `skew` is by how many seconds this machine's clock is behind the
+    server's. The last two are None if the server does not tell.
     """
 
     status: int
-    region: str
+    region: str | None
     skew: float | None
 
 
@@ -89,34 +88,25 @@ def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
 
     Raises Unavailable if nothing answers.
     """
-    from botocore.awsrequest import AWSRequest
-    from botocore.exceptions import BotoCoreError
-    from botocore.httpsession import URLLib3Session
-    from botocore.utils import get_environ_proxies
-
-    target = f"{endpoint}/{bucket}"
-    verify: Any = env.get("AWS_CA_BUNDLE") or True
-    http = URLLib3Session(verify=verify, proxies=get_environ_proxies(target), timeout=_SECONDS)
     began = time.time()
     try:
-        reply = http.send(AWSRequest("HEAD", target).prepare())
-    except (BotoCoreError, OSError) as error:
+        reply = unsigned.send("HEAD", f"{endpoint}/{bucket}", env.get("AWS_CA_BUNDLE") or None)
+    except unsigned.NoReply as error:
         raise Unavailable(
-            f"{redact(endpoint)} does not answer ({type(error).__name__})",
+            f"{redact(endpoint)} does not answer ({error.kind})",
             code="store",
             hint="check the network, AWS_REGION, AWS_ENDPOINT_URL_S3 and AWS_CA_BUNDLE "
             f"{runbook.see(runbook.REGION)}",
         ) from error
-    headers = {key.lower(): value for key, value in reply.headers.items()}
+    # The server wrote its date at some moment between the two: the middle is off by half the way there and back.
+    middle = (began + time.time()) / 2
     return EndpointReply(
-        reply.status_code,
-        headers.get("x-amz-bucket-region", ""),
-        _skew(headers.get("date", ""), (began + time.time()) / 2),
+        reply.status, reply.headers.get("x-amz-bucket-region"), _skew(reply.headers.get("date"), middle)
     )
 
 
-def _skew(date: str, now: float) -> float | None:
+def _skew(date: str | None, now: float) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp() - now
+        return parsedate_to_datetime(date).timestamp() - now if date else None
     except ValueError:
         return None

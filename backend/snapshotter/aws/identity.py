@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from snapshotter.aws.refusal import Refused, StoreDenied, explain
+from snapshotter.aws.refusal import StoreDenied, explain, not_accepted
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
 
@@ -22,7 +22,7 @@ _WHO = re.compile(
     r"AWS_((DEFAULT_)?PROFILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SE(SSION|CURITY)_TOKEN|ROLE_(ARN|SESSION_NAME)"
     r"|WEB_IDENTITY_TOKEN_FILE|CONTAINER_.*)"
 )
-_SAYS = {
+_IN_WORDS = {
     "env": "the environment",
     "shared-credentials-file": "a credentials file",
     "config-file": "a configuration file",
@@ -45,7 +45,7 @@ class Source:
     expires_at: datetime | None = None
 
     def __str__(self) -> str:
-        return _SAYS.get(self.method, self.method)
+        return _IN_WORDS.get(self.method, self.method)
 
 
 def adopt(written: Mapping[str, str], env: MutableMapping[str, str]) -> None:
@@ -97,31 +97,30 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
         return session.client("sts", region_name=region, config=settings).get_caller_identity()["Arn"]
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
-        told = explain(Refused("GetCallerIdentity", "", "", code=code))
-        if isinstance(told, NoCredentials):
-            raise told from error
+        if unusable := not_accepted(code):
+            raise unusable from error
         raise _no_sts(code or "it does not know the question") from error
     except (BotoCoreError, OSError, RuntimeError) as error:
         raise _no_sts(type(error).__name__) from error
 
 
 @cache
-def own_arn() -> str:
-    """This process's ARN, or '' if STS does not tell in time. Asked once."""
+def own_arn() -> str | None:
+    """This process's ARN, or None if STS does not tell in time. Asked once."""
     import boto3
     from botocore.exceptions import BotoCoreError
 
     try:
         return caller(boto3.Session(), seconds=2.0)
     except (SnapshotterError, BotoCoreError, ValueError):  # settings that cannot be used tell nothing either
-        return ""
+        return None
 
 
-def with_identity(error: SnapshotterError, who: Callable[[], str] = own_arn) -> SnapshotterError:
+def with_identity(error: SnapshotterError, who: Callable[[], str | None] = own_arn) -> SnapshotterError:
     """The error, told anew with the caller's identity if that is what may explain it.
 
     Only a refusal by the bucket whose request was in order is explained by who sent it. `who` gives the ARN, or
-    '' if it cannot be known; it is asked for such a refusal only.
+    None if it cannot be known; it is asked for such a refusal only.
     """
     if not isinstance(error, StoreDenied) or error.refused.identity:
         return error
@@ -132,21 +131,21 @@ def with_identity(error: SnapshotterError, who: Callable[[], str] = own_arn) -> 
 
 
 def _missing(env: Mapping[str, str]) -> NoCredentials:
-    lacks = ["AWS_ACCESS_KEY_ID and AWS_PROFILE are not set"]
+    missing = ["AWS_ACCESS_KEY_ID and AWS_PROFILE are not set"]
     if not any(env.get(name) for name in _CONTAINER):
-        lacks.append(
+        missing.append(
             f"{_CONTAINER[0]} is not set either, so this is no ECS task, or its definition has no taskRoleArn"
         )
     return NoCredentials(
         "no AWS credentials were found",
-        details=tuple(lacks),
+        details=tuple(missing),
         hint="in a task, set the task definition's taskRoleArn; elsewhere, log in (aws sso login) or set "
         f"AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",
     )
 
 
 def _unanswered(error: Exception, env: Mapping[str, str]) -> NoCredentials:
-    named = next((name for name in _CONTAINER if env.get(name)), "")
+    named = next((name for name in _CONTAINER if env.get(name)), None)
     if named:
         return NoCredentials(
             f"{named} is set, but the credential endpoint that it names gives no credentials",

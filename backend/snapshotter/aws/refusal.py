@@ -63,6 +63,10 @@ _IDENTITY: dict[str, tuple[Cause, str]] = {
     "SignatureDoesNotMatch": ("bad-credentials", "the secret key does not match the access key"),
     "RequestTimeTooSkewed": ("clock", "this machine's clock differs from the server's by over 15 minutes"),
 }
+_RENEW: dict[Cause, tuple[str, str]] = {
+    "expired": ("renew the credentials (aws sso login, or check the task role)", runbook.CREDENTIALS),
+    "clock": ("set this machine's clock (ntp)", runbook.CLOCK),
+}
 _VERBS = {"PutObject": "the upload", "GetObject": "the download", "ListBucket": "the listing"}
 _HEADINGS = {
     "PutObject": runbook.PUT_DENIED,
@@ -76,7 +80,7 @@ _HEADINGS = {
 class Refused:
     """One refused request: the S3 action, the full key or list prefix, and what the request carried.
 
-    `identity` is the caller's ARN as STS gives it, '' where it is not known. `create_only` is whether a
+    `identity` is the caller's ARN as STS gives it, None where it is not known. `create_only` is whether a
     PutObject carried ``If-None-Match``, `secure` whether the request went over HTTPS. `scope` is the prefix that
     the access policy covers; see `scope_of`.
     """
@@ -87,7 +91,7 @@ class Refused:
     code: str = "AccessDenied"
     status: int = 403
     encryption: str | None = None
-    identity: str = ""
+    identity: str | None = None
     multipart: bool = False
     secure: bool = True
     create_only: bool = True
@@ -122,21 +126,29 @@ def scope_of(bucket: str, prefix: str) -> str:
     return SCOPE if bucket == PRODUCTION or not prefix.strip("/") else f"{prefix.strip('/')}/"
 
 
-def error_code(text: str) -> str:
-    """The S3 error code in an answer's XML, or ''."""
+def error_code(text: str) -> str | None:
+    """The S3 error code in an answer's XML, or None."""
     match = re.search(r"<Code>\s*([A-Za-z0-9.]+)\s*</Code>", text)
-    return match.group(1) if match else ""
+    return match[1] if match else None
+
+
+def not_accepted(code: str, details: tuple[str, ...] = ()) -> NoCredentials | None:
+    """The error behind an error code that is about the credentials themselves; None for any other code."""
+    if code not in _IDENTITY:
+        return None
+    cause, reason = _IDENTITY[code]
+    hint, heading = _RENEW.get(cause, _RENEW["expired"])
+    return NoCredentials(f"{reason} ({code})", details=details, hint=f"{hint} {runbook.see(heading)}")
 
 
 def explain(refused: Refused) -> SnapshotterError:
     """The error for a refusal: AccessDenied only when S3 said AccessDenied."""
-    request = (f"bucket: {refused.bucket}", f"key: {refused.key}") if refused.bucket else ()
-    details = (*request, *((f"identity: {refused.identity}",) if refused.identity else ()))
+    identity = (f"identity: {refused.identity}",) if refused.identity else ()
+    details = (f"bucket: {refused.bucket}", f"key: {refused.key}", *identity)
+    if unusable := not_accepted(refused.code, details):
+        return unusable
     likely = diagnose(refused)
     hint = f"{likely.hint} {runbook.see(likely.heading)}"
-    if reason := _IDENTITY.get(refused.code):
-        message = f"{reason[1]} ({refused.code})"
-        return NoCredentials(message, details=details, hint=hint)
     what = _VERBS.get(refused.action, refused.action)
     message = f"the bucket refused {what} ({refused.status} {refused.code}, {refused.action})"
     return StoreDenied(message, refused, hint=hint, details=details, cause=likely.cause)
@@ -148,14 +160,14 @@ def diagnose(refused: Refused) -> Diagnosis:
     return by_request or _role(refused) or _who(refused)
 
 
-def role_of(arn: str) -> str:
-    """The role's name in an assumed role's ARN, or ''.
+def role_of(arn: str | None) -> str | None:
+    """The role's name in an assumed role's ARN; None for any other ARN, or none.
 
     >>> role_of("arn:aws:sts::123456789012:assumed-role/task-role/session")
     'task-role'
     """
-    match = re.fullmatch(r"arn:[^:]+:sts::\d*:assumed-role/(?:.*/)?([^/]+)/[^/]*", arn)
-    return match.group(1) if match else ""
+    match = re.fullmatch(r"arn:[^:]+:sts::\d*:assumed-role/(?:.*/)?([^/]+)/[^/]*", arn or "")
+    return match[1] if match else None
 
 
 def is_execution_role(role: str) -> bool:
@@ -167,10 +179,8 @@ def _credentials(refused: Refused) -> Diagnosis | None:
     if refused.code not in _IDENTITY:
         return None
     cause, _ = _IDENTITY[refused.code]
-    if cause == "clock":
-        return Diagnosis(cause, runbook.CLOCK, "set this machine's clock (ntp)")
-    hint = "renew the credentials (aws sso login, or check the task role)"
-    return Diagnosis(cause, runbook.CREDENTIALS, hint)
+    hint, heading = _RENEW.get(cause, _RENEW["expired"])
+    return Diagnosis(cause, heading, hint)
 
 
 def _request(refused: Refused) -> Diagnosis | None:
@@ -254,7 +264,7 @@ def _header(refused: Refused) -> Diagnosis | None:
 def _role(refused: Refused) -> Diagnosis | None:
     """The request is in order, and who sent it is a role, but not the task's."""
     role = role_of(refused.identity)
-    if is_execution_role(role):
+    if role and is_execution_role(role):
         return Diagnosis(
             "execution-role",
             runbook.ROLES,

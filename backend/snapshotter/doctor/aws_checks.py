@@ -16,14 +16,14 @@ _SKEW_WARN, _SKEW_FAIL = 60, 15 * 60  # seconds; S3 refuses beyond a quarter of 
 
 
 class AwsChecks:
-    """The checks in the order of causes. `blocked` says why those of the store cannot be made, '' if they can."""
+    """The checks in the order of causes. `blocked` says why those of the store cannot be made; None if they can."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._session: endpoint.Session | None = None
-        self.blocked = ""
+        self.blocked: str | None = None
 
-    def reach(self) -> Iterator[Check]:
+    def reach(self, bucket: str) -> Iterator[Check]:
         """The endpoint, asked without credentials: whether it has HTTPS, the bucket, and the same time."""
         try:
             session = endpoint.session()
@@ -38,22 +38,20 @@ class AwsChecks:
             hint = "unset AWS_ENDPOINT_URL_S3, or give an https endpoint"
             yield Check("endpoint", "failed", f"{shown}: plain HTTP", hint, runbook.PLAIN_HTTP)
         try:
-            answer = endpoint.ask(url, self._setup.bucket, self._setup.env)
+            answer = endpoint.ask(url, bucket, self._setup.env)
         except Unavailable as error:
             self.blocked = "the endpoint does not answer"
             yield failed("endpoint", error, runbook.REGION)
             return
         if url.startswith("https://"):
-            yield self._place(answer, shown, region)
+            yield self._place(bucket, answer, shown, region)
         yield clock(answer)
 
-    def _place(self, answer: EndpointReply, shown: str, region: str | None) -> Check:
+    def _place(self, bucket: str, answer: EndpointReply, shown: str, region: str | None) -> Check:
         """Whether the bucket is where it is looked for."""
         if answer.status == 404:
             self.blocked = "there is no such bucket"
-            gone = Unavailable(
-                f"no such bucket: {self._setup.bucket}", code="no-bucket", hint="check --store"
-            )
+            gone = Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
             return failed("endpoint", gone, runbook.REGION)
         if answer.region and answer.region != (region or "us-east-1"):
             self.blocked = "the region is wrong"
@@ -70,7 +68,7 @@ class AwsChecks:
     def identify(self) -> Iterator[Check]:
         """Where the credentials come from, and who they are."""
         if self.blocked or self._session is None:
-            yield Check("credentials", "skipped", self.blocked)
+            yield Check("credentials", "skipped", self.blocked or "the AWS settings were not read")
             return
         try:
             source = identity.source(self._session, self._setup.env)
@@ -120,7 +118,7 @@ def caller(arn: str, expected: str) -> Check:
     role = role_of(arn)
     if role == expected:
         return Check("identity", "ok", arn)
-    if is_execution_role(role):
+    if role and is_execution_role(role):
         hint = f"set the task definition's taskRoleArn to {expected}: the execution role only starts the task"
         return Check("identity", "failed", f"{arn} is an execution role", hint, runbook.ROLES)
     if arn.endswith(":root"):

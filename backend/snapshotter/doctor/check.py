@@ -24,9 +24,9 @@ _REFUSALS = (runbook.PUT_DENIED, runbook.LIST_DENIED, runbook.MISSING_KEY)
 
 @dataclass(frozen=True)
 class Setup:
-    """With what a snapshot would be taken. `bucket` is the one that `open_store` opens, '' for a folder."""
+    """With what a snapshot would be taken. `bucket` is the one that `open_store` opens, None for a folder."""
 
-    bucket: str
+    bucket: str | None
     open_store: Callable[[], Store]
     connect: Connector
     origin: str | None = None

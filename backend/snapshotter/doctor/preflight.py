@@ -20,7 +20,7 @@ def examine(setup: Setup, cancel: Cancel) -> Iterator[Check]:
     """Every check, causes before effects, each as it is done. Raises only the caller's Interrupted."""
     aws, store = AwsChecks(setup), StoreChecks(setup, cancel)
     if setup.bucket:
-        yield from aws.reach()
+        yield from aws.reach(setup.bucket)
         yield from aws.identify()
     yield from store.use(aws.blocked)
     if setup.origin is not None:

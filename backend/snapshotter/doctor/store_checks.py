@@ -21,10 +21,10 @@ class StoreChecks:
         self._setup, self._cancel = setup, cancel
         self.store: Store | None = None
 
-    def use(self, blocked: str = "") -> Iterator[Check]:
+    def use(self, blocked: str | None = None) -> Iterator[Check]:
         """One write, a list of its folder, and the same bytes read back, as a snapshot would do them.
 
-        `blocked` says why none of it can be done.
+        `blocked` says why none of it can be done; None if it can.
         """
         key = f"{layout.DIAGNOSTICS}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.txt"
         data = f"snapshotter doctor {key}\n".encode()

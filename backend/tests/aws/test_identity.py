@@ -208,4 +208,4 @@ def test_sts_is_not_asked_where_the_cause_is_known(error: SnapshotterError) -> N
 
 def test_a_refusal_stands_as_it_is_where_sts_does_not_tell() -> None:
     error = denied()
-    assert with_identity(error, lambda: "") is error
+    assert with_identity(error, lambda: None) is error

@@ -112,4 +112,4 @@ def test_another_deployments_scope_is_its_stores_prefix_and_productions_is_known
 def test_a_role_is_read_from_its_session_only() -> None:
     assert role_of(TASK) == TASK_ROLE
     assert role_of("arn:aws-cn:sts::1:assumed-role/path/name/session") == "name"
-    assert role_of(USER) == role_of("arn:aws:iam::123456789012:root") == role_of("") == ""
+    assert role_of(USER) is role_of("arn:aws:iam::123456789012:root") is role_of(None) is None

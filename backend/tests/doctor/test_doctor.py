@@ -303,7 +303,7 @@ def test_a_folder_is_left_as_it_was(tmp_path: Path) -> None:
 def test_no_room_for_verify_is_a_warning(tmp_path: Path) -> None:
     told = Told(env={"SNAPSHOTTER_TEMP": str(tmp_path / "none")}, store=str(tmp_path / "store"))
     assert (told.code, told.states["disk"]) == (4, "failed")
-    setup = Setup("", lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
+    setup = Setup(None, lambda: pytest.fail("not asked"), None)  # type: ignore[arg-type]
     assert local_checks.disk(setup, None, least=2**70)[0] == "warning"
 
 
