@@ -186,11 +186,11 @@ def unchanged(bench: Bench) -> None:
     from snapshotter.capture.options import CaptureOptions
     from snapshotter.capture.snapshot import take
     from snapshotter.git.origin_parsing import parse
-    from snapshotter.store import objects as stores
+    from snapshotter.store.opening import open_store
     from snapshotter.transport.connect import Connector
     from snapshotter.transport.credentials import GitCredentials
 
-    store = stores.open_store(str(bench.fresh("store")))
+    store = open_store(str(bench.fresh("store")))
     calls: list[tuple[str, str]] = []
     for name in ("put_new", "get", "stream", "list", "folders"):
         method = getattr(store, name)

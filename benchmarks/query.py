@@ -20,7 +20,7 @@ from pathlib import Path
 import measure
 from measure import Sample, medians
 from scanstore import ScanStore
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 
 SQL = "SELECT language, count(*), sum(code), sum(bytes) FROM files GROUP BY ALL ORDER BY ALL"
 BARS = {"cold": 5.0, "warm": 1.0}  # seconds

@@ -18,7 +18,7 @@ from obstore.store import S3Store
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.segments import SegmentWriter
 from snapshotter.archive.transfer import RunFolder
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
 SEGMENT = 16 * 1024 * 1024

@@ -28,8 +28,8 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin_parsing import parse as parse_origin
 from snapshotter.git.refs import ObjectFormat, RefsLedger, parse_ledger
-from snapshotter.store.backend import READS_AT_ONCE
-from snapshotter.store.objects import Entry, Store
+from snapshotter.store.backend import READS_AT_ONCE, ListedObject
+from snapshotter.store.objects import Store
 
 RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
 AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot counts as from the future
@@ -207,7 +207,7 @@ class Catalog:
             text = f"https://{text}"  # github.com/psf/requests, as people say it
         return parse_origin(text).repo
 
-    def _list(self, folder: str, *, after: str = "") -> list[Entry]:
+    def _list(self, folder: str, *, after: str = "") -> list[ListedObject]:
         """The objects below a folder. Folders that no run makes are not entered: one may be unreadable."""
         return self.store.list(folder, after=after, ours=layout.is_place)
 
@@ -245,7 +245,7 @@ class Catalog:
                         yield folder
 
 
-def group(entries: Iterable[Entry]) -> list[Run]:
+def group(entries: Iterable[ListedObject]) -> list[Run]:
     """Listed objects as runs, in key order; objects that belong to no run are passed over."""
     runs: dict[RunKey, Run] = {}
     for entry in entries:

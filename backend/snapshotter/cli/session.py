@@ -12,7 +12,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
 from snapshotter.cli.options import Flags
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class Taken(Exception):
     """The key that an object was to be created under has one."""
 
 
-class TooLong(Exception):
+class OverLimit(Exception):
     """An object has more bytes than its reader wants: `bytes` of them."""
 
     def __init__(self, size: int) -> None:
@@ -26,7 +26,7 @@ class TooLong(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class ListedObject:
     """One listed object: its key, relative to the store's root, and its size in bytes."""
 
     key: str
@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Question:
+class ListRequest:
     """What to list: below `folder` ('' is the root, no slash at the end), keys that sort after `after`.
 
     With `deep`, every object; without, only what lies directly there. A place that goes through folders one by one
@@ -47,16 +47,16 @@ class Question:
     ours: Callable[[str], bool] = lambda _: True
 
 
-class Page(NamedTuple):
-    """A part of a listing: objects, the names of folders directly there, and how to go on ('' at the end)."""
+class ListPage(NamedTuple):
+    """A part of a listing: objects, the names of folders directly there, and how to go on (None at the end)."""
 
-    entries: list[Entry]
+    entries: list[ListedObject]
     folders: list[str]
-    token: str = ""
+    token: str | None = None
 
 
 @dataclass(frozen=True)
-class Attributes:
+class ObjectAttributes:
     """What a bucket keeps beside an object's bytes."""
 
     content_type: str = "application/octet-stream"
@@ -72,12 +72,12 @@ class Backend(Protocol):
 
     troubles: tuple[type[Exception], ...]
 
-    def create(self, key: str, data: bytes | memoryview, attributes: Attributes) -> None:
+    def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """Create an object, whole or not at all. Raises Taken if there is one."""
         ...
 
     def read(self, key: str, limit: int | None) -> bytes:
-        """An object's bytes. Raises TooLong, with nothing read, beyond `limit`."""
+        """An object's bytes. Raises OverLimit, with nothing read, beyond `limit`."""
         ...
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
@@ -92,8 +92,8 @@ class Backend(Protocol):
         """The file that is an object; None where objects are no files."""
         ...
 
-    def page(self, question: Question, token: str) -> Page:
-        """One part of a listing, in no order: the first, or the one that a `token` stands for."""
+    def page(self, request: ListRequest, token: str | None) -> ListPage:
+        """One part of a listing, in no order: the first, or the one that `token` stands for."""
         ...
 
     def transient(self, error: Exception) -> bool:

@@ -10,7 +10,7 @@ from obstore import exceptions as obs
 
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.store import errors
-from snapshotter.store.backend import Attributes, Page, Question, Taken, TooLong
+from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
 from snapshotter.store.s3 import Bucket
 from snapshotter.store.s3_listing import ListFailed
 
@@ -23,7 +23,7 @@ class BucketBackend:
     def __init__(self, bucket: Bucket, uri: str) -> None:
         self._bucket, self._uri = bucket, uri
 
-    def create(self, key: str, data: bytes | memoryview, attributes: Attributes) -> None:
+    def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
         options: dict[str, Any] = {
             "mode": "create",
@@ -40,7 +40,7 @@ class BucketBackend:
         """See Backend."""
         result = obstore.get(self._bucket.objects, self._full(key))
         if limit is not None and result.meta["size"] > limit:
-            raise TooLong(result.meta["size"])
+            raise OverLimit(result.meta["size"])
         return bytes(result.bytes())
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
@@ -55,9 +55,9 @@ class BucketBackend:
     def file(self, key: str) -> None:
         """See Backend."""
 
-    def page(self, question: Question, token: str) -> Page:
+    def page(self, request: ListRequest, token: str | None) -> ListPage:
         """See Backend."""
-        return self._bucket.lister.page(question, token)
+        return self._bucket.lister.page(request, token)
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""

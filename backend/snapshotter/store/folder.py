@@ -20,7 +20,7 @@ from typing import Final
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.new_names import NeitherLinkNorRename, take_name
 from snapshotter.store import errors
-from snapshotter.store.backend import Attributes, Entry, Page, Question, Taken, TooLong
+from snapshotter.store.backend import ListedObject, ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
 
 _UNNAMED: Final = ".partial-"
 # What killed writers leave; the second form by releases before schema 2.
@@ -47,7 +47,7 @@ class FolderBackend:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def create(self, key: str, data: bytes | memoryview, attributes: Attributes) -> None:
+    def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
         path = self._root / key
         _make_folder(path.parent)
@@ -69,7 +69,7 @@ class FolderBackend:
         with os.fdopen(self._open(key), "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if limit is not None and size > limit:
-                raise TooLong(size)
+                raise OverLimit(size)
             return file.read()
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
@@ -89,12 +89,12 @@ class FolderBackend:
             raise errors.irregular(key, "a link that leads out of the store")
         return path
 
-    def page(self, question: Question, token: str) -> Page:
+    def page(self, request: ListRequest, token: str | None) -> ListPage:
         """See Backend."""
-        place = self._root / question.folder
-        if question.deep:
-            return Page(list(self._walk(place, question)), [])
-        return Page([], [entry.name for entry in _entries(place) if _is_folder(entry)])
+        place = self._root / request.folder
+        if request.deep:
+            return ListPage(list(self._walk(place, request)), [])
+        return ListPage([], [entry.name for entry in _entries(place) if _is_folder(entry)])
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""
@@ -104,19 +104,19 @@ class FolderBackend:
         """See Backend."""
         return errors.in_folder(error, f"file:{self._root}", action, key)
 
-    def _walk(self, place: Path, question: Question) -> Iterator[Entry]:
+    def _walk(self, place: Path, request: ListRequest) -> Iterator[ListedObject]:
         """Every file below `place`. A folder that was met on the way down is not entered again through a link."""
-        waiting: list[tuple[Path, str, frozenset[tuple[int, int]]]] = [(place, question.folder, frozenset())]
+        waiting: list[tuple[Path, str, frozenset[tuple[int, int]]]] = [(place, request.folder, frozenset())]
         while waiting:
             at, key, above = waiting.pop()
             for entry in _entries(at):
                 inner = f"{key}/{entry.name}" if key else entry.name
                 if not _is_folder(entry):
-                    if inner > question.after:
-                        yield Entry(inner, _size(entry))
-                elif f"{inner}/" <= question.after and not question.after.startswith(f"{inner}/"):
+                    if inner > request.after:
+                        yield ListedObject(inner, _size(entry))
+                elif f"{inner}/" <= request.after and not request.after.startswith(f"{inner}/"):
                     continue  # all in it sorts before
-                elif question.ours(inner) and (here := _identity(entry)) not in above:
+                elif request.ours(inner) and (here := _identity(entry)) not in above:
                     waiting.append((Path(entry.path), inner, above | {here}))
 
     def _open(self, key: str) -> int:
@@ -182,8 +182,8 @@ def _flush(folder: Path) -> None:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What is in a folder, less what killed writers left; nothing if there is no such folder."""
     try:
-        with os.scandir(folder) as found:
-            return [entry for entry in found if not _LEFT_BEHIND.fullmatch(entry.name)]
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not _LEFT_BEHIND.fullmatch(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -205,8 +205,9 @@ def _size(entry: os.DirEntry[str]) -> int:
 
 
 def _identity(entry: os.DirEntry[str]) -> tuple[int, int]:
-    found = entry.stat()
-    return found.st_dev, found.st_ino
+    """What tells a folder from every other, whatever path leads to it."""
+    status = entry.stat()
+    return status.st_dev, status.st_ino
 
 
 def _check_regular(key: str, mode: int) -> None:

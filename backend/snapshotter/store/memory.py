@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.store import errors
-from snapshotter.store.backend import Attributes, Entry, Page, Question, Taken, TooLong
+from snapshotter.store.backend import ListedObject, ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
 
 
 class MemoryBackend:
@@ -20,7 +20,7 @@ class MemoryBackend:
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def create(self, key: str, data: bytes | memoryview, attributes: Attributes) -> None:
+    def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
         with self._lock:
             if key in self._objects:
@@ -31,7 +31,7 @@ class MemoryBackend:
         """See Backend."""
         data = self._objects[key]
         if limit is not None and len(data) > limit:
-            raise TooLong(len(data))
+            raise OverLimit(len(data))
         return data
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
@@ -46,15 +46,15 @@ class MemoryBackend:
     def file(self, key: str) -> None:
         """See Backend."""
 
-    def page(self, question: Question, token: str) -> Page:
+    def page(self, request: ListRequest, token: str | None) -> ListPage:
         """See Backend."""
-        below = f"{question.folder}/" if question.folder else ""
+        below = f"{request.folder}/" if request.folder else ""
         with self._lock:
-            keys = [key for key in self._objects if key.startswith(below) and key > question.after]
-        if question.deep:
-            return Page([Entry(key, len(self._objects[key])) for key in keys], [])
+            keys = [key for key in self._objects if key.startswith(below) and key > request.after]
+        if request.deep:
+            return ListPage([ListedObject(key, len(self._objects[key])) for key in keys], [])
         inner = {key[len(below) :].partition("/")[0] for key in keys if "/" in key[len(below) :]}
-        return Page([], sorted(inner))
+        return ListPage([], sorted(inner))
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""

@@ -1,4 +1,4 @@
-"""Where objects live: a local folder, memory, or S3, by one set of rules.
+"""Objects by one set of rules, wherever they live.
 
 Every write creates (nothing is ever overwritten), is one PUT, and on S3 carries AES256. Every
 list has a prefix. Nothing is deleted, and no key is read that was not listed or just written.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import os
 import random
 import re
 import threading
@@ -20,13 +19,19 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, TooLarge, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, TooLarge, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.store import errors
-from snapshotter.store.backend import Attributes, Backend, Entry, Page, Question, Taken, TooLong
-
-__all__ = ["Entry", "Place", "Store", "is_plain", "open_store"]
+from snapshotter.store.backend import (
+    Backend,
+    ListedObject,
+    ListPage,
+    ListRequest,
+    ObjectAttributes,
+    OverLimit,
+    Taken,
+)
 
 _ATTEMPTS: Final = 5
 _ODD: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]|(?:^|/)\\.{0,2}(?:/|$)")
@@ -41,12 +46,14 @@ def is_plain(key: str) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a store is: its URI as shown to users, and on S3 its bucket and key prefix."""
+    """Where a store is: its URI as shown to users, and its folder if it is in one."""
 
     uri: str
-    bucket: str = ""
-    prefix: str = ""
     folder: Path | None = None
+
+
+class _BeingWritten(Exception):
+    """The key is taken by an object that is not listed: a write to it, maybe our own first try, is still under way."""
 
 
 class Store:
@@ -78,32 +85,28 @@ class Store:
         If the answer to a first try was lost, the object may be there already: that counts if its bytes are
         these. Raises Unavailable (code `exists`) if the key holds something else.
         """
-        attributes = Attributes(content_type, tags or {})
-        for attempt in range(1, _ATTEMPTS + 1):
+        attributes = ObjectAttributes(content_type, tags or {})
+
+        def create() -> None:
             try:
                 self._backend.create(key, data, attributes)
             except Taken:
                 if self._holds(key, data):
                     return
-                # A key that is taken and not listed: a write to it, maybe our own first try, is still under way.
-                if attempt == _ATTEMPTS or self._listed(key) is not None:
-                    raise errors.key_taken(key) from None
-                self.pause(attempt, cancel)
-            except self._backend.troubles as error:
-                if attempt == _ATTEMPTS or not self._backend.transient(error):
-                    raise self._backend.translate(error, "PutObject", key) from error
-                self.pause(attempt, cancel)
-            else:
-                return
+                if self._listed(key) is None:
+                    raise _BeingWritten from None
+                raise errors.key_taken(key) from None
+
+        self._tried(create, "PutObject", key, cancel)
 
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone, and
         Damaged if no regular file of the store is in its place."""
         try:
             return self._reading(lambda: self._backend.read(key, limit), "GetObject", key)
-        except TooLong as found:
+        except OverLimit as error:
             raise TooLarge(
-                f"{key} has {found.bytes} bytes, more than the {limit} expected",
+                f"{key} has {error.bytes} bytes, more than the {limit} expected",
                 hint="it was altered, or is not ours; run `snapshotter verify`",
             ) from None
         except AccessDenied as error:
@@ -136,20 +139,20 @@ class Store:
 
     def list(
         self, folder: str, *, after: str = "", ours: Callable[[str], bool] = lambda _: True
-    ) -> builtins.list[Entry]:
+    ) -> builtins.list[ListedObject]:
         """Every object below `folder` (without a trailing slash; '' is the root) whose key sorts after
         `after`, in key order. On S3 one request for each 1,000.
 
         Folders of which `ours` says that nothing in them is wanted may be left out: so one that cannot be read
         costs nothing. Raises Unavailable or AccessDenied.
         """
-        pages = self._pages(Question(folder, after, ours=ours))
+        pages = self._pages(ListRequest(folder, after, ours=ours))
         entries = [entry for page in pages for entry in page.entries if self._is_plain(entry.key)]
         return sorted(entries, key=lambda entry: entry.key)
 
     def folders(self, folder: str) -> builtins.list[str]:
         """The names of the folders directly below `folder`, sorted. Raises Unavailable or AccessDenied."""
-        pages = self._pages(Question(folder, deep=False))
+        pages = self._pages(ListRequest(folder, deep=False))
         return sorted(
             name for page in pages for name in page.folders if self._is_plain(name, f"{folder}/{name}/")
         )
@@ -168,25 +171,25 @@ class Store:
             self.pass_over(shown or key)
         return plain
 
-    def _pages(self, question: Question) -> Iterator[Page]:
+    def _pages(self, request: ListRequest) -> Iterator[ListPage]:
         """The parts of a listing. Raises Unavailable for one that goes in circles."""
         tokens: set[str] = set()
-        token = ""
+        token: str | None = None
         while True:
-            page = self._reading(partial(self._backend.page, question, token), "ListBucket", question.folder)
+            page = self._reading(partial(self._backend.page, request, token), "ListBucket", request.folder)
             yield page
             token = page.token
-            if not token:
+            if token is None:
                 return
             if token in tokens:
                 raise Unavailable(
-                    f"the list of {question.folder or self.place.uri} does not end: its continuation token came before",
+                    f"the list of {request.folder or self.place.uri} does not end: its continuation token came before",
                     code="store",
                     hint="the endpoint does not keep S3's rules: check AWS_ENDPOINT_URL_S3",
                 )
             tokens.add(token)
 
-    def _listed(self, key: str) -> Entry | None:
+    def _listed(self, key: str) -> ListedObject | None:
         folder = key.rpartition("/")[0]
         return next((entry for entry in self.list(folder) if entry.key == key), None)
 
@@ -197,72 +200,29 @@ class Store:
         return hashlib.sha256(self.get(key)).digest() == hashlib.sha256(data).digest()
 
     def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
-        """What `read` returns, after some tries: the library does not try again when a body breaks off."""
+        """What `read` returns. Raises Missing for a key that no object can have, and as `_tried` does."""
         if key and not is_plain(key):
             # A manifest may hold any text: it is nothing to ask a disk or S3 for.
             raise errors.impossible(key)
-        for attempt in range(1, _ATTEMPTS + 1):
+        return self._tried(read, action, key)
+
+    def _tried(self, request: Callable[[], T], action: str, key: str, cancel: Cancel | None = None) -> T:
+        """What `request` returns, after as many tries as may help. Raises what the last failure means.
+
+        The client library has tries of its own, but none after an answer's body broke off.
+        """
+        attempt = 1
+        while True:
             try:
-                return read()
+                return request()
+            except _BeingWritten:
+                if attempt == _ATTEMPTS:
+                    raise errors.key_taken(key) from None
             except self._backend.troubles as error:
                 if attempt == _ATTEMPTS or not self._backend.transient(error):
                     raise self._backend.translate(error, action, key) from error
-                self.pause(attempt, None)
-        raise AssertionError  # the last attempt returns or raises
-
-
-def open_store(
-    uri: str,
-    *,
-    allow_http: bool = False,
-    must_exist: bool = False,
-    env: Mapping[str, str] = os.environ,
-    observer: Observer | None = None,
-) -> Store:
-    """The store that a URI names: ``file:PATH`` or a path, ``s3://bucket/prefix/``, or ``memory:``.
-
-    A folder is made, unless it `must_exist`: whoever only reads should hear of a typing error or an unmounted
-    disk. Raises UsageError for any other URI, and for S3 over plain HTTP unless it is loopback and allowed.
-    """
-    scheme, colon, rest = uri.partition(":")
-    if scheme == "memory" and colon:
-        from snapshotter.store.memory import MemoryBackend  # each loaded only if it is used: start-up
-
-        return Store(MemoryBackend("memory:"), Place("memory:"), observer)
-    if scheme == "s3" and colon:
-        from snapshotter.store.bucket import BucketBackend
-        from snapshotter.store.s3 import open_bucket
-
-        opened = open_bucket(uri, allow_http=allow_http, env=env)
-        canonical = f"s3://{opened.name}/{opened.prefix}"
-        place = Place(canonical, opened.name, opened.prefix)
-        return Store(BucketBackend(opened, canonical), place, observer)
-    if "://" in uri and scheme != "file":
-        raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
-    path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
-    folder = _folder(Path(path).expanduser().absolute(), must_exist=must_exist)
-    from snapshotter.store.folder import FolderBackend
-
-    return Store(FolderBackend(folder), Place(f"file:{folder}", folder=folder), observer)
-
-
-def _folder(folder: Path, *, must_exist: bool) -> Path:
-    """The store's folder, made unless it `must_exist`. Raises Unavailable if there is none, or none can be made."""
-    if must_exist and not folder.is_dir():
-        raise Unavailable(
-            f"no such store: {folder}",
-            code="no-store",
-            hint="check --store; the first `snapshotter snapshot` makes it",
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Unavailable(
-            f"cannot make the store's folder {folder}: {error.strerror}",
-            code="store",
-            hint="give another --store",
-        ) from error
-    return folder
+            self.pause(attempt, cancel)
+            attempt += 1
 
 
 def _pause(attempt: int, cancel: Cancel | None) -> None:

@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, unquote_plus, urlsplit
 from xml.parsers import expat
 
 import urllib3
 
 from snapshotter.base.urls import is_loopback
-from snapshotter.store.backend import READS_AT_ONCE, Entry, Page, Question
+from snapshotter.store.backend import READS_AT_ONCE, ListedObject, ListPage, ListRequest
 from snapshotter.store.sigv4 import query_string, signed_get
 
 _CONNECT: Final = 15.0  # seconds
@@ -49,25 +49,26 @@ class Lister:
     credentials: Callable[[], Mapping[str, Any]]
     ca_bundle: str | None = None
 
-    def page(self, question: Question, token: str) -> Page:
+    def page(self, request: ListRequest, token: str | None) -> ListPage:
         """See Backend."""
-        below = self.prefix + (f"{question.folder}/" if question.folder else "")
-        asked = {"list-type": "2", "encoding-type": "url", "prefix": below}
-        if not question.deep:
-            asked["delimiter"] = "/"
+        below = self.prefix + (f"{request.folder}/" if request.folder else "")
+        parameters = {"list-type": "2", "encoding-type": "url", "prefix": below}
+        if not request.deep:
+            parameters["delimiter"] = "/"
         if token:
-            asked["continuation-token"] = token
-        elif question.after:
-            asked["start-after"] = self.prefix + question.after
-        answer = _Answer(self._get(f"{self.url}?{query_string(asked)}"))
-        entries = [Entry(self._relative(key), size) for key, size in answer.objects]
+            parameters["continuation-token"] = token
+        elif request.after:
+            parameters["start-after"] = self.prefix + request.after
+        page = _PageParser().parse(self._get(f"{self.url}?{query_string(parameters)}"))
+        entries = [ListedObject(self._relative(key), size) for key, size in page.objects]
         folders = [
-            name[len(below) :].removesuffix("/") if name.startswith(below) else "" for name in answer.prefixes
+            name[len(below) :].removesuffix("/") if name.startswith(below) else "" for name in page.prefixes
         ]
-        return Page(entries if question.deep else [], folders, answer.token)
+        return ListPage(entries if request.deep else [], folders, page.token)
 
     def _relative(self, key: str) -> str:
-        """A key as the store knows it; one outside of the store, which was not asked for, as a key that none has."""
+        """A key as the store knows it. One outside of the store, which a server should not list, becomes a key that
+        is not plain, and so is passed over."""
         return key[len(self.prefix) :] if key.startswith(self.prefix) else f"/{key}"
 
     def _get(self, url: str) -> bytes:
@@ -91,7 +92,7 @@ class Lister:
         """Direct, or through the environment's proxy."""
         split = urlsplit(self.url)
         proxy = urllib.request.getproxies().get(split.scheme, "")
-        named: dict[str, Any] = {
+        options: dict[str, Any] = {
             "maxsize": READS_AT_ONCE,
             "retries": False,  # the store tries again, and knows what may help
             "timeout": urllib3.Timeout(connect=_CONNECT, read=_SILENCE),
@@ -100,19 +101,19 @@ class Lister:
             context = ssl.create_default_context()
             if self.ca_bundle:
                 context.load_verify_locations(self.ca_bundle)
-            named["ssl_context"] = context
+            options["ssl_context"] = context
         if (
             not proxy
             or urllib.request.proxy_bypass(split.hostname or "")
             or is_loopback(split.hostname or "")
         ):
-            return urllib3.PoolManager(**named)
+            return urllib3.PoolManager(**options)
         at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         pair = f"{unquote(at.username)}:{unquote(at.password or '')}" if at.username else None
         return urllib3.ProxyManager(
             f"{at.scheme}://{at.hostname}:{at.port or 3128}",
             proxy_headers=urllib3.make_headers(proxy_basic_auth=pair) if pair else None,
-            **named,
+            **options,
         )
 
 
@@ -129,35 +130,45 @@ def _body(answer: urllib3.BaseHTTPResponse) -> bytes:
     return bytes(body)
 
 
-class _Answer:
-    """One page as S3 wrote it: objects with their sizes, common prefixes, and the token of the next page."""
+class _ParsedPage(NamedTuple):
+    """One page as S3 wrote it: objects with their sizes, common prefixes, and the token of the next page, if any."""
 
-    def __init__(self, body: bytes) -> None:
-        self.objects: list[tuple[str, int]] = []
-        self.prefixes: list[str] = []
-        self.token = ""
+    objects: list[tuple[str, int]]
+    prefixes: list[str]
+    token: str | None
+
+
+class _PageParser:
+    """Parses one page."""
+
+    def __init__(self) -> None:
+        self._objects: list[tuple[str, int]] = []
+        self._prefixes: list[str] = []
+        self._token: str | None = None
         self._encoded = self._is_list = self._goes_on = False
         self._path: list[str] = []
         self._text: list[str] = []
         self._key, self._size = "", 0
-        self._raw: list[tuple[str, int]] = []
+
+    def parse(self, body: bytes) -> _ParsedPage:
+        """The page that is written in an answer's body. Raises ListFailed if it is none, or not all of one."""
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text.append
-        parser.StartDoctypeDeclHandler = _refuse
+        parser.StartDoctypeDeclHandler = _refuse  # its entities could grow without end
         try:
             # By another control character, which XML can hold: the key stays one that is passed over.
             parser.Parse(_NOT_XML.sub(b"\x7f", body), True)
         except expat.ExpatError as error:
             raise ListFailed(f"its answer does not read as a list ({error})") from None
         # A list that goes on and does not say where would be taken for a whole one: snapshots would be missing.
-        if not self._is_list or self._goes_on is not bool(self.token):
+        if not self._is_list or self._goes_on is not bool(self._token):
             raise ListFailed("its answer does not read as a list, or as all of one")
         decode = unquote_plus if self._encoded else str
-        self.objects = [(decode(key), size) for key, size in self._raw]
-        self.prefixes = [decode(prefix) for prefix in self.prefixes]
+        objects = [(decode(key), size) for key, size in self._objects]
+        return _ParsedPage(objects, [decode(prefix) for prefix in self._prefixes], self._token or None)
 
     def _start(self, name: str, _: object) -> None:
         self._path.append(name.rpartition(":")[2])
@@ -173,12 +184,12 @@ class _Answer:
             case "Contents", "Size":
                 self._size = int(text) if text.isascii() and text.isdigit() else 0
             case "ListBucketResult", "Contents":
-                self._raw.append((self._key, self._size))
+                self._objects.append((self._key, self._size))
                 self._key, self._size = "", 0
             case "CommonPrefixes", "Prefix":
-                self.prefixes.append(text)
+                self._prefixes.append(text)
             case "ListBucketResult", "NextContinuationToken":
-                self.token = text
+                self._token = text
             case "ListBucketResult", "IsTruncated":
                 self._goes_on = text == "true"
             case "", "ListBucketResult":

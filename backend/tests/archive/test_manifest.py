@@ -40,7 +40,7 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.snapshot import take
 from snapshotter.git.origin_parsing import parse
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from tests.support.git import Origin

@@ -16,7 +16,8 @@ from snapshotter.archive.catalog import Run
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.receipts import NoReceipt, Receipt
 from snapshotter.base.errors import Damaged
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 
 KEY = RunKey("example.org__x", RunId("20240301T130000Z-c6258393"))
 NAME = "receipts/20240302T130000Z-01234567.json"

@@ -11,7 +11,7 @@ import pytest
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.transfer import JSON, RunFolder, checked_get
 from snapshotter.base.errors import Damaged, Unavailable
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 
 KEY = RunKey("example.org__x", RunId("20261123T120000Z-0123abcd"))
 

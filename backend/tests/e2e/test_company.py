@@ -16,7 +16,7 @@ from snapshotter.archive.manifest import Sealed, seal
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.cli import cli_env, command
 from tests.support.faults import Interposed
 from tests.support.git import Origin, state_of

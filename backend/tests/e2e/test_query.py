@@ -21,7 +21,7 @@ import pytest
 from scanstore import ScanStore
 from snapshotter.query.examples import EXAMPLES
 from snapshotter.query.views import KEYS, VIEWS
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.cli import Done, cli, cli_env, command
 from tests.support.lake import DAY, NOV, file_row
 

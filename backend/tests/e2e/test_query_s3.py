@@ -12,7 +12,7 @@ import pytest
 
 from scanstore import ScanStore
 from snapshotter.query.terms import WHOLE
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.proxy import LoggingProxy, Seen

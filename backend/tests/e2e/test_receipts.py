@@ -15,7 +15,8 @@ from snapshotter.cli import describe
 from snapshotter.recover import ending
 from snapshotter.recover.many import Verification
 from snapshotter.recover.verify import VerifyOptions
-from snapshotter.store.objects import Entry, Store
+from snapshotter.store.backend import ListedObject
+from snapshotter.store.objects import Store
 from tests.support.faults import FaultyStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -38,7 +39,7 @@ class CountingStore(FaultyStore):
         self.calls.append(("get", key))
         return super().get(key, limit=limit)
 
-    def list(self, folder: str, **options: Any) -> list[Entry]:
+    def list(self, folder: str, **options: Any) -> list[ListedObject]:
         self.calls.append(("list", folder))
         return super().list(folder, **options)
 

@@ -22,7 +22,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.snapshot import take
 from snapshotter.git.origin_parsing import parse
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
 from tests.infra.template import access_policy, bucket_policy

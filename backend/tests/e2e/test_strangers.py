@@ -16,7 +16,7 @@ from snapshotter.query.terms import QueryOptions
 from snapshotter.recover.ending import ending
 from snapshotter.recover.many import verify_named
 from snapshotter.recover.verify import VerifyOptions
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.cli import cli
 from tests.support.faults import ClosedStore
 from tests.support.git import Origin

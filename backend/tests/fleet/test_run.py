@@ -15,7 +15,7 @@ from snapshotter.base.settings import Settings
 from snapshotter.capture import plan
 from snapshotter.fleet.document import OriginResult
 from snapshotter.fleet.run import Gate, Round, verdict
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.git import Origin
 
 

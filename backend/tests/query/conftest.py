@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.lake import Lake
 
 

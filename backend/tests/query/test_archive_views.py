@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snapshotter.archive.manifest import Gap, RefChange, RefChangeList, RefChanges
 from snapshotter.git.refs import Ref, RefsLedger
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.lake import DAY, NOV, Counting, Lake, file_row, refused
 
 

@@ -13,7 +13,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable, UsageError
 from snapshotter.query.engine import Engine, EngineFailed, Late
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.cli import cli
 from tests.support.lake import refused
 

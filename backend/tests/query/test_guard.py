@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from snapshotter.query import guard
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.query.escapes import ESCAPES
 from tests.support.lake import NOV, Lake, file_row, refused
 

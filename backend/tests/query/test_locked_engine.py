@@ -15,7 +15,7 @@ from snapshotter.base.errors import Interrupted
 from snapshotter.query import locked_engine
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.query.escapes import ESCAPES
 from tests.support.lake import Lake, refused
 

@@ -16,7 +16,8 @@ from snapshotter.query import sql_plan
 from snapshotter.query.partial_file import merged, without
 from snapshotter.query.question import ask
 from snapshotter.query.terms import LeftOut, QueryOptions
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 from tests.support.lake import NOV, Counting, Lake, file_row
 
 ROWS = 200_000

@@ -13,7 +13,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.later_scans import ScanRecord, seal_record
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Parent, Sealed, seal
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.query.stores import three_days
 from tests.support.faults import FlippingStore
 from tests.support.lake import DAY, NOV, Lake, file_row, refused

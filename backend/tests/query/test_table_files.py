@@ -16,7 +16,7 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
 from snapshotter.scan.columns import COLUMNS
-from snapshotter.store.objects import open_store
+from snapshotter.store.opening import open_store
 from tests.support.faults import FlippingStore, RecordingStore
 from tests.support.lake import DAY, NOV, Counting, Lake, file_row, refused
 

@@ -14,7 +14,8 @@ import pytest
 from snapshotter.base import new_names
 from snapshotter.base.errors import AccessDenied, Damaged, Missing, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 
 ROOT = os.geteuid() == 0
 

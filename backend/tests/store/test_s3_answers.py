@@ -14,7 +14,8 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
 from snapshotter.store import errors
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 from tests.support.httpservers import Scripted, Seen, reply
 from tests.support.wires import free_port
 

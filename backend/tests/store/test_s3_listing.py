@@ -11,7 +11,9 @@ import pytest
 
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
-from snapshotter.store.objects import Entry, Store, open_store
+from snapshotter.store.backend import ListedObject
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 from snapshotter.store.sigv4 import query_string, signed_get
 from tests.support.httpservers import Scripted, Seen, reply
 
@@ -120,7 +122,7 @@ def test_an_odd_key_costs_no_list_and_is_told_once(
 
 def test_what_lies_outside_of_the_prefix_is_not_taken(store: Store, bucket: Lists) -> None:
     bucket.answers = [page(["elsewhere/r/x", f"{PREFIX}r/a", "repo-scans/snapshotter", ""])]
-    assert store.list("") == [Entry("r/a", len(PREFIX) + 3)]
+    assert store.list("") == [ListedObject("r/a", len(PREFIX) + 3)]
 
 
 def test_plain_keys_are_as_they_are(store: Store, bucket: Lists) -> None:

@@ -20,7 +20,8 @@ from snapshotter.recover import restore
 from snapshotter.recover.restore import Restored
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import VerifyOptions, verify
-from snapshotter.store.objects import Store, open_store
+from snapshotter.store.objects import Store
+from snapshotter.store.opening import open_store
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
