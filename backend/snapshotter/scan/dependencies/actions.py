@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, tables, text, yaml_object
 from snapshotter.scan.dependencies.images import image
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _DOCKER: Final = "docker://"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -63,4 +63,6 @@ def _uses(value: Any, remarks: dict[str, str]) -> Iterator[Dependency]:
         return  # an action of this repository itself, or nothing
     is_commit = _COMMIT.fullmatch(ref)
     version = remarks.get(written, ref) if is_commit else ref if _TAG.fullmatch(ref) else None
-    yield dependency("github", "/".join(parts[:2]), version, ref, "ci", subpath="/".join(parts[2:]))
+    yield dependency(
+        NamedPackage("github", "/".join(parts[:2]), version, subpath="/".join(parts[2:])), ref, "ci"
+    )

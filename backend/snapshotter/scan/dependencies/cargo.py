@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from snapshotter.scan.dependencies.formats import mapping, string, strings, tables, toml
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _SECTIONS: Final = {"dependencies": "runtime", "dev-dependencies": "dev", "build-dependencies": "build"}
-# Cargo takes a bare `1.2.3` for `^1.2.3`: only an equals sign makes it exact.
 # Cargo takes a bare `1.2.3` for `^1.2.3`: only an equals sign makes it exact.
 _EXACT: Final = re.compile(r"=\s*(\d+\.\d+\.\d+[\w.+-]*)")
 
@@ -113,12 +112,11 @@ def _row(key: str, table: dict[str, Any], scope: str) -> Dependency:
     written = next((string(table[one]) for one in ("version", "git", "path") if one in table), "")
     exact = _EXACT.fullmatch(written.strip())
     return dependency(
-        "cargo",
-        name,
-        exact.group(1) if exact else None,
+        NamedPackage(
+            "cargo", name, exact.group(1) if exact else None, registry=not {"git", "path"} & table.keys()
+        ),
         written,
         "optional" if table.get("optional") is True else scope,
-        registry=not {"git", "path"} & table.keys(),
     )
 
 
@@ -133,4 +131,6 @@ def cargo_lock(blob: bytes) -> Iterator[Dependency]:
             name, version = string(one.get("name")), string(one.get("version"))
             direct = (name in wanted or f"{name} {version}" in wanted) if own else None
             is_git = string(one.get("source")).startswith("git+")
-            yield dependency("cargo", name, version, scope=None, direct=direct, registry=not is_git)
+            yield dependency(
+                NamedPackage("cargo", name, version, registry=not is_git), scope=None, direct=direct
+            )

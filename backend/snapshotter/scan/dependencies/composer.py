@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, tables
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _EXACT: Final = re.compile(r"=?\s*(v?\d+\.\d+\.\d+[\w.+-]*)")
 
@@ -19,7 +19,9 @@ def composer_json(blob: bytes) -> Iterator[Dependency]:
         for name, value in mapping(document.get(key), key).items():
             exact = _EXACT.fullmatch(string(value).strip())
             if "/" in name:
-                yield dependency("composer", name, exact.group(1) if exact else None, string(value), scope)
+                yield dependency(
+                    NamedPackage("composer", name, exact.group(1) if exact else None), string(value), scope
+                )
 
 
 def composer_lock(blob: bytes) -> Iterator[Dependency]:
@@ -29,5 +31,7 @@ def composer_lock(blob: bytes) -> Iterator[Dependency]:
         for one in tables(document.get(key)):
             if mapping(one.get("dist"), "dist").get("type") != "path":
                 yield dependency(
-                    "composer", string(one.get("name")), string(one.get("version")), scope=scope, direct=None
+                    NamedPackage("composer", string(one.get("name")), string(one.get("version"))),
+                    scope=scope,
+                    direct=None,
                 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, yaml_object
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _EXACT: Final = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
 _ELSEWHERE: Final = ("git", "path", "sdk")
@@ -23,7 +23,9 @@ def pubspec(blob: bytes) -> Iterator[Dependency]:
             if "sdk" not in table:
                 version = written if _EXACT.fullmatch(written) else None
                 elsewhere = bool(table.keys() & {"git", "path"})
-                yield dependency("pub", str(name), version, written, scope, registry=not elsewhere)
+                yield dependency(
+                    NamedPackage("pub", str(name), version, registry=not elsewhere), written, scope
+                )
 
 
 def _source(value: Any) -> str:
@@ -40,4 +42,6 @@ def pubspec_lock(blob: bytes) -> Iterator[Dependency]:
             scope = {"direct main": "runtime", "direct dev": "dev"}.get(kind)
             direct = kind.startswith("direct")
             version = string(entry.get("version"))
-            yield dependency("pub", str(name), version, None, scope, direct, registry=source == "hosted")
+            yield dependency(
+                NamedPackage("pub", str(name), version, registry=source == "hosted"), None, scope, direct
+            )

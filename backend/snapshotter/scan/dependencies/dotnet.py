@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, xml
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 SHARED: Final = ("Directory.Packages.props", "Directory.Build.props", "Directory.Build.targets")
 """Files that MSBuild takes into every project of their folder and those below."""
@@ -99,7 +99,10 @@ def _row(entry: _PackageElement, name: str, version: str) -> Dependency:
     exact = _EXACT.fullmatch(version.strip())
     written = entry.override or entry.version
     return dependency(
-        "nuget", name, exact.group(1) if exact else None, written, entry.scope, entry.kind != _MANAGED
+        NamedPackage("nuget", name, exact.group(1) if exact else None),
+        written,
+        entry.scope,
+        entry.kind != _MANAGED,
     )
 
 
@@ -158,4 +161,4 @@ def packages_lock(blob: bytes) -> Iterator[Dependency]:
                 asked, direct = locked.get(key, ("", False))
                 locked[key] = asked or string(entry.get("requested")), direct or entry.get("type") == "Direct"
     for (name, version), (asked, direct) in locked.items():
-        yield dependency("nuget", name, version, asked, None, direct)
+        yield dependency(NamedPackage("nuget", name, version), asked, None, direct)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from snapshotter.scan.dependencies.formats import text
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 _MODULE: Final = re.compile(r"^module\s+\"?([^\s\"/][^\s\"]*)\"?", re.M)
 _PART: Final = r"[\"`]?([^\s\"`]+)[\"`]?"
@@ -53,18 +53,22 @@ def go_mod(blob: bytes) -> Iterator[Dependency]:
     names = {name for name, _, _ in required}
     for (name, only), instead in replaced.items():
         if instead.version and name not in names and only is None:
-            yield dependency("golang", instead.name, instead.version, instead.written, "replace")
+            yield dependency(
+                NamedPackage("golang", instead.name, instead.version), instead.written, "replace"
+            )
 
 
 def _rows(name: str, version: str, direct: bool, instead: _Replacement | None) -> Iterator[Dependency]:
     if instead is None:
-        yield dependency("golang", name, version, version, direct=direct)
+        yield dependency(NamedPackage("golang", name, version), version, direct=direct)
     elif instead.name == name and instead.version:
-        yield dependency("golang", name, instead.version, version, direct=direct)
+        yield dependency(NamedPackage("golang", name, instead.version), version, direct=direct)
     else:
-        yield dependency("golang", name, None, version, direct=direct, registry=False)
+        yield dependency(NamedPackage("golang", name, registry=False), version, direct=direct)
         if instead.version:
-            yield dependency("golang", instead.name, instead.version, instead.written, direct=direct)
+            yield dependency(
+                NamedPackage("golang", instead.name, instead.version), instead.written, direct=direct
+            )
 
 
 def _statements(source: str) -> Iterator[tuple[str, str, str]]:

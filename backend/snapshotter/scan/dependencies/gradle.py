@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, text, toml
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 _LOCKED: Final = re.compile(r"([^:=#\s]+):([^:=#\s]+):([^:=#\s]+)=(\S*)")
 _EXACT: Final = re.compile(r"\d[\w.-]*")
@@ -21,7 +21,9 @@ def lockfile(blob: bytes) -> Iterator[Dependency]:
         if match := _LOCKED.fullmatch(line.strip()):
             group, artifact, version, held = match.groups()
             rows += 1
-            yield dependency("maven", f"{group}:{artifact}", version, None, _scope(held.split(",")), None)
+            yield dependency(
+                NamedPackage("maven", f"{group}:{artifact}", version), None, _scope(held.split(",")), None
+            )
         elif line.strip() and not line.startswith(("#", "empty=")) and not rows:
             raise ManifestError("not a gradle.lockfile")
 
@@ -44,7 +46,7 @@ def catalog(blob: bytes) -> Iterator[Dependency]:
         written = _version(table.get("version"), versions)
         if module.count(":") == 1 and not module.startswith(":"):
             version = written if _EXACT.fullmatch(written) else None
-            yield dependency("maven", module, version, written, "management", None)
+            yield dependency(NamedPackage("maven", module, version), written, "management", None)
 
 
 def _split(written: str) -> dict[str, Any]:

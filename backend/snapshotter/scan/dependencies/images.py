@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, text, yaml_object
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _IMAGE: Final = re.compile(r"([A-Za-z0-9][\w.:/-]*?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?")
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)
@@ -92,10 +92,12 @@ def image(reference: str, scope: str) -> Iterator[Dependency]:
     hosted = bool(slash) and ("." in host or ":" in host or host == "localhost")
     name = rest if hosted else path
     yield dependency(
-        "docker",
-        name,
-        digest if tag in (None, _LATEST) else tag,
+        NamedPackage(
+            "docker",
+            name,
+            digest if tag in (None, _LATEST) else tag,
+            qualifiers={"repository_url": host} if hosted else None,
+        ),
         "@".join(one for one in (tag, digest) if one),
         scope,
-        qualifiers={"repository_url": host} if hosted else None,
     )

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from snapshotter.scan.dependencies import pom
 from snapshotter.scan.dependencies.pom import Managed, Pom, PomEntry, Properties, filled
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 # One version, bare or in brackets; a comma makes it a range.
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
@@ -76,13 +76,15 @@ class Poms:
         exact = _EXACT.fullmatch(own or (managed.version if managed else ""))
         version = exact.group(1) if exact else None
         return dependency(
-            "maven",
-            f"{entry.group}:{entry.artifact}",
-            version,
+            NamedPackage(
+                "maven",
+                f"{entry.group}:{entry.artifact}",
+                version,
+                registry=self._of_this_tree(entry, version or "") is None,
+            ),
             entry.version,
             place or entry.scope or (managed.scope if managed else "") or "runtime",
             place != "management",
-            registry=self._of_this_tree(entry, version or "") is None,
         )
 
     def _effective(self, path: str, boms: list[_Effective]) -> _Effective:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, strings
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 SCOPES: Final = {
     "dependencies": "runtime",
@@ -82,7 +82,9 @@ class PackageJsons:
             version = exact.group(1) if exact else None
             own = not alias and name in members and version in (None, members[name])
             elsewhere = not alias and is_elsewhere(requirement)
-            yield dependency("npm", name, version, requirement, scope, registry=not (own or elsewhere))
+            yield dependency(
+                NamedPackage("npm", name, version, registry=not (own or elsewhere)), requirement, scope
+            )
 
     def lenders(self, path: str) -> set[str]:
         """None: no text of another is taken."""
@@ -155,9 +157,9 @@ def package_lock(blob: bytes) -> Iterator[Dependency]:
             name = alias.group(1) if alias else name
             exact = EXACT.fullmatch((alias.group(2) or "") if alias else written)
             if exact:
-                yield dependency("npm", name, exact.group(1), None, lock_scope(entry), None)
+                yield dependency(NamedPackage("npm", name, exact.group(1)), None, lock_scope(entry), None)
             elif not _is_folder(written):
-                yield dependency("npm", name, None, written, lock_scope(entry), None, registry=False)
+                yield dependency(NamedPackage("npm", name, registry=False), written, lock_scope(entry), None)
 
 
 def _is_folder(written: str) -> bool:
@@ -182,13 +184,15 @@ def _lock_packages(packages: dict[str, Any]) -> Iterator[Dependency]:
         resolved = string(entry.get("resolved"))
         elsewhere = resolved.startswith(("git", "file:")) or is_elsewhere(wanted or "")
         yield dependency(
-            "npm",
-            string(entry.get("name")) or installed,
-            string(entry.get("version")),
+            NamedPackage(
+                "npm",
+                string(entry.get("name")) or installed,
+                string(entry.get("version")),
+                registry=not elsewhere,
+            ),
             wanted,
             lock_scope(entry),
             wanted is not None,
-            registry=not elsewhere,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _NAME: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*")
 
@@ -23,10 +23,12 @@ def read(line: str, scope: str, *, registry: bool = True) -> Dependency | None:
         one.version for one in parsed.specifier if one.operator in ("==", "===") and "*" not in one.version
     ]
     return dependency(
-        "pypi",
-        canonicalize_name(parsed.name),
-        pins[0] if pins else None,
+        NamedPackage(
+            "pypi",
+            canonicalize_name(parsed.name),
+            pins[0] if pins else None,
+            registry=registry and parsed.url is None,
+        ),
         _NAME.sub("", line, count=1),
         scope,
-        registry=registry and parsed.url is None,
     )

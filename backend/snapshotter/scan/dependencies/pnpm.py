@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, yaml_object
 from snapshotter.scan.dependencies.npm import SCOPES, lock_scope
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _NAME: Final = r"((?:@[^/@()]+/)?[^/@()]+)"
 _KEYS: Final = (
@@ -58,13 +58,10 @@ def pnpm_lock(blob: bytes) -> Iterator[Dependency]:
     for package in together.values():
         scope = next((one for one in _ORDER if one in package.scopes), None)
         yield dependency(
-            "npm",
-            package.name,
-            package.version,
+            NamedPackage("npm", package.name, package.version, registry=package.registry),
             package.requirement,
             scope,
             package.direct,
-            registry=package.registry,
         )
 
 

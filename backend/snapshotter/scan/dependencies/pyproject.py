@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies import pep508
 from snapshotter.scan.dependencies.formats import mapping, string, strings, text, toml
-from snapshotter.scan.dependencies.record import MAX_ROWS, Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import MAX_ROWS, Dependency, ManifestError, NamedPackage, dependency
 
 # Poetry takes a bare version for itself.
 _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
@@ -140,12 +140,14 @@ def _tables(name: str, value: Any, scope: str) -> Iterator[Dependency]:
         written = next((string(table[key]) for key in ("version", *_ELSEWHERE) if key in table), "")
         pin = _PINNED.fullmatch(written.strip())
         yield dependency(
-            "pypi",
-            canonicalize_name(name),
-            pin.group(1) if pin else None,
+            NamedPackage(
+                "pypi",
+                canonicalize_name(name),
+                pin.group(1) if pin else None,
+                registry=not any(key in table for key in _ELSEWHERE),
+            ),
             written,
             "optional" if table.get("optional") is True and scope == "runtime" else scope,
-            registry=not any(key in table for key in _ELSEWHERE),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, strings, tables, toml
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 # Sources of the packages that lie in the repository itself.
 _OWN: Final = frozenset({"editable", "virtual", "directory"})
@@ -26,7 +26,7 @@ def poetry_lock(blob: bytes) -> Iterator[Dependency]:
         scope = "runtime" if {"main", "default"} & set(groups) else groups[0]
         name, version = canonicalize_name(string(package.get("name"))), string(package.get("version"))
         registry = source in _REGISTRIES and not {"git", "url", "path"} & package.keys()
-        yield dependency("pypi", name, version, scope=scope, direct=None, registry=registry)
+        yield dependency(NamedPackage("pypi", name, version, registry=registry), scope=scope, direct=None)
 
 
 def pipfile_lock(blob: bytes) -> Iterator[Dependency]:
@@ -40,13 +40,15 @@ def pipfile_lock(blob: bytes) -> Iterator[Dependency]:
             )
             version = written.removeprefix("==") if written.startswith("==") else None
             yield dependency(
-                "pypi",
-                canonicalize_name(name),
-                version,
+                NamedPackage(
+                    "pypi",
+                    canonicalize_name(name),
+                    version,
+                    registry=not {"git", "file", "path"} & entry.keys(),
+                ),
                 None if version else written,
                 scopes.get(key, key),
                 None,
-                registry=not {"git", "file", "path"} & entry.keys(),
             )
 
 
@@ -82,7 +84,9 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
         if name not in own_names:
             is_direct = name in direct if own or groups else None
             registry = "registry" in mapping(one.get("source"), "source") or "source" not in one
-            yield dependency("pypi", name, version, None, scopes.get(name), is_direct, registry=registry)
+            yield dependency(
+                NamedPackage("pypi", name, version, registry=registry), None, scopes.get(name), is_direct
+            )
 
 
 def _nodes(entries: Any) -> list[str]:

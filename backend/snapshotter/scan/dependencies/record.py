@@ -38,36 +38,64 @@ _MAX_NAME: Final = 300
 _MAX_REQUIREMENT: Final = 500
 
 
+class NamedPackage(NamedTuple):
+    """A package as a manifest names it, and what its package URL (purl) is made of.
+
+    Source: the purl specification's types and their rules for names. `ecosystem` is the purl type. The namespace is the
+    part of `name` that the type's rules make one: an npm scope, a Maven group, the path before the last segment of a Go
+    module, an action or an image. A package that comes from no `registry` has no package URL.
+    """
+
+    ecosystem: str
+    name: str
+    version: str | None = None
+    registry: bool = True
+    qualifiers: dict[str, str] | None = None
+    subpath: str | None = None
+
+    def purl(self) -> str | None:
+        """The package URL; None if it comes from no registry. Raises ManifestError for a name that cannot be one."""
+        namespace, _, bare = self.name.rpartition(":" if self.ecosystem == "maven" else "/")
+        if not bare or len(self.name) > _MAX_NAME or len(self.version or "") > _MAX_NAME:
+            raise self._misnamed()
+        try:
+            purl = PackageURL(
+                self.ecosystem,
+                namespace or None,
+                bare,
+                self.version or None,
+                self.qualifiers,
+                self.subpath or None,
+            )
+        except ValueError as error:
+            raise self._misnamed() from error
+        return purl.to_string() if self.registry else None
+
+    def _misnamed(self) -> ManifestError:
+        return ManifestError(f"{self.name[:100]!r} is no package name")
+
+
 def dependency(
-    ecosystem: str,
-    name: str,
-    version: str | None = None,
+    package: NamedPackage,
     requirement: str | None = None,
     scope: str | None = "runtime",
     direct: bool | None = True,
-    *,
-    registry: bool = True,
-    qualifiers: dict[str, str] | None = None,
-    subpath: str = "",
 ) -> Dependency:
-    """A row with its package URL, by the purl specification's types and name rules; an empty text counts as None.
+    """The row of a package that a manifest names; an empty text counts as None.
 
-    `ecosystem` is the purl type. The namespace is the part of `name` that the type's rules make one: an npm
-    scope, a Maven group, the path before the last segment of a Go module, an action or an image. Without
-    `registry` there is no package URL. Credentials in a URL of a requirement are left out. Raises ManifestError
-    for a name that cannot be one.
+    Credentials in a URL of a requirement are left out. Raises ManifestError for a name that cannot be one.
     """
-    name, scope = _plain(name), _plain(scope or "")[:_MAX_NAME]
-    namespace, _, bare = name.rpartition(":" if ecosystem == "maven" else "/")
-    if not bare or len(name) > _MAX_NAME or len(version or "") > _MAX_NAME:
-        raise ManifestError(f"{name[:100]!r} is no package name")
-    try:
-        purl = PackageURL(ecosystem, namespace or None, bare, version or None, qualifiers, subpath or None)
-    except ValueError as error:
-        raise ManifestError(f"{name[:100]!r} is no package name") from error
+    package = package._replace(name=_plain(package.name))
     written = _CREDENTIALS.sub(r"\1", " ".join(_plain(requirement or "").split()))[:_MAX_REQUIREMENT]
-    address = purl.to_string() if registry else None
-    return Dependency(ecosystem, name, version or None, written or None, scope or None, direct, address)
+    return Dependency(
+        package.ecosystem,
+        package.name,
+        package.version or None,
+        written or None,
+        _plain(scope or "")[:_MAX_NAME] or None,
+        direct,
+        package.purl(),
+    )
 
 
 def _plain(text: str) -> str:

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies.formats import text
 from snapshotter.scan.dependencies.pep508 import read
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 LIST: Final = re.compile(r"(?!(?:.*/)?CMakeLists\.txt\Z).*\.(?:txt|in|pip)")
 """Paths that a requirements file may take in, under whatever name."""
@@ -92,7 +92,9 @@ class RequirementsFiles:
                 yield row._replace(scope=scope, direct=False)
             elif row.version is None and row.purl and len(held := pins.get(row.name, set())) == 1:
                 (version,) = held
-                yield dependency(row.ecosystem, row.name, version, row.requirement, scope, row.direct)
+                yield dependency(
+                    NamedPackage(row.ecosystem, row.name, version), row.requirement, scope, row.direct
+                )
             else:
                 yield row._replace(scope=scope)
 
@@ -193,7 +195,7 @@ def _read(path: str, blob: bytes) -> _RequirementsFile:
 def _row(line: str) -> Dependency | None:
     if egg := _EGG.search(line):
         source = re.sub(r"^(?:-e|--editable)[= ]\s*", "", line)
-        return dependency("pypi", canonicalize_name(egg.group(1)), None, source, registry=False)
+        return dependency(NamedPackage("pypi", canonicalize_name(egg.group(1)), registry=False), source)
     return read(_OPTIONS.sub("", line), "runtime") if line and not line.startswith("-") else None
 
 

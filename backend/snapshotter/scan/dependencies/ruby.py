@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from snapshotter.scan.dependencies.formats import text
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 _SPEC: Final = re.compile(r"    (\S+) \(([^)\s-]+)[^)]*\)")
 _ASKED: Final = re.compile(r"  ([^\s!]+)(?: \(([^)]*)\))?!?")
@@ -30,4 +30,6 @@ def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
     if not locked and not asked and section not in _SECTIONS and blob.strip():
         raise ManifestError("not a Gemfile.lock")
     for (name, version), registry in locked.items():
-        yield dependency("gem", name, version, asked.get(name), None, name in asked, registry=registry)
+        yield dependency(
+            NamedPackage("gem", name, version, registry=registry), asked.get(name), None, name in asked
+        )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, tables
-from snapshotter.scan.dependencies.record import Dependency, dependency
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _PLACE: Final = re.compile(r"(?:\w+://)?(?:[^/@]*@)?([\w.-]+)(?::\d+)?[:/]+(\S+/[^/\s]+?)(?:\.git)?/?")
 
@@ -23,7 +23,7 @@ def package_resolved(blob: bytes) -> Iterator[Dependency]:
         name = "/".join(match.groups()) if match else string(pin.get("identity") or pin.get("package"))
         version = _version(mapping(pin.get("state"), "state"))
         elsewhere = match is None or pin.get("kind") == "localSourceControl"
-        yield dependency("swift", name, version, None, None, None, registry=not elsewhere)
+        yield dependency(NamedPackage("swift", name, version, registry=not elsewhere), None, None, None)
 
 
 def _version(state: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from snapshotter.scan.dependencies.formats import text
 from snapshotter.scan.dependencies.npm import ALIAS, is_elsewhere
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, dependency
+from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
 # Protocols of packages that lie in the repository itself: they are no dependencies.
 _OURS: Final = ("workspace:", "link:", "portal:")
@@ -48,7 +48,9 @@ def _row(specs: list[str], version: str) -> Dependency | None:
     if alias:
         name = alias.group(1) if alias.group(2) else name
     elsewhere = not alias and is_elsewhere(requirement)
-    return dependency("npm", name, version, " || ".join(ranges), None, None, registry=not elsewhere)
+    return dependency(
+        NamedPackage("npm", name, version, registry=not elsewhere), " || ".join(ranges), None, None
+    )
 
 
 def _is_folder(requirement: str) -> bool:
