@@ -22,9 +22,8 @@ from snapshotter.archive.manifest import (
     RefsRecord,
     Scan,
     ScanSettings,
-    Sealed,
-    seal,
 )
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.scan.columns import COLUMNS
 from snapshotter.store.objects import Store

@@ -8,21 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from snapshotter.archive import layout, receipts
+from snapshotter.archive import layout
 from snapshotter.archive.layout import RunId, RunKey, parse_key
-from snapshotter.archive.manifest import (
-    MAX_MANIFEST,
-    Artifact,
-    Manifest,
-    RefChanges,
-    RefsRecord,
-    Sealed,
-    open_sealed,
-)
+from snapshotter.archive.listed_run import ListedRun, grouped
+from snapshotter.archive.manifest import MAX_MANIFEST, Artifact, Manifest, RefChanges, RefsRecord
+from snapshotter.archive.sealed import Sealed, open_sealed
 from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.text import printable
@@ -42,37 +35,6 @@ _KEY = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run's folder as listed: sizes in bytes by artifact name."""
-
-    key: RunKey
-    files: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def is_snapshot(self) -> bool:
-        """Whether its manifest exists, which is what makes it a snapshot."""
-        return layout.MANIFEST in self.files
-
-    @property
-    def has_history(self) -> bool:
-        """Whether manifest, refs and bundle are there, by the listing alone: a last segment's loss does not show."""
-        segments = {name for name in self.files if name.startswith(layout.HISTORY)}
-        counted = {layout.segment_name(index, only=False) for index in range(len(segments))}
-        whole = segments in ({layout.segment_name(0, only=True)}, counted)
-        return self.is_snapshot and layout.REFS in self.files and bool(segments) and whole
-
-    @property
-    def receipts(self) -> list[str]:
-        """The names of its receipts, oldest first."""
-        return sorted(filter(receipts.is_name, self.files))
-
-    @property
-    def verified(self) -> bool | None:
-        """What its newest receipt says, by the listing alone; None without one."""
-        return receipts.says_ok(self.receipts[-1]) if self.receipts else None
-
-
 class Catalog:
     """Reads a store. Safe to share between threads: it keeps nothing between calls.
 
@@ -90,35 +52,37 @@ class Catalog:
                 self.store.pass_over(f"{name}/")
         return [name for name in names if layout.is_repo(name)]
 
-    def runs(self, repo: str, *, since: datetime | None = None) -> list[Run]:
+    def runs(self, repo: str, *, since: datetime | None = None) -> list[ListedRun]:
         """The runs of a repo, oldest first, with or without manifests; from the day of `since` on."""
         after = layout.day_prefix(repo, since) if since else ""
         return [
             run
-            for run in group(self._list(repo, after=after))
+            for run in grouped(self._list(repo, after=after))
             if not since or run.key.run_id.started_at >= since
         ]
 
-    def snapshots(self, repo: str, *, since: datetime | None = None) -> list[Run]:
+    def snapshots(self, repo: str, *, since: datetime | None = None) -> list[ListedRun]:
         """The snapshots of a repo, oldest first."""
         return [run for run in self.runs(repo, since=since) if run.is_snapshot]
 
-    def newest_first(self, repo: str, now: datetime) -> Iterator[list[Run]]:
+    def newest_first(self, repo: str, now: datetime) -> Iterator[list[ListedRun]]:
         """The snapshots of a repo, newest first, in batches: the last weeks by one list, then day by day."""
         recent = max(now, _BEGINNING + RECENT) - RECENT  # a time that a user gives may be of the year 1
         first = self._list(repo, after=layout.day_prefix(repo, recent))
-        yield [run for run in reversed(group(first)) if run.is_snapshot]
+        yield [run for run in reversed(grouped(first)) if run.is_snapshot]
         for folder in self._days_before(repo, recent):
-            yield [run for run in reversed(group(self._list(folder))) if run.is_snapshot]
+            yield [run for run in reversed(grouped(self._list(folder))) if run.is_snapshot]
 
-    def latest(self, repo: str, *, at: datetime | None = None, now: datetime | None = None) -> Run | None:
+    def latest(
+        self, repo: str, *, at: datetime | None = None, now: datetime | None = None
+    ) -> ListedRun | None:
         """The newest snapshot of a repo, or the newest that started no later than `at`.
 
         A snapshot from the future (its machine's clock was wrong) is the newest only if there is no other.
         """
         now = now or datetime.now(UTC)
         bound = at or now + AHEAD
-        future: Run | None = None
+        future: ListedRun | None = None
         for batch in self.newest_first(repo, min(bound, now)):
             for run in batch:
                 if run.key.run_id.started_at <= bound:
@@ -178,11 +142,11 @@ class Catalog:
             at = self.manifest(RunKey(at.repo, run_id)).manifest
         return steps[::-1]
 
-    def folder(self, key: RunKey) -> Run:
+    def folder(self, key: RunKey) -> ListedRun:
         """One run's folder, listed now; without files if there is none."""
-        return next((run for run in group(self._list(key.folder)) if run.key == key), Run(key))
+        return next((run for run in grouped(self._list(key.folder)) if run.key == key), ListedRun(key))
 
-    def resolve(self, name: str) -> Run:
+    def resolve(self, name: str) -> ListedRun:
         """The snapshot that a name means: ORIGIN-or-REPO, …@RUN-ID, …@TIME, or a full key.
 
         Raises UsageError for a name of no form, Unavailable (code `no-snapshot`) when there is none.
@@ -217,11 +181,11 @@ class Catalog:
         if key not in {entry.key for entry in self._list(key.rpartition("/")[0])}:
             raise missing(key)
 
-    def _one(self, key: RunKey, name: str) -> Run:
+    def _one(self, key: RunKey, name: str) -> ListedRun:
         run = self.folder(key)
         return run if run.is_snapshot else self._none(name, key.repo)
 
-    def _none(self, name: str, repo: str = "") -> Run:
+    def _none(self, name: str, repo: str = "") -> ListedRun:
         where = f" (repo {repo})" if repo and repo != name else ""
         raise Unavailable(
             f"no snapshot: {printable(name)[:200]}{where} in {self.store.place.uri}",
@@ -243,13 +207,3 @@ class Catalog:
                     # Not that day itself, which the list of the last weeks began with.
                     if (folder := f"{repo}/{year}/{month}/{day}") < limit and layout.is_place(folder):
                         yield folder
-
-
-def group(entries: Iterable[ListedObject]) -> list[Run]:
-    """Listed objects as runs, in key order; objects that belong to no run are passed over."""
-    runs: dict[RunKey, Run] = {}
-    for entry in entries:
-        if parsed := parse_key(entry.key):
-            key, name = parsed
-            runs.setdefault(key, Run(key)).files[name] = entry.bytes
-    return sorted(runs.values(), key=lambda run: run.key)

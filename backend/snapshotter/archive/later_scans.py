@@ -17,7 +17,8 @@ from snapshotter.archive import layout
 from snapshotter.archive.canonical import canonical, with_own_digest
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import MAX_MANIFEST, READABLE, Manifest, Parent, Scan, seal
+from snapshotter.archive.manifest import MAX_MANIFEST, READABLE, Manifest, Parent, Scan
+from snapshotter.archive.sealed import seal
 from snapshotter.base.errors import Damaged, Unusable
 
 

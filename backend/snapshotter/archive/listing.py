@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import Unread, of_each
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.manifest import Manifest
 from snapshotter.base.errors import PartialFailure, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.text import plural, printable
@@ -16,10 +17,10 @@ from snapshotter.store.backend import READS_AT_ONCE
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSnapshot:
     """One snapshot: its folder as listed, and its manifest or, if that is None, the error of reading it."""
 
-    run: Run
+    run: ListedRun
     manifest: Manifest | None
     error: SnapshotterError | None = None
 
@@ -33,7 +34,7 @@ class Listed:
 class SnapshotList:
     """What a list shows: snapshots, and the repos that could not be listed."""
 
-    snapshots: list[Listed]
+    snapshots: list[ListedSnapshot]
     unread: list[Unread] = field(default_factory=list)
 
     @property
@@ -82,12 +83,12 @@ def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> Sn
     return SnapshotList(_read(catalog, runs))
 
 
-def _read(catalog: Catalog, runs: Sequence[Run]) -> list[Listed]:
-    def listed(run: Run) -> Listed:
+def _read(catalog: Catalog, runs: Sequence[ListedRun]) -> list[ListedSnapshot]:
+    def listed(run: ListedRun) -> ListedSnapshot:
         try:
-            return Listed(run, catalog.manifest(run.key, listed=True).manifest)
+            return ListedSnapshot(run, catalog.manifest(run.key, listed=True).manifest)
         except SnapshotterError as error:
-            return Listed(run, None, error)
+            return ListedSnapshot(run, None, error)
 
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:  # one manifest each, and on S3 each is a round trip
         return list(pool.map(listed, runs))

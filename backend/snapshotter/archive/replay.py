@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import MANIFEST
-from snapshotter.archive.manifest import History, Manifest, check_continues
+from snapshotter.archive.manifest import History, Manifest
+from snapshotter.archive.sealed import check_continues
 from snapshotter.archive.segments import SegmentReader
 from snapshotter.archive.transfer import damaged
 from snapshotter.base.cancel import Cancel

@@ -9,11 +9,13 @@ from datetime import datetime
 
 from snapshotter import __version__
 from snapshotter.archive import layout
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import ScanRecord, open_record, scan_of, seal_record
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import SCHEMA_VERSION, Manifest, Parent, Scan, Sealed
+from snapshotter.archive.listed_run import ListedRun
+from snapshotter.archive.manifest import SCHEMA_VERSION, Manifest, Parent, Scan
 from snapshotter.archive.replay import replay_chain
+from snapshotter.archive.sealed import Sealed
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
@@ -42,7 +44,7 @@ class SnapshotScan:
 
 def scan_snapshot(
     catalog: Catalog,
-    run: Run,
+    run: ListedRun,
     options: ScanOptions,
     connect: Connect,
     *,

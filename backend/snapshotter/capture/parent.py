@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from snapshotter.archive.catalog import AHEAD, Catalog, Run
+from snapshotter.archive.catalog import AHEAD, Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Manifest, Sealed
+from snapshotter.archive.listed_run import ListedRun
+from snapshotter.archive.manifest import Manifest
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable, Unusable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
@@ -60,7 +62,7 @@ def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> P
     repo holds another origin's snapshots, or a manifest of a newer schema.
     """
     started = key.run_id.started_at
-    seen: list[Run] = []
+    seen: list[ListedRun] = []
     for batch in catalog.newest_first(key.repo, started):
         seen += batch
         # By the second (16 characters): the digits after it are random, and `or_after` puts this run behind its parent.
@@ -92,7 +94,7 @@ def with_ledger(
         return parent
 
 
-def _manifest(catalog: Catalog, newest: Run, origin: Origin, observer: Observer) -> Sealed | None:
+def _manifest(catalog: Catalog, newest: ListedRun, origin: Origin, observer: Observer) -> Sealed | None:
     """The newest snapshot's manifest, or None with a warning if it cannot be read."""
     try:
         sealed = catalog.manifest(newest.key, listed=True)
@@ -108,7 +110,7 @@ def _manifest(catalog: Catalog, newest: Run, origin: Origin, observer: Observer)
     return sealed
 
 
-def _damage(catalog: Catalog, manifest: Manifest, seen: list[Run]) -> str | None:
+def _damage(catalog: Catalog, manifest: Manifest, seen: list[ListedRun]) -> str | None:
     """What listings tell against the chain: a run that is gone, or a receipt that says so. None if nothing does.
 
     Runs beyond those `seen` are listed from the base on: a listing costs one call, however many runs it holds.

@@ -14,16 +14,8 @@ from typing import NamedTuple
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import (
-    Artifact,
-    Manifest,
-    RefChanges,
-    RefsRecord,
-    Sealed,
-    check_continues,
-    open_sealed,
-    seal,
-)
+from snapshotter.archive.manifest import Artifact, Manifest, RefChanges, RefsRecord
+from snapshotter.archive.sealed import Sealed, check_continues, open_sealed, seal
 from snapshotter.archive.segments import check_size
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel

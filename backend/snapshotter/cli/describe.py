@@ -10,10 +10,11 @@ from snapshotter.base import runbook
 from snapshotter.base.text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from snapshotter.archive.catalog import Run
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed, SnapshotList
-    from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan, Sealed
+    from snapshotter.archive.listed_run import ListedRun
+    from snapshotter.archive.listing import ListedSnapshot, SnapshotList
+    from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan
+    from snapshotter.archive.sealed import Sealed
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
@@ -57,7 +58,7 @@ def snapshot(manifest: Manifest, where: str) -> list[str]:
     return [*lines, *map(_gap, manifest.gaps), f"  in {where}"]
 
 
-def whole_snapshot(sealed: Sealed, run: Run, later: Scan | None, where: str) -> list[str]:
+def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: str) -> list[str]:
     """All of a snapshot that `show` shows; `later` is a scan that was made for it afterwards."""
     manifest = sealed.manifest
     scanned = manifest.scan.artifacts if manifest.scan else []
@@ -152,7 +153,7 @@ def listing(found: SnapshotList, where: str, now: datetime) -> list[str]:
     ]
 
 
-def _row(listed: Listed, now: datetime) -> tuple[str, ...]:
+def _row(listed: ListedSnapshot, now: datetime) -> tuple[str, ...]:
     key, manifest = listed.run.key, listed.manifest
     taken = key.run_id.started_at
     return (
@@ -175,7 +176,7 @@ def age(taken: datetime, now: datetime) -> str:
     return f"{span} ago"
 
 
-def restored(run: Run, result: Restored) -> list[str]:
+def restored(run: ListedRun, result: Restored) -> list[str]:
     """A restored repository."""
     return [
         f"{name_of(run.key)} restored to {result.destination}",

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     import msgspec
 
     from snapshotter.access.proof import Proof
-    from snapshotter.archive.catalog import Run
     from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.layout import RunKey
-    from snapshotter.archive.listing import Listed, SnapshotList
-    from snapshotter.archive.manifest import Manifest, RefChanges, Scan, Sealed
+    from snapshotter.archive.listed_run import ListedRun
+    from snapshotter.archive.listing import ListedSnapshot, SnapshotList
+    from snapshotter.archive.manifest import Manifest, RefChanges, Scan
+    from snapshotter.archive.sealed import Sealed
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict
@@ -28,7 +29,7 @@ def snapshot(sealed: Sealed) -> dict[str, Any]:
     return fields | {"folder": sealed.manifest.key.folder, "manifest_sha256": sealed.sha256}
 
 
-def whole_snapshot(sealed: Sealed, run: Run, later: Scan | None) -> dict[str, Any]:
+def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None) -> dict[str, Any]:
     """A snapshot with its receipts' keys and the scan that was made for it afterwards."""
     receipts = [run.key.key(name) for name in run.receipts]
     return snapshot(sealed) | {"receipts": receipts, "later_scan": later and _fields(later)}
@@ -53,7 +54,7 @@ def unread(unread: Unread) -> dict[str, str]:
     return {"repo": unread.repo, "error": unread.error.message}
 
 
-def _listed(listed: Listed) -> dict[str, Any]:
+def _listed(listed: ListedSnapshot) -> dict[str, Any]:
     """One row of a list; one whose manifest does not read has no kind, and the error's message."""
     key, manifest = listed.run.key, listed.manifest
     row = {"repo": key.repo, "run_id": str(key.run_id), "taken_at": key.run_id.started_at.isoformat()}

@@ -13,7 +13,8 @@ import msgspec
 
 from snapshotter import __version__
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Gap, Manifest, Scan, Sealed
+from snapshotter.archive.manifest import Gap, Manifest, Scan
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.text import printable
 from snapshotter.capture.plan import RequestedOptions

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.aws.identity import with_identity
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import (

@@ -11,7 +11,7 @@ import msgspec
 
 from snapshotter import __version__
 from snapshotter.archive import layout
-from snapshotter.archive.catalog import Run
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.manifest import Manifest
 from snapshotter.query.cache import Cache
 
@@ -47,7 +47,7 @@ class ManifestIndex:
         except (FileNotFoundError, msgspec.MsgspecError):
             return {}
 
-    def find(self, run: Run) -> Manifest | None:
+    def find(self, run: ListedRun) -> Manifest | None:
         """The manifest of a run as listed, if it is remembered."""
         if not self._knows(run):
             return None
@@ -56,7 +56,7 @@ class ManifestIndex:
         except msgspec.MsgspecError:
             return None
 
-    def remember(self, manifests: Iterable[tuple[Run, Manifest]]) -> None:
+    def remember(self, manifests: Iterable[tuple[ListedRun, Manifest]]) -> None:
         """Add manifests that were read and checked; those of earlier queries stay while there is room."""
         encode = msgspec.msgpack.Encoder().encode
         fresh = {
@@ -74,6 +74,6 @@ class ManifestIndex:
                 kept[key] = entry
         self._cache.write(self._path, encode(kept))
 
-    def _knows(self, run: Run) -> bool:
+    def _knows(self, run: ListedRun) -> bool:
         entry = self._entries.get(run.key.folder)
         return entry is not None and entry.size == run.files[layout.MANIFEST]

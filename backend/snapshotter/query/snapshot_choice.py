@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import of_each, raise_if_all_denied
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable, Unusable
@@ -25,7 +26,7 @@ from snapshotter.store.backend import READS_AT_ONCE
 class Snapshot:
     """A snapshot that a query is about: its folder as listed, its manifest, and its scan if it has one."""
 
-    run: Run
+    run: ListedRun
     manifest: Manifest
     scan: Scan | None = None
 
@@ -67,7 +68,7 @@ def _matching(catalog: Catalog, options: QueryOptions) -> list[str]:
     return repos
 
 
-def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) -> list[Run]:
+def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) -> list[ListedRun]:
     cancel.check()
     if options.history:
         runs = catalog.snapshots(repo)
@@ -76,11 +77,11 @@ def _runs(catalog: Catalog, repo: str, options: QueryOptions, cancel: Cancel) ->
     return [newest] if newest else []
 
 
-def _read(sources: Sources, runs: Sequence[Run]) -> ChosenSnapshots:
+def _read(sources: Sources, runs: Sequence[ListedRun]) -> ChosenSnapshots:
     """The runs with their manifests; one whose manifest cannot be read is left out. Raises if none may be read."""
     index = ManifestIndex(sources.cache, sources.catalog.store.place.uri)
 
-    def read(run: Run) -> Manifest | SnapshotterError:
+    def read(run: ListedRun) -> Manifest | SnapshotterError:
         sources.cancel.check()
         try:
             return sources.catalog.manifest(run.key, listed=True).manifest

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from snapshotter.archive import layout
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import Records, records
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Artifact, Scan, Sealed
+from snapshotter.archive.listed_run import ListedRun
+from snapshotter.archive.manifest import Artifact, Scan
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
@@ -41,7 +43,7 @@ class Artifacts:
     """Checks the artifacts of one repo's runs. A scan's are read once, however many snapshots share it."""
 
     def __init__(
-        self, catalog: Catalog, repo: str, folder: Callable[[RunKey], Run], observer: Observer
+        self, catalog: Catalog, repo: str, folder: Callable[[RunKey], ListedRun], observer: Observer
     ) -> None:
         """`folder` tells what was listed of a run."""
         self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer

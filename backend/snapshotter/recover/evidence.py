@@ -12,10 +12,11 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from snapshotter.archive import layout, receipts
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Sealed, mixed_formats
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.receipts import NoReceipt
+from snapshotter.archive.sealed import Sealed, mixed_formats
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
@@ -48,11 +49,11 @@ class Evidence:
     """
 
     def __init__(
-        self, catalog: Catalog, repo: str, chosen: Sequence[Run], observer: Observer, cancel: Cancel
+        self, catalog: Catalog, repo: str, chosen: Sequence[ListedRun], observer: Observer, cancel: Cancel
     ) -> None:
         self._catalog, self._repo, self._cancel = catalog, repo, cancel
         self._chosen = {run.key for run in chosen}
-        self._folders: dict[RunKey, Run] = {run.key: run for run in chosen}
+        self._folders: dict[RunKey, ListedRun] = {run.key: run for run in chosen}
         self._outlines: dict[RunKey, Outline | None] = {}
         self._chains: dict[tuple[RunKey, ...], tuple[RunKey, ...]] = {}  # each once: most snapshots share one
         self._manifests: dict[RunKey, Sealed] = {}
@@ -107,7 +108,7 @@ class Evidence:
             self.note(outline.key, Problem.of(error, outline.refs.artifact))
             return None
 
-    def folder(self, key: RunKey) -> Run:
+    def folder(self, key: RunKey) -> ListedRun:
         """A run's folder, as it was listed before the verification or when it was first asked for."""
         if key not in self._folders:
             self._folders[key] = self._catalog.folder(key)
@@ -170,7 +171,7 @@ class Evidence:
             return ()
         return self.problems(outline.key)
 
-    def check_receipts(self, run: Run, outline: Outline) -> tuple[Problem, ...]:
+    def check_receipts(self, run: ListedRun, outline: Outline) -> tuple[Problem, ...]:
         """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends it.
 
         What is no receipt is kept in `passed_over`, and is no problem.
@@ -178,7 +179,7 @@ class Evidence:
         problems = (self._check_receipt(run, name, outline) for name in run.receipts)
         return tuple(islice(filter(None, problems), 1))
 
-    def _check_receipt(self, run: Run, name: str, outline: Outline) -> Problem | None:
+    def _check_receipt(self, run: ListedRun, name: str, outline: Outline) -> Problem | None:
         try:
             receipt = receipts.read(self._catalog.store, run.key, name)
         except NoReceipt as error:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import Unread, of_each
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.observer import Observer
@@ -36,7 +37,7 @@ def verify_named(
     Raises Unavailable (code `no-snapshot`) if there are none; Unavailable or AccessDenied if nothing can be checked.
     """
 
-    def of_runs(repo: str, runs: list[Run]) -> list[Verdict]:
+    def of_runs(repo: str, runs: list[ListedRun]) -> list[Verdict]:
         return verify(catalog, repo, runs, options, observer=observer, cancel=cancel) if runs else []
 
     def of_repo(repo: str) -> list[Verdict]:
@@ -62,7 +63,7 @@ def verify_named(
     )
 
 
-def _names_repo(catalog: Catalog, name: str, run: Run) -> bool:
+def _names_repo(catalog: Catalog, name: str, run: ListedRun) -> bool:
     """Whether a name is a whole repository's, not one snapshot's."""
     try:
         return catalog.repo_of(name) == run.key.repo

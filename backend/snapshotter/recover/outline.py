@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Parent, RefsRecord, Sealed
+from snapshotter.archive.manifest import Parent, RefsRecord
+from snapshotter.archive.sealed import Sealed
 from snapshotter.git.refs import ObjectFormat
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
@@ -36,7 +37,7 @@ class Restored:
 
 def restore(
     catalog: Catalog,
-    run: Run,
+    run: ListedRun,
     destination: Path,
     *,
     mode: str = "worktree",

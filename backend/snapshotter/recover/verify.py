@@ -15,8 +15,9 @@ from pathlib import Path
 
 from snapshotter import __version__
 from snapshotter.archive import receipts
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey, parse_key
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.receipts import Receipt
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable
@@ -49,7 +50,7 @@ class VerifyOptions:
 def verify(
     catalog: Catalog,
     repo: str,
-    chosen: Sequence[Run],
+    chosen: Sequence[ListedRun],
     options: VerifyOptions,
     *,
     observer: Observer | None = None,
@@ -71,7 +72,7 @@ def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[Run
     return [run.key for run in runs if run.key in bad or not bad.isdisjoint(_rests_on(catalog, run))]
 
 
-def _rests_on(catalog: Catalog, run: Run) -> set[RunKey]:
+def _rests_on(catalog: Catalog, run: ListedRun) -> set[RunKey]:
     """The runs that a snapshot needs besides itself; none if its manifest cannot be read, so nobody can tell."""
     try:
         manifest = catalog.manifest(run.key, listed=True).manifest
@@ -86,7 +87,7 @@ class _Verification:
         self,
         catalog: Catalog,
         repo: str,
-        chosen: Sequence[Run],
+        chosen: Sequence[ListedRun],
         options: VerifyOptions,
         observer: Observer,
         cancel: Cancel,
@@ -115,7 +116,7 @@ class _Verification:
             more = f"; and {len(others) - 1} more" if others[1:] else ""
             self._observer.warn(f"passed over: {printable(others[0].message)[:400]}{more}")
 
-    def _check(self, run: Run) -> Verdict:
+    def _check(self, run: ListedRun) -> Verdict:
         """What can be told without git."""
         started = time.monotonic()
         try:
@@ -136,7 +137,7 @@ class _Verification:
             with self._cancel.limited(seconds, out_of_time(f"the check of {key.run_id}", seconds)) as cancel:
                 yield cancel
 
-    def _check_objects(self, run: Run, outline: Outline, cancel: Cancel) -> list[Problem]:
+    def _check_objects(self, run: ListedRun, outline: Outline, cancel: Cancel) -> list[Problem]:
         evidence, quick = self._evidence, self._options.quick
         problems = [*evidence.check_parents(outline, cancel)]
         if quick and (size := sum(map(evidence.unread, outline.rests_on))):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshotter.archive.canonical import canonical
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import (
     Artifact,
@@ -29,12 +30,9 @@ from snapshotter.archive.manifest import (
     RefChangeList,
     RefChanges,
     RefsRecord,
-    Sealed,
-    canonical,
     json_schema,
-    open_sealed,
-    seal,
 )
+from snapshotter.archive.sealed import Sealed, open_sealed, seal
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.capture.options import CaptureOptions

@@ -12,8 +12,8 @@ from msgspec import structs
 
 from snapshotter.archive import receipts
 from snapshotter.archive.canonical import canonical
-from snapshotter.archive.catalog import Run
 from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.receipts import NoReceipt, Receipt
 from snapshotter.base.errors import Damaged
 from snapshotter.store.objects import Store
@@ -116,9 +116,9 @@ def test_a_receipt_reads_as_what_was_written(store: Store) -> None:
     ],
 )
 def test_what_is_named_otherwise_has_no_verdict(name: str) -> None:
-    run = Run(KEY, {NAME: 1, name: 1})
+    run = ListedRun(KEY, {NAME: 1, name: 1})
     assert (run.receipts, run.verified) == ([NAME], True)
 
 
 def test_a_receipt_s_name_without_a_known_verdict_counts_as_failed() -> None:
-    assert Run(KEY, {NAME: 1, NAME.replace("-0", "-9"): 1}).verified is False
+    assert ListedRun(KEY, {NAME: 1, NAME.replace("-0", "-9"): 1}).verified is False

@@ -12,8 +12,9 @@ import pytest
 from msgspec import structs
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import History, Manifest, Sealed, seal
+from snapshotter.archive.manifest import History, Manifest
 from snapshotter.archive.replay import Link, replay_chain, replay_links
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.archive.segments import SegmentReader
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged, Interrupted, Unusable

@@ -9,7 +9,7 @@ import pytest
 
 from snapshotter.archive import layout
 from snapshotter.archive.canonical import canonical
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable
 from snapshotter.recover.verify import VerifyOptions
 from tests.support.git import Origin

@@ -12,7 +12,7 @@ import pytest
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.canonical import canonical
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.errors import NewerSchema, Unavailable
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
 from snapshotter.git.origin_parsing import parse

@@ -11,7 +11,7 @@ import pytest
 from msgspec import structs
 
 from githost import GitHost
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture import scan_step
 from snapshotter.capture.options import ScanOptions

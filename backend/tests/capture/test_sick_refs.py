@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.refs import Ref, RefListing

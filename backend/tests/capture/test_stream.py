@@ -14,7 +14,7 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits

@@ -19,7 +19,7 @@ import pytest
 
 from githost import GitHost
 from snapshotter import __version__
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions
 from tests.support.cli import Done, cli, cli_env, command
 from tests.support.git import Origin, git, state_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions

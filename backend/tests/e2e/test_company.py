@@ -12,7 +12,7 @@ import pytest
 
 from snapshotter.archive import layout
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions

@@ -19,7 +19,7 @@ import pytest
 from msgspec import structs
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.errors import Finding, SnapshotterError
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.recover.verify import VerifyOptions

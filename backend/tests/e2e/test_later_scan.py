@@ -15,7 +15,7 @@ from githost import Fault, GitHost
 from snapshotter.archive import later_scans
 from snapshotter.archive.layout import SCAN
 from snapshotter.archive.listing import newest_of_each
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.later_scan import SnapshotScan, scan_snapshot
 from snapshotter.capture.options import CaptureOptions

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Sealed, check_continues, seal
+from snapshotter.archive.sealed import Sealed, check_continues, seal
 from snapshotter.base.errors import Damaged, Finding, Unusable
 from snapshotter.capture.later_scan import scan_snapshot
 from snapshotter.transport import WireLimits

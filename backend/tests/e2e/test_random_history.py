@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions
 from tests.support.git import Origin, State
 from tests.support.lab import Lab

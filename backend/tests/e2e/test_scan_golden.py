@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.scan.columns import COLUMNS
 from tests.scan import golden
 from tests.support.git import Origin

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.scan.columns import COLUMNS
 from tests.support.git import Origin
 from tests.support.lab import Lab

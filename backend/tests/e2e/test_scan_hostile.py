@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.scan import listing
 from snapshotter.scan.staging import private_folder
 from tests.support import hostile

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Finding, Interrupted, OutOfTime, Terminated, Unavailable
 from snapshotter.base.observer import Observer

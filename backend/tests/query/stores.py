@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from tests.support.lake import DAY, NOV, Lake, file_row
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanstore import ScanStore
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.query import sql_plan
 from snapshotter.query.partial_file import merged, without

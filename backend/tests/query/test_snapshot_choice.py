@@ -12,7 +12,8 @@ import pytest
 from snapshotter.archive import layout
 from snapshotter.archive.later_scans import ScanRecord, seal_record
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Parent, Sealed, seal
+from snapshotter.archive.manifest import Parent
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.store.opening import open_store
 from tests.query.stores import three_days
 from tests.support.faults import FlippingStore

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Scan, Sealed, seal
+from snapshotter.archive.manifest import Scan
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.errors import Unavailable
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions

@@ -15,7 +15,8 @@ from msgspec import structs
 from snapshotter.archive import layout
 from snapshotter.archive.canonical import canonical
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.manifest import SCHEMA_VERSION, Sealed, seal
+from snapshotter.archive.manifest import SCHEMA_VERSION
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Damaged, NewerSchema, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.archive import layout
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, SnapshotterError, UsageError
 from snapshotter.base.observer import Observer

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.canonical import canonical
-from snapshotter.archive.manifest import Sealed, seal
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.git import Origin
 from tests.support.lab import Lab, Words

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.archive import receipts
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.recover import verify as verification
 from snapshotter.recover.ending import ending
 from snapshotter.recover.limits import ProofOutOfTime, replay_seconds

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
-from snapshotter.archive.catalog import Catalog, Run
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.listed_run import ListedRun
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.capture import snapshot
@@ -109,7 +110,7 @@ class Lab:
         assert verdicts
         assert [problem for verdict in verdicts for problem in verdict.problems] == []
 
-    def runs(self, taken: Sealed) -> list[Run]:
+    def runs(self, taken: Sealed) -> list[ListedRun]:
         """The runs of a snapshot's repo, complete or not."""
         return self.catalog.runs(taken.manifest.repo)
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from snapshotter.archive.manifest import Sealed
+from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.git.bundle import DETACHED
 from tests.support.git import ENV, Origin, git

@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from snapshotter.archive.manifest import Scan, ScanSettings, Sealed
+from snapshotter.archive.manifest import Scan, ScanSettings
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.capture.options import CaptureOptions, ScanOptions
 from snapshotter.scan import secrets
