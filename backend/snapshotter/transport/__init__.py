@@ -83,6 +83,12 @@ class NoGitAnswer(Unavailable):
     default_code = "not-git"
 
 
+class OriginFailed(Unavailable):
+    """The origin's server says, in git's protocol, that it failed. The wire may know more: see `Wire.explain`."""
+
+    default_code = "origin-error"
+
+
 class WantVanished(Unavailable):
     """An object listed a moment ago is gone: list again. `oid` is its id, None if the origin does not say it."""
 

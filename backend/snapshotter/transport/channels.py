@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import select
-import shlex
 import socket
 import subprocess
 import threading
 from contextlib import ExitStack, suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
-from snapshotter.transport import NoGitAnswer, WireLimits
+from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.transport import NoGitAnswer, OriginFailed, WireLimits
+from snapshotter.transport.child_errors import child_error
 from snapshotter.transport.replies import explained
 from snapshotter.transport.words import Tail
 
@@ -108,13 +107,14 @@ class ProcessChannel:
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it, or the error with those words."""
-        if not isinstance(error, NoGitAnswer) and error.code != "origin-error":
+        if not isinstance(error, (NoGitAnswer, OriginFailed)):
             return error
+        # A child that failed writes its reason as it ends, which may be just after its answer broke off.
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(0.5)
         self._listener.join(0.5)
-        said = self._stderr.lines
-        return (isinstance(error, NoGitAnswer) and _diagnosed(said)) or explained(error, said)
+        stderr = self._stderr.lines
+        return (isinstance(error, NoGitAnswer) and child_error(stderr)) or explained(error, stderr)
 
     def _let_go(self) -> None:
         with self._lock:  # a cancellation ends the child from its own thread
@@ -169,71 +169,3 @@ def _await(fd: int, seconds: float) -> None:
             code="stalled",
             hint="try again; for a slow server raise --idle-timeout",
         )
-
-
-class _Diagnosis(NamedTuple):
-    """What a child's stderr means: the words to look for, in lower case, and the error that they become."""
-
-    words: re.Pattern[str]
-    error: type[SnapshotterError]
-    code: str
-    message: str
-    hint: str
-
-
-# The first that matches counts. The words are those of git and OpenSSH.
-_DIAGNOSES = (
-    _Diagnosis(
-        re.compile(
-            "permission denied|could not read from remote.*access|access.*could not read from remote",
-            re.DOTALL,
-        ),
-        AccessDenied,
-        code="origin-denied",
-        message="the origin refused this user",
-        hint="check the SSH key (ssh-add -l) and that it may read the repository",
-    ),
-    _Diagnosis(
-        re.compile("dubious ownership"),
-        Unavailable,
-        code="dubious-ownership",
-        message="git refuses a repository that another user owns",
-        hint="if you trust it: git config --global --add safe.directory {path}",
-    ),
-    _Diagnosis(
-        re.compile("host key verification failed"),
-        Unavailable,
-        code="host-key",
-        message="the host's SSH key is not known",
-        hint="add it to known_hosts after checking it (ssh-keyscan, then compare the fingerprint)",
-    ),
-    _Diagnosis(
-        re.compile("ssh: connect to host|could not resolve hostname"),
-        Unavailable,
-        code="no-connection",
-        message="ssh could not connect to the origin's host",
-        hint="check the host's name, the port and the network",
-    ),
-    _Diagnosis(
-        re.compile("not a git repository|does not appear to be a git|not found"),
-        Unavailable,
-        code="origin-not-found",
-        message="the origin is not a git repository",
-        hint="check the path; `git ls-remote` on the same origin shows what git finds there",
-    ),
-)
-
-
-# git names the folder that it looked at, which for a work tree is its .git: no other is taken.
-_UNSAFE = re.compile(r"safe\.directory (.+)|repository at '(.+)'")
-
-
-def _diagnosed(said: tuple[str, ...]) -> SnapshotterError | None:
-    """The error that the child's stderr stands for; None if it says nothing of the known."""
-    text = "\n".join(said)
-    for words, kind, code, message, hint in _DIAGNOSES:
-        if words.search(text.lower()):
-            unsafe = next(reversed(list(_UNSAFE.finditer(text))), None)
-            path = (unsafe[1] or shlex.quote(unsafe[2])) if unsafe else "PATH"
-            return kind(message, details=said, code=code, hint=hint.format(path=path))
-    return None

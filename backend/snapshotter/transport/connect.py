@@ -42,7 +42,7 @@ class Connector:
             return stream_wire.StreamWire(stream_wire.LocalDialer(origin), self.limits, cancel)
         if origin.scheme == "ssh":
             return stream_wire.StreamWire(
-                ssh.SshDialer(origin, self.ssh or ssh.SshClient(), cancel), self.limits, cancel
+                ssh.SshDialer.of(origin, self.ssh or ssh.SshClient(), cancel), self.limits, cancel
             )
         return stream_wire.StreamWire(stream_wire.GitDialer(origin), self.limits, cancel)
 

@@ -47,7 +47,7 @@ class HttpAnswer:
     def refusal(self, *, had_credential: bool) -> SnapshotterError:
         """The error that its status stands for, with what it says in plain text. Closes it."""
         error = status_error(self._response.status, self._origin, had_credential=had_credential)
-        return with_details(error, self._says(self._rest()))
+        return with_details(error, self._messages(self._rest()))
 
     def advertisement(self) -> PktReader:
         """A reader of it as the answer to the discovery, which git judges by its content type.
@@ -57,10 +57,10 @@ class HttpAnswer:
         if self.content_type == ADVERTISEMENT:
             return self._reader(decode=True)
         body = self._rest()
-        words = body.splitlines()
-        if all(_DUMB_LINE.fullmatch(line) for line in words[:100]) and (words or self._may_be_file()):
+        text = body.splitlines()
+        if all(_DUMB_LINE.fullmatch(line) for line in text[:100]) and (text or self._may_be_file()):
             raise dumb_http(self._origin)
-        raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
+        raise with_details(wrong_content(self.content_type, self._origin), self._messages(body))
 
     def result(self, *, decode: bool) -> PktReader:
         """A reader of it as the answer to a request, which git judges by its framing.
@@ -74,7 +74,7 @@ class HttpAnswer:
             head += more
         if head and not _HEAD.fullmatch(head):
             body = head + self._rest()
-            raise with_details(wrong_content(self.content_type, self._origin), self._says(body))
+            raise with_details(wrong_content(self.content_type, self._origin), self._messages(body))
         return self._reader(decode=decode, head=head)
 
     def _reader(self, *, decode: bool, head: bytes = b"") -> PktReader:
@@ -98,7 +98,7 @@ class HttpAnswer:
         body = b""
         end = threading.Timer(min(_PATIENCE, self._limits.idle_seconds), shut, [self._response])
         end.start()
-        # Whatever ends it: what came before is told all the same.
+        # Whatever ends it: what came before is shown all the same.
         with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
             while len(body) <= KEPT and (data := self._response.read1(KEPT, decode_content=True)):
                 body += data
@@ -107,7 +107,7 @@ class HttpAnswer:
         self._cancel.check()
         return body
 
-    def _says(self, body: bytes) -> list[str]:
+    def _messages(self, body: bytes) -> list[str]:
         """The lines of a body that is meant for people and is no page."""
         if self.content_type not in _SHOWN or body.lstrip().startswith(b"<"):
             return []

@@ -28,7 +28,7 @@ _BUFFER = 256 * 1024  # bytes
 _MAX_HEAD = 4 * _BUFFER  # bytes of status lines and headers, those of interim answers too
 
 
-class _Source(io.RawIOBase):
+class _TimedSource(io.RawIOBase):
     """The bytes of a socket, as long as they come in time and are no more than `most`."""
 
     def __init__(self, sock: socket.socket, limits: WireLimits) -> None:
@@ -38,9 +38,11 @@ class _Source(io.RawIOBase):
         self._total = 0
 
     def readable(self) -> bool:
+        """See RawIOBase."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """See RawIOBase. Raises Unavailable if the bytes come too slowly or are too many."""
         began = time.monotonic()
         count = self._raw.readinto(buffer)
         self.pace.came(count or 0, time.monotonic() - began)
@@ -50,13 +52,14 @@ class _Source(io.RawIOBase):
         return cast("int | None", count)
 
     def close(self) -> None:
+        """See RawIOBase."""
         self._raw.close()
         super().close()
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head, and each read of its body, come in time. A compressed body comes in time as a whole, since
-    no read of it may ever give anything.
+    """An answer whose head, and each read of its body, come in time. A compressed body comes in time as a whole: a
+    decoder may take any number of reads and give nothing.
 
     It is read through a large buffer: with the library's 8 KiB, every HTTP chunk of a pack costs two or three system
     calls and as many trips through Python.
@@ -64,9 +67,9 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, limits: WireLimits, *args: Any, **named: Any) -> None:
         super().__init__(sock, *args, **named)
-        self.fp.close()
+        self.fp.close()  # the library's own file of the socket, from which nothing was read yet
         self._limits = limits
-        self._source = _Source(sock, limits)
+        self._source = _TimedSource(sock, limits)
         self.fp = io.BufferedReader(self._source, _BUFFER)
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -78,11 +81,13 @@ class _Response(http.client.HTTPResponse):
             http.client.parse_headers(self.fp)
 
     def begin(self) -> None:
+        """See HTTPResponse."""
         super().begin()
         self._compressed = bool(self.getheader("Content-Encoding"))
         self._source.most = self._limits.max_refs_bytes if self._compressed else None
 
     def read1(self, n: int = -1) -> bytes:
+        """See HTTPResponse."""
         if not self._compressed:
             self._source.pace.begin()
         return super().read1(n)
@@ -99,7 +104,7 @@ class HttpPool:
         self._ca_bundle = ca_bundle
         self._connections = connections
         self._context: ssl.SSLContext | None = None
-        self._managers: dict[tuple[str, bool, frozenset[Zone] | None], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str | None, bool, frozenset[Zone] | None], urllib3.PoolManager] = {}
 
     def manager(self, url: str, zones: frozenset[Zone] | None = None) -> urllib3.PoolManager:
         """The pool that reaches `url`: direct, or through the environment's proxy for it.
@@ -113,7 +118,7 @@ class HttpPool:
             self._managers[key] = self._make(proxy, zones, tls=tls)
         return self._managers[key]
 
-    def _make(self, proxy: str, zones: frozenset[Zone] | None, *, tls: bool) -> urllib3.PoolManager:
+    def _make(self, proxy: str | None, zones: frozenset[Zone] | None, *, tls: bool) -> urllib3.PoolManager:
         if tls and self._context is None:  # loading the CAs costs 20 ms, so only when needed
             self._context = ssl.create_default_context(cafile=self._ca_bundle)
         options: dict[str, Any] = {"maxsize": self._connections, "retries": False}
@@ -131,18 +136,19 @@ class HttpPool:
         return manager
 
 
-def proxy_for(url: str) -> str:
-    """The environment's proxy for `url`, '' for none. This machine is always reached directly."""
+def proxy_for(url: str) -> str | None:
+    """The environment's proxy for `url`, or None. This machine is always reached directly."""
     split = urlsplit(url)
     host = split.hostname or ""
     if urllib.request.proxy_bypass(host) or is_loopback(host):
-        return ""
-    return urllib.request.getproxies().get(split.scheme, "")
+        return None
+    return urllib.request.getproxies().get(split.scheme) or None
 
 
 def proxy_credential(url: str) -> Credential | None:
-    """What the environment's proxy for `url` is told of us."""
-    return _user_of(proxy_for(url))
+    """What the environment's proxy for `url` is told of us, or None."""
+    proxy = proxy_for(url)
+    return _user_of(proxy) if proxy else None
 
 
 def _user_of(proxy: str) -> Credential | None:
@@ -160,7 +166,7 @@ def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[
     def response(sock: socket.socket, *args: Any, **named: Any) -> _Response:
         return _Response(sock, limits, *args, **named)
 
-    class Guarded(HTTPConnection):
+    class ZonedConnection(HTTPConnection):
         # It is only ever called, as the class would be.
         response_class = staticmethod(response)  # type: ignore[assignment]
 
@@ -171,13 +177,13 @@ def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[
                 raise unsafe_redirect(f"{self.host} is {address}")
             return sock
 
-    class GuardedTls(Guarded, HTTPSConnection):
+    class ZonedTlsConnection(ZonedConnection, HTTPSConnection):
         pass
 
     class Pool(HTTPConnectionPool):
-        ConnectionCls = Guarded
+        ConnectionCls = ZonedConnection
 
     class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = GuardedTls
+        ConnectionCls = ZonedTlsConnection
 
     return {"http": Pool, "https": TlsPool}

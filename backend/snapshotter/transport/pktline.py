@@ -102,14 +102,15 @@ class PktReader:
 
     def _first_words(self) -> tuple[str, ...]:
         """What stands in place of the first packet, if it is a text for people and no page: as hosts' shells answer."""
-        said = bytes(self._view[: min(self._end, KEPT)])
-        if self._start or self.total > self._end or said.lstrip().startswith(b"<") or not _is_text(said):
+        text = bytes(self._view[: min(self._end, KEPT)])
+        if self._start or self.total > self._end or text.lstrip().startswith(b"<") or not _is_text(text):
             return ()
-        return tuple(f"remote: {line}" for line in lines(said, cut_after=self._end > KEPT)[:FIRST])
+        return tuple(f"remote: {line}" for line in lines(text, cut_after=self._end > KEPT)[:FIRST])
 
     def _need(self, count: int) -> bool:
         """Whether `count` unread bytes are in the buffer, after reading more; False if the stream ends first."""
         while self._end - self._start < count:
+            # Only when a packet may not fit any more: moving what is unread costs a copy.
             if self._start and len(self._buffer) - self._end < MAX_PACKET:
                 unread = self._end - self._start
                 self._buffer[:unread] = self._buffer[self._start : self._end]
@@ -124,8 +125,9 @@ class PktReader:
         return True
 
 
-def _is_text(said: bytes) -> bool:
-    return not _BINARY.search(said) and "\\x" not in decode_name(said[:-4])
+def _is_text(data: bytes) -> bool:
+    """Whether bytes are a text. The last few may be a part of a character, which is not judged."""
+    return not _BINARY.search(data) and "\\x" not in decode_name(data[:-4])
 
 
 def encode(data: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A pack taken off the wire, and what the server says beside it."""
+"""A pack taken off the wire, and the server's messages beside it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from snapshotter.transport.words import Tail
 
 
 class PackReceiver:
-    """Takes one pack, with or without side-bands, within the limits. `said` is what came on side-band 2."""
+    """Takes one pack, with or without side-bands, within the limits. `messages` came on side-band 2."""
 
     def __init__(self, limits: WireLimits, cancel: Cancel, sink: Sink) -> None:
-        self.said = Tail()
+        self.messages = Tail()
         self._limits = limits
         self._cancel = cancel
         self._sink = sink
         self._chatter = 0
-        self._pace = Pace(limits)  # of the pack alone; the reader's counts the chatter too
+        self._pace = Pace(
+            limits
+        )  # of the pack alone: by the reader's, chatter would pass for a pack that comes
 
     def receive(self, reader: PktReader, *, side_band: bool) -> None:
         """Read to the pack's end. Raises Unavailable on an error from the server, or past a limit."""
@@ -45,10 +47,10 @@ class PackReceiver:
         elif band == 3:
             raise server_error(bytes(packet[1:]))
         else:
-            self._take(reader, packet[:0])
+            self._take(reader, packet[:0])  # the wait for it counts as a wait for the pack
             self._chatter += len(packet) + 4
             if band == 2:
-                self.said.add(packet[1:])
+                self.messages.add(packet[1:])
             if self._chatter > self._limits.chatter_bytes:
                 raise Unavailable(
                     f"the origin talks but sends no pack ({self._chatter} bytes of progress)",

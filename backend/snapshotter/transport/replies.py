@@ -1,4 +1,4 @@
-"""What a git server says besides data, as typed errors, and who we say we are."""
+"""Errors that a git server states, or that its answers show; and our own name in the protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from snapshotter import __version__
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import plural
-from snapshotter.transport import FilterRefused, PartialOrigin, ShallowOrigin, WantVanished, WireLimits
+from snapshotter.transport import (
+    FilterRefused,
+    OriginFailed,
+    PartialOrigin,
+    ShallowOrigin,
+    WantVanished,
+    WireLimits,
+)
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.words import lines, with_details
 
@@ -40,9 +47,8 @@ def server_error(text: bytes) -> SnapshotterError:
             f"the origin refuses filters: {words}", hint="allow uploadpack.allowFilter at the origin"
         )
     damaged = any(word in lowered for word in ("corrupt", "missing", "bad object", "unable to read"))
-    return Unavailable(
+    return OriginFailed(
         f"the origin says: {words}",
-        code="origin-error",
         hint="the origin itself is damaged: run `git fsck` there"
         if damaged
         else "this text is the git server's own",
@@ -50,16 +56,16 @@ def server_error(text: bytes) -> SnapshotterError:
     )
 
 
-def explained(error: SnapshotterError, said: Sequence[str]) -> SnapshotterError:
-    """The error with what else the origin said, or the error of a partial clone if those words name one."""
-    told = " ".join((error.message, *error.details, *said)).lower()
-    if "promisor remote" in told or "lazy fetching disabled" in told:
+def explained(error: SnapshotterError, messages: Sequence[str]) -> SnapshotterError:
+    """The error with the origin's messages beside it, or the error of a partial clone if the words are those of one."""
+    text = " ".join((error.message, *error.details, *messages)).lower()
+    if "promisor remote" in text or "lazy fetching disabled" in text:
         return PartialOrigin(
             "the origin is a partial clone: it lacks objects that a restore needs",
-            details=(*error.details, *said),
+            details=(*error.details, *messages),
             hint="name the repository that it was cloned from, or complete it: git fetch --refetch --no-filter",
         )
-    return with_details(error, said)
+    return with_details(error, messages)
 
 
 def check_error(line: bytes) -> bytes:
@@ -70,8 +76,8 @@ def check_error(line: bytes) -> bytes:
 
 
 def bounded(reader: PktReader, limits: WireLimits) -> Callable[[], bytes | Mark]:
-    """The reader's lines before a pack. Each call raises Unavailable (code `chatter`) beyond the bytes that a server
-    may talk without one."""
+    """The reader's lines before a pack. A call raises Unavailable (code `chatter`) once a server has sent more bytes
+    than it may without a pack."""
     spoken = 0
 
     def line() -> bytes | Mark:

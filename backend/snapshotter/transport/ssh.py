@@ -27,23 +27,35 @@ _FOLDER: Final = "snapshotter-ssh-"  # in the system's temporary folder
 
 @dataclass(frozen=True)
 class SshClient:
-    """The ssh client: its command with options, and the private key and known hosts as text ('' for the user's own)."""
+    """The ssh client: its command with options, and private key and known hosts as text, None for the user's own."""
 
     command: str = "ssh"
-    key: str = field(default="", repr=False)
-    known_hosts: str = ""
+    key: str | None = field(default=None, repr=False)
+    known_hosts: str | None = None
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> SshClient:
         """The client that the settings name. Writes nothing."""
-        return cls(settings[COMMAND], settings.get(KEY, "").strip(), settings.get(KNOWN_HOSTS, "").strip())
+        texts = (settings.get(name, "").strip() or None for name in (KEY, KNOWN_HOSTS))
+        return cls(settings[COMMAND], *texts)
+
+    def words(self) -> list[str]:
+        """The command's words. Raises UsageError if there are none, or a quote is not closed."""
+        try:
+            words = shlex.split(self.command)
+        except ValueError:
+            words = []
+        if not words:
+            raise UsageError(f"{COMMAND} is no command: check its quotes", hint="write it as for a shell")
+        return words
 
     @contextmanager
     def options(self, cancel: Cancel) -> Iterator[list[str]]:
         """ssh's options for the texts. ssh then tries no other key, and takes no other host.
 
-        ssh wants files: they are of mode 0600, in a private folder that is gone when the block ends or `cancel` is
-        cancelled. Folders that killed runs left are removed first. Raises Unavailable if they cannot be written.
+        ssh reads files only, so the texts are in files of mode 0600, in a private folder that is gone when the block
+        ends or `cancel` is cancelled. Folders that killed runs left are removed first. Raises Unavailable if the
+        files cannot be written.
         """
         if not self.key and not self.known_hosts:
             yield []
@@ -77,16 +89,16 @@ class SshClient:
 class SshDialer:
     """`git-upload-pack` on a host, by the user's ssh client. Never asks a question."""
 
-    def __init__(self, origin: Origin, client: SshClient, cancel: Cancel) -> None:
+    def __init__(self, origin: Origin, client: SshClient, command: list[str], cancel: Cancel) -> None:
         self._origin = origin
         self._client = client
+        self._command = command
         self._cancel = cancel
-        try:
-            self._command = shlex.split(client.command)
-        except ValueError:
-            self._command = []
-        if not self._command:
-            raise UsageError(f"{COMMAND} is no command: check its quotes", hint="write it as for a shell")
+
+    @classmethod
+    def of(cls, origin: Origin, client: SshClient, cancel: Cancel) -> SshDialer:
+        """A dialer by this client. Raises UsageError if its command is none, before anything is asked or stored."""
+        return cls(origin, client, client.words(), cancel)
 
     def __call__(self, limits: WireLimits) -> Channel:
         """Start the ssh client. Raises Unavailable if it cannot be started, or its key cannot be written."""
@@ -95,8 +107,9 @@ class SshDialer:
         options += ["-o", f"ConnectTimeout={max(1, int(limits.connect_seconds))}"]
         options += ["-p", str(origin.port)] if origin.port else []
         destination = f"{origin.user}@{origin.host}" if origin.user else origin.host
+        # A URL's path is absolute on the host, but git's ~user is not: ssh://host/~user/x means ~user/x.
         path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
-        words = [*options, "--", destination, f"git-upload-pack {quote_remote(path)}"]
+        arguments = [*options, "--", destination, f"git-upload-pack {quote_remote(path)}"]
         own = {"GIT_PROTOCOL": "version=2"}
         if self._command[0] == SshClient.command:
             env = environment.for_child(own, network=True)
@@ -104,7 +117,7 @@ class SshDialer:
             env = environment.for_users_own(own)
         with ExitStack() as scope:
             files = scope.enter_context(self._client.options(self._cancel))
-            return ProcessChannel.start([*self._command, *files, *words], env, limits, scope.pop_all())
+            return ProcessChannel.start([*self._command, *files, *arguments], env, limits, scope.pop_all())
         raise AssertionError  # an ExitStack of these contexts swallows no error
 
 

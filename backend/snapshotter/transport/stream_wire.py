@@ -1,4 +1,7 @@
-"""Wires that are one long conversation: a child process (a local path; SSH is in ssh.py) and a socket (git://)."""
+"""A wire that is one long conversation, over any channel; and the channels of a local path and of git://.
+
+That of SSH is in `ssh`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ class StreamWire:
     """A stateful wire: every request and answer share one channel."""
 
     stateless = False
-    sent = SentCredentials()  # the other side knows none: ssh and git keep theirs to themselves
+    sent = (
+        SentCredentials()
+    )  # the other side gets none that we know: ssh signs in by itself, git:// not at all
 
     def __init__(self, dial: Dialer, limits: WireLimits, cancel: Cancel) -> None:
         self._dial = dial

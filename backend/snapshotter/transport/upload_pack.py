@@ -70,7 +70,7 @@ class UploadPack:
         self._cancel = cancel
         self._server: v2.Server | v0.Server | None = None
         self._listed = self._fetched = False  # what the conversation was used for
-        self._own: SnapshotterError | None = None  # our sink's, which is no fault of the origin
+        self._sink_error: SnapshotterError | None = None  # it is ours: no wire can explain it
 
     def ls_refs(self) -> RefListing:
         """See Transport."""
@@ -81,7 +81,7 @@ class UploadPack:
             self._listed = True
             if isinstance(server, v0.Server):
                 return server.listing
-            reader = self._asked(v2.ls_refs(server, AGENT), bulk=False)
+            reader = self._answer(v2.ls_refs(server, AGENT), bulk=False)
             return self._whole_list(server, reader)
         except SnapshotterError as error:
             failed = self._failed(error)
@@ -99,15 +99,15 @@ class UploadPack:
                     "the origin does not filter packs", hint="allow uploadpack.allowFilter there"
                 )
             if isinstance(server, v0.Server):
-                reader = self._asked(v0.fetch(server, request, AGENT), bulk=True)
+                reader = self._answer(v0.fetch(server, request, AGENT), bulk=True)
                 side_band = v0.read_until_pack(server, request, bounded(reader, self._limits))
             else:
-                reader = self._asked(v2.fetch(server, request, AGENT), bulk=True)
+                reader = self._answer(v2.fetch(server, request, AGENT), bulk=True)
                 v2.read_until_pack(request, bounded(reader, self._limits))
                 side_band = True
             receiver.receive(reader, side_band=side_band)
         except SnapshotterError as error:
-            failed = self._failed(error, [f"remote: {line}" for line in receiver.said.lines])
+            failed = self._failed(error, [f"remote: {line}" for line in receiver.messages.lines])
             raise failed from failed.__cause__
 
     def fork(self) -> Transport:
@@ -134,29 +134,34 @@ class UploadPack:
             raise broken("its list of refs goes on after its end")
         return listing
 
-    def _asked(self, body: bytes, *, bulk: bool) -> PktReader:
+    def _answer(self, body: bytes, *, bulk: bool) -> PktReader:
         """The answer to a request, whose time begins now."""
         reader = self._wire.send(body, bulk=bulk)
         reader.pace.begin()
         return reader
 
     def _watched(self, sink: Sink) -> Sink:
+        """The sink, whose error is remembered: it is told from the origin's."""
+
         def watched(data: memoryview) -> None:
             try:
                 sink(data)
             except SnapshotterError as error:
-                self._own = error
+                self._sink_error = error
                 raise
 
         return watched
 
-    def _failed(self, error: SnapshotterError, said: Sequence[str] = ()) -> SnapshotterError:
-        """After an error the conversation's state is unknown: the next call opens another."""
+    def _failed(self, error: SnapshotterError, messages: Sequence[str] = ()) -> SnapshotterError:
+        """The error to raise, with the server's messages. The next call opens another conversation: after an error,
+        this one may be anywhere."""
         if not isinstance(error, FilterRefused) or not self._wire.stateless:
             self._server = None
         self._cancel.check()
-        told = self._wire.explain(error)
-        return error if error is self._own else to_show(explained(told, said), self._wire.sent)
+        explanation = self._wire.explain(error)
+        if error is self._sink_error:
+            return error
+        return to_show(explained(explanation, messages), self._wire.sent)
 
 
 def _advertisement(

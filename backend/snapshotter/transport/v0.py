@@ -105,17 +105,20 @@ def read_until_pack(server: Server, request: FetchRequest, next_line: Callable[[
 
 
 def _peel(refs: dict[bytes, Ref], name: bytes, oid: bytes) -> None:
+    """Note what a tag peels to, which a server lists right after the tag. Where it has listed none, there is nothing
+    to note it of."""
     if name in refs:
         refs[name] = refs[name]._replace(peeled=oid.decode())
 
 
 def _listing(refs: dict[bytes, Ref], capabilities: frozenset[bytes], head_oid: str | None) -> RefListing:
-    told = dict(
+    symrefs = dict(
         word[7:].split(b":", 1) for word in capabilities if word.startswith(b"symref=") and b":" in word
     )
-    target = told.get(b"HEAD")
-    guessed = _guessed_head(refs, head_oid) if head_oid and not told else None
-    listed = tuple(ref._replace(symref=told.get(ref.name)) for ref in refs.values())
+    target = symrefs.get(b"HEAD")
+    # A server that names any symbolic ref names them all: then a HEAD that is not among them is detached.
+    guessed = _guessed_head(refs, head_oid) if head_oid and not symrefs else None
+    listed = tuple(ref._replace(symref=symrefs.get(ref.name)) for ref in refs.values())
     stated = next((word[14:] for word in capabilities if word.startswith(b"object-format=")), b"")
     if stated and stated not in FORMATS:
         raise broken("it has an object format that is neither sha1 nor sha256")

@@ -1,4 +1,4 @@
-"""What the other side says, made safe to show: without our credential, escaped line by line, bounded."""
+"""A server's or a child's words, made safe to show: without our credential, escaped line by line, bounded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
 from snapshotter.git.origin import Credential
 
-KEPT: Final = 16 * 1024  # bytes of what was said
+KEPT: Final = 16 * 1024  # bytes of a text
 # Characters at a cut that go too: of a credential cut in two, the half would not be known.
 _EDGE: Final = 4096
 FIRST: Final = 5  # lines of what stands in an answer's place: the reason comes first
@@ -27,15 +27,15 @@ _HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quo
 
 
 class Tail:
-    """The end of what is said bit by bit."""
+    """The end of a text that comes bit by bit."""
 
     def __init__(self) -> None:
         self._kept = b""
         self._cut = False
 
-    def add(self, said: bytes | memoryview) -> None:
-        """Take what is said next."""
-        kept = self._kept + bytes(said)
+    def add(self, text: bytes | memoryview) -> None:
+        """Take what comes next."""
+        kept = self._kept + bytes(text)
         self._cut = self._cut or len(kept) > KEPT
         self._kept = kept[-KEPT:]
 
@@ -46,7 +46,7 @@ class Tail:
 
 
 class SentCredentials:
-    """The credentials that were sent to an origin, to be hidden wherever it says one back, in whatever writing."""
+    """The credentials that were sent to an origin, to be hidden wherever it repeats one, in whatever writing."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
@@ -64,48 +64,49 @@ class SentCredentials:
         return self._pattern.sub(_HIDDEN, text) if self._pattern else text
 
 
-def lines(said: bytes, *, cut_before: bool = False, cut_after: bool = False) -> tuple[str, ...]:
+def lines(text: bytes, *, cut_before: bool = False, cut_after: bool = False) -> tuple[str, ...]:
     """The lines that are not empty, each escaped, less the user parts of URLs; of a text that was cut, less its edge.
 
-    They are not bounded yet, which is for `to_show`: what is hidden is hidden before.
+    They are not bounded yet, which `to_show` does after it has hidden credentials: a cut could leave half of one.
     """
-    text = redact(decode_name(said))
-    text = text[_EDGE:] if cut_before else text
-    text = text[:-_EDGE] if cut_after else text
-    return tuple(printable(line.strip()) for line in re.split(r"[\r\n]+", text) if line.strip())
+    decoded = redact(decode_name(text))
+    decoded = decoded[_EDGE:] if cut_before else decoded
+    decoded = decoded[:-_EDGE] if cut_after else decoded
+    return tuple(printable(line.strip()) for line in re.split(r"[\r\n]+", decoded) if line.strip())
 
 
 def with_details(error: SnapshotterError, details: Iterable[str]) -> SnapshotterError:
     """The same error with further details; itself if there are none."""
     more = tuple(line for line in details if line not in error.details and line != error.message)
-    return _again(error, error.message, (*error.details, *more)) if more else error
+    return _copy(error, error.message, (*error.details, *more)) if more else error
 
 
 def to_show(error: SnapshotterError, sent: SentCredentials) -> SnapshotterError:
     """The same error without the credentials that were sent, and within bounds; its cause is kept only if it is
     as harmless."""
     cause = error.__cause__
-    if cause is not None and _told(cause) != sent.hide(_told(cause)):
+    if cause is not None and _traceback(cause) != sent.hide(_traceback(cause)):  # --verbose would print it
         cause = None
     details = tuple(_bounded(sent.hide(line)) for line in error.details)
-    shown = _again(error, _bounded(sent.hide(error.message)), details[-_LINES:])
+    shown = _copy(error, _bounded(sent.hide(error.message)), details[-_LINES:])
     shown.hint = sent.hide(error.hint)
     shown.__cause__ = cause
     return shown
 
 
-def _again(error: SnapshotterError, message: str, details: tuple[str, ...]) -> SnapshotterError:
-    again = copy.copy(error)
-    again.args, again.message, again.details = (message,), message, details
-    again.__cause__ = error.__cause__
-    return again
+def _copy(error: SnapshotterError, message: str, details: tuple[str, ...]) -> SnapshotterError:
+    """The error with another message and other details. Its class stays, with what it carries besides."""
+    changed = copy.copy(error)
+    changed.args, changed.message, changed.details = (message,), message, details
+    changed.__cause__ = error.__cause__  # which copy() leaves behind
+    return changed
 
 
 def _bounded(line: str) -> str:
     return line if len(line) <= _LENGTH else f"{line[:_LENGTH]}…"
 
 
-def _told(cause: BaseException) -> str:
+def _traceback(cause: BaseException) -> str:
     import traceback  # which only a failed run needs
 
     return "".join(traceback.format_exception(cause))

@@ -95,10 +95,10 @@ def test_names_and_ids_that_cannot_be_are_listed_as_they_come() -> None:
         (f"upload-pack: not our ref {LONG}", LONG),
         (f"want {B} not valid", B),
         (f"Server does not allow request for unadvertised object {A}", A),
-        ("upload-pack: not our ref", ""),
+        ("upload-pack: not our ref", None),
     ],
 )
-def test_a_want_that_vanished_is_known_by_gits_and_jgits_words(words: str, oid: str) -> None:
+def test_a_want_that_vanished_is_known_by_gits_and_jgits_words(words: str, oid: str | None) -> None:
     error = server_error(words.encode())
     assert isinstance(error, WantVanished)
     assert error.oid == oid

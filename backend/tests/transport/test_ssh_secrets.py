@@ -142,7 +142,7 @@ def test_a_run_without_ssh_writes_no_key(temp: Path, tmp_path: Path) -> None:
 
 def test_the_key_is_gone_once_the_other_side_has_spoken(temp: Path, tmp_path: Path) -> None:
     client = client_at(tmp_path / "ssh", "printf 000eversion\\ 2; exec cat")
-    channel = SshDialer(parse("git@h:x"), client, Cancel())(WireLimits())
+    channel = SshDialer.of(parse("git@h:x"), client, Cancel())(WireLimits())
     assert [path.read_text() for path in temp.glob("*/key")] == ["hunter2\n"]
     channel.read_into(memoryview(bytearray(64)))
     assert list(temp.iterdir()) == []
@@ -152,7 +152,7 @@ def test_the_key_is_gone_once_the_other_side_has_spoken(temp: Path, tmp_path: Pa
 def test_a_client_that_cannot_be_started_leaves_no_key(temp: Path) -> None:
     client = SshClient("/no/such/ssh", key="hunter2")
     with pytest.raises(Unavailable):
-        SshDialer(parse("git@h:x"), client, Cancel())(WireLimits())
+        SshDialer.of(parse("git@h:x"), client, Cancel())(WireLimits())
     assert list(temp.iterdir()) == []
 
 
