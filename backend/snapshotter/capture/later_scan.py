@@ -21,9 +21,10 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
+from snapshotter.capture.clock import Clock
 from snapshotter.capture.options import ScanOptions
-from snapshotter.capture.record import Clock
-from snapshotter.capture.scan_step import ScanStep, ScanTarget, target
+from snapshotter.capture.scan_choice import ScanTarget, target
+from snapshotter.capture.scan_step import ScanStep
 from snapshotter.git.origin import Origin
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.repository import Repository

@@ -1,4 +1,4 @@
-"""The scan of a snapshot: which commit, what still holds from before, from the origin into the store."""
+"""The making of a scan: what it builds on, the tree from the origin, the files into the store."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import UNSET, structs
 
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.later_scans import scan_of
-from snapshotter.archive.layout import RunId
 from snapshotter.archive.manifest import Gap, Manifest, Scan, ScanSettings
 from snapshotter.archive.transfer import RunFolder, checked_get
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
-from snapshotter.base.text import decode_name, printable
+from snapshotter.base.text import printable
 from snapshotter.capture.options import ScanOptions
-from snapshotter.git.refs import RefsLedger
+from snapshotter.capture.scan_choice import ScanTarget, earlier, usable
 from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.facts import Facts
-from snapshotter.scan.scanners import FAILED, scanner_versions
+from snapshotter.scan.scanners import scanner_versions
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import Transport
 
 if TYPE_CHECKING:
     from snapshotter.scan.tree_scan import ScanResult
 
-LISTED_FACTOR: Final = 2  # paths are listed up to so many times the limit of files, the rest is a gap
+_LISTED_FACTOR: Final = 2  # times the limit of files: so many paths are listed, and the rest is a gap
 _TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
     ".html": "text/html; charset=utf-8",
@@ -39,63 +37,7 @@ _TYPES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class ScanTarget:
-    """The commit to scan, and the ref that names it."""
-
-    ref: str
-    commit: str
-
-
-def target(ledger: RefsLedger, ref: str | None) -> ScanTarget | None:
-    """The commit that a scan reads: of `ref`, as a full name or a branch's or tag's short one, or else of HEAD.
-
-    Returns None if HEAD names nothing that was taken. Raises UsageError for a `ref` that was not taken.
-    """
-    if ref is None:
-        name = ledger.head_target
-        if name is None:
-            return ScanTarget("HEAD", ledger.head_oid) if ledger.head_oid else None
-        names = [name]
-    else:
-        raw = ref.encode("utf-8", "surrogateescape")
-        names = [raw, b"refs/heads/" + raw, b"refs/tags/" + raw]
-    by_name = {listed.name: listed for listed in ledger}
-    for name in names:
-        if (listed := by_name.get(name)) is not None:
-            return ScanTarget(decode_name(name), listed.peeled or listed.oid)
-    if ref is None:
-        return None
-    raise UsageError(
-        f"no such ref to scan: {printable(ref)[:200]}",
-        hint="--ref names a branch or a tag of the origin that --refs and --exclude-refs leave in",
-    )
-
-
-def earlier(catalog: Catalog, parent: Manifest, observer: Observer) -> Scan | None:
-    """The parent's scan, or one that was made for it later. Returns None if it has none that can be read."""
-    try:
-        return scan_of(catalog, parent)
-    except (Unavailable, AccessDenied) as error:
-        observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
-        return None
-
-
-def usable(previous: Scan | None, ref: str, options: ScanOptions, now: datetime) -> Scan | None:
-    """The parent's scan if a new one may build on it: whole, of the same ref, by the same scanners and settings.
-
-    One older than `max_age` may expire under those that refer to it, so it is made anew.
-    """
-    if previous is None or previous.ref != ref or previous.settings != options.settings:
-        return None
-    if previous.scanners != scanner_versions() or any(gap.kind == FAILED for gap in previous.gaps):
-        return None
-    if options.max_age is not None and now - RunId(previous.run_id).started_at > options.max_age:
-        return None
-    return previous
-
-
-def limits(settings: ScanSettings) -> dict[str, int | float | str]:
+def _limits(settings: ScanSettings) -> dict[str, int | float | str]:
     """The settings as the report shows them: name to value."""
     return {
         "bytes of one file": settings.max_file_bytes,
@@ -152,13 +94,13 @@ class ScanStep:
         if previous is not None and previous.commit == target.commit:
             return previous
         # DuckDB and the analyzers are loaded only by runs that scan.
-        from snapshotter.capture.tree import Blobs, TreeLimits
+        from snapshotter.capture.commit_tree import Blobs, TreeLimits
         from snapshotter.scan.tree_scan import TreeScan
 
         settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
         self.observer.stage("reading the tree to scan")
         limits = TreeLimits(
-            settings.max_file_bytes, settings.max_total_bytes, LISTED_FACTOR * settings.max_files
+            settings.max_file_bytes, settings.max_total_bytes, _LISTED_FACTOR * settings.max_files
         )
         with Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs:
             listing = blobs.listing(with_blobs=previous is None)
@@ -217,7 +159,7 @@ class ScanStep:
             ref_changes=manifest.ref_changes,
             gaps=manifest.gaps,
             scanners=scanner_versions(),
-            limits=limits(settings),
+            limits=_limits(settings),
         )
 
     @contextmanager

@@ -21,13 +21,15 @@ from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.observer import Observer
-from snapshotter.capture import changes, record, scan_step, tips
+from snapshotter.capture import changes, manifest_making, scan_choice, tips
 from snapshotter.capture.chain import Decision, decide
+from snapshotter.capture.clock import Clock
+from snapshotter.capture.manifest_making import Capture
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
-from snapshotter.capture.record import Capture, Clock
-from snapshotter.capture.refusals import Refusals
-from snapshotter.capture.scan_step import ScanAttempt, ScanStep, ScanTarget
+from snapshotter.capture.refused_objects import RefusedObjects
+from snapshotter.capture.scan_choice import ScanTarget
+from snapshotter.capture.scan_step import ScanAttempt, ScanStep
 from snapshotter.capture.stream import StoredBundle, base, increment, stream
 from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
@@ -71,7 +73,7 @@ def take(
     clock = Clock.start(now)
     listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)))
     clock = clock.lap("refs")
-    refusals = Refusals()
+    refusals = RefusedObjects()
     while True:
         try:
             return _snapshot(run, _selected(run, listed, refusals.lacking), search, clock)
@@ -121,7 +123,7 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     """One attempt with one listing. Another is safe after WantVanished: nothing is stored before a pack comes."""
     options, ledger = run.options, selection.ledger
     # First of all: a mistyped ref is told before it has cost anything.
-    target = scan_step.target(ledger, options.scan.ref) if options.scan else None
+    target = scan_choice.target(ledger, options.scan.ref) if options.scan else None
     parent = search.parent and with_ledger(Catalog(run.store), search.parent, ledger, run.observer)
     foundation, policy = parent.foundation if parent else None, options.base_policy
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)
@@ -139,15 +141,15 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
         ref_changes=compared.changes,
         tip_dates=compared.tips.committed_at,
         gaps=[
-            *record.ref_gaps(selection, _beside(run, ledger)),
-            *record.hand_gap(ledger, compared.tips.others, parent),
+            *manifest_making.ref_gaps(selection, _beside(run, ledger)),
+            *manifest_making.hand_gap(ledger, compared.tips.others, parent),
         ],
         artifacts=[*(stored.segments if stored else []), *refs_artifacts],
     )
-    manifest = record.without_scan(capture, run.origin, options, clock)
+    manifest = manifest_making.without_scan(capture, run.origin, options, clock)
     scan, gaps = _scan(run, folder, manifest, parent, target)
     clock = clock.lap("scan") if scan else clock
-    return _commit(run, folder, record.finished(manifest, scan, gaps, clock), parent)
+    return _commit(run, folder, manifest_making.finished(manifest, scan, gaps, clock), parent)
 
 
 def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:

@@ -12,9 +12,9 @@ from snapshotter.base.text import human_bytes, plural
 if TYPE_CHECKING:
     from snapshotter.archive.layout import RunKey
     from snapshotter.archive.listed_run import ListedRun
-    from snapshotter.archive.listing import ListedSnapshot, SnapshotList
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
+    from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example

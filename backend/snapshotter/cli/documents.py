@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.layout import RunKey
     from snapshotter.archive.listed_run import ListedRun
-    from snapshotter.archive.listing import ListedSnapshot, SnapshotList
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
+    from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict

@@ -40,15 +40,15 @@ def list_snapshots(session: Session, given: ListFlags) -> Output:
 
     Exit 0: the whole list. 3: the list, but some of it could not be read.
     """
-    from snapshotter.archive import listing
+    from snapshotter.archive import snapshot_list
     from snapshotter.archive.catalog import Catalog
 
     catalog = Catalog(session.store(reading=True))
     since = _instant(given.since) if given.since is not None else None
     if given.repo is None:
-        found = listing.newest_of_each(catalog, since=since)
+        found = snapshot_list.newest_of_each(catalog, since=since)
     else:
-        found = listing.of_repo(catalog, given.repo, since=since)
+        found = snapshot_list.of_repo(catalog, given.repo, since=since)
     where = catalog.store.place.uri
     return Output(
         documents.listing(found, where), describe.listing(found, where, datetime.now(UTC)), found.ending

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from snapshotter.access.proof import Proof, Result, Status
-from snapshotter.archive import listing
+from snapshotter.archive import snapshot_list
 from snapshotter.archive.every_repo import Unread
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Gap, Scan, ScanSettings
@@ -65,7 +65,7 @@ def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp
     origin.commit()
     good, bad = lab.take(origin), lab.take(origin)
     lab.file(bad.manifest.key.key("manifest.json")).write_bytes(b"{}")
-    found = listing.of_repo(lab.catalog, good.manifest.repo)
+    found = snapshot_list.of_repo(lab.catalog, good.manifest.repo)
     first, second = found.snapshots
     assert (first.manifest, first.error) == (good.manifest, None)
     assert second.error is not None

@@ -14,8 +14,8 @@ from msgspec import structs
 from githost import Fault, GitHost
 from snapshotter.archive import later_scans
 from snapshotter.archive.layout import SCAN
-from snapshotter.archive.listing import newest_of_each
 from snapshotter.archive.sealed import Sealed
+from snapshotter.archive.snapshot_list import newest_of_each
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.later_scan import SnapshotScan, scan_snapshot
 from snapshotter.capture.options import CaptureOptions

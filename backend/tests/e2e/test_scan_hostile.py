@@ -265,7 +265,7 @@ def test_a_malformed_tree_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     origin.commit()
     tree = "1" * 40
     monkeypatch.setattr(
-        "snapshotter.capture.tree.walk",
+        "snapshotter.capture.commit_tree.walk",
         lambda *_, **__: listing.walk({tree: b"100644 a"}, "2" * 40, tree, limit=9),
     )
     taken = lab.take(origin, options())

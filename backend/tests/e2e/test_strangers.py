@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.archive import listing
+from snapshotter.archive import snapshot_list
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.errors import AccessDenied, PartialFailure, Unavailable
 from snapshotter.query.question import ask
@@ -59,7 +59,7 @@ def test_a_stranger_costs_nothing(lab: Lab, stranger: str) -> None:
     words = Words()
     catalog = Catalog(open_store(f"file:{lab.root}", observer=words))
     assert catalog.repos() == [a, b]
-    found = listing.newest_of_each(catalog)
+    found = snapshot_list.newest_of_each(catalog)
     assert ([each.run.key.repo for each in found.snapshots], found.ending) == ([a, b], None)
     verified = verify_named(catalog, None, QUICK)
     assert ([verdict.ok for verdict in verified.verdicts], verified.unread) == ([True, True], [])
@@ -82,7 +82,7 @@ def closed(lab: Lab) -> Catalog:
 
 def test_a_repo_that_may_not_be_read_costs_no_other_its_line(closed: Catalog) -> None:
     a, b = closed.repos()
-    found = listing.newest_of_each(closed)
+    found = snapshot_list.newest_of_each(closed)
     assert [each.run.key.repo for each in found.snapshots] == [b]
     assert [each.repo for each in found.unread] == [a]
     assert isinstance(found.ending, PartialFailure)
@@ -116,7 +116,7 @@ def test_where_nothing_may_be_read_that_is_the_answer(lab: Lab, what: str) -> No
 
     catalog = Catalog(Closed(lab.store, what))
     if what == "manifest.json":
-        assert isinstance(listing.newest_of_each(catalog).ending, AccessDenied)
+        assert isinstance(snapshot_list.newest_of_each(catalog).ending, AccessDenied)
     with pytest.raises(AccessDenied), ask(catalog.store, SQL, QueryOptions(history=True)) as answer:
         list(answer.texts())
     with pytest.raises(AccessDenied):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -29,6 +28,7 @@ from snapshotter.archive.manifest import (
 )
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.capture.chain import Chain, Decision, grown
+from snapshotter.capture.clock import Clock
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSnapshot
 from snapshotter.git.origin import Origin
@@ -38,33 +38,6 @@ from snapshotter.git.unlisted import Unlisted
 
 _SAMPLE: Final = 5
 _NOT_BY_HAND: Final = "refs-not-by-hand"
-
-
-@dataclass(frozen=True)
-class Clock:
-    """When a run started (UTC), and how many seconds after that each of its stages ended."""
-
-    started: datetime
-    laps: Mapping[str, float] = field(default_factory=dict)
-    _began: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def start(cls, now: datetime | None = None) -> Clock:
-        """A clock that starts now, whatever time of day the caller says it is."""
-        return cls(now or datetime.now(UTC))
-
-    def lap(self, stage: str) -> Clock:
-        """This clock with a stage more, which ends now."""
-        return replace(self, laps={**self.laps, stage: self._seconds})
-
-    @property
-    def now(self) -> datetime:
-        """The start and the time since, to the millisecond: steady even if the machine's clock is set meanwhile."""
-        return self.started + timedelta(seconds=self._seconds)
-
-    @property
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self._began, 3)
 
 
 @dataclass(frozen=True)

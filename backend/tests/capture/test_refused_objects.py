@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from snapshotter.capture.refusals import LISTINGS, MAX_LACKING, Refusals
+from snapshotter.capture.refused_objects import LISTINGS, MAX_LACKING, RefusedObjects
 from snapshotter.git.refs import Ref, RefListing
 from snapshotter.transport import WantVanished
 
@@ -18,14 +18,14 @@ def listed(*oids: str) -> RefListing:
 
 
 def test_an_object_that_is_listed_no_longer_was_a_race() -> None:
-    refusals = Refusals()
+    refusals = RefusedObjects()
     assert not refusals.listed_again(refused(A), listed(B))
     assert not refusals.listed_again(refused(B), listed(B))
     assert refusals.lacking == set()
 
 
 def test_an_object_that_is_refused_twice_and_still_listed_is_lacking() -> None:
-    refusals = Refusals()
+    refusals = RefusedObjects()
     assert not refusals.listed_again(refused(A), listed(A, B))
     assert refusals.listed_again(refused(A), listed(A, B))
     assert refusals.listed_again(refused(B), listed(A, B)), "after one, the next is believed at once"
@@ -34,12 +34,12 @@ def test_an_object_that_is_refused_twice_and_still_listed_is_lacking() -> None:
 
 
 def test_tries_are_bounded() -> None:
-    racing = Refusals()
+    racing = RefusedObjects()
     for _ in range(LISTINGS - 1):
         assert racing.may_list_again()
         racing.listed_again(refused(None), listed(A))
     assert not racing.may_list_again()
-    sick = Refusals()
+    sick = RefusedObjects()
     tries = 0
     while sick.may_list_again():
         oid = f"{len(sick.lacking) + 1:040x}"

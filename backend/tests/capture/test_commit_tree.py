@@ -15,7 +15,7 @@ import pytest
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable
-from snapshotter.capture.tree import Blobs, TreeLimits
+from snapshotter.capture.commit_tree import Blobs, TreeLimits
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.pack import Pack
 from snapshotter.transport import FetchRequest, Transport, WireLimits

@@ -11,7 +11,7 @@ LISTINGS: Final = 4  # a want may vanish between listing and fetching: list agai
 MAX_LACKING: Final = 20  # objects that an origin may lack before it is refused as a whole
 
 
-class Refusals:
+class RefusedObjects:
     """The refused objects of one run.
 
     `lacking` are those that the origin refused and then listed again, twice for the first of them: it does not have
