@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -147,9 +147,9 @@ def _asked(
     from snapshotter.query.question import ask
 
     sql = sys.stdin.read() if given.sql == "-" else str(given.sql)
-    options = _options(session, given)
+    options = replace(_options(session, given), output=parquet)
     store = session.store(reading=True)
-    return ask(store, sql, options, output=parquet, observer=session.observer, cancel=session.cancel)
+    return ask(store, sql, options, observer=session.observer, cancel=session.cancel)
 
 
 def _options(session: Session, given: QueryFlags) -> QueryOptions:

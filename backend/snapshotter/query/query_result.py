@@ -42,7 +42,7 @@ class QueryResult:
             yield "{" + ", ".join(f"{n}: {v}" for n, v in zip(names, values, strict=True)) + "}"
 
     def parquet(self, path: Path) -> int:
-        """Write the rows to the output file that `ask` was given. Returns how many there are."""
+        """Write the rows to `QueryOptions.output`. Returns how many there are."""
         sql = self._wrapped("{}")
         self._fill(sql)
         self._running.execute(f"COPY ({sql}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION zstd)")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.cancel import Cancel
@@ -30,15 +29,13 @@ def ask(
     sql: str,
     options: QueryOptions,
     *,
-    output: Path | None = None,
     observer: Observer | None = None,
     cancel: Cancel | None = None,
 ) -> Iterator[QueryResult]:
     """Ask `sql` of the snapshots that the options mean. Only what it names is read.
 
-    `output` is the file that `QueryResult.parquet` may write. Raises UsageError (code `sql`) for SQL that cannot be
-    run, Unavailable (codes `query-time`, `query-memory`, `query-data`, and the store's own), and Interrupted when
-    cancelled.
+    Raises UsageError (code `sql`) for SQL that cannot be run, Unavailable (codes `query-time`, `query-memory`,
+    `query-data`, and the store's own), and Interrupted when cancelled.
     A snapshot or table that is missing, damaged or not what it says is left out, and is in `QueryResult.left_out`.
     """
     observer, cancel = observer or Observer(), cancel or Cancel()
@@ -51,7 +48,7 @@ def ask(
             sources = Sources(Catalog(store), kept, observer, cancel)
             prepared = _prepare(engine, sources, options, select.views)
             scans = prepared.scans
-            engine.lock([*scans.files, *([output] if output else [])])
+            engine.lock([*scans.files, *([options.output] if options.output else [])])
             running = Running(engine, options.seconds, select.views, scans.unchecked)
             columns = _describe(running, select.sql)
             count, left_out = prepared.snapshots, prepared.left_out

@@ -18,7 +18,7 @@ class QueryOptions:
     `memory` is what SQL may use; the process that runs it may take half as much again, and what it needs itself.
 
     `repos` are globs over repo names, of which one must match; `at` is the latest start of a snapshot.
-    `cache` is None for a folder of this query only.
+    `cache` is None for a folder of this query only. `output` is the file that `QueryResult.parquet` may write.
     """
 
     at: datetime | None = None
@@ -29,6 +29,7 @@ class QueryOptions:
     cache: Path | None = None
     cache_bytes: int = 2 * 1024**3
     whole: int = WHOLE
+    output: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def test_parts_add_up(large: Large) -> None:
 
 def test_parquet_from_parts(large: Large, tmp_path: Path) -> None:
     with ask(
-        large.store, "SELECT code FROM files", QueryOptions(whole=SMALL), output=tmp_path / "out"
+        large.store, "SELECT code FROM files", QueryOptions(whole=SMALL, output=tmp_path / "out")
     ) as answer:
         assert answer.parquet(tmp_path / "out") == ROWS + 1
 

@@ -65,7 +65,7 @@ def test_a_store_may_be_called_anything(tmp_path: Path, name: str) -> None:
     lake = Lake(open_store(f"file:{tmp_path / name}"), tmp_path / "cache")
     lake.made.add("h__a", NOV, {"files": [file_row("x")]})
     assert lake.ask("SELECT path FROM files") == [("x",)]
-    with ask(lake.store, "SELECT path FROM files", QueryOptions(), output=tmp_path / name / "out") as answer:
+    with ask(lake.store, "SELECT path FROM files", QueryOptions(output=tmp_path / name / "out")) as answer:
         assert answer.parquet(tmp_path / name / "out") == 1
 
 

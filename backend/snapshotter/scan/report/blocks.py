@@ -19,6 +19,13 @@ class Column(NamedTuple):
     class_: str | None = None
 
 
+class Whole(NamedTuple):
+    """What a table shows rows of: how many rows there are, and the artifact that holds them all, if one does."""
+
+    total: int
+    source: str | None = None
+
+
 class Section(NamedTuple):
     """A section of the page: its anchor, its heading, what the navigation calls it, and its content."""
 
@@ -40,23 +47,25 @@ def table(
     columns: Sequence[Column],
     rows: Sequence[Sequence[Child]],
     *,
-    total: int | None = None,
     first: int = FIRST,
-    source: str = "",
-    none: str = "none",
+    whole: Whole | None = None,
 ) -> Html:
-    """A table with its caption, or the words `none` if it has no rows. The first cell of a row names the row.
+    """A table with its caption, or the words that there is nothing. The first cell of a row names the row.
 
-    Rows after `first` unfold. If there are `total` rows, those that are not given are counted as left out, and
-    `source` is the artifact that holds them.
+    Rows after `first` unfold. Those of the `whole` that are not among the rows are counted as left out.
     """
     if not rows:
-        return element("p", f"{caption}: {none}.", class_="none")
+        return nothing(caption)
     body = [_table(element("caption", caption), columns, rows[:first])]
     if folded := rows[first:]:
         summary = element("summary", f"{plain.count(len(folded))} more")
         body.append(element("details", summary, _table(_aside(caption), columns, folded)))
-    return element("div", body, more(len(rows), total, source), class_="block")
+    return element("div", body, more(len(rows), whole) if whole else None, class_="block")
+
+
+def nothing(caption: str, words: str = "none") -> Html:
+    """What stands in the place of a table without rows."""
+    return element("p", f"{caption}: {words}.", class_="none")
 
 
 def _aside(caption: str) -> Html:
@@ -81,12 +90,12 @@ def _cell(at: int, child: Child, column: Column) -> Html:
     return element("td", child, class_=column.class_)
 
 
-def more(shown: int, total: int | None, source: str = "") -> Html | None:
-    """What was left out: ``and 1,234 more``, and where they are."""
-    left = (total or 0) - shown
+def more(shown: int, whole: Whole) -> Html | None:
+    """What was left out: ``and 1,234 more``, and where they are. None if nothing was."""
+    left = whole.total - shown
     if left <= 0:
         return None
-    where = [", all in ", artifact(source)] if source else []
+    where = [", all in ", artifact(whole.source)] if whole.source else []
     return element("p", f"… and {plain.count(left)} more", where, ".", class_="more")
 
 

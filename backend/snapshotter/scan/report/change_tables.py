@@ -87,16 +87,12 @@ def _table(
         f"{plain.count(changed.count)} {sort}" for sort, changed in changes.items() if changed.count
     )
     columns = [blocks.Column(what), blocks.Column("Change", "num")]
-    total = sum(changed.count for changed in changes.values())
-    return blocks.table(
-        f"{caption}: {counts}" if counts else caption,
-        columns,
-        rows,
-        total=total,
-        first=7,
-        source=f"scan/{caption.lower()}.parquet",
-        none="no change",
+    if not rows:
+        return blocks.nothing(caption, "no change")
+    whole = blocks.Whole(
+        sum(changed.count for changed in changes.values()), f"scan/{caption.lower()}.parquet"
     )
+    return blocks.table(f"{caption}: {counts}", columns, rows, first=7, whole=whole)
 
 
 def _file(links: Links, row: ChangedFile) -> Child:
@@ -152,7 +148,7 @@ def _refs(changes: RefChanges) -> Html:
     total = sum(sorts[sort].count for sort in ("created", "deleted", "moved"))
     columns = [blocks.Column("Ref"), blocks.Column("Change", "num")]
     caption = f"Refs: {counts}" if counts else "Changed refs"
-    return blocks.table(caption, columns, rows, total=total, first=10, source="manifest.json")
+    return blocks.table(caption, columns, rows, first=10, whole=blocks.Whole(total, "manifest.json"))
 
 
 def _word(sort: str) -> str:

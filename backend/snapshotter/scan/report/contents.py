@@ -81,9 +81,8 @@ def _language_table(rows: Sequence[figures.Language], total: int, classes: Mappi
         ]
         for name, files, code, comment, complexity, *_ in rows[: blocks.FIRST + blocks.FOLDED]
     ]
-    return blocks.table(
-        "Languages by lines of code", columns, cells, total=len(rows), first=10, source="scan/files.parquet"
-    )
+    whole = blocks.Whole(len(rows), "scan/files.parquet")
+    return blocks.table("Languages by lines of code", columns, cells, first=10, whole=whole)
 
 
 def _prose_table(rows: Sequence[figures.Language]) -> Html:
@@ -228,7 +227,7 @@ def _kinds(kinds: Sequence[tuple[str, int]]) -> Html:
         [text(kind, 40), charts.meter(n, most, "accent"), plain.count(n)] for kind, n in kinds[: blocks.FIRST]
     ]
     columns = [blocks.Column("Kind"), blocks.Column("", "bar-cell"), blocks.Column("Symbols", "num")]
-    return blocks.table("Symbols by kind", columns, rows, total=len(kinds), first=8)
+    return blocks.table("Symbols by kind", columns, rows, first=8, whole=blocks.Whole(len(kinds)))
 
 
 def _documented(tables: DuckDBPyConnection) -> Html:

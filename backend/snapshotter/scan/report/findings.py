@@ -46,7 +46,9 @@ def dependencies(
     content = [
         blocks.cards(
             [
-                blocks.table("Packages by ecosystem", columns, rows, total=len(ecosystems), first=10),
+                blocks.table(
+                    "Packages by ecosystem", columns, rows, first=10, whole=blocks.Whole(len(ecosystems))
+                ),
                 _packages("Not direct, or it cannot be told", overview.indirect, links, first=6),
             ]
         ),
@@ -63,7 +65,9 @@ def _unread_manifests(facts: Facts, links: Links) -> Html | None:
         return None
     rows: list[list[Child]] = [[links.path(path)] for path in gap.sample]
     caption = "Manifests that were not read: their packages are not among these"
-    return blocks.table(caption, [blocks.Column("Manifest", "path-cell")], rows, total=gap.count, first=6)
+    return blocks.table(
+        caption, [blocks.Column("Manifest", "path-cell")], rows, first=6, whole=blocks.Whole(gap.count)
+    )
 
 
 def _packages(caption: str, packages: tuple[int, list[figures.Package]], links: Links, *, first: int) -> Html:
@@ -79,7 +83,8 @@ def _packages(caption: str, packages: tuple[int, list[figures.Package]], links: 
         for one in sorted(shown, key=lambda one: (one.name.lower(), one.name, one.ecosystem))[:_ROWS]
     ]
     columns = [blocks.Column("Package"), blocks.Column("Version"), blocks.Column("Named in", "path-cell")]
-    return blocks.table(caption, columns, rows, total=total, first=first, source="scan/dependencies.parquet")
+    whole = blocks.Whole(total, "scan/dependencies.parquet")
+    return blocks.table(caption, columns, rows, first=first, whole=whole)
 
 
 def _version(versions: str | None, requirements: str | None) -> Child:
@@ -114,8 +119,7 @@ def secrets(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
             "Findings in the scanned tree",
             columns,
             rows,
-            total=overview.totals.secrets,
-            source="scan/secrets.parquet",
+            whole=blocks.Whole(overview.totals.secrets, "scan/secrets.parquet"),
         ),
         blocks.note(meaning) if rows else None,
         blocks.note(_searched(facts)),
@@ -163,15 +167,11 @@ def unread(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     first = blocks.Column("First of them", "path-cell")
     columns = [blocks.Column("Gap"), blocks.Column("Count", "num"), blocks.Column("For example", "path-cell")]
     content = [
-        blocks.table("Gaps: what this snapshot knowingly lacks", columns, gaps, total=len(facts.gaps)),
-        blocks.table("Files that were skipped", [reason, files, first], skips, source="scan/files.parquet"),
         blocks.table(
-            "Files that were read in part",
-            [reason, files, first],
-            errors,
-            first=8,
-            source="scan/files.parquet",
+            "Gaps: what this snapshot knowingly lacks", columns, gaps, whole=blocks.Whole(len(facts.gaps))
         ),
+        blocks.table("Files that were skipped", [reason, files, first], skips),
+        blocks.table("Files that were read in part", [reason, files, first], errors, first=8),
         blocks.cards(
             [
                 _settings("Limits in force", facts.limits.items()),

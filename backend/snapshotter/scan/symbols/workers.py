@@ -55,7 +55,9 @@ class Workers:
 
     def __enter__(self) -> Self:
         for _ in range(self._count):
-            self._workers.append(_Worker(*self._how))
+            worker = _Worker(*self._how)
+            worker.start()
+            self._workers.append(worker)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -98,13 +100,13 @@ class Workers:
 
 
 class _Worker:
-    """One process and the pipe to it."""
+    """One process after another, each with the pipe to it. None runs before `start`."""
 
     def __init__(self, program: str, seconds: int, memory: int) -> None:
         self._program, self._seconds, self._memory = program, seconds, memory
-        self._start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start a process, in the place of one that ran before. Returns before it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
             limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
@@ -149,7 +151,7 @@ class _Worker:
                 self._process.wait(1)
             out_of_time = self._process.returncode == -signal.SIGXCPU
             self.kill()
-            self._start()
+            self.start()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
             return Analysis(error=f"the grammar {reason}")
 
