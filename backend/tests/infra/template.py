@@ -61,11 +61,13 @@ def resolve(path: Path, **parameters: str | int) -> dict[str, Any]:
     """The template with every function and condition carried out.
 
     Resources and outputs whose condition is false, and properties that are ``AWS::NoValue``, are left out.
-    Raises ValueError for a parameter that the template does not have, lacks, or would refuse, and for a
-    function or a reference that this module does not know.
+    Raises ValueError for a parameter that the template does not have, lacks, or would refuse, for parameters that
+    its rules refuse together, and for a function or a reference that this module does not know.
     """
     template = load(path)
-    return _Resolver(template, _arguments(template, parameters)).template()
+    resolver = _Resolver(template, _arguments(template, parameters))
+    resolver.check_rules()
+    return resolver.template()
 
 
 def bucket_policy(**parameters: str | int) -> dict[str, Any]:
@@ -156,6 +158,15 @@ class _Resolver:
             }
         return resolved
 
+    def check_rules(self) -> None:
+        """Raises ValueError with the words of the first assertion that does not hold."""
+        for name, rule in self._template.get("Rules", {}).items():
+            if "RuleCondition" in rule and not self._condition(rule["RuleCondition"]):
+                continue
+            for assertion in rule["Assertions"]:
+                if not self._condition(assertion["Assert"]):
+                    raise ValueError(f"{name}: {assertion['AssertDescription']}")
+
     def value(self, node: Any) -> Any:
         if isinstance(node, list):
             return [value for item in node if (value := self.value(item)) is not _NO_VALUE]
@@ -179,6 +190,10 @@ class _Resolver:
                 return self._sub(text, self.value(names))
             case "Fn::Join", [str(separator), items]:
                 return separator.join(self.value(items))
+            case "Fn::Split", [str(separator), text]:
+                return str(self.value(text)).split(separator)
+            case "Fn::FindInMap", [str(name), first, second]:
+                return self._template["Mappings"][name][str(self.value(first))][str(self.value(second))]
             case "Fn::If", [condition, then, otherwise]:
                 return self.value(then if self._condition(condition) else otherwise)
         raise ValueError(f"cannot resolve {name}: {argument}")
@@ -220,4 +235,8 @@ class _Resolver:
                 return not self._condition(inner)
             case {"Fn::Or": list(several)}:
                 return any(self._condition(each) for each in several)
+            case {"Fn::And": list(several)}:
+                return all(self._condition(each) for each in several)
+            case {"Fn::Contains": [list(values), value]}:
+                return str(self.value(value)) in values
         raise ValueError(f"cannot judge the condition {node}")

@@ -2,10 +2,14 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
+from itertools import permutations
 from typing import Any
 
 import pytest
 
+from snapshotter.archive import layout
+from snapshotter.archive.layout import RunId, RunKey
 from tests.infra.template import INFRA, STORAGE, access_policy, bucket_policy, load, resolve, trust_policy
 
 BUCKET = "arn:aws:s3:::fruitful-lab-snapshots-prod"
@@ -20,6 +24,16 @@ IDENTIFIER = {
     "AWS::IAM::User": "UserName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::S3::BucketPolicy": "Bucket",
+}
+
+
+# Every option on.
+EVERYTHING: dict[str, str] = {
+    "CreateUser": "true",
+    "SnapshotRetentionDays": "365",
+    "MaxChainAgeDays": "30",
+    "ObjectLockDays": "90",
+    "AllowedPrincipalArns": "arn:aws:iam::123456789012:role/deployer",
 }
 
 
@@ -70,9 +84,12 @@ def test_no_production_name_is_left_when_every_parameter_is_given() -> None:
         "TaskRoleName": "role-1",
         "OperatorsGroupName": "group-1",
         "UserName": "user-1",
+        "BreakGlassRoleName": "role-2",
+        "Project": "project-1",
+        "Owner": "owner-1",
     }
 
-    text = json.dumps(resources(CreateUser="true", EnforceWriteOnce="true", SnapshotExpiryDays=1, **names))
+    text = json.dumps(resources(**EVERYTHING, **names))
 
     assert not re.search("fruitful|repo-scans|agent-repo", text)
 
@@ -114,6 +131,7 @@ def test_there_is_no_cors_website_or_replication() -> None:
         "BucketEncryption",
         "VersioningConfiguration",
         "LifecycleConfiguration",
+        "Tags",
     }
 
 
@@ -129,36 +147,90 @@ def test_lifecycle_removes_what_nobody_may_delete() -> None:
             "Status": "Enabled",
             "Prefix": "repo-scans/snapshotter/_diagnostics/",
             "ExpirationInDays": 1,
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
         "ExpirePolicyTests": {
             "Id": "ExpirePolicyTests",
             "Status": "Enabled",
             "Prefix": "repo-scans/snapshotter/policy-tests/",
             "ExpirationInDays": 1,
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
         "ExpireNoncurrentVersions": {
             "Id": "ExpireNoncurrentVersions",
             "Status": "Enabled",
             "Prefix": "repo-scans/snapshotter/",
             "NoncurrentVersionExpiration": {"NoncurrentDays": 90},
-            "ExpiredObjectDeleteMarker": True,
         },
-    }
-
-
-def test_snapshots_expire_by_age_only_when_asked() -> None:
-    assert lifecycle(SnapshotExpiryDays=400)["ExpireSnapshots"] == {
-        "Id": "ExpireSnapshots",
-        "Status": "Enabled",
-        "Prefix": "repo-scans/snapshotter/",
-        "ExpirationInDays": 400,
     }
     assert lifecycle(NoncurrentVersionDays=7)["ExpireNoncurrentVersions"]["NoncurrentVersionExpiration"] == {
         "NoncurrentDays": 7
     }
-    assert "max_chain_age" in load(STORAGE)["Parameters"]["SnapshotExpiryDays"]["Description"]
+
+
+@pytest.mark.parametrize("parameters", [{}, EVERYTHING])
+def test_no_two_rules_with_a_prefix_alone_overlap_for_one_action(parameters: dict[str, str]) -> None:
+    # S3: "Found overlapping prefixes … for same action type", of rules that have no other filter.
+    prefixes: dict[str, list[str]] = {}
+    for rule in lifecycle(**parameters).values():
+        if not rule.keys() & {"TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}:
+            for action in rule.keys() - {"Id", "Status", "Prefix"}:
+                name = "Expiration" if action.startswith("Expir") else action
+                prefixes.setdefault(name, []).append(rule.get("Prefix", ""))
+
+    assert prefixes.keys() == {"AbortIncompleteMultipartUpload", "Expiration", "NoncurrentVersionExpiration"}
+    for action, found in prefixes.items():
+        overlaps = [pair for pair in permutations(found, 2) if pair[0].startswith(pair[1])]
+        assert not overlaps, action
+
+
+@pytest.mark.parametrize("parameters", [{}, EVERYTHING])
+def test_nothing_expires_by_a_tag(parameters: dict[str, str]) -> None:
+    assert not [rule for rule in lifecycle(**parameters).values() if "TagFilters" in rule]
+
+
+def test_snapshots_expire_by_age_only_when_asked() -> None:
+    assert lifecycle(SnapshotRetentionDays="365", MaxChainAgeDays="30")["ExpireSnapshots"] == {
+        "Id": "ExpireSnapshots",
+        "Status": "Enabled",
+        "Prefix": "repo-scans/snapshotter/",
+        "ObjectSizeGreaterThan": "1",
+        "ExpirationInDays": "396",
+    }
+    assert "ExpireSnapshots" not in lifecycle(MaxChainAgeDays="30")
+
+
+ALLOWED = {name: rule.get("AllowedValues") for name, rule in load(STORAGE)["Parameters"].items()}
+
+
+@pytest.mark.parametrize("retention", ALLOWED["SnapshotRetentionDays"])
+@pytest.mark.parametrize("age", ALLOWED["MaxChainAgeDays"])
+def test_an_expiry_leaves_the_retention_that_was_asked_for(retention: str, age: str) -> None:
+    parameters = {"SnapshotRetentionDays": retention, "MaxChainAgeDays": age}
+    if retention == "0":
+        assert "ExpireSnapshots" not in lifecycle(**parameters)
+    elif age == "0":
+        with pytest.raises(ValueError, match="ExpiryNeedsAChainAge"):
+            lifecycle(**parameters)
+    else:
+        days = int(lifecycle(**parameters)["ExpireSnapshots"]["ExpirationInDays"])
+        assert days == int(retention) + int(age) + 1
+
+
+@pytest.mark.parametrize("days", ALLOWED["ObjectLockDays"])
+@pytest.mark.parametrize("age", ALLOWED["MaxChainAgeDays"])
+def test_a_lock_outlives_the_chain(days: str, age: str) -> None:
+    parameters = {"ObjectLockDays": days, "MaxChainAgeDays": age}
+    if days == "0":
+        assert "ObjectLockConfiguration" not in properties("Bucket", **parameters)
+    elif age == "0" or int(age) > int(days):
+        with pytest.raises(ValueError, match="LockOutlivesTheChain"):
+            properties("Bucket", **parameters)
+    else:
+        bucket = properties("Bucket", **parameters)
+        assert bucket["ObjectLockEnabled"] is True
+        assert bucket["ObjectLockConfiguration"] == {
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": days}},
+        }
 
 
 # ---- the bucket policy
@@ -192,23 +264,78 @@ DENIALS = {
 
 
 def test_the_bucket_policy_only_denies_and_denies_just_this() -> None:
-    assert statements(bucket_policy()) == DENIALS
+    assert statements(bucket_policy(EnforceWriteOnce="false")) == DENIALS
 
 
 def test_write_once_denies_a_put_without_if_none_match_but_not_the_parts_of_a_multipart_upload() -> None:
     # The condition is the one on "Enforce conditional writes on Amazon S3 buckets" in the S3 user guide.
-    assert statements(bucket_policy(EnforceWriteOnce="true")) == DENIALS | {
+    assert statements(bucket_policy()) == DENIALS | {
         "DenyOverwrite": {
             "Sid": "DenyOverwrite",
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:PutObject",
-            "Resource": f"{BUCKET}/*",
+            "Resource": f"{BUCKET}/repo-scans/snapshotter/*/*/*/*/*/*",
             "Condition": {
                 "Null": {"s3:if-none-match": "true"},
                 "Bool": {"s3:ObjectCreationOperation": "true"},
             },
         }
+    }
+
+
+RUN = RunKey("github.com__psf__requests", RunId("20261123T031702Z-9f0c2a1b"))
+
+
+@pytest.mark.parametrize(
+    ("key", "covered"),
+    [
+        *((RUN.key(name), True) for name in (layout.MANIFEST, "history.bundle.0000", "scan/files.parquet")),
+        ("_fleet/2026/11/23/20261123T031702Z-9f0c2a1b/status.json", True),
+        ("policy-tests/note.txt", False),
+        ("policy-tests/0123456789abcdef/object", False),
+        ("_diagnostics/0123456789abcdef", False),
+    ],
+)
+def test_write_once_is_for_all_that_a_run_writes_and_not_for_tests(key: str, covered: bool) -> None:
+    pattern = statements(bucket_policy())["DenyOverwrite"]["Resource"]
+
+    assert fnmatchcase(f"{BUCKET}/repo-scans/snapshotter/{key}", pattern) is covered
+    assert not fnmatchcase(f"{BUCKET}/neighbour/{key}", pattern)
+
+
+def test_no_principal_is_singled_out_by_default() -> None:
+    assert not [sid for sid in statements(bucket_policy()) if "Outsiders" in sid or "BreakGlass" in sid]
+
+
+def test_outsiders_are_refused_objects_and_only_break_glass_deletes() -> None:
+    task_role = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-task-role"
+    break_glass = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-break-glass"
+    ada, deployers = "arn:aws:iam::123456789012:user/ada", "arn:aws:iam::123456789012:role/deploy-*"
+    under = f"{BUCKET}/repo-scans/snapshotter/*"
+
+    found = statements(bucket_policy(AllowedPrincipalArns=f"{ada},{deployers}"))
+
+    assert found["DenyObjectsToOutsiders"] == {
+        "Sid": "DenyObjectsToOutsiders",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*"],
+        "Resource": under,
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": [task_role, break_glass, ada, deployers]}},
+    }
+    assert found["DenyDeletesExceptBreakGlass"] == {
+        "Sid": "DenyDeletesExceptBreakGlass",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": [
+            "s3:DeleteObject*",
+            "s3:BypassGovernanceRetention",
+            "s3:PutObjectRetention",
+            "s3:PutObjectLegalHold",
+        ],
+        "Resource": under,
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": break_glass}},
     }
 
 
@@ -255,19 +382,41 @@ def test_only_ecs_tasks_of_this_account_and_region_may_assume_the_task_role() ->
 
 
 def test_the_task_role_and_the_operators_have_that_policy_and_nothing_else() -> None:
-    assert properties("TaskRole").keys() == {"RoleName", "AssumeRolePolicyDocument", "ManagedPolicyArns"}
+    assert properties("TaskRole").keys() == {
+        "RoleName",
+        "AssumeRolePolicyDocument",
+        "ManagedPolicyArns",
+        "Tags",
+    }
     assert properties("TaskRole")["ManagedPolicyArns"] == [POLICY]
     assert properties("OperatorsGroup") == {"GroupName": "fruitful-agents", "ManagedPolicyArns": [POLICY]}
+
+
+def test_the_operators_group_is_an_option() -> None:
+    assert "OperatorsGroup" not in resources(OperatorsGroupName="")
+    user = properties("User", CreateUser="true", OperatorsGroupName="")
+    assert user["ManagedPolicyArns"] == [POLICY]
+    assert "Groups" not in user
+
+
+def test_all_that_can_be_tagged_is() -> None:
+    tagged = {name for name, one in resources(**EVERYTHING).items() if "Tags" in one["Properties"]}
+
+    assert tagged == {"Bucket", "TaskRole", "User"}  # CloudFormation tags no group and no managed policy
+    for name in tagged:
+        assert properties(name, CreateUser="true", Project="p", Owner="o")["Tags"] == [
+            {"Key": "Project", "Value": "p"},
+            {"Key": "Owner", "Value": "o"},
+        ]
 
 
 def test_the_user_is_off_by_default_and_comes_with_a_warning_and_without_a_key() -> None:
     warning = load(STORAGE)["Parameters"]["CreateUser"]["Description"]
 
     assert "User" not in resources()
-    assert properties("User", CreateUser="true") == {
-        "UserName": "agent-repo-snapshotter",
-        "Groups": ["fruitful-agents"],
-    }
+    user = properties("User", CreateUser="true")
+    assert user.pop("Tags")
+    assert user == {"UserName": "agent-repo-snapshotter", "Groups": ["fruitful-agents"]}
     assert warning.startswith("WARNING")
     assert "static access keys" in warning
     assert "AWS::IAM::AccessKey" not in {resource["Type"] for resource in load(STORAGE)["Resources"].values()}
@@ -292,6 +441,8 @@ def test_the_template_has_nothing_that_an_import_refuses() -> None:
         "AWSTemplateFormatVersion",
         "Description",
         "Parameters",
+        "Mappings",
+        "Rules",
         "Conditions",
         "Resources",
     }

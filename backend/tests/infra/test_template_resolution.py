@@ -58,9 +58,7 @@ def test_functions_conditions_and_no_value(tmp_path: Path) -> None:
     assert "Optional" in resolve(path, Switch="true")["Resources"]
 
 
-@pytest.mark.parametrize(
-    "expression", ["!Ref Nobody", "!Sub '${Nobody}'", "!GetAtt X.Nothing", "!Split [a, b]"]
-)
+@pytest.mark.parametrize("expression", ["!Ref Nobody", "!Sub '${Nobody}'", "!GetAtt X.Nothing", "!Base64 b"])
 def test_what_is_not_known_is_refused(tmp_path: Path, expression: str) -> None:
     path = write(
         tmp_path, f"Parameters: {{}}\nResources: {{X: {{Type: T, Properties: {{A: {expression}}}}}}}"
@@ -77,7 +75,10 @@ def test_what_is_not_known_is_refused(tmp_path: Path, expression: str) -> None:
         {"BucketName": "Upper"},
         {"EnforceWriteOnce": "yes"},
         {"CreateUser": "yes"},
-        {"SnapshotExpiryDays": -1},
+        {"SnapshotRetentionDays": "31"},
+        {"MaxChainAgeDays": "-1"},
+        {"ObjectLockDays": "1"},
+        {"OperatorsGroupName": "a group"},
         {"NoncurrentVersionDays": 0},
         {"Prefix": "/repo-scans/"},
         {"Prefix": "repo-scans/snapshotter"},
@@ -88,6 +89,37 @@ def test_what_is_not_known_is_refused(tmp_path: Path, expression: str) -> None:
 def test_parameters_that_cloudformation_would_refuse_are_refused(parameters: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(parameters))):
         resolve(STORAGE, **parameters)
+
+
+def test_rules_and_mappings(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        Parameters:
+          Size: {Type: String, Default: s}
+          Many: {Type: CommaDelimitedList, Default: 'x,y'}
+        Mappings:
+          Cpu: {s: {small: '1'}, l: {small: '2'}}
+        Rules:
+          OnlyKnown:
+            RuleCondition: !Not [!Equals [!Ref Size, any]]
+            Assertions:
+              - Assert: !And [!Contains [[s, l, xl], !Ref Size], !Not [!Equals [!Ref Size, xl]]]
+                AssertDescription: too large
+        Resources:
+          X:
+            Type: T
+            Properties:
+              Cpu: !FindInMap [Cpu, !Ref Size, small]
+              Split: !Split [',', !Join [',', [a, !Join [',', !Ref Many]]]]
+        """,
+    )
+
+    assert resolve(path, Size="l")["Resources"]["X"]["Properties"] == {"Cpu": "2", "Split": ["a", "x", "y"]}
+    with pytest.raises(ValueError, match="OnlyKnown: too large"):
+        resolve(path, Size="xl")
+    with pytest.raises(KeyError):  # the rule lets it pass, the mapping does not
+        resolve(path, Size="any")
 
 
 def test_policies_follow_the_parameters() -> None:
