@@ -43,6 +43,11 @@ class ProbeFolder:
         """The folder's key, with its closing slash."""
         return f"{self.target.prefix}{TESTS}{self.random}/"
 
+    @property
+    def object_key(self) -> str:
+        """The key of the object that other rows are about, as deep as a run's: writing once is enforced from there."""
+        return f"{self.path}year/month/day/object"
+
     def probe(self, probe: Probe) -> tuple[str | None, S3Answer]:
         """Send one probe; its key and the answer. Raises NotMade if what it is about could not be made."""
         key = None if probe.key is None else self._filled(probe, probe.key)
@@ -55,7 +60,7 @@ class ProbeFolder:
         """The key of a probe that is not sent; nothing is made for it."""
         if probe.key is None:
             return None
-        known = {**self._names(probe), "object": f"{self.path}object"}
+        known = {**self._names(probe), "object": self.object_key}
         return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], probe.key)
 
     def send(
@@ -83,7 +88,7 @@ class ProbeFolder:
     def object(self) -> S3Answer:
         """The answer to a lawful write, which is made once: the object that other rows are about."""
         if "object" not in self._made:
-            self._made["object"] = self.send("PutObject", f"{self.path}object", _LAWFUL)
+            self._made["object"] = self.send("PutObject", self.object_key, _LAWFUL)
         return self._made["object"]
 
     def clean_up(self) -> None:
@@ -139,7 +144,7 @@ class ProbeFolder:
             if (written := self.object()).kind is not Kind.ALLOWED:
                 raise NotMade(written)
             if name == "object":
-                return f"{self.path}object"
+                return self.object_key
             return str(written.response.get("VersionId", "null"))
         if name == "upload":
             if (started := self._upload()).kind is not Kind.ALLOWED:

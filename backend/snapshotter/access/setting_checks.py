@@ -72,14 +72,18 @@ def expires(folder: str) -> Check:
 
 
 def snapshots_stay(answer: Document, prefix: str) -> str | None:
-    """Snapshots expire only by a rule for the whole prefix (SnapshotExpiryDays), or one narrowed by tags."""
+    """Snapshots expire only by a rule for the whole prefix (SnapshotRetentionDays), and never by a tag.
+
+    Whoever may tag objects could otherwise have them deleted.
+    """
     folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
     for rule in _rules(answer):
-        scope = _scope(rule)
-        if scope in (None, prefix) or not {"Days", "Date"} & set(rule.get("Expiration", {})):
+        scope, by_tag = _reach(rule)
+        if not {"Days", "Date"} & set(rule.get("Expiration", {})) or (scope == prefix and not by_tag):
             continue
         if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
-            return f"the rule {rule.get('ID', 'without an id')} expires {scope or 'the whole bucket'}"
+            what = f"{scope or 'the whole bucket'}{' by a tag' if by_tag else ''}"
+            return f"the rule {rule.get('ID', 'without an id')} expires {what}"
     return None
 
 
@@ -93,6 +97,14 @@ def _scope(rule: Document) -> str | None:
     if set(narrowed) - {"Prefix"}:
         return None
     return str(narrowed.get("Prefix") or rule.get("Prefix") or "")
+
+
+def _reach(rule: Document) -> tuple[str, bool]:
+    """The prefix below which a lifecycle rule is, and whether a tag decides there. A size decides nothing here."""
+    narrowed = rule.get("Filter", {})
+    both = narrowed.get("And", {})
+    scope = both.get("Prefix") or narrowed.get("Prefix") or rule.get("Prefix") or ""
+    return str(scope), bool(both.get("Tags") or narrowed.get("Tag"))
 
 
 # What each deny must say, beside Effect Deny and Principal *.
@@ -111,8 +123,10 @@ _DENIES = {
 def denies(sid: str, *, optional: bool = False) -> Check:
     """The policy has the statement `sid` as the template has it, or, if `optional`, none of that id."""
 
-    def says(answer: Document, _: str) -> str | None:
+    def says(answer: Document, prefix: str) -> str | None:
         action, bucket_too, condition = _DENIES[sid]
+        # Whatever lies as deep as a run's objects; see infra/storage.yaml.
+        objects = f"/{prefix}*/*/*/*/*/*" if sid == OVERWRITE else "/*"
         for statement in _statements(answer):
             if statement.get("Sid") == sid:
                 resources = [str(item).split(":")[-1] for item in _list(statement.get("Resource"))]
@@ -120,7 +134,7 @@ def denies(sid: str, *, optional: bool = False) -> Check:
                     statement.get("Effect") == "Deny"
                     and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
                     and _list(statement.get("Action")) == [action]
-                    and any(item.endswith("/*") and item.count("/") == 1 for item in resources)
+                    and any(item[item.find("/") :] == objects for item in resources)
                     and (not bucket_too or any("/" not in item for item in resources))
                     and _plain(statement.get("Condition")) == condition
                 )

@@ -19,9 +19,10 @@ from tests.servers import Server, client
 BUCKET = "settings-to-read"
 
 
-def template() -> dict[str, Any]:
+def template(**parameters: str) -> dict[str, Any]:
     """The bucket's properties as the template has them."""
-    properties: dict[str, Any] = resolve(STORAGE, BucketName=BUCKET)["Resources"]["Bucket"]["Properties"]
+    resources = resolve(STORAGE, BucketName=BUCKET, **parameters)["Resources"]
+    properties: dict[str, Any] = resources["Bucket"]["Properties"]
     return properties
 
 
@@ -36,8 +37,11 @@ def _rule(rule: dict[str, Any]) -> dict[str, Any]:
         "Status": rule["Status"],
         "Filter": {"Prefix": rule.get("Prefix", "")},
     }
+    if "ObjectSizeGreaterThan" in rule:
+        size = int(rule["ObjectSizeGreaterThan"])
+        made["Filter"] = {"And": {"Prefix": rule["Prefix"], "ObjectSizeGreaterThan": size}}
     if "ExpirationInDays" in rule:
-        made["Expiration"] = {"Days": rule["ExpirationInDays"]}
+        made["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
     for name in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration"):
         if name in rule:
             made[name] = rule[name]
@@ -90,6 +94,15 @@ def expired(prefix: str) -> Callable[[Any], None]:
     return apply
 
 
+def expired_by_tag(s3: Any) -> None:
+    """One rule more, which expires what carries a tag."""
+    document = lifecycle(template()["LifecycleConfiguration"]["Rules"])
+    tags = {"And": {"Prefix": SCOPE, "Tags": [{"Key": "expire", "Value": "yes"}]}}
+    more = {"ID": "More", "Status": "Enabled", "Filter": tags, "Expiration": {"Days": 1}}
+    document["Rules"].append(more)
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=document)
+
+
 def half_open(s3: Any) -> None:
     blocks: Mapping[str, bool] = {**template()["PublicAccessBlockConfiguration"], "BlockPublicPolicy": False}
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=blocks)
@@ -135,6 +148,7 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     ),
     "everything-expires": (expired(""), {"config-snapshots-stay"}),
     "the-folder-above-expires": (expired("repo-scans/"), {"config-snapshots-stay"}),
+    "what-is-tagged-expires": (expired_by_tag, {"config-snapshots-stay"}),
     "one-repository-expires": (expired(f"{SCOPE}github.com__"), {"config-snapshots-stay"}),
     "no-policy": (
         lambda s3: s3.delete_bucket_policy(Bucket=BUCKET),
@@ -186,11 +200,16 @@ def failed(server: Server) -> set[str]:
 def test_the_templates_settings_pass(server: Server) -> None:
     set_up(client(server, server.owner))
     assert failed(server) == set()
-    policy(lambda _: None, OVERWRITE)(client(server, server.owner))
-    assert failed(server) == set(), "with EnforceWriteOnce, too"
+    policy(lambda _: None, "DenyInsecureTransport")(client(server, server.owner))
+    assert failed(server) == set(), "without EnforceWriteOnce, too"
+    expiring = template(SnapshotRetentionDays="365", MaxChainAgeDays="30")["LifecycleConfiguration"]["Rules"]
+    client(server, server.owner).put_bucket_lifecycle_configuration(
+        Bucket=BUCKET, LifecycleConfiguration=lifecycle(expiring)
+    )
+    assert failed(server) == set(), "SnapshotRetentionDays"
     for prefix in (SCOPE, f"{SCOPE}policy-tests/old/", "elsewhere/"):
         expired(prefix)(client(server, server.owner))
-        assert failed(server) == set(), f"SnapshotExpiryDays, or no snapshots there: {prefix}"
+        assert failed(server) == set(), f"one age for all, or no snapshots there: {prefix}"
 
 
 @pytest.mark.parametrize("name", MUTANTS)
