@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import put_bucket_with_policy, rgw
-from tests.support.cli import cli_env, command
+from tests.support.cli import alive, cli_env, command, wait_for
 from tests.support.git import Origin, state_of
 from tests.support.lab import Lab
 
@@ -150,24 +150,17 @@ SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (si
 
 
 def stop(process: subprocess.Popen[bytes], number: signal.Signals, code: int) -> str:
-    """Send the signal, and expect the end within two seconds with the code; what was said on stderr."""
-    begun = time.monotonic()
+    """Send the signal, and expect the end with the code; what was said on stderr.
+
+    What stalls would do so for minutes, and would then end with another code.
+    """
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
-    took = time.monotonic() - begun
+    out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert took < 2, took
     assert out == b""
     assert b"error: " in err
     assert b"Traceback" not in err
     return err.decode()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.01)
 
 
 @SIGNALS
@@ -183,8 +176,8 @@ def test_a_signal_ends_a_snapshot_of_a_stalled_server(
     ) as host:
         argv = command("snapshot", host.url("x.git"), "--store", lab.root, "--segment-size", SEGMENT)
         with started(argv) as process:
-            wait_for(lambda: any(where in request.path for request in host.requests))
-            time.sleep(0.3)
+            wait_for(process, lambda: any(where in request.path for request in host.requests))
+            time.sleep(0.3)  # into the stall
             stop(process, number, code)
         assert not [entry for entry in lab.store.list("") if entry.key.endswith(layout.MANIFEST)]
         if at > 1000:
@@ -215,11 +208,11 @@ def test_a_signal_ends_the_child_of_a_snapshot_too(tmp_path: Path, number: signa
     ssh.chmod(0o755)
     argv = command("snapshot", "ssh://git@127.0.0.1/x.git", "--store", tmp_path / "store")
     with started(argv, SNAPSHOTTER_SSH_COMMAND=str(ssh)) as process:
-        wait_for(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
-        time.sleep(0.2)
+        pid = tmp_path / "pid"
+        wait_for(process, lambda: pid.exists() and pid.read_text().strip())
+        time.sleep(0.3)  # into the wait for what the child says
         stop(process, number, code)
-    child = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
-    wait_for(lambda: not child.exists(), 2)
+    assert not alive(int(pid.read_text()))
 
 
 # A `git` that hangs in one command, and a store that hangs at one object: what restore and verify wait for.
@@ -292,8 +285,7 @@ def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
         argv = [sys.executable, "-c", script, *map(str, arguments)]
     before = len(stored.store.list(""))
     with started(argv, **env) as process:
-        wait_for(marker.exists)
-        time.sleep(0.1)
+        wait_for(process, marker.exists)
         stop(process, number, code)
     assert list(out.iterdir()) == []
     assert list(temp.iterdir()) == []
@@ -315,7 +307,7 @@ def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
             process.stderr.readline()  # from the first stage on
             time.sleep(0.08 * rng.random())
             process.send_signal(number)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
         left = [path.name for path in out.iterdir()]
         assert left in (["r"] if exists else [], ["r"])
         if left and any((out / "r").iterdir()):
@@ -375,8 +367,8 @@ def test_work_under_nohup_goes_on(served: Origin, tmp_path: Path) -> None:
         ) as host,
         started(["nohup", *command("snapshot", host.url("x.git"), "--store", lab.root)]) as process,
     ):
-        wait_for(lambda: host.requests)
+        wait_for(process, lambda: host.requests)
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.3)
+        time.sleep(0.3)  # a process that took the signal would be at its end
         assert process.poll() is None
         stop(process, signal.SIGTERM, 143)

@@ -17,7 +17,7 @@ from tests.scan.planted import VALUES, in_source
 from tests.support.cli import BACKEND, Done, cli
 from tests.support.git import Origin
 from tests.support.lab import Lab
-from tests.support.scans import options, rows, rule_cache, scan_of, scan_options
+from tests.support.scans import FAKE_SCANNERS, options, rows, rule_cache, scan_of, scan_options
 
 FAULTS = {
     "hangs": "sleep 600",
@@ -36,13 +36,6 @@ FILES: dict[str | bytes, bytes] = {
     "requirements.txt": b"flask==1.0\n",
     "token.py": in_source(VALUES["github-pat"]),
 }
-PATCH = """
-import json, os
-from snapshotter.scan import runner
-real, fakes = runner.program, json.loads(os.environ["FAKES"])
-fake = lambda scanner: runner.Path(fakes[scanner]) if scanner in fakes else real(scanner)
-runner.program = fake
-"""
 
 
 @pytest.fixture
@@ -112,7 +105,7 @@ def test_a_gate_without_a_scan_is_no_finding_and_does_not_pass() -> None:
 
 def snapshot(origin: Origin, tmp_path: Path, fakes: dict[str, str], *flags: str) -> Done:
     (tmp_path / "site").mkdir(exist_ok=True)
-    (tmp_path / "site" / "sitecustomize.py").write_text(PATCH)
+    (tmp_path / "site" / "sitecustomize.py").write_text(FAKE_SCANNERS)
     env: dict[str, Any] = {
         "PYTHONPATH": f"{tmp_path / 'site'}:{BACKEND}",
         "FAKES": json.dumps(fakes),

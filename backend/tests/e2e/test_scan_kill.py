@@ -7,17 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_scan_faults import PATCH
-from tests.support.cli import BACKEND, cli, cli_env, command
+from tests.support.cli import BACKEND, alive, cli, cli_env, command, wait_for
 from tests.support.git import Origin
-from tests.support.scans import rule_cache
+from tests.support.scans import FAKE_SCANNERS, rule_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc for a process's folders")
 
@@ -45,7 +43,7 @@ def hanging(origin: Origin, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[b
     fake.write_text(f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 120\n")
     fake.chmod(0o755)
     (tmp_path / "site").mkdir(exist_ok=True)
-    (tmp_path / "site" / "sitecustomize.py").write_text(PATCH)
+    (tmp_path / "site" / "sitecustomize.py").write_text(FAKE_SCANNERS)
     env = cli_env(
         **environment(tmp_path),
         PYTHONPATH=f"{tmp_path / 'site'}:{BACKEND}",
@@ -54,11 +52,7 @@ def hanging(origin: Origin, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[b
     argv = command("snapshot", origin.path, "--store", tmp_path / "store", "--scan")
     process = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 60
-        while not pid.exists():
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for(process, pid.exists)
         yield process, folders(process.pid)
     finally:
         process.kill()
@@ -71,14 +65,6 @@ def folders(pid: int) -> list[Path]:
     """The scan's folders that a process holds the locks of."""
     open_files = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
     return sorted({path for path in open_files if path.name.startswith("snapshotter-scan-")})
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def snapshot(origin: Origin, tmp_path: Path) -> None:
@@ -96,7 +82,7 @@ def test_a_scan_that_is_asked_to_end_leaves_nothing(
         assert all(path.stat().st_mode & 0o777 == 0o700 for path in held)
         scanner = int((tmp_path / "pid").read_text())
         process.send_signal(sent)
-        assert process.wait(10) == code
+        assert process.wait(60) == code
         assert [path for path in held if path.exists()] == []
         assert not alive(scanner)
     assert list((tmp_path / "temp").iterdir()) == []

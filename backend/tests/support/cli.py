@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,3 +52,18 @@ def cli_env(**more: str) -> dict[str, str]:
 def command(*argv: str | Path) -> list[str]:
     """The argv of a `snapshotter` process."""
     return [sys.executable, "-m", "snapshotter", *map(str, argv)]
+
+
+def wait_for(process: subprocess.Popen[Any], condition: Callable[[], object]) -> None:
+    """Wait until a process has come so far; fail if it ends before that. Its own limits of time bound the wait."""
+    while not condition():
+        assert process.poll() is None, "it ended before it came to that"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

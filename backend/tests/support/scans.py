@@ -26,6 +26,14 @@ from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
 from tests.support.lab import Lab
 
 KEY = b"a key for tests"
+FAKE_SCANNERS = """
+import json, os
+from snapshotter.scan import runner
+real, fakes = runner.program, json.loads(os.environ["FAKES"])
+fake = lambda scanner: runner.Path(fakes[scanner]) if scanner in fakes else real(scanner)
+runner.program = fake
+"""
+"""A `sitecustomize.py`: the scanners that FAKES names, as JSON, are these programs in every process that finds it."""
 
 
 @cache
