@@ -1,6 +1,6 @@
 """The command line: the verbs tied together; no logic.
 
-Only the verb that is called is loaded: loading all of them is a fifth of a small run.
+Only the verb that is called is loaded. To load all of them would take a fifth of a small run.
 """
 
 from __future__ import annotations
@@ -121,10 +121,10 @@ def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="Point-in-time snapshots of git repositories: streamed straight into plain git bundles in a folder or S3, "
-        "found, restored, and proven whole.",
-        epilog="Exit codes: 0 done, 1 a finding, 2 usage, 3 partial, 4 could not, 5 access denied, "
-        "129/130/143 interrupted.",
+        help="Point-in-time snapshots of git repositories: taken without a clone, kept as plain git bundles in a "
+        "folder or S3, searched by SQL, restored, and proven whole.",
+        epilog="Exit codes: 0 done, 1 a finding, 2 usage, 3 some of many failed, 4 could not (network, origin, git, "
+        "disk), 5 access denied, 129/130/143 stopped by a signal.",
     )
     line.callback(invoke_without_command=True)(_main)
     for name in verbs:
@@ -133,18 +133,20 @@ def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
 
 
 def run() -> None:
-    """Parse the arguments and run the verb; never returns.
+    """Parse the arguments and run the verb. Never returns.
 
-    Arguments that cannot be meant end with exit code 2, and where JSON was asked for, with one document.
+    Arguments that make no sense end with exit code 2; if JSON was asked for, as one document.
     """
     arguments = sys.argv[1:]
     line = app(arguments[:1] if arguments and arguments[0] in _VERBS else _VERBS)
+    # Whoever reads JSON finds a document on stdout in every case; typer prints its refusals for people only. That
+    # of `job` is always JSON.
     if "--json" not in arguments and arguments[:1] != ["job"]:
         line(prog_name="snapshotter")
     try:
         code = line(prog_name="snapshotter", standalone_mode=False)
     except TyperException as error:
-        context: typer.Context | None = getattr(error, "ctx", None)
+        context: typer.Context | None = getattr(error, "ctx", None)  # only some of its subclasses have one
         name = context.command_path if context else "snapshotter"
         sys.exit(refuse(UsageError(error.format_message(), hint=f"`{name} --help` shows what can be given")))
     sys.exit(code)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import MISSING, fields
-from typing import Any, NoReturn, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_type_hints
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import HungUp, Interrupted, Terminated
@@ -26,19 +26,24 @@ from snapshotter.cli.output import Output
 from snapshotter.cli.progress import progress
 from snapshotter.cli.session import Session, open_session
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _GRACE = 1.5  # seconds that cancelled work has to clean up
 
-Own = TypeVar("Own")
+Own = TypeVar("Own", bound="DataclassInstance")
 Verb = Callable[..., None]
 """A verb as typer takes it: its parameters are the flags."""
 
 
 def command(work: Callable[[Session, Own], Output], own: type[Own]) -> Verb:
-    """A verb's command, for typer: `own` is a frozen dataclass whose fields are the verb's arguments and flags, each
-    annotated with typer's own words; the flags that every verb has follow. The help is the docstring of `work`.
+    """A verb's command, for typer.
+
+    `own` is a frozen dataclass whose fields are the verb's own arguments and flags, annotated as typer wants them. The
+    flags that every verb has follow them. The help is the docstring of `work`.
     """
 
-    def verb(**given: Any) -> None:
+    def verb(**given: Any) -> None:  # as typer parsed them, by the names of the fields
         flags = Flags(**{field.name: given.pop(field.name) for field in fields(Flags)})
         run(flags, lambda session: work(session, own(**given)))
 
@@ -47,7 +52,7 @@ def command(work: Callable[[Session, Own], Output], own: type[Own]) -> Verb:
     return verb
 
 
-def _parameters(flags: Any) -> Iterator[inspect.Parameter]:
+def _parameters(flags: type[DataclassInstance]) -> Iterator[inspect.Parameter]:
     """The fields of a dataclass as parameters that typer can read."""
     hints = get_type_hints(flags, include_extras=True)
     for field in fields(flags):
@@ -66,12 +71,13 @@ def run(
 ) -> NoReturn:
     """Do one verb's work and exit with its code. Results go to stdout, everything else to stderr.
 
-    `report` says what came of it, and returns the exit code; the default prints as `flags` say.
+    `report` prints the result and returns the exit code. The default prints as `flags` say.
     """
     watcher = observer or progress(quiet=flags.quiet)
     cancel = Cancel()
     _on_signals(cancel)
     future = _start(lambda: work(open_session(flags, os.environ, watcher, cancel)))
+    # In short waits: a signal's handler cancels the work, but nothing ends a wait that is under way.
     while not future.done() and not cancel.cancelled:
         wait([future], 0.2)
     if cancel.cancelled:
@@ -79,14 +85,14 @@ def run(
     watcher.close()
     result = _result(future, cancel)
     code = report(result) if report else output.report(result, flags)
-    with suppress(OSError):  # said above, or a reader that went away
+    with suppress(OSError):  # reported above, or a reader that went away
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)  # threads that still wait for a dead network must not hold the process
 
 
 def _on_signals(cancel: Cancel) -> None:
-    """Have the first signal cancel the work; another changes nothing."""
+    """Have the first signal cancel the work. Another changes nothing: the work is tidying up already."""
 
     def stop(error: Interrupted) -> None:
         if not cancel.cancelled:
@@ -99,7 +105,7 @@ def _on_signals(cancel: Cancel) -> None:
 
 
 def _start(work: Callable[[], Output]) -> Future[Output]:
-    """The future of work that runs in a thread, which does not keep the process from ending."""
+    """Start the work in a thread that does not keep the process from ending; return its future."""
     future: Future[Output] = Future()
 
     def fulfil() -> None:
@@ -113,8 +119,9 @@ def _start(work: Callable[[], Output]) -> Future[Output]:
 
 
 def _result(future: Future[Output], cancel: Cancel) -> Output | BaseException:
-    """The output if the work has one; else the cancellation that ended it, or its own error."""
+    """The work's output, or the error to report: the cancellation if there was one, else the work's own."""
     error = future.exception() if future.done() else None
     if future.done() and error is None:
         return future.result()
+    # Cancelled work fails in many ways, such as a read from a socket that was shut down: the cancellation is the cause.
     return cancel.error or error or Interrupted("interrupted")

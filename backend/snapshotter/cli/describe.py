@@ -37,7 +37,7 @@ _SHORT: Final = 12  # characters of an object id
 
 
 def name_of(key: RunKey) -> str:
-    """A snapshot as people name it: ``repo@run-id``."""
+    """The name of a snapshot that every verb takes: ``repo@run-id``."""
     return f"{key.repo}@{key.run_id}"
 
 
@@ -59,7 +59,7 @@ def snapshot(manifest: Manifest, where: str) -> list[str]:
 
 
 def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: str) -> list[str]:
-    """All of a snapshot that `show` shows; `later` is a scan that was made for it afterwards."""
+    """Everything that `show` shows of a snapshot. `later` is a scan that was made for it afterwards."""
     manifest = sealed.manifest
     scanned = manifest.scan.artifacts if manifest.scan else []
     elsewhere = [artifact for artifact in scanned if artifact not in manifest.artifacts]
@@ -90,7 +90,8 @@ def _gap(gap: Gap) -> str:
 
 
 def scan(scan: Scan) -> list[str]:
-    """A scan: how many rows it has (a submodule is a row, and no file), licences, gaps."""
+    """A scan: how many rows its tables have, licences, gaps."""
+    # A submodule has a row in the table of files, but its files are not in this repository.
     submodules = sum(gap.count for gap in scan.gaps if gap.kind == "submodules")
     counts = scan.tables | {"files": scan.tables.get("files", 0) - submodules}
     rows = ", ".join(plural(counts.get(many, 0), one, many) for many, one in _NOUNS.items())
@@ -107,7 +108,7 @@ def later_scan(scanned: SnapshotScan) -> list[str]:
 
 
 def changes_by_name(changes: RefChanges) -> Mapping[str, RefChangeList]:
-    """Ref changes under the names that people are shown; every changed ref is in exactly one of them."""
+    """Ref changes by the names that people are shown. Every changed ref is under exactly one of them."""
     from snapshotter.capture.changes import forward
 
     return {
@@ -128,7 +129,7 @@ def change_counts(changes: RefChanges | None) -> str:
 
 
 def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
-    """The refs that differ between two snapshots, by what became of them."""
+    """The refs that differ between two snapshots, in groups: created, deleted, moved and so on."""
     lines = [f"{name_of(old.key)} -> {name_of(new.key)}"]
     for sign, (name, listed) in zip("+-~!?", changes_by_name(changes).items(), strict=True):
         lines.append(f"{name}: {listed.count:,}")
@@ -141,12 +142,12 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
     return lines
 
 
-def listing(found: SnapshotList, where: str, now: datetime) -> list[str]:
-    """Snapshots, and repos that could not be listed, as a table with a head; without any, that `where` has none."""
-    if not found.snapshots and not found.unread:
+def listing(snapshots: SnapshotList, where: str, now: datetime) -> list[str]:
+    """A table of snapshots, and of repos that could not be listed; or one line that `where` holds none."""
+    if not snapshots.snapshots and not snapshots.unread:
         return [f"no snapshots in {where}"]
-    unread = [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in found.unread]
-    rows = [_LIST_HEAD, *(_row(listed, now) for listed in found.snapshots), *unread]
+    unread = [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in snapshots.unread]
+    rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots.snapshots), *unread]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -170,7 +171,7 @@ def _row(listed: ListedSnapshot, now: datetime) -> tuple[str, ...]:
 def age(taken: datetime, now: datetime) -> str:
     """How long ago: ``3 min ago``, ``5 h ago``, ``12 d ago``."""
     hours = (now - taken).total_seconds() / 3600
-    if hours < 0:
+    if hours < 0:  # another machine's clock, or this one's, is wrong
         return "in the future"
     span = f"{hours * 60:.0f} min" if hours < 1 else f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
     return f"{span} ago"
@@ -185,21 +186,21 @@ def restored(run: ListedRun, result: Restored) -> list[str]:
     ]
 
 
-def verification(found: Verification, affected: Sequence[RunKey]) -> list[str]:
-    """What a verification found, snapshot by snapshot, and which snapshots rest on what is damaged."""
-    verdicts = found.verdicts
-    states = [_state(verdict) for verdict in verdicts] + [_UNCHECKED for _ in found.unread]
+def verification(result: Verification, affected: Sequence[RunKey]) -> list[str]:
+    """The result of each verification, and which snapshots depend on what is damaged."""
+    verdicts = result.verdicts
+    states = [_state(verdict) for verdict in verdicts] + [_UNCHECKED for _ in result.unread]
     width = max(map(len, states), default=0)
     lines = [line for verdict in verdicts for line in _verdict(verdict, width)]
-    for each in found.unread:
+    for each in result.unread:
         lines += [f"{_UNCHECKED:<{width}}  {each.repo}", f"    {each.error.message}"]
     if affected:
         lines += ["", "affected snapshots:", *(f"  {name_of(key)}" for key in affected)]
-    for verdict in verdicts:
+    for verdict in verdicts:  # one is enough: the cause is the store's, so it is the same for all
         if verdict.unrecorded:
             lines += [
                 "",
-                f"without a receipt, so the next snapshot will not know: {verdict.unrecorded.message}",
+                f"no receipt was written, so the next snapshot will not know of this: {verdict.unrecorded.message}",
             ]
             break
     return lines
@@ -219,7 +220,7 @@ def _verdict(verdict: Verdict, width: int) -> list[str]:
 
 
 def check(check: Check) -> list[str]:
-    """One check of the preflight, with what to do if something is wrong."""
+    """One check of the preflight; if it failed or warns, what to do."""
     lines = [f"{_MARKS[check.state]:8} {check.name:12} {check.says}"]
     if check.state in ("warning", "failed"):
         lines += [f"{'':8} hint: {check.hint}"] if check.hint else []

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from snapshotter.cli import describe, documents
+from snapshotter.cli import options as flag
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -16,17 +17,17 @@ from snapshotter.cli.session import Session
 class DiffFlags:
     """What `diff` is given."""
 
-    a: Annotated[str, typer.Argument(metavar="A", help="The older SNAPSHOT.")]
-    b: Annotated[str, typer.Argument(metavar="B", help="The newer SNAPSHOT.")]
+    a: Annotated[str, typer.Argument(metavar="A", help=f"The older snapshot. {flag.SNAPSHOT_NAMES}")]
+    b: Annotated[str, typer.Argument(metavar="B", help="The newer snapshot, named in the same ways.")]
 
 
 def diff(session: Session, given: DiffFlags) -> Output:
     """Compare the refs of two snapshots: created, deleted, moved, rewritten.
 
-    Whether a branch was rewritten is read in the manifests between the two; where
-    they do not say, it is listed as of unknown ancestry. No ref is listed twice.
-    With --json, `moved` also holds the rewritten and the unknown ones, as it does
-    in manifests.
+    The manifests between the two say which branches were rewritten. A branch that
+    they do not tell of is listed as of unknown ancestry. No ref is listed twice;
+    but with --json, `moved` also holds the rewritten and the unknown ones, as in
+    manifests.
 
     \b
     Example:

@@ -32,7 +32,7 @@ class DoctorFlags:
 def doctor(session: Session, given: DoctorFlags) -> Output:
     """Check what a snapshot needs: endpoint, identity, one write, list and read, origin, git, disk.
 
-    One small object is written under _diagnostics/, which expires after a day.
+    One small object is written under _diagnostics/; it expires after a day.
     Every check that fails names its entry in docs/operations.md.
 
     \b

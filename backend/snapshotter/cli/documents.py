@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snapshotter.cli import describe
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
     from snapshotter.recover.verdict import Verdict
 
 
-def snapshot(sealed: Sealed) -> dict[str, Any]:
-    """A manifest: its own fields, its folder, its digest."""
+def snapshot(sealed: Sealed) -> dict[str, object]:
+    """A snapshot: the manifest's own fields, its folder, and the manifest's digest."""
     fields = _fields(sealed.manifest)
     return fields | {"folder": sealed.manifest.key.folder, "manifest_sha256": sealed.sha256}
 
 
-def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None) -> dict[str, Any]:
+def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None) -> dict[str, object]:
     """A snapshot with its receipts' keys and the scan that was made for it afterwards."""
     receipts = [run.key.key(name) for name in run.receipts]
     return snapshot(sealed) | {"receipts": receipts, "later_scan": later and _fields(later)}
 
 
-def later_scan(scanned: SnapshotScan) -> dict[str, Any]:
-    """A later scan: its own fields, the snapshot that it is of, and whether it was made just now."""
+def later_scan(scanned: SnapshotScan) -> dict[str, object]:
+    """A later scan: its own fields, the folder of its snapshot, and whether it was made just now or was there."""
     return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.made}
 
 
-def listing(found: SnapshotList, store: str) -> dict[str, Any]:
+def listing(snapshots: SnapshotList, store: str) -> dict[str, object]:
     """A list of snapshots of the store named, and the repos that could not be listed."""
     return {
-        "snapshots": [_listed(each) for each in found.snapshots],
-        "unread": [unread(each) for each in found.unread],
+        "snapshots": [_listed(each) for each in snapshots.snapshots],
+        "unread": [unread(each) for each in snapshots.unread],
         "store": store,
     }
 
@@ -54,8 +54,8 @@ def unread(unread: Unread) -> dict[str, str]:
     return {"repo": unread.repo, "error": unread.error.message}
 
 
-def _listed(listed: ListedSnapshot) -> dict[str, Any]:
-    """One row of a list; one whose manifest does not read has no kind, and the error's message."""
+def _listed(listed: ListedSnapshot) -> dict[str, object]:
+    """One row of a list. If its manifest cannot be read, its kind is None and `error` says why."""
     key, manifest = listed.run.key, listed.manifest
     row = {"repo": key.repo, "run_id": str(key.run_id), "taken_at": key.run_id.started_at.isoformat()}
     if manifest is None:
@@ -70,22 +70,22 @@ def _listed(listed: ListedSnapshot) -> dict[str, Any]:
     }
 
 
-def diff(old: Manifest, new: Manifest, changes: RefChanges) -> dict[str, Any]:
+def diff(old: Manifest, new: Manifest, changes: RefChanges) -> dict[str, object]:
     """The ref changes between two snapshots, in a manifest's own form."""
     return {"a": describe.name_of(old.key), "b": describe.name_of(new.key), **_fields(changes)}
 
 
-def verification(found: Verification, affected: Sequence[RunKey], *, quick: bool) -> dict[str, Any]:
-    """What a verification found, and which snapshots rest on what is damaged."""
+def verification(result: Verification, affected: Sequence[RunKey], *, quick: bool) -> dict[str, object]:
+    """The result of each verification, and which snapshots depend on what is damaged."""
     return {
         "mode": "quick" if quick else "full",
-        "snapshots": [_verdict(verdict) for verdict in found.verdicts],
-        "unread": [unread(each) for each in found.unread],
+        "snapshots": [_verdict(verdict) for verdict in result.verdicts],
+        "unread": [unread(each) for each in result.unread],
         "affected": [describe.name_of(key) for key in affected],
     }
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _verdict(verdict: Verdict) -> dict[str, object]:
     return {
         "repo": verdict.run.repo,
         "run_id": str(verdict.run.run_id),
@@ -99,15 +99,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def proof(proof: Proof) -> dict[str, Any]:
-    """A proof with all its rows, and how many came out how."""
+def proof(proof: Proof) -> dict[str, object]:
+    """A proof with all its rows, and how many rows have each status."""
     from snapshotter.access.proof import Status
 
     return asdict(proof) | {"counts": {status.name.lower(): proof.count(status) for status in Status}}
 
 
-def _fields(struct: msgspec.Struct) -> dict[str, Any]:
-    from msgspec import to_builtins  # which `--help` does without
+def _fields(struct: msgspec.Struct) -> dict[str, object]:
+    from msgspec import to_builtins  # here, because `--help` does without it
 
-    plain: dict[str, Any] = to_builtins(struct)
+    plain: dict[str, object] = to_builtins(struct)
     return plain

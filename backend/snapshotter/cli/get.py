@@ -34,6 +34,9 @@ class GetFlags:
 def get(session: Session, given: GetFlags) -> Output:
     """Get one artifact of a snapshot, checked against its manifest.
 
+    Without -o, its bytes go to stdout. A long history is in several artifacts:
+    history.bundle.0000, history.bundle.0001, and so on.
+
     \b
     Examples:
       snapshotter get github.com/psf/requests refs.txt
@@ -44,9 +47,10 @@ def get(session: Session, given: GetFlags) -> Output:
     from snapshotter.archive.named_artifact import read_artifact
 
     if given.output is None and session.flags.json:
-        raise UsageError("--json and an artifact on stdout would mix", hint="add -o FILE")
+        raise UsageError("stdout cannot take both the artifact and --json", hint="add -o FILE")
     data = read_artifact(Catalog(session.store(reading=True)), given.snapshot, given.artifact)
     if given.output is None:
+        # Bytes as they are, also on a terminal: an artifact that was altered on its way out would not be the artifact.
         sys.stdout.buffer.write(data)
         return Output(None)
     _write_new(given.output, data)
@@ -59,7 +63,7 @@ def _write_new(path: Path, data: bytes) -> None:
     try:
         file = path.open("xb")
     except FileExistsError:
-        raise UsageError(f"the file exists: {path}", hint="name another; nothing is overwritten") from None
+        raise UsageError(f"the file exists: {path}", hint="name another file; none is overwritten") from None
     except OSError as error:
         raise _unwritten(path, error, "check the path") from error
     try:

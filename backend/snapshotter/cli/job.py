@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 def job(
     stdin: Annotated[
-        str | None, typer.Argument(metavar="[-]", help="With -, read the document from stdin.")
+        str | None, typer.Argument(metavar="[-]", help="Give - to read the document from stdin.")
     ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", metavar="PATH", help="Read the document from this file.")
     ] = None,
     json: Annotated[
         bool,
-        typer.Option("--json", show_default=False, help="Changes nothing: a job's result is always JSON."),
+        typer.Option(
+            "--json", show_default=False, help="Allowed, and without effect: a job's result is always JSON."
+        ),
     ] = True,
     quiet: flag.QuietOption = False,
     verbose: flag.VerboseOption = False,
@@ -59,12 +61,16 @@ def job(
 
 
 def read_document(session: Session, stdin: str | None, file: Path | None) -> bytes:
-    """The document's bytes: the file or stdin if one is named, else the variable. Raises UsageError."""
+    """The document's bytes: from the file or stdin if one is named, else from the variable.
+
+    At most one byte more than a document may have, which is then refused. Raises UsageError.
+    """
     from snapshotter.fleet.document import MAX_DOCUMENT, VARIABLE
 
     if stdin not in (None, "-") or (stdin and file):
         raise UsageError(
-            "give one document: --file PATH, or - for stdin", hint="`snapshotter job --help` shows the ways"
+            "`job` takes one document: --file PATH, or - for stdin",
+            hint="`snapshotter job --help` shows the ways",
         )
     if stdin or str(file) == "-":
         return sys.stdin.buffer.read(MAX_DOCUMENT + 1)
@@ -75,8 +81,8 @@ def read_document(session: Session, stdin: str | None, file: Path | None) -> byt
         except OSError as error:
             raise UsageError(f"cannot read {file}: {error.strerror}", hint="check the path") from error
     if text := session.settings[VARIABLE]:
-        return text.encode("utf-8", "surrogateescape")
-    raise UsageError("there is no job", hint=f"set {VARIABLE} to the document, or give --file PATH or -")
+        return text.encode("utf-8", "surrogateescape")  # the bytes as the environment has them
+    raise UsageError("no job was given", hint=f"set {VARIABLE} to the document, or give --file PATH or -")
 
 
 def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
@@ -107,6 +113,7 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
     gate = (lambda sealed: secret_gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None
     results = Round(store, in_force, session.observer, session.cancel, gate).take_each(report.origins)
     for text in report.origins:
+        # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.
         report.log.context = {"origin": shown(text)}
         report.add(next(results))
     return Output(None, error=verdict(report.results))

@@ -1,4 +1,4 @@
-"""What a job has come to so far, so that an interruption at any moment still prints it."""
+"""What a job has done so far, kept so that it is printed even if the job is interrupted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snapshotter.base.errors import Defect, OutOfTime, SnapshotterError, Unavailable
 from snapshotter.base.unexpected import as_error
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 class JobReport:
-    """Logs and counts each result as it comes, and prints the one document of them all in the end.
+    """Logs and counts each result as it comes, and in the end prints the one document that holds all.
 
-    Whoever carries out the job keeps `verb`, `store`, `stage` and `origins` up to date.
+    `verb`, `store`, `stage` and `origins` are kept up to date by the code that carries out the job. The main thread
+    reads them in the end, even if that code hangs.
     """
 
     def __init__(self, log: JsonLog, *, verbose: bool = False) -> None:
@@ -33,10 +34,10 @@ class JobReport:
         self.verb, self.store, self.stage = "", "", "reading the job"
         self.origins: list[str] = []
         self.results: list[OriginResult] = []
-        self._proof: Mapping[str, Any] | None = None
+        self._proof: Mapping[str, object] | None = None
 
     def add(self, result: OriginResult) -> None:
-        """One origin is done: log it, count it."""
+        """Log and count the result of one origin."""
         self.results.append(result)
         if result.error:
             self.say(result.error, origin=result.origin, stage=result.stage)
@@ -52,8 +53,8 @@ class JobReport:
         good = result.sealed is not None  # also where a gate tripped: the snapshot stands
         self.log.count(succeeded=int(good), failed=int(not good), origin=result.origin)
 
-    def add_proof(self, proof: Proof, document: Mapping[str, Any]) -> None:
-        """The rules are proven, or not: log each that does not hold or could not be checked."""
+    def add_proof(self, proof: Proof, document: Mapping[str, object]) -> None:
+        """Keep a proof and its document, and log each rule that does not hold or could not be checked."""
         from snapshotter.access.proof import Status
 
         self._proof = document
@@ -61,8 +62,8 @@ class JobReport:
             if result.status in (Status.FAILED, Status.UNCHECKED):
                 self.log.say("error", f"{result.id}: {result.status}", row=asdict(result))
 
-    def say(self, error: SnapshotterError, **fields: Any) -> None:
-        """Log an error, with its traceback if it is a defect or if all are wanted."""
+    def say(self, error: SnapshotterError, **fields: object) -> None:
+        """Log an error; with its traceback if it is a defect, or with --verbose."""
         if self._verbose or isinstance(error, Defect):
             fields["traceback"] = "".join(traceback.format_exception(error))
         self.log.say("error", error.message, **fields, error=error.as_dict())
@@ -77,6 +78,7 @@ class JobReport:
         if error and not isinstance(result, Output):
             for missed in not_done(self.origins[len(self.results) :], error, self.stage):
                 self.add(missed)
+        # The job's limit is no signal: it ends as partial if some snapshots were taken before it.
         if isinstance(error, OutOfTime):
             error = verdict(self.results) or error
         if error and not self.results:
@@ -87,8 +89,8 @@ class JobReport:
         exit_code = error.exit_code if error else 0
         return exit_code if self._print(document) else exit_code or Unavailable.exit_code
 
-    def _print(self, document: Mapping[str, Any]) -> bool:
-        """Whether stdout took the document; if not, the log says why."""
+    def _print(self, document: Mapping[str, object]) -> bool:
+        """Print the document. Returns whether stdout took it; if not, the log says why."""
         try:
             sys.stdout.write(redact(dumps(document, ensure_ascii=True, default=str)) + "\n")
             sys.stdout.flush()

@@ -9,9 +9,9 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from snapshotter.base.observer import Observer
 from snapshotter.base.urls import redact
@@ -22,44 +22,47 @@ _EVERY = 30.0  # seconds between two lines about one stage
 
 
 class JsonLog(Observer):
-    """Progress, warnings, errors and metrics as lines; `context` holds the fields that every line carries.
+    """Progress, warnings, errors and metrics as lines of JSON. `context` holds fields that every line gets.
 
     Safe from any thread. What it writes is redacted, and is one line whatever the text holds.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.context: dict[str, Any] = {}
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self.context: dict[str, object] = {}
+        self._quiet, self._clock = quiet, clock
         self._lock = threading.Lock()
         self._stage, self._done = "", 0
-        self._said = time.monotonic()
+        self._last_line = clock()
 
     def stage(self, what: str, total: int | None = None) -> None:
         """See Observer."""
-        self._stage, self._done, self._said = what, 0, time.monotonic()
+        self._stage, self._done, self._last_line = what, 0, self._clock()
         self.say("info", what, **({"total_bytes": total} if total is not None else {}))
 
     def advance(self, count: int) -> None:
         """See Observer."""
         self._done += count
-        now = time.monotonic()
-        if now - self._said >= _EVERY:
-            self._said = now
+        now = self._clock()
+        if now - self._last_line >= _EVERY:
+            self._last_line = now
             self.say("info", self._stage, bytes=self._done)
 
     def warn(self, what: str) -> None:
         """See Observer."""
         self.say("warning", what)
 
-    def say(self, level: str, message: str, **fields: Any) -> None:
-        """One line. Level is info, warning or error; info is left out when quiet."""
+    def say(self, level: str, message: str, **fields: object) -> None:
+        """Write one line. `level` is info, warning or error; info is left out if the log is quiet."""
         if self._quiet and level == "info":
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._write({"time": now, "level": level, "message": message, **self.context, **fields})
 
-    def count(self, *, succeeded: int, failed: int, **fields: Any) -> None:
-        """The metrics SnapshotsSucceeded and SnapshotsFailed, for the alarms of infra/service.yaml."""
+    def count(self, *, succeeded: int, failed: int, **fields: object) -> None:
+        """Write the metrics SnapshotsSucceeded and SnapshotsFailed, for the alarms of infra/service.yaml.
+
+        Also if the log is quiet: without them, an alarm would ring.
+        """
         names = [{"Name": name, "Unit": "Count"} for name in ("SnapshotsSucceeded", "SnapshotsFailed")]
         directive = {"Namespace": NAMESPACE, "Dimensions": [["Service"]], "Metrics": names}
         self._write(
@@ -72,7 +75,7 @@ class JsonLog(Observer):
             }
         )
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, object]) -> None:
         text = redact(json.dumps(line, ensure_ascii=True, default=str))
         # A log that nobody can take costs no snapshot; that its metrics are missing is what the last alarm is for.
         with self._lock, suppress(OSError):

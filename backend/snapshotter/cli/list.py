@@ -18,7 +18,10 @@ class ListFlags:
     """What `list` is given."""
 
     repo: Annotated[
-        str | None, typer.Argument(metavar="[REPO]", help="List the snapshots of this origin or repo name.")
+        str | None,
+        typer.Argument(
+            metavar="[REPO]", help="List all snapshots of this repository, named by its origin or repo name."
+        ),
     ] = None
     since: Annotated[
         str | None,
@@ -46,17 +49,19 @@ def list_snapshots(session: Session, given: ListFlags) -> Output:
     catalog = Catalog(session.store(reading=True))
     since = _instant(given.since) if given.since is not None else None
     if given.repo is None:
-        found = snapshot_list.newest_of_each(catalog, since=since)
+        snapshots = snapshot_list.newest_of_each(catalog, since=since)
     else:
-        found = snapshot_list.of_repo(catalog, given.repo, since=since)
+        snapshots = snapshot_list.of_repo(catalog, given.repo, since=since)
     where = catalog.store.place.uri
     return Output(
-        documents.listing(found, where), describe.listing(found, where, datetime.now(UTC)), found.ending
+        documents.listing(snapshots, where),
+        describe.listing(snapshots, where, datetime.now(UTC)),
+        snapshots.ending,
     )
 
 
 def _instant(time: str) -> datetime:
-    """The first instant, UTC, that a time means. Raises UsageError for text that is none."""
+    """The first instant, UTC, of the span that a time means. Raises UsageError for text that is no time."""
     from snapshotter.archive.layout import not_a_time, time_span
 
     if (span := time_span(time)) is None:

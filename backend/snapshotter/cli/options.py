@@ -17,7 +17,7 @@ StoreOption = Annotated[
     ),
 ]
 HttpOption = Annotated[
-    bool, typer.Option("--allow-http", help="Allow plain http, which others can read and alter on its way.")
+    bool, typer.Option("--allow-http", help="Allow plain http, which others can read and alter on the way.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 QuietOption = Annotated[
@@ -25,19 +25,19 @@ QuietOption = Annotated[
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show tracebacks.")]
 
-SnapshotArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SNAPSHOT",
-        help="ORIGIN or REPO (its newest), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00 (UTC), or a full key.",
-    ),
-]
+SNAPSHOT_NAMES = (
+    "An origin or repo name, for its newest snapshot; with @RUN-ID, one snapshot; with @2026-11-23 or "
+    "@2026-11-23T12:00 (UTC), the newest at that time; or a full key."
+)
+"""How a snapshot is named, in the help of every verb that takes one."""
+
+SnapshotArgument = Annotated[str, typer.Argument(metavar="SNAPSHOT", help=SNAPSHOT_NAMES)]
 ScanRefOption = Annotated[
     str | None,
     typer.Option("--ref", metavar="REF", help="Scan this branch or tag instead of the default branch."),
 ]
 SecretGateOption = Annotated[
-    bool, typer.Option("--secret-gate", help="Exit 1 if the scan finds leaked secrets; the snapshot stands.")
+    bool, typer.Option("--secret-gate", help="Exit 1 if the scan finds leaked secrets; the snapshot is kept.")
 ]
 OutputOption = Annotated[
     Path | None,

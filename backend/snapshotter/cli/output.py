@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.text import printable
@@ -25,16 +24,16 @@ class Output:
     The document is None if the verb has written its answer to stdout itself.
     """
 
-    document: Mapping[str, Any] | None
+    document: Mapping[str, object] | None
     lines: Sequence[str] = ()
     error: SnapshotterError | None = None
 
 
 def report(result: Output | BaseException, flags: Flags) -> int:
-    """Print what came of a verb's work, as `flags` say; the exit code.
+    """Print the result of a verb's work, as `flags` say. Returns the exit code.
 
-    It is the error's, whatever became of stdout; a result that stdout did not take ends with 4, unless its reader
-    went away.
+    An error has its own code, whether or not stdout took what was printed. Otherwise a result that stdout did not
+    take ends with 4, unless the reader of stdout went away.
     """
     lost: OSError | None = None
     try:
@@ -52,12 +51,12 @@ def report(result: Output | BaseException, flags: Flags) -> int:
 
 
 def refuse(error: UsageError) -> int:
-    """Report arguments that cannot be meant, as one JSON document and for people; the exit code."""
+    """Report arguments that make no sense, as one JSON document and for people. Returns the exit code."""
     return _print_error(error, Flags(), document=True)
 
 
 def render(error: SnapshotterError) -> str:
-    """An error for people: what happened, the facts, and what to do."""
+    """An error in lines for people: what happened, the facts, and what to do."""
     lines = [f"error: {printable(redact(error.message))}"]
     lines += [f"  {printable(redact(detail))}" for detail in error.details]
     if error.hint:
@@ -75,22 +74,23 @@ def _print(output: Output, flags: Flags) -> None:
 
 
 def _print_error(error: BaseException, flags: Flags, *, document: bool = False) -> int:
-    """Print an error for people, and first as a document if that is wanted; its exit code."""
+    """Print an error for people, and before that as a document if one is wanted. Returns its exit code."""
     if flags.verbose:
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
     known = as_error(error)
-    if isinstance(known, AccessDenied):  # only then is it worth asking who this is
+    if isinstance(known, AccessDenied):  # only then: it takes a request to STS
         from snapshotter.aws.identity import with_identity
 
         known = with_identity(known)
     if document:
-        with suppress(OSError):  # what it says is on stderr, too, and in the exit code
+        with suppress(OSError):  # stderr and the exit code say the same
             _print_json({"ok": False, "error": known.as_dict()})
             sys.stdout.flush()
     sys.stderr.write(render(known))
     return known.exit_code
 
 
-def _print_json(document: Mapping[str, Any]) -> None:
+def _print_json(document: Mapping[str, object]) -> None:
+    # A second line of defence: errors and manifests hold no credential, and this is the last place to see to it.
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, default=str)
     sys.stdout.write(redact(text) + "\n")

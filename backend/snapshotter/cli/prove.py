@@ -35,7 +35,9 @@ class ProveFlags:
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="PATTERN", help="Only these rows, by id or group: put, 'list-*'. Repeatable."
+            "--only",
+            metavar="PATTERN",
+            help="Try only these rows, by id or group, like put or 'list-*'. Repeatable.",
         ),
     ] = None
     skip: Annotated[
@@ -49,7 +51,7 @@ class ProveFlags:
     http_endpoint: Annotated[
         str | None,
         typer.Option(
-            "--http-endpoint", metavar="URL", help="Where an S3 that is not AWS listens to plain HTTP."
+            "--http-endpoint", metavar="URL", help="Where an S3 server that is not AWS answers plain HTTP."
         ),
     ] = None
 
@@ -58,10 +60,10 @@ def prove(session: Session, given: ProveFlags) -> Output:
     """Prove what the bucket allows and refuses, by trying it with the credentials in force.
 
     Some seventy requests are sent, and each answer is compared with the one that
-    the rules promise. No request can do harm if it is allowed. A few hundred
-    bytes are written under policy-tests/ of the prefix; they expire after a day.
-    With the owner's credentials, the bucket's settings are checked, too; to check
-    only those, give --only configuration.
+    the rules promise. No request does harm, even one that is wrongly allowed. A
+    few hundred bytes are written under policy-tests/ of the prefix; they expire
+    after a day. With the owner's credentials, the bucket's settings are checked,
+    too; to check only those, give --only configuration.
 
     \b
     Examples:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from snapshotter.query.query_result import QueryResult
     from snapshotter.query.terms import LeftOut, QueryOptions
 
-_TOLD = 5  # things left out that are told one by one; `--json` lists all
+_WARNED_OF = 5  # snapshots and tables left out that are warned of one by one; `--json` lists all
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class QueryFlags:
     """What `query` is given."""
 
     sql: Annotated[
-        str | None, typer.Argument(metavar="[SQL]", help="One SELECT in DuckDB's SQL, or - for stdin.")
+        str | None,
+        typer.Argument(metavar="[SQL]", help="One SELECT in DuckDB's SQL, or - to read it from stdin."),
     ] = None
     at: Annotated[
         str | None,
@@ -88,11 +89,14 @@ def query(session: Session, given: QueryFlags) -> Output:
       snapshotter query "FROM files" --repo 'github.com/psf/*' --at 2026-11-01
       snapshotter query "FROM symbols" --format parquet -o symbols.parquet
 
-    Exit 0: the whole answer. 2: the SQL cannot be run. 3: the answer, but
-    something damaged is left out of it.
+    Exit 0: the whole answer. 2: the SQL cannot be run. 3: an answer without
+    what could not be read, which is named on stderr.
     """
     if sum((given.examples, given.schema, given.sql is not None)) != 1:
-        raise UsageError("give one SELECT, --examples or --schema", hint="see `snapshotter query --examples`")
+        raise UsageError(
+            "`query` needs one SELECT, --examples or --schema",
+            hint="`snapshotter query --examples` shows ten",
+        )
     if given.examples:
         return _examples()
     if given.schema:
@@ -107,26 +111,27 @@ def query(session: Session, given: QueryFlags) -> Output:
     except Exception as error:
         if form != "json":
             raise
+        # --format json promises a document, also without --json, of which the common report knows nothing.
         known = as_error(error)
         results.refuse(known)
         return Output(None, error=known)
 
 
 def _to_screen(session: Session, given: QueryFlags) -> Output:
-    with _asked(session, given) as answer:
-        return Output(None, results.table(answer, given.limit), _told(session, answer.left_out))
+    with _answer(session, given) as answer:
+        return Output(None, results.table(answer, given.limit), _ending(session, answer.left_out))
 
 
 def _to_stdout(session: Session, given: QueryFlags, form: str) -> Output:
-    with _asked(session, given) as answer, results.to_stdout() as file:
+    with _answer(session, given) as answer, results.to_stdout() as file:
         results.write(answer, form, file, screen=sys.stdout.isatty())
-        return Output(None, error=_told(session, answer.left_out))
+        return Output(None, error=_ending(session, answer.left_out))
 
 
 def _to_file(session: Session, given: QueryFlags, form: str, path: Path) -> Output:
     with (
         results.new_file(path) as partial,
-        _asked(session, given, partial if form == "parquet" else None) as answer,
+        _answer(session, given, partial if form == "parquet" else None) as answer,
     ):
         if form == "parquet":
             answer.parquet(partial)
@@ -137,13 +142,13 @@ def _to_file(session: Session, given: QueryFlags, form: str, path: Path) -> Outp
                 results.write(answer, form, file)
         missing = [each.document() for each in answer.left_out]
         document = {"output": str(path), "snapshots": answer.snapshots, "left_out": missing}
-        return Output(document, [str(path)], _told(session, answer.left_out))
+        return Output(document, [str(path)], _ending(session, answer.left_out))
 
 
-def _asked(
+def _answer(
     session: Session, given: QueryFlags, parquet: Path | None = None
 ) -> AbstractContextManager[QueryResult]:
-    """The answer to the question; `parquet` is the file that it may be written to by the engine itself."""
+    """The answer to the question. `parquet` is the one file that the engine itself may write."""
     from snapshotter.query.question import ask
 
     sql = sys.stdin.read() if given.sql == "-" else str(given.sql)
@@ -173,11 +178,11 @@ def _options(session: Session, given: QueryFlags) -> QueryOptions:
     )
 
 
-def _told(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError | None:
-    """The error that the query ends with if something is left out of its answer, which is warned of."""
+def _ending(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError | None:
+    """Warn of what is left out of an answer; return the error that the query then ends with, None if nothing is."""
     from snapshotter.query.ending import ending
 
-    for each in left_out[:_TOLD]:
+    for each in left_out[:_WARNED_OF]:
         session.observer.warn(str(each))
     return ending(left_out)
 

@@ -29,12 +29,12 @@ class RestoreFlags:
 
 
 def restore(session: Session, given: RestoreFlags) -> Output:
-    """Restore a snapshot to DEST: exactly its refs, aliases and HEAD, proven whole.
+    """Restore a snapshot to DEST: exactly its refs, symbolic refs and HEAD, proven whole.
 
     Without --bare or --mirror, HEAD is checked out, too; no hook and no filter
-    runs. A DEST that is an empty folder stays that folder. A failed restore
-    leaves nothing at DEST, or the folder empty. What one that was killed leaves,
-    under a hidden name beside or in DEST, the next restore to DEST removes.
+    runs. A restore that fails leaves DEST as it was: absent, or an empty folder.
+    A restore that is killed leaves a hidden folder beside or in DEST, which the
+    next restore to DEST removes.
 
     \b
     Examples:
@@ -45,7 +45,9 @@ def restore(session: Session, given: RestoreFlags) -> Output:
     from snapshotter.recover import restore as recover
 
     if given.bare and given.mirror:
-        raise UsageError("--bare and --mirror exclude each other", hint="a mirror is bare: leave out --bare")
+        raise UsageError(
+            "--bare and --mirror exclude each other", hint="leave out --bare: a mirror is bare, too"
+        )
     mode = "mirror" if given.mirror else "bare" if given.bare else "worktree"
     catalog = Catalog(session.store(reading=True))
     run = catalog.resolve(given.snapshot)

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 FORMATS: Final = ("table", "json", "csv", "parquet")
 _MEMORY: Final = 16 * 1024 * 1024  # bytes of an answer that wait in memory; more wait on disk
 _CELL: Final = 200  # characters of one cell of a table
-_WIDE: Final = 10_000  # columns of the screen where there is none
+_WIDE: Final = 10_000  # columns where there is no screen: in a file or pipe, no cell is folded
 _NUMBER: Final = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*)\Z")
 
 
 def form(asked: str | None, output: Path | None, *, json: bool) -> str:
-    """The format asked for, or the one that the file's name ends like. Raises UsageError for what cannot be."""
+    """The format asked for, else that of the file's suffix, else a table.
+
+    Raises UsageError for a format that does not exist, or that contradicts the other flags.
+    """
     suffix = output.suffix.removeprefix(".").lower() if output else ""
     chosen = asked or ("json" if json else suffix if suffix in FORMATS else "table")
     if chosen not in FORMATS:
@@ -48,7 +51,7 @@ def form(asked: str | None, output: Path | None, *, json: bool) -> str:
 
 
 def table(answer: QueryResult, limit: int) -> list[str]:
-    """The first `limit` rows (0 is all) in columns, and how many more there are. Escapes in the data do not act."""
+    """The first `limit` rows (all if 0) in columns, and how many more there are. Safe to show on a terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -76,7 +79,7 @@ def table(answer: QueryResult, limit: int) -> list[str]:
 
 
 def write(answer: QueryResult, form: str, file: IO[bytes], *, screen: bool = False) -> None:
-    """The whole answer as `json` or `csv`. On a `screen`, CSV is made safe to look at."""
+    """Write the whole answer as `json` or `csv`. For a `screen`, CSV is escaped; JSON always is."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     try:
         if form == "json":
@@ -87,11 +90,11 @@ def write(answer: QueryResult, form: str, file: IO[bytes], *, screen: bool = Fal
             lines.writerow(clean(name) for name, _ in answer.columns)
             lines.writerows([None if v is None else clean(v) for v in row] for row in answer.texts())
     finally:
-        text.detach()
+        text.detach()  # else the wrapper would close the caller's file with itself
 
 
 def refuse(error: SnapshotterError) -> None:
-    """The JSON document of a question that was not answered, on stdout."""
+    """Print the JSON document of a query that failed."""
     text = json.dumps({"ok": False, "error": error.as_dict()}, indent=2, ensure_ascii=False)
     with to_stdout() as file:
         file.write(f"{text}\n".encode())
@@ -99,7 +102,10 @@ def refuse(error: SnapshotterError) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which becomes `path` when all went well. Raises UsageError if that exists."""
+    """A hidden name beside `path` to write to, which becomes `path` if all went well.
+
+    Raises UsageError if `path` exists, or if its folder does not.
+    """
     if path.exists() or path.is_symlink():
         raise _taken(path)
     partial = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -117,7 +123,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def to_stdout() -> Iterator[IO[bytes]]:
-    """A file whose bytes go to stdout when all went well. A reader that goes away early is no error."""
+    """A file whose bytes go to stdout if all went well. A reader that goes away early is no error."""
     with tempfile.SpooledTemporaryFile(_MEMORY) as waiting:
         yield waiting
         waiting.seek(0)
@@ -125,11 +131,13 @@ def to_stdout() -> Iterator[IO[bytes]]:
             shutil.copyfileobj(waiting, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
+            # What is still buffered would fail again when the process ends, and be told as an error then.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _json(answer: QueryResult, text: io.TextIOBase) -> None:
     columns = [{"name": name, "type": kind} for name, kind in answer.columns]
+    # Row by row, since an answer may be larger than memory: only the frame around the rows is written by hand.
     text.write('{\n"columns": ' + json.dumps(columns, ensure_ascii=False) + ',\n"rows": [')
     count = 0
     for count, row in enumerate(answer.json(), 1):
@@ -151,4 +159,4 @@ def _cell(value: str | None) -> str:
 
 
 def _taken(path: Path) -> UsageError:
-    return UsageError(f"the file exists: {path}", hint="name another; nothing is overwritten")
+    return UsageError(f"the file exists: {path}", hint="name another file; none is overwritten")

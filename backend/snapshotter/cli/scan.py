@@ -17,13 +17,7 @@ from snapshotter.cli.session import Session
 class ScanFlags:
     """What `scan` is given."""
 
-    snapshot: Annotated[
-        str,
-        typer.Argument(
-            metavar="ORIGIN|SNAPSHOT",
-            help="ORIGIN or REPO (its newest snapshot), …@RUN-ID, …@2026-11-23, …@2026-11-23T12:00Z, or a full key.",
-        ),
-    ]
+    snapshot: Annotated[str, typer.Argument(metavar="ORIGIN|SNAPSHOT", help=flag.SNAPSHOT_NAMES)]
     ref: flag.ScanRefOption = None
     secret_gate: flag.SecretGateOption = False
 
@@ -32,8 +26,8 @@ def scan(session: Session, given: ScanFlags) -> Output:
     """Scan a snapshot that was taken without one: its files, symbols, imports, dependencies and leaked secrets.
 
     The scan is stored as a run of its own that refers to the snapshot, which
-    stays as it is. The tree is asked of the origin, without a clone; where the
-    origin no longer has it, it is read from the snapshot.
+    stays as it is. The tree comes from the origin, without a clone; if the origin
+    no longer has it, it comes from the snapshot.
 
     \b
     Examples:

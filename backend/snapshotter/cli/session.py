@@ -33,16 +33,19 @@ class Session:
 
     @property
     def store_uri(self) -> str:
-        """The store in force, as it was named."""
+        """The store in force, as the user named it: not made safe to show."""
         return self.flags.store or self.settings["SNAPSHOTTER_STORE"]
 
     @property
     def temp(self) -> Path | None:
-        """The folder for temporary files; None for the system's."""
+        """The folder for temporary files. None means the system's."""
         return Path(self.settings["SNAPSHOTTER_TEMP"]) if self.settings["SNAPSHOTTER_TEMP"] else None
 
     def store(self, uri: str | None = None, *, allow_http: bool = False, reading: bool = False) -> Store:
-        """The store in force, or the one named. Raises UsageError or Unavailable."""
+        """Open the store `uri`, or the store in force. If it is for `reading`, a folder must exist already.
+
+        Raises UsageError for a name that is no store, Unavailable for a store that cannot be opened.
+        """
         return open_store(
             uri or self.store_uri,
             allow_http=allow_http or self.allow_http,
@@ -55,7 +58,7 @@ def open_session(flags: Flags, env: MutableMapping[str, str], observer: Observer
     """The session of a process with the environment `env`, in its working directory.
 
     The AWS_ variables of a `.env` file are added to `env`: botocore reads the process's environment only.
-    A SNAPSHOTTER_ variable that no setting has is warned of. Raises UsageError for a `.env` that cannot be taken.
+    Warns of a SNAPSHOTTER_ variable that is no setting. Raises UsageError for a `.env` that is refused.
     """
     from_file = settings.dotenv()
     identity.adopt(from_file, env)

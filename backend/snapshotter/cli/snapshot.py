@@ -38,8 +38,8 @@ class SnapshotFlags:
         typer.Option(
             "--exclude-refs",
             metavar="PATTERN",
-            help="Leave these refs out instead of the merges that hosts make by themselves; '' for none. "
-            "Repeatable.",
+            help="Leave these refs out, instead of the test merges that hosts make of pull requests; '' leaves "
+            "none out. Repeatable.",
         ),
     ] = None
     label: Annotated[
@@ -67,13 +67,13 @@ class SnapshotFlags:
         ),
     ] = None
     max_refs: Annotated[
-        int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs.")
+        int | None, typer.Option("--max-refs", min=1, help="Refuse an origin with more refs than this.")
     ] = None
     scan: Annotated[
         bool | None,
         typer.Option(
             "--scan/--no-scan",
-            help="Scan the tree, too, or do not; by default do, unless SNAPSHOTTER_SCAN=0.",
+            help="Scan the default branch too, or leave that out. It is scanned unless SNAPSHOTTER_SCAN=0.",
         ),
     ] = None
     ref: flag.ScanRefOption = None
@@ -83,9 +83,9 @@ class SnapshotFlags:
 def snapshot(session: Session, given: SnapshotFlags) -> Output:
     """Take a snapshot of ORIGIN: its refs, the history behind them, and a scan of its default branch.
 
-    Nothing is cloned and nothing is kept: the origin's pack goes straight into
-    the store as plain git bundles. The first snapshot is a base; later ones are
-    increments, or `unchanged` when no ref moved. The scan finds files, symbols,
+    No clone is made: the origin's pack goes straight into the store, as a plain
+    git bundle. The first snapshot is a base; later ones are increments with what
+    is new, or `unchanged` if no ref moved. The scan finds files, symbols,
     imports, dependencies and leaked secrets, and makes a report and a digest.
 
     \b
@@ -101,7 +101,7 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
 
     origin = parse(given.origin)
     labels = parse_labels(given.label or [])
-    in_force = plan.make(session.settings, _asked(given), labels, allow_http=session.allow_http)
+    in_force = plan.make(session.settings, _requested(given), labels, allow_http=session.allow_http)
     transport = in_force.connect(origin, session.cancel)
     store = session.store()
     try:
@@ -114,7 +114,7 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     return Output(documents.snapshot(sealed), describe.snapshot(sealed.manifest, store.place.uri), tripped)
 
 
-def _asked(given: SnapshotFlags) -> RequestedOptions:
+def _requested(given: SnapshotFlags) -> RequestedOptions:
     from snapshotter.capture.plan import RequestedOptions
 
     return RequestedOptions(
@@ -132,7 +132,7 @@ def _asked(given: SnapshotFlags) -> RequestedOptions:
 
 
 def parse_labels(labels: Sequence[str]) -> dict[str, str]:
-    """``K=V`` texts as a mapping. Raises UsageError for one without a key, and for a key given twice."""
+    """The mapping that ``K=V`` texts mean. Raises UsageError for a text without a key, and for a key given twice."""
     values: dict[str, str] = {}
     for label in labels:
         key, equals, value = label.partition("=")

@@ -24,7 +24,7 @@ class VerifyFlags:
         str | None,
         typer.Argument(
             metavar="[SNAPSHOT|REPO]",
-            help="A snapshot (…@RUN-ID or …@TIME), or a repository: all its snapshots.",
+            help="A snapshot (with @RUN-ID or @TIME), or an origin or repo name, for all its snapshots.",
         ),
     ] = None
     every: Annotated[bool, typer.Option("--all", help="Verify every snapshot of every repository.")] = False
@@ -35,14 +35,15 @@ class VerifyFlags:
         False
     )
     fsck: Annotated[
-        bool, typer.Option("--fsck", help="Also record what `git fsck --strict` finds; that is no failure.")
+        bool,
+        typer.Option("--fsck", help="Also record what `git fsck --strict` finds; no finding is a failure."),
     ] = False
     timeout: Annotated[
         str | None,
         typer.Option(
             "--timeout",
             metavar="SPAN",
-            help="Let the proof of one snapshot or chain take this long, like 10m.",
+            help="Let the check of one snapshot, and the replay of one chain, take this long, like 10m.",
         ),
     ] = None
 
@@ -62,16 +63,18 @@ def verify(session: Session, given: VerifyFlags) -> Output:
       snapshotter verify github.com/psf/requests@2026-11-23 --quick
 
     Exit 0: all proven. 1: something is damaged. 3: some repositories could not
-    be checked. 4: could not check.
+    be read, the others were checked. 4: a snapshot could not be checked.
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.recover import ending, many
 
     if (given.snapshot is None) is not given.every:
-        raise UsageError("name a SNAPSHOT or REPO, or give --all", hint="one of them, not both")
+        raise UsageError(
+            "`verify` needs a SNAPSHOT, a REPO or --all", hint="give one of them: --all goes with no name"
+        )
     catalog = Catalog(session.store(reading=True))
     options = _options(session, given)
-    found = many.verify_named(
+    result = many.verify_named(
         catalog,
         given.snapshot,
         options,
@@ -79,11 +82,11 @@ def verify(session: Session, given: VerifyFlags) -> Output:
         observer=session.observer,
         cancel=session.cancel,
     )
-    affected = ending.affected_by(catalog, found.verdicts)
+    affected = ending.affected_by(catalog, result.verdicts)
     return Output(
-        documents.verification(found, affected, quick=given.quick),
-        describe.verification(found, affected),
-        ending.ending(found.verdicts, found.unread),
+        documents.verification(result, affected, quick=given.quick),
+        describe.verification(result, affected),
+        ending.ending(result.verdicts, result.unread),
     )
 
 

@@ -1,13 +1,11 @@
-"""The two JSON documents of a job: the one that says what to do, checked as it is read, and the one that says
-what came of it.
-"""
+"""The two JSON documents of a job: the one that says what to do, and the one that holds its results."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -20,7 +18,7 @@ from snapshotter.base.text import printable
 from snapshotter.capture.plan import RequestedOptions
 
 VARIABLE = "SNAPSHOTTER_JOB"
-MAX_DOCUMENT = 4 * 1024 * 1024  # bytes
+MAX_DOCUMENT = 4 * 1024 * 1024  # bytes: room for some 50,000 origins
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]  # an empty one is a template that was not filled in
 
@@ -47,14 +45,15 @@ _JOBS: Final = msgspec.json.Decoder(Job)
 
 
 def read(document: bytes) -> Job:
-    """The job in a JSON document.
+    """The job that a JSON document describes.
 
-    Raises UsageError that names the field and never its value, which may hold a credential.
+    Raises UsageError, which names the field and never its value: that may hold a credential.
     """
     if len(document) > MAX_DOCUMENT:
         raise refused(f"it is larger than {MAX_DOCUMENT} bytes")
     try:
         job = _JOBS.decode(document)
+        # msgspec takes the last of two equal keys without a word; json's hook sees both.
         json.loads(document, object_pairs_hook=_without_a_key_twice)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refused(printable(str(error))[:300]) from None
@@ -64,12 +63,12 @@ def read(document: bytes) -> Job:
 
 
 def refused(why: str) -> UsageError:
-    """The error for a document that is no job."""
+    """The error for a document that is not a job, and `why` it is not."""
     return UsageError(f"not a job: {why}", code="job", hint="docs/job.schema.json says what a job may hold")
 
 
-def _without_a_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different: of two lists of origins, one would be lost without a word."""
+def _without_a_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON. Raises UsageError if it has a key twice: of two lists of origins, one would be lost."""
     members = dict(pairs)
     if len(members) < len(pairs):
         raise refused("it has a key twice")
@@ -77,7 +76,7 @@ def _without_a_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _contradiction(job: Job) -> str | None:
-    """Why the fields of a job cannot be meant together. Returns None if they can."""
+    """Why the fields of a job contradict each other. Returns None if they do not."""
     if job.verb == "prove":
         given = (
             job.origin is not None
@@ -93,9 +92,10 @@ def _contradiction(job: Job) -> str | None:
     return None if job.all_origins else "it names no origin"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """The job's JSON Schema (draft 2020-12), as kept in docs/job.schema.json."""
     schema = msgspec.json.schema(Job)
+    # The rules of `_contradiction`, which the fields' types cannot tell.
     null, empty = {"type": "null"}, {"maxProperties": 0}
     none = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
     one = {"origin": {"type": "string"}, "origins": null, **none}
@@ -115,8 +115,9 @@ def json_schema() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class OriginResult:
-    """What came of one origin: a sealed manifest, or an error and the stage at which it came; both, if a gate
-    tripped. `origin` is redacted.
+    """The result of one origin: a sealed manifest, or an error; both if the snapshot was taken and a gate tripped.
+
+    `origin` is redacted. `stage` is "done", or the stage at which the error came.
     """
 
     origin: str
@@ -125,9 +126,9 @@ class OriginResult:
     error: SnapshotterError | None = None
     seconds: float = 0.0
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The result as `snapshotter job` prints it; keys are relative to the store's root."""
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "ok": self.error is None,
             "origin": self.origin,
             "stage": self.stage,
@@ -137,7 +138,7 @@ class OriginResult:
         return facts | _snapshot(self.sealed.manifest, self.sealed.sha256) if self.sealed else facts
 
 
-def _snapshot(manifest: Manifest, sha256: str) -> dict[str, Any]:
+def _snapshot(manifest: Manifest, sha256: str) -> dict[str, object]:
     return {
         "repo": manifest.repo,
         "run_id": manifest.run_id,
@@ -151,19 +152,19 @@ def _snapshot(manifest: Manifest, sha256: str) -> dict[str, Any]:
     }
 
 
-def _scan(scan: Scan) -> dict[str, Any]:
+def _scan(scan: Scan) -> dict[str, object]:
     """A scan in a result document; `run_id` is the run that made it, this one or one before."""
     return {"run_id": scan.run_id, "ref": scan.ref, "tables": scan.tables, "gaps": _gaps(scan.gaps)}
 
 
-def _gaps(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+def _gaps(gaps: Sequence[Gap]) -> list[dict[str, object]]:
     return [{"kind": gap.kind, "count": gap.count} for gap in gaps]
 
 
 def summary(
     verb: str, store: str, stage: str, error: SnapshotterError | None, results: Sequence[OriginResult]
-) -> dict[str, Any]:
-    """The one document that a job prints. `store` is shown as the store shows itself."""
+) -> dict[str, object]:
+    """The one document that a job prints. `store` is the store's name as it is safe to show."""
     succeeded = sum(result.sealed is not None for result in results)
     return {
         "ok": error is None,

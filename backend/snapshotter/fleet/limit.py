@@ -15,12 +15,12 @@ SETTING = "SNAPSHOTTER_JOB_TIMEOUT"
 
 @contextmanager
 def time_limit(span: timedelta, cancel: Cancel) -> Iterator[None]:
-    """While inside, `cancel` is cancelled with OutOfTime once `span` is over."""
+    """Cancel `cancel` with OutOfTime if the block takes longer than `span`."""
     error = OutOfTime(
-        f"the job is not done after {span}, its limit", hint=f"give it fewer origins, or raise {SETTING}"
+        f"the job was not done within its limit of {span}", hint=f"give it fewer origins, or raise {SETTING}"
     )
     timer = threading.Timer(min(span.total_seconds(), threading.TIMEOUT_MAX), _stop, [cancel, error])
-    timer.daemon = True
+    timer.daemon = True  # a job that is done must not wait for its limit
     timer.start()
     try:
         yield
@@ -29,5 +29,5 @@ def time_limit(span: timedelta, cancel: Cancel) -> Iterator[None]:
 
 
 def _stop(cancel: Cancel, error: OutOfTime) -> None:
-    if not cancel.cancelled:  # a signal came first
+    if not cancel.cancelled:  # a signal may have come first, and is then what ended the job
         cancel.cancel(error)

@@ -1,6 +1,6 @@
-"""A job carried out: a snapshot of one origin after the other, and the error that they end with together.
+"""A job's run: a snapshot of one origin after the other, and the error that the job ends with.
 
-One bad origin never costs the others their snapshots.
+An origin that fails never keeps the others from their snapshots.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BY_CODE = {kind.exit_code: kind for kind in (Finding, UsageError, PartialFailur
 _SEE_EACH = "each origin's own error says why"
 
 Gate = Callable[[Sealed], SnapshotterError | None]
-"""What a snapshot, which stands, is found wanting in; None for nothing."""
+"""Judges a snapshot that was taken: the error that its origin ends with, or None. The snapshot stands either way."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Round:
     gate: Gate = lambda _: None
 
     def take_each(self, origins: Sequence[str]) -> Iterator[OriginResult]:
-        """Take a snapshot of each origin; each result as it is there, with what the gate says of it.
+        """Take a snapshot of each origin, and yield its result, in which the gate's judgement is.
 
-        Raises nothing: after a cancellation, the origins that were not done have its error.
+        Never raises: after a cancellation, the origins whose turn had not come have its error.
         """
         seen: dict[str, str] = {}
         for text in origins:
@@ -68,12 +68,14 @@ class Round:
                 yield OriginResult(sealed.manifest.origin, "done", sealed, tripped, time.monotonic() - began)
 
     def _take(self, text: str, seen: dict[str, str], observer: Observer) -> Sealed:
-        """One snapshot; `seen` holds the origins before it, by their canonical form."""
+        """Take one snapshot. `seen` holds the URLs of the origins before it, by canonical origin."""
         self.cancel.check()
         origin = parse(text)
         if before := seen.get(origin.canonical):
             raise UsageError(
-                f"the job names this origin twice, before as {before}", code="job", hint="name it once"
+                f"the job names this origin twice; the first time as {before}",
+                code="job",
+                hint="name it once",
             )
         seen[origin.canonical] = origin.url
         transport = self.plan.connect(origin, self.cancel)
@@ -86,7 +88,7 @@ class Round:
 
 
 def shown(origin: str) -> str:
-    """An origin as written, safe to show: without credentials, in one line."""
+    """An origin as the job wrote it, made safe to show: without credentials, in one line."""
     return printable(redact(origin))[:MAX_ORIGIN]
 
 
@@ -96,7 +98,10 @@ def not_done(origins: Sequence[str], error: SnapshotterError, stage: str) -> lis
 
 
 def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
-    """The error that the whole job ends with, or None: a signal's, the only one, or one that counts."""
+    """The error that the whole job ends with; None if every snapshot was taken and no gate tripped.
+
+    It is the signal's if there was one, else the error of the only origin, else one that counts the failures.
+    """
     failed = [result.error for result in results if result.error is not None and result.sealed is None]
     if not failed:
         return _tripped([result.error for result in results if result.error is not None])
@@ -108,6 +113,7 @@ def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
     message = f"{len(failed)} of {plural(len(results), 'snapshot')} failed"
     if len(failed) < len(results):
         return PartialFailure(message, hint=_SEE_EACH)
+    # If all failed in one way, the job ends with its exit code; if in several, with that of "could not".
     alike = len({error.exit_code for error in failed}) == 1
     ending = _BY_CODE[failed[0].exit_code] if alike else Unavailable
     return ending(
@@ -116,7 +122,7 @@ def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
 
 
 def _tripped(errors: Sequence[SnapshotterError]) -> SnapshotterError | None:
-    """What a job ends with whose snapshots were all taken: a finding, if there is one, before "could not"."""
+    """The error of a job whose snapshots were all taken: a finding if a gate has one, else that one could not judge."""
     if len(errors) <= 1:
         return next(iter(errors), None)
     ending = Finding if any(isinstance(error, Finding) for error in errors) else Unavailable
@@ -126,18 +132,21 @@ def _tripped(errors: Sequence[SnapshotterError]) -> SnapshotterError | None:
 
 
 class _LastStage(Observer):
-    """Passes on what it hears and remembers the stage."""
+    """Passes on what it is told, and remembers the stage for a result that ends in an error."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self.stage_name = "reading the origin"
 
     def stage(self, what: str, total: int | None = None) -> None:
+        """See Observer."""
         self.stage_name = what
         self._observer.stage(what, total)
 
     def advance(self, count: int) -> None:
+        """See Observer."""
         self._observer.advance(count)
 
     def warn(self, what: str) -> None:
+        """See Observer."""
         self._observer.warn(what)

@@ -11,7 +11,7 @@ import pytest
 
 from snapshotter.base.observer import Observer
 from snapshotter.cli import progress
-from snapshotter.cli.progress import LiveProgress, PlainProgress, facts
+from snapshotter.cli.progress import PlainProgress, facts, live
 from snapshotter.recover import restore
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.git import Origin
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "rate", "said"),
+    ("done", "total", "rate", "words"),
     [
         (0, None, 0.0, ""),
         (0, 9 * MIB, 0.0, ""),
@@ -33,16 +33,13 @@ MIB = 1024 * 1024
         (12 * MIB, 48 * MIB, 0.0, "12.0 MiB of 48.0 MiB"),
     ],
 )
-def test_facts(done: int, total: int | None, rate: float, said: str) -> None:
-    assert facts(done, total, rate) == said
+def test_facts(done: int, total: int | None, rate: float, words: str) -> None:
+    assert facts(done, total, rate) == words
 
 
-def test_plain_lines_come_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_plain_lines_come_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     clock = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    plain = PlainProgress()
+    plain = PlainProgress(clock=lambda: clock[0])
     plain.stage("streaming", 48 * MIB)
     for _ in range(12):
         clock[0] += 1
@@ -67,10 +64,10 @@ def test_the_live_line_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    live = LiveProgress()
-    live.stage("streaming [bold]", 48 * MIB)
-    live.advance(12 * MIB)
-    live.close()
+    line = live()
+    line.stage("streaming [bold]", 48 * MIB)
+    line.advance(12 * MIB)
+    line.close()
     assert "streaming [bold]" in screen.getvalue()
     assert "12.0 MiB of 48.0 MiB" in screen.getvalue()
 
@@ -81,10 +78,10 @@ def test_the_live_line_fits_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "60")
-    live = LiveProgress()
-    live.stage("replaying 25 bundles of a repository with a very long name", 48 * MIB)
-    live.advance(12 * MIB)
-    live.close()
+    line = live()
+    line.stage("replaying 25 bundles of a repository with a very long name", 48 * MIB)
+    line.advance(12 * MIB)
+    line.close()
     assert "…: 12.0 MiB of 48.0 MiB" in screen.getvalue()
 
 
@@ -107,8 +104,8 @@ class Sums(Observer):
     @property
     def told(self) -> dict[str, tuple[int | None, int]]:
         """By a stage's first word: the total that was told, and what came."""
-        found = zip(self.stages, self.done, strict=True)
-        return {word: (total, done) for (word, total), done in found if total is not None}
+        stages = zip(self.stages, self.done, strict=True)
+        return {word: (total, done) for (word, total), done in stages if total is not None}
 
 
 def test_what_verify_and_restore_tell_beforehand_is_what_they_read(tmp_path: Path) -> None:
