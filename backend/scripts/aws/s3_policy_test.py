@@ -15,7 +15,7 @@ import os
 import sys
 
 from snapshotter.aws import identity
-from snapshotter.aws.refusal import scope_of
+from snapshotter.aws.scope import scope_of
 from snapshotter.base import settings
 from snapshotter.base.unexpected import as_error
 

@@ -6,12 +6,14 @@ or trouble in the server is *unchecked*: it says nothing about the rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from snapshotter.aws.refusal import not_accepted
+from snapshotter.aws.error_document import ErrorDocument, named_action, sentence
+from snapshotter.aws.refusal import not_accepted, not_judged
+from snapshotter.aws.unreached import OTHER_REGION, other_region
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.urls import redact
 
@@ -27,14 +29,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class S3Answer:
-    """One raw answer: S3's error code ("" for success) and the HTTP status (0 for none)."""
+    """One raw answer: S3's error code ("" for success), the HTTP status (0 for none), and S3's own sentence.
+
+    `request_id` is what AWS's support asks for; `region` is the bucket's, where S3 said so.
+    """
 
     kind: Kind
     code: str = ""
     status: int = 0
     message: str = ""
     response: Any = None  # boto3's, for success
-    metadata: Any = None  # boto3's ResponseMetadata
+    metadata: Mapping[str, Any] | None = None  # boto3's ResponseMetadata
+    request_id: str | None = None
+    region: str | None = None
 
     def __str__(self) -> str:
         if self.kind is Kind.OTHER:
@@ -46,9 +53,8 @@ class S3Answer:
 _NO_ANSWER = frozenset(
     "NoSuchBucket PermanentRedirect TemporaryRedirect AuthorizationHeaderMalformed SlowDown RequestTimeout "
     "IllegalLocationConstraintException OperationAborted ConditionalRequestConflict NotSignedUp AccountProblem "
-    "InvalidBucketName ExpiredTokenException MethodNotAllowed".split()
+    "InvalidBucketName ExpiredTokenException MethodNotAllowed AllAccessDisabled".split()
 )
-_OTHER_REGION = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException")
 
 # The exceptions of botocore that mean that there are no usable credentials.
 _NO_CREDENTIALS = frozenset(
@@ -72,7 +78,8 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Ans
         by_s3 = "x-amz-request-id" in metadata.get("HTTPHeaders", {})
         text = str(document.get("Message") or "")
         answer = from_error(str(document.get("Code", "")), status, text, head=head and by_s3)
-        return replace(answer, metadata=metadata)
+        region: Any = document.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
+        return replace(answer, metadata=metadata, request_id=metadata.get("RequestId"), region=region)
     except ParamValidationError:
         raise  # our own table of probes is wrong
     except BotoCoreError as error:
@@ -92,11 +99,12 @@ def from_error(code: str, status: int, message: str, *, head: bool = False) -> S
 
     A `head` has no document, so there 403 stands for AccessDenied and 404 for NoSuchBucket.
     """
+    message = sentence(message)
     if head:
         code = {"403": "AccessDenied", "404": "NoSuchBucket"}.get(code, code)
     if code == "AccessDenied":
         # "kms:GenerateDataKey" and its like: it passed the bucket's rules and failed at the key's.
-        passed = "kms:" in message
+        passed = (named_action(message) or "").startswith("kms:")
         return S3Answer(
             Kind.OTHER if passed else Kind.DENIED,
             "KMS.AccessDenied" if passed else "AccessDenied",
@@ -127,15 +135,14 @@ def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
             code="no-bucket",
             hint="check --bucket, and the account that the credentials belong to",
         )
-    if answer.code in _OTHER_REGION:
-        return Unavailable(
-            f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
-        )
-    if error := not_accepted(answer.code):
+    if answer.code in OTHER_REGION:
+        return other_region(bucket, answer.region)
+    words = ErrorDocument(message=answer.message or None, request_id=answer.request_id).facts
+    if error := not_accepted(answer.code, words) or not_judged(answer.code, words):
         return error
     return Unavailable(
         f"S3 gave no answer to judge by: {answer.code}",
         code="network" if not answer.status else "store",
-        details=tuple(filter(None, (answer.message[:300],))),
+        details=words,
         hint="check the network, AWS_ENDPOINT_URL_S3 and AWS_REGION, and try again",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from snapshotter.access.answer import Kind, S3Answer
 from snapshotter.access.probe import Expected, Probe
 from snapshotter.access.proof import Status
+from snapshotter.aws.error_document import named_action
 
 
 def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
@@ -13,7 +14,7 @@ def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
         return Status.UNCHECKED, answer.message[:200]
     wanted, allowed, denied = probe.expected, answer.kind is Kind.ALLOWED, answer.kind is Kind.DENIED
     if wanted is Expected.ALLOWED:
-        return (Status.PASSED if allowed else Status.FAILED), ("" if allowed else answer.message[:300])
+        return (Status.PASSED if allowed else Status.FAILED), _words(answer)
     if wanted is Expected.CONFLICT:
         return (Status.PASSED if answer.code == "PreconditionFailed" else Status.FAILED), ""
     if wanted is Expected.DIGEST:
@@ -22,7 +23,7 @@ def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
         return Status.FAILED, (
             "the server does not compare the digest: do not store snapshots in it"
             if allowed
-            else answer.message[:300]
+            else _words(answer)
         )
     if wanted is Expected.REPORTED:
         return (Status.PASSED if allowed or denied else Status.FAILED), ""
@@ -35,6 +36,11 @@ def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
     return Status.FAILED, f"S3 passed it on and failed later: {answer.message[:200]}".rstrip(": ")
 
 
+def _words(answer: S3Answer) -> str:
+    """S3's words as a note. A refusal needs none: its row has S3's sentence in a field of its own."""
+    return answer.message[:300] if answer.kind is Kind.OTHER else ""
+
+
 def _only_listing(answer: S3Answer) -> bool:
     """Whether AWS says that only the right to list was missing, for want of which it hides that a key is absent."""
-    return "s3:ListBucket" in answer.message
+    return named_action(answer.message) == "s3:ListBucket"

@@ -13,8 +13,11 @@ from enum import StrEnum
 
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.wire import Connection, S3Wire, connect
+from snapshotter.aws.diagnosis import Refused, diagnose
 from snapshotter.aws.endpoint import check_bucket
-from snapshotter.aws.refusal import SCOPE, Refused, diagnose, not_accepted
+from snapshotter.aws.error_document import ErrorDocument, named_policy
+from snapshotter.aws.refusal import not_accepted
+from snapshotter.aws.scope import SCOPE
 from snapshotter.base.errors import UsageError
 
 BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
@@ -121,10 +124,26 @@ def outcome_of(wire: S3Wire, bucket: str, key: str, write: Write, scope: str = S
         return Outcome(write, key, Verdict.AS_EXPECTED, answer)
     meaning = _meaning(write, answer)
     if answer.kind is Kind.DENIED:
-        arn = arn_of(wire.identity())
-        refused = Refused("PutObject", bucket, key, encryption=write.header, identity=arn, scope=scope)
-        meaning += f"; {diagnose(refused).hint}"
+        refused = Refused(
+            "PutObject",
+            bucket,
+            key,
+            encryption=write.header,
+            identity=arn_of(wire.identity()),
+            scope=scope,
+            sentence=answer.message or None,
+            request_id=answer.request_id,
+        )
+        meaning = _refusal(refused)
     return Outcome(write, key, Verdict.UNEXPECTED, answer, meaning)
+
+
+def _refusal(refused: Refused) -> str:
+    """What a refusal of the write that must succeed means, with S3's own words."""
+    words = ErrorDocument(message=refused.sentence, request_id=refused.request_id).facts
+    guess = "the wrong bucket or prefix, an identity without s3:PutObject there, or a changed bucket policy"
+    guesses = () if named_policy(refused.sentence) else (guess,)
+    return "; ".join((*guesses, diagnose(refused).hint, *words))
 
 
 def _meaning(write: Write, answer: S3Answer) -> str:
@@ -133,10 +152,6 @@ def _meaning(write: Write, answer: S3Answer) -> str:
             "the bucket policy was changed or is missing: it must deny PutObject "
             + (f"with x-amz-server-side-encryption: {write.header}" if write.header else "without the header")
             + "; put the bucket policy of infra/storage.yaml back"
-        )
-    if answer.kind is Kind.DENIED:
-        return (
-            "the wrong bucket or prefix, an identity without s3:PutObject there, or a changed bucket policy"
         )
     if not_accepted(answer.code):
         return "the credentials are not valid"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snapshotter.access import advice
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
 from snapshotter.access.judge import judge
@@ -56,11 +57,12 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
     try:
         key, answer = folder.probe(probe)
     except NotMade as error:
-        return _not_made(probe, folder.key(probe), error.answer)
+        return _not_made(probe, folder.key(probe), error.answer).refused(error.answer, None)
     status, note = judge(probe, answer)
     if probe.expected is Expected.REPORTED:
         note = _reported(answer, caller.server) or note
-    return Result.of(probe, key, str(answer), status, note)
+    fix = advice.fix(probe, key, answer, folder.target, caller.identity)
+    return Result.of(probe, key, str(answer), status, note).refused(answer, fix)
 
 
 def _reported(answer: S3Answer, server: KnownServer) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from snapshotter.access.answer import Kind, S3Answer
 from snapshotter.access.configuration import GROUP
 from snapshotter.access.probe import Probe
+from snapshotter.aws.diagnosis import Refused, diagnose
 from snapshotter.aws.endpoint import check_bucket
-from snapshotter.aws.refusal import PRODUCTION, SCOPE, Refused, diagnose
+from snapshotter.aws.error_document import named_policy
+from snapshotter.aws.scope import PRODUCTION, SCOPE
 from snapshotter.base import runbook
 from snapshotter.base.errors import Finding, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.urls import redact
@@ -77,6 +80,8 @@ class Result:
     statement: str
     fix: str
     note: str = ""  # why, where the answer alone does not say
+    sentence: str | None = None  # S3's own, of a refusal
+    request_id: str | None = None
 
     @classmethod
     def of(cls, probe: Probe, key: str | None, got: str, status: Status, note: str = "") -> Result:
@@ -84,6 +89,17 @@ class Result:
         actor, expected = str(probe.actor), str(probe.expected)
         what = (probe.id, probe.group, actor, probe.operation, key, probe.condition, expected)
         return cls(*what, got, status, *probe.rule, note)
+
+    def refused(self, answer: S3Answer, fix: str | None) -> Result:
+        """The row with S3's own words, if the answer is a refusal, and with `fix` for its own if there is one."""
+        if answer.kind is not Kind.DENIED:
+            return self
+        return replace(
+            self,
+            sentence=answer.message or None,
+            request_id=answer.request_id,
+            fix=fix if fix and self.status is Status.FAILED else self.fix,
+        )
 
 
 @dataclass(frozen=True)
@@ -142,20 +158,7 @@ def error_of(proof: Proof) -> SnapshotterError | None:
                 "or an operator, and the settings with --only configuration"
             )
         elif proof.shut_out:
-            likely = diagnose(
-                Refused(
-                    "PutObject",
-                    proof.bucket,
-                    proof.folder,
-                    encryption="AES256",
-                    identity=proof.identity,
-                    scope=proof.prefix,
-                )
-            )
-            hint = (
-                "nothing is allowed here, so it may be another's bucket, a prefix that the access policy is not "
-                f"for, or the identity: {likely.hint} {runbook.see(likely.heading)}"
-            )
+            hint = _shut_out(proof)
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:
         open_ = total - proof.count(Status.PASSED) - proof.count(Status.NOT_JUDGED)
@@ -166,3 +169,16 @@ def error_of(proof: Proof) -> SnapshotterError | None:
             f"{open_ or total} of {total} rules could not be checked", code="unchecked", hint=hint
         )
     return None
+
+
+def _shut_out(proof: Proof) -> str:
+    """What to do where nothing is allowed that must be. Where S3 named the policy, that row's own fix says it."""
+    refused = [row for row in proof.results if row.expected == "allowed" and row.status is Status.FAILED]
+    if named := next((row for row in refused if named_policy(row.sentence)), None):
+        return f"nothing is allowed here: {named.fix}"
+    request = ("PutObject", proof.bucket, proof.folder)
+    likely = diagnose(Refused(*request, encryption="AES256", identity=proof.identity, scope=proof.prefix))
+    return (
+        "nothing is allowed here, so it may be another's bucket, a prefix that the access policy is not "
+        f"for, or the identity: {likely.hint} {runbook.see(likely.heading)}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 from snapshotter.access.answer import Kind, S3Answer, ask, from_error
 from snapshotter.access.bucket_probes import MALFORMED
 from snapshotter.access.probe import Actor
-from snapshotter.aws import unsigned
+from snapshotter.aws import error_document, unsigned
 from snapshotter.aws.endpoint import session, settings
-from snapshotter.aws.refusal import error_code
 from snapshotter.base.errors import UsageError
 from snapshotter.base.urls import is_loopback, redact
 from snapshotter.store.errors import no_credentials
@@ -143,7 +142,9 @@ class S3Wire:
             return S3Answer(Kind.UNCHECKED, error.kind)
         if reply.status < 300:
             return S3Answer(Kind.ALLOWED, "", reply.status)
-        return from_error(error_code(reply.body.decode("utf-8", "replace")) or "", reply.status, "")
+        document = error_document.read(reply.body.decode("utf-8", "replace"))
+        answer = from_error(document.code or "", reply.status, document.message or "")
+        return replace(answer, request_id=document.request_id)
 
 
 def connect(connection: Connection) -> S3Wire:

@@ -122,7 +122,7 @@ def with_identity(error: SnapshotterError, who: Callable[[], str | None] = own_a
     Only a refusal by the bucket whose request was in order is explained by who sent it. `who` gives the ARN, or
     None if it cannot be known; it is asked for such a refusal only.
     """
-    if not isinstance(error, StoreDenied) or error.refused.identity:
+    if not isinstance(error, StoreDenied) or error.refused.caller:
         return error
     if error.cause not in ("identity", "missing-key"):
         return error

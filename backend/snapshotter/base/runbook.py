@@ -18,6 +18,7 @@ CREDENTIALS: Final = "Expired or wrong credentials"
 ROLES: Final = "Task role against execution role"
 CLOCK: Final = "Clock skew"
 REGION: Final = "Wrong bucket, region or endpoint"
+WHICH_POLICY: Final = "Which policy denied"
 PUBLIC: Final = "Public access and CORS"
 ORIGIN: Final = "Origin unreachable or refused"
 GIT: Final = "git missing or too old"
@@ -31,6 +32,7 @@ HEADINGS: Final = (
     PLAIN_HTTP,
     NEVER_GRANTED,
     OVERWRITE,
+    WHICH_POLICY,
     CREDENTIALS,
     ROLES,
     CLOCK,

@@ -41,6 +41,8 @@ def _row(result: Result, width: int, id_width: int) -> list[str]:
         f"statement that should answer: {result.statement or 'none; no statement grants it'}",
         *([f"key: {result.key}"] if result.key else []),
         *([f"note: {result.note}"] if result.note else []),
+        *([f"S3 says: {result.sentence}"] if result.sentence else []),
+        *([f"request id: {result.request_id}"] if result.request_id else []),
         *([f"fix: {result.fix}"] if result.status is Status.FAILED else []),
     ]
     return [f"{line}, got {result.got}", *(f"{'':{width}}  {fact}" for fact in facts)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapshotter.aws.refusal import TASK_ROLE
+from snapshotter.aws.scope import TASK_ROLE
 from snapshotter.base.urls import redact
 from snapshotter.cli import describe
 from snapshotter.cli.output import Output

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from snapshotter.aws import endpoint, identity
 from snapshotter.aws.endpoint import EndpointReply
-from snapshotter.aws.refusal import is_execution_role, role_of
+from snapshotter.aws.scope import is_execution_role, role_of
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.urls import redact

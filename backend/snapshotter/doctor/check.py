@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from snapshotter.aws import identity
-from snapshotter.aws.refusal import TASK_ROLE, StoreDenied
+from snapshotter.aws.refusal import StoreDenied
+from snapshotter.aws.scope import TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.unexpected import as_error

@@ -66,7 +66,8 @@ class BucketBackend:
     def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         """See Backend."""
         full = self._full(f"{key}/" if action == "ListBucket" and key else key)
-        return errors.in_bucket(error, self._uri, self._bucket.name, action, full)
+        secure = self._bucket.lister.url.startswith("https://")
+        return errors.in_bucket(error, self._uri, self._bucket.name, action, full, secure=secure)
 
     def _full(self, key: str) -> str:
         return f"{self._bucket.prefix}{key}"

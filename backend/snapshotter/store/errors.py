@@ -6,9 +6,12 @@ import errno
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from snapshotter.aws.refusal import Refused, error_code, explain, scope_of
+from snapshotter.aws import error_document
+from snapshotter.aws.diagnosis import Refused
+from snapshotter.aws.refusal import explain
+from snapshotter.aws.scope import scope_of
+from snapshotter.aws.unreached import OTHER_REGION, other_region, unreached
 from snapshotter.base import runbook
 from snapshotter.base.errors import (
     AccessDenied,
@@ -19,7 +22,6 @@ from snapshotter.base.errors import (
     Unavailable,
 )
 from snapshotter.base.text import printable
-from snapshotter.base.urls import redact
 
 _TRANSIENT = re.compile(
     r"timed? ?out|connection|broken pipe|error sending request|reset by peer", re.IGNORECASE
@@ -39,31 +41,15 @@ _TRANSIENT_CODES = frozenset(
         "ConditionalRequestConflict",
     }
 )
-_NETWORK = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
-_SILENT = "it does not answer in time"
-# How the libraries' words show that an endpoint was not reached; our sentence for it, and the hint.
-_UNREACHED = (
-    (re.compile(r"dns error|NameResolutionError"), "no such host", _NETWORK),
-    (re.compile(r"ConnectionRefused|Connection refused"), "it refuses the connection", _NETWORK),
-    (
-        re.compile(r"invalid peer certificate|UnknownIssuer|InvalidCertificate|CERTIFICATE_VERIFY_FAILED"),
-        "its certificate is not trusted",
-        "set AWS_CA_BUNDLE to the PEM file of its CA",
-    ),
-    (re.compile(r"kind: Timeout|TimedOut|timed out"), _SILENT, _NETWORK),
-    (
-        re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage|NewConnectionError|ProtocolError"),
-        "it hangs up",
-        _NETWORK,
-    ),
-)
 
 
 def transient(error: Exception) -> bool:
     """Whether trying again on S3 may help: trouble on the way or in S3, never a refusal."""
     text = str(error)
     if status := _status(text):
-        return status >= 500 or status in (408, 409, 429) or error_code(text) in _TRANSIENT_CODES
+        return (
+            status >= 500 or status in (408, 409, 429) or error_document.read(text).code in _TRANSIENT_CODES
+        )
     if _redirected(text):
         return False
     # Its dump names settings like retry_timeout, and a URL may hold any word: neither tells what happened.
@@ -116,16 +102,20 @@ def impossible(key: str) -> Missing:
     )
 
 
-def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) -> SnapshotterError:
-    """What `error` means for the S3 `action` on the full key, or list prefix, `key` of `bucket`."""
+def in_bucket(
+    error: Exception, uri: str, bucket: str, action: str, key: str, *, secure: bool = True
+) -> SnapshotterError:
+    """What `error` means for the S3 `action` on the full key, or list prefix, `key` of `bucket`.
+
+    `secure` is whether S3 was asked over HTTPS.
+    """
     text = str(error)
-    code, status = error_code(text), _status(text)
+    document, status = error_document.read(text), _status(text)
+    code = document.code
     if code == "NoSuchBucket":
         return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
-    if code == "PermanentRedirect" or status == 301 or "redirect without LOCATION" in text:
-        return Unavailable(
-            f"the bucket {bucket} is in another region", code="region", hint="set AWS_REGION to its region"
-        )
+    if code in OTHER_REGION or status == 301 or "redirect without LOCATION" in text:
+        return other_region(bucket, document.region)
     if status in (302, 303, 307, 308) or _redirected(text):
         return Unavailable(
             f"S3 wants {action} to be sent to another address, which is not followed",
@@ -137,16 +127,26 @@ def in_bucket(error: Exception, uri: str, bucket: str, action: str, key: str) ->
     if not status and "credential" in _without_urls(text).lower():
         return no_credentials(_first_line(text))
     if status in (401, 403) or code in _EXPIRED:
-        encryption = "AES256" if action == "PutObject" else None
-        scope = scope_of(bucket, uri.removeprefix(f"s3://{bucket}/"))
         return explain(
-            Refused(action, bucket, key, code or "AccessDenied", encryption=encryption, scope=scope)
+            Refused(
+                action,
+                bucket,
+                key,
+                code or "AccessDenied",
+                status or 403,
+                encryption="AES256" if action == "PutObject" else None,
+                secure=secure,
+                scope=scope_of(bucket, uri.removeprefix(f"s3://{bucket}/")),
+                sentence=document.message,
+                request_id=document.request_id,
+            )
         )
-    if not status and (unreached := _unreached(text)):
-        return unreached
+    if not status and (silent := unreached(text)):
+        return silent
     return Unavailable(
         f"S3 failed at {action} of {key}: {code or _first_line(text)}",
         code="store",
+        details=document.facts,
         hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3",
     )
 
@@ -172,21 +172,6 @@ def no_credentials(why: str = "") -> NoCredentials:
         hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
         f"{runbook.see(runbook.CREDENTIALS)}",
     )
-
-
-def _unreached(text: str) -> Unavailable | None:
-    """The error for an endpoint that gave no answer at all; None if the text does not say so."""
-    url = _URL.search(text)
-    words = _URL.sub("", text)
-    for pattern, sentence, hint in _UNREACHED:
-        if url and pattern.search(words):
-            host = printable(urlsplit(redact(url[0].rstrip(","))).netloc)
-            return Unavailable(
-                f"no answer from S3 at {host}: {sentence}",
-                code="store",
-                hint=f"{hint}; `snapshotter doctor` says more {runbook.see(runbook.REGION)}",
-            )
-    return None
 
 
 def _redirected(text: str) -> bool:

@@ -84,7 +84,10 @@ class Lister:
                 f"no answer from {urlsplit(url).scheme}://{host}/ {type(error).__name__}: {error}"
             ) from error
         if answer.status != 200:
-            raise ListFailed(f"status code: {answer.status} {body[:2000].decode('utf-8', 'replace')}")
+            # S3 names the bucket's region in a header even where its error document does not.
+            region = answer.headers.get("x-amz-bucket-region", "")
+            told = f" <Region>{region}</Region>" if region else ""
+            raise ListFailed(f"status code: {answer.status} {body[:2000].decode('utf-8', 'replace')}{told}")
         return body
 
     @cached_property

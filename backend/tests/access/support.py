@@ -11,7 +11,7 @@ import boto3
 
 from snapshotter.access.proof import Proof, Status
 from snapshotter.access.wire import Connection
-from snapshotter.aws.refusal import SCOPE
+from snapshotter.aws.scope import SCOPE
 from tests.servers import REGION, USER, Keys, Server, client
 
 __all__ = ["SCOPE", "connection", "ids", "make_bucket"]

@@ -19,7 +19,9 @@ import pytest
 
 from githost import GitHost
 from snapshotter.aws import endpoint
-from snapshotter.aws.refusal import TASK_ROLE, Refused, explain
+from snapshotter.aws.diagnosis import Refused
+from snapshotter.aws.refusal import explain
+from snapshotter.aws.scope import TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.doctor import local_checks

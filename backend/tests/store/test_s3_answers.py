@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from snapshotter.aws.refusal import StoreDenied
+from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
 from snapshotter.store import errors
@@ -310,3 +312,67 @@ def test_a_cancelled_write_stops_between_tries(server: Scripted, bucket: Bucket)
     with pytest.raises(Interrupted):
         opened(server).put_new("r/x", b"x", cancel=cancel)
     assert bucket.objects == {}
+
+
+SCP = (
+    "User: arn:aws:sts::123456789012:assumed-role/task/0123 is not authorized to perform: s3:{} on resource: "
+    "&quot;arn:aws:s3:::bucket/x&quot; with an explicit deny in a service control policy"
+)
+
+
+def refusal(code: str, message: str, more: str = "", *, status: int = 403) -> bytes:
+    """An answer of the shape that S3 gives."""
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>{more}'
+        "<RequestId>5Y3ZAMPLE</RequestId><HostId>aG9zdA==</HostId></Error>"
+    )
+    return reply(status, {"Content-Type": "application/xml", "x-amz-request-id": "5Y3ZAMPLE"}, body.encode())
+
+
+@pytest.mark.parametrize("action", CALLS)
+def test_a_refusal_carries_s3s_own_words_and_the_policy_that_they_name_is_the_cause(
+    bucket: Bucket, store: Store, action: str
+) -> None:
+    bucket.objects[KEY] = b"x"
+    bucket.faults = [refusal("AccessDenied", SCP.format(action))]
+    error = error_of(lambda: CALLS[action](store))
+    assert isinstance(error, StoreDenied)
+    assert error.cause == "organisation-policy"
+    said = next(detail for detail in error.details if detail.startswith("S3 says: "))
+    assert said.endswith('"arn:aws:s3:::bucket/x" with an explicit deny in a service control policy')
+    assert "request id: 5Y3ZAMPLE" in error.details
+    assert "identity: arn:aws:sts::123456789012:assumed-role/task/0123" in error.details
+
+
+@pytest.mark.parametrize(
+    ("code", "slug"), [("InvalidObjectState", "archived"), ("AllAccessDisabled", "disabled")]
+)
+def test_an_archived_object_and_a_disabled_bucket_are_not_denied(
+    bucket: Bucket, store: Store, code: str, slug: str
+) -> None:
+    bucket.faults = [refusal(code, "as S3 says it")]
+    error = error_of(lambda: store.get("r/x"))
+    assert (error.code, error.exit_code) == (slug, 4)
+    assert {"S3 says: as S3 says it", "request id: 5Y3ZAMPLE"} <= set(error.details)
+
+
+def test_over_plain_http_a_refusal_that_names_no_other_policy_is_put_down_to_that(
+    bucket: Bucket, store: Store
+) -> None:
+    bucket.faults = [refusal("AccessDenied", "Access Denied")]
+    error = error_of(lambda: store.put_new("r/x", b"x"))
+    assert isinstance(error, StoreDenied)
+    assert error.cause == "plain-http"
+    assert runbook.see(runbook.PLAIN_HTTP) in error.hint
+
+
+def test_the_region_that_s3_names_is_told(bucket: Bucket, store: Store) -> None:
+    malformed = refusal("AuthorizationHeaderMalformed", "wrong", "<Region>eu-west-1</Region>", status=400)
+    for action, call in CALLS.items():
+        bucket.faults = [malformed]
+        error = error_of(lambda call=call: call(store))  # type: ignore[misc]
+        assert (error.code, "eu-west-1" in error.message) == ("region", True), action
+        assert "set AWS_REGION=eu-west-1" in error.hint
+    elsewhere = {"x-amz-bucket-region": "eu-south-2"}
+    bucket.faults = [reply(301, elsewhere, b"<Error><Code>PermanentRedirect</Code></Error>")]
+    assert "set AWS_REGION=eu-south-2" in error_of(lambda: store.list("r")).hint
