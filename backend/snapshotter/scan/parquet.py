@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -16,10 +15,12 @@ from typing import Any, Final, Self
 
 import duckdb
 
-from snapshotter.base.errors import Damaged, Unavailable
+from snapshotter.base.errors import Damaged
+from snapshotter.scan import table_engine
 from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.table_engine import literal
 
 Resolve = Callable[[str, str, Import], list[tuple[tuple[str, ...], str | None]]]
 """What an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
@@ -40,8 +41,7 @@ class ScanTables:
 
     def __init__(self, *, temp: Path, memory: int = MEMORY, spill: int = SPILL, threads: int = 2) -> None:
         """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB."""
-        self._temp, self._threads = temp, threads
-        self._memory, self._spill = memory, spill
+        self._temp, self._limits = temp, table_engine.Limits(memory, spill, threads)
         self._before: Mapping[str, Path] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
 
@@ -77,7 +77,7 @@ class ScanTables:
             try:
                 self._load(table, str(path))
             except duckdb.Error as error:
-                raise _damaged(table, _first_line(error)) from error
+                raise _damaged(table, table_engine.first_line(error)) from error
 
     def before_files(self) -> list[dict[str, Any]]:
         """The rows of the parent's `files`, by column."""
@@ -105,7 +105,7 @@ class ScanTables:
         Text comes back exactly as it was; it must encode to UTF-8. A second row of one path in `files` is the
         caller's mistake: duckdb.ConstraintException.
         """
-        with _room():
+        with table_engine.room():
             insert(self.connection, table, COLUMNS[table], rows, self._path("rows.json"))
 
     def carry(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -113,7 +113,7 @@ class ScanTables:
 
         The caller knows that both are the same blob.
         """
-        with _room():
+        with table_engine.room():
             columns = {"now": "VARCHAR", "before": "VARCHAR"}
             self.connection.execute("CREATE OR REPLACE TABLE pairs (now VARCHAR, before VARCHAR)")
             insert(self.connection, "pairs", columns, pairs, self._path("rows.json"))
@@ -127,7 +127,7 @@ class ScanTables:
         """Give every row of `secrets` a fingerprint that says nothing of its value: the SHA-256 of rule, repo, path,
         and the order of the finding among those of its rule in its file. An edit elsewhere in the file keeps it.
         """
-        with _room():
+        with table_engine.room():
             self.connection.execute(
                 "UPDATE secrets SET fingerprint = sha256(concat_ws(chr(10), rule, $1, nth, path)) FROM ("
                 "SELECT rowid AS id, row_number() OVER (PARTITION BY path, rule ORDER BY line) AS nth FROM secrets"
@@ -143,7 +143,7 @@ class ScanTables:
         """
         which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
         columns = COLUMNS["imports"]
-        with _room():
+        with table_engine.room():
             self.connection.execute("CREATE OR REPLACE TEMP TABLE resolved AS FROM imports LIMIT 0")
             insert(
                 self.connection, "resolved", columns, self._answers(resolve, which), self._path("rows.json")
@@ -162,11 +162,11 @@ class ScanTables:
         The same rows make the same bytes, in whatever order they were added, by one release of DuckDB.
         """
         written = {}
-        with _room():
+        with table_engine.room():
             for table in COLUMNS:
                 path = self._path(f"{table}.parquet")
                 self.connection.execute(
-                    f"COPY (FROM {table} ORDER BY {order(table)}) TO {_quoted(path)}"
+                    f"COPY (FROM {table} ORDER BY {order(table)}) TO {literal(path)}"
                     f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
                 )
                 written[table] = Path(shutil.move(path, folder / path.name))
@@ -177,25 +177,7 @@ class ScanTables:
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         """A connection with empty tables that can be configured no further."""
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": f"{self._memory}MiB",
-                "threads": self._threads,
-                "temp_directory": str(self._path("spill")),
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "allow_community_extensions": False,
-                "python_enable_replacements": False,
-            },
-        )
-        # given in the configuration above, this limit is shown but does not hold (DuckDB 1.5)
-        connection.execute(f"SET max_temp_directory_size = '{self._spill}MiB'")
-        before = ", ".join(_quoted(path) for path in self._before.values())
-        connection.execute(f"SET allowed_directories = [{_quoted(Path(self._folder.name))}]")
-        connection.execute(f"SET allowed_paths = [{before}]")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+        connection = table_engine.connect(Path(self._folder.name), [*self._before.values()], self._limits)
         for table in COLUMNS:
             connection.execute(create(table))
             connection.execute(create(table, "before_"))
@@ -231,28 +213,6 @@ class ScanTables:
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:
     row = connection.execute(f"SELECT count(*) {source}").fetchone()
     return int(row[0]) if row else 0
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Turn errors of memory and of files into Unavailable(code="no-room")."""
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
-        raise Unavailable(
-            "the scan's tables need more room than there is",
-            code="no-room",
-            hint="give the temporary folder more space, or lower the limits of the scan",
-            details=(_first_line(error),),
-        ) from error
 
 
 def _damaged(table: str, why: str) -> Damaged:

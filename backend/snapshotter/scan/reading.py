@@ -5,57 +5,22 @@ Manifests, licences, LFS pointers and small texts are understood at once; source
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
-from dataclasses import dataclass, field
-from typing import Final
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.pack import PackObject
 from snapshotter.scan import attributes, facts, licences
-from snapshotter.scan.attributes import PathAttributes
-from snapshotter.scan.dependencies import Dependency, is_manifest
+from snapshotter.scan.dependencies import is_manifest
 from snapshotter.scan.language_names import key_of
 from snapshotter.scan.manifest_reading import ManifestReading
 from snapshotter.scan.project_files import is_project_file, read_project_file
 from snapshotter.scan.reading_plan import IN_ALL, TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.symbols.projects import Projects
+from snapshotter.scan.tree_contents import Blob, TreeContents, lfs_pointer
 
 Read = Callable[[Set[str]], Iterator[PackObject]]
 """The blobs of these ids, in any order, each once; one that the origin does not send is left out."""
-
-_LFS: Final = re.compile(
-    rb"version https://git-lfs[^\n]{1,100}\n(?:ext-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n"
-)
-
-
-@dataclass(slots=True)
-class Blob:
-    """A blob that was read: its size in bytes, and if it is an LFS pointer the (SHA-256, size) it points at."""
-
-    size: int
-    lfs: tuple[str, int] | None = None
-
-
-@dataclass
-class TreeContents:
-    """What was read, by blob, unit or path. `staged` has the unit of each staged name."""
-
-    blobs: dict[str, Blob] = field(default_factory=dict)
-    staged: dict[str, Unit] = field(default_factory=dict)
-    dependencies: dict[str, list[Dependency]] = field(default_factory=dict)
-    # Of a manifest, those beside it of which something may stand in its rows.
-    lenders: dict[str, set[str]] = field(default_factory=dict)
-    manifest_errors: dict[str, str] = field(default_factory=dict)
-    licences: dict[str, list[str]] = field(default_factory=dict)
-    projects: Projects = field(default_factory=Projects)
-    # Only of paths of which .gitattributes say anything.
-    attributes: dict[str, PathAttributes] = field(default_factory=dict)
-    texts: dict[str, bytes] = field(default_factory=dict)
-    readme: tuple[str, str] | None = None
-    late: bool = False  # manifests were not read for want of time
 
 
 def read_blobs(plan: ReadingPlan, read: Read, settings: ScanSettings, staging: Staging) -> TreeContents:
@@ -99,8 +64,7 @@ class _Reading:
 
     def take(self, item: PackObject) -> None:
         """Take one blob: note it, understand it, stage it."""
-        pointer = _LFS.fullmatch(item.data) if item.size < 1024 else None
-        lfs = (pointer[1].decode(), int(pointer[2])) if pointer else None
+        lfs = lfs_pointer(item.data)
         self.contents.blobs[item.oid] = Blob(item.size, lfs)
         if not item.whole or item.size > self._settings.max_file_bytes:
             return

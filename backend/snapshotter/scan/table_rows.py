@@ -10,13 +10,13 @@ from snapshotter.scan.attributes import PathAttributes
 from snapshotter.scan.classify import documentation, vendored
 from snapshotter.scan.dependencies import Dependency
 from snapshotter.scan.lines import Lines
-from snapshotter.scan.reading import TreeContents
 from snapshotter.scan.reading_plan import PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.symbols import Analysis
 from snapshotter.scan.symbols.records import Import, Symbol
 from snapshotter.scan.symbols.signatures import MAX_COMMENT
+from snapshotter.scan.tree_contents import TreeContents
 
 _STATEMENT: Final = 20  # lines that one import may take
 

@@ -18,28 +18,26 @@ from snapshotter.archive.manifest import Gap, Licence, ScanSettings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.scan import digest, report, table_rows
-from snapshotter.scan.dependencies import unread
-from snapshotter.scan.facts import UNREAD, Facts
+from snapshotter.scan.facts import Facts
+from snapshotter.scan.gaps import scan_gaps
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.listing import Listing
 from snapshotter.scan.overview import read_overview
 from snapshotter.scan.parquet import ScanTables
 from snapshotter.scan.project_files import is_project_file
-from snapshotter.scan.reading import Read, TreeContents, read_blobs
+from snapshotter.scan.reading import Read, read_blobs
 from snapshotter.scan.reading_plan import ReadingPlan, Unit, plan_reading
 from snapshotter.scan.redaction import Redaction
 from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.runner import ScannerFailed
-from snapshotter.scan.scanners import FAILED
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbol_pass import SymbolPass, sources_of
 from snapshotter.scan.symbols import SourceTree, refine
+from snapshotter.scan.tree_contents import TreeContents
 
 REPORT: Final = "report.html"
 DIGEST: Final = "digest.md"
-_SAMPLE: Final = 5  # of what a gap counts
-_PATHS: Final = 20  # of manifests that nobody reads: each may be of another kind
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class TreeScan:
         redaction = self._fill(plan, contents)
         if self._resources.fingerprint_key is None:
             self._tables.mark_secrets(run_facts.repo)
-        gaps = self._gaps(listing, plan)
+        gaps = scan_gaps(listing, plan, self._failed)
         self._observer.stage("writing the scan's tables, report and digest")
         folder = self._staging.root / "results"
         folder.mkdir()
@@ -114,16 +112,21 @@ class TreeScan:
             licences=[(one.path, one.spdx) for one in known],
             **({} if redaction.blind else self._quotable(contents)),
         )
-        tables = self._tables.connection
-        overview = read_overview(facts, tables)
-        for name, page in (
-            (REPORT, report.render(facts, tables, overview)),
-            (DIGEST, digest.render(facts, tables, overview)),
-        ):
-            files[name] = folder / name
-            files[name].write_bytes(page)
+        files |= self._write_pages(folder, facts)
         self._cancel.check()
         return ScanResult(files, self._tables.counts(), known, gaps)
+
+    def _write_pages(self, folder: Path, facts: Facts) -> dict[str, Path]:
+        """Write report and digest into `folder`; their paths, by artifact name."""
+        tables = self._tables.connection
+        overview = read_overview(facts, tables)
+        pages = {
+            REPORT: report.render(facts, tables, overview),
+            DIGEST: digest.render(facts, tables, overview),
+        }
+        for name, page in pages.items():
+            (folder / name).write_bytes(page)
+        return {name: folder / name for name in pages}
 
     def _quotable(self, contents: TreeContents) -> dict[str, Any]:
         """The README and the texts that hold no secret, by all findings of this scan and those before it."""
@@ -232,26 +235,3 @@ class TreeScan:
             if symbol_pass.late:
                 self._failed.append(f"symbols ran for over {self._settings.scanner_seconds:g} s")
         return errors | symbol_pass.errors
-
-    def _gaps(self, listing: Listing, plan: ReadingPlan) -> list[Gap]:
-        """What the scan knows that it lacks, by kind."""
-        skipped = [file for file in plan.files if file.skip_reason]
-        gaps = [
-            Gap(kind=FAILED, count=len(self._failed), sample=self._failed[:_SAMPLE]),
-            _gap("submodules", [file.path for file in plan.files if file.kind == "submodule"]),
-            _gap("lfs", [file.path for file in plan.files if file.kind == "lfs"]),
-            _gap("files-skipped", [f"{file.path}: {file.skip_reason}" for file in skipped]),
-            _gap("odd-paths", plan.odd),
-            _gap(
-                UNREAD,
-                unread(file.path for file in plan.files if file.kind == "file" and not file.skip_reason),
-                _PATHS,
-            ),
-        ]
-        if listing.cut:
-            gaps.append(Gap(kind="tree-cut", count=1, sample=[f"more than {len(listing.entries):,} paths"]))
-        return [gap for gap in gaps if gap.count]
-
-
-def _gap(kind: str, names: list[str], sample: int = _SAMPLE) -> Gap:
-    return Gap(kind=kind, count=len(names), sample=names[:sample])

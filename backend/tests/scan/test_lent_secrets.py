@@ -8,10 +8,10 @@ from snapshotter.archive.manifest import ScanSettings
 from snapshotter.scan import table_rows
 from snapshotter.scan.dependencies import Manifests
 from snapshotter.scan.listing import Listing, TreeEntry
-from snapshotter.scan.reading import TreeContents
 from snapshotter.scan.reading_plan import plan_reading
 from snapshotter.scan.redaction import REDACTED, Redaction
 from snapshotter.scan.secrets import SecretFinding
+from snapshotter.scan.tree_contents import TreeContents
 
 VALUE = "0123456789abcdef0123"
 LENDERS = {
