@@ -49,6 +49,7 @@ class ManifestReading:
 
         for path in sorted(self._read):
             self._timed(path, lambda path=path: tell(path))  # type: ignore[misc]
+        self.errors = {**self._manifests.partly, **self.errors}
         return rows, lenders
 
     def _timed(self, path: str, work: Callable[[], None]) -> bool:

@@ -85,10 +85,6 @@ DEEP = 100_000
 BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">%s]><project>&i;</project>' % b"".join(
     b'<!ENTITY %c "%s">' % (98 + level, b"&%c;" % (97 + level) * 10) for level in range(9)
 )
-MERGES = b"a: &a {x: 1}\n" + b"".join(
-    b"%c: &%c {<<: [%s]}\n" % (98 + level, 98 + level, b", ".join([b"*%c" % (97 + level)] * 10))
-    for level in range(9)
-)
 HOSTILE = {
     "nested JSON": ("package.json", b'{"dependencies":' + b"[" * DEEP + b"]" * DEEP + b"}"),
     "nested JSON objects": ("package-lock.json", b'{"a":' * DEEP + b"1" + b"}" * DEEP),
@@ -97,7 +93,7 @@ HOSTILE = {
     "huge integer": ("package.json", b'{"version":' + b"9" * 100_000 + b"}"),
     "nested YAML": ("pnpm-lock.yaml", b"[" * DEEP + b"]" * DEEP),
     "nested YAML blocks": ("pnpm-lock.yaml", b"".join(b" " * n + b"a:\n" for n in range(2_000))),
-    "YAML merges": ("pnpm-lock.yaml", MERGES),
+    "YAML merge by a tag": ("compose.yml", b"services: {a: {!!merge x: {image: b}}}\n"),
     "YAML aliases": ("action.yml", b"a: &a [x]\nb: [" + b"*a, " * 5_000 + b"]\n"),
     "YAML tag": ("action.yml", b"a: !!python/object/apply:os.system [id]\n"),
     "YAML key": ("action.yml", b"? {a: [1]}\n: 1\n"),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from snapshotter.scan.dependencies import Dependency, parse
+from snapshotter.scan.dependencies import Dependency, Manifests, is_manifest, parse
 
 
 def rows(path: str, text: str) -> dict[str, Dependency]:
@@ -419,7 +419,8 @@ snapshots:
     ("table", "registry"),
     [
         ('"1"', True),
-        ('{ version = "1", registry = "own" }', True),
+        ('{ version = "1", registry-index = "https://h.example/index" }', True),
+        ('{ version = "1", registry = "own" }', False),
         ('{ version = "1", path = "../x" }', False),
         ('{ git = "https://h.example/x", tag = "v1" }', False),
     ],
@@ -454,6 +455,8 @@ DOCKERFILES = {
     "a stage": ("FROM a:1 AS x\nFROM x\nFROM X\n", ["a"]),
     "a stage by an argument": ("ARG S=x\nFROM a:1 AS x\nFROM $S\n", ["a"]),
     "an argument with a default": ("ARG I=a:1\nFROM ${I}\n", ["a"]),
+    "an argument of another": ("ARG V=1\nARG I=a:${V}-slim\nFROM $I\n", ["a"]),
+    "several arguments": ("ARG V=1 I='a' J=\"b\"\nFROM $I:$V\nFROM $J\n", ["a", "b"]),
     "an argument without": ("ARG I\nFROM $I\nFROM b:${V}\n", []),
     "an argument that comes too late": ("FROM a\nARG I=b\nFROM $I\n", ["a"]),
     "copies": (
@@ -477,6 +480,91 @@ DOCKERFILES = {
 def test_images_of_a_dockerfile(case: str) -> None:
     text, images = DOCKERFILES[case]
     assert [row.name for row in parse("Dockerfile", text.encode())] == images
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("Dockerfile", "ARG I\nFROM a:1\nFROM $I\n"),
+        ("compose.yaml", "services: {a: {image: 'a:1'}, b: {image: 'b:${TAG}'}}\n"),
+        ("requirements.txt", "a==1\ngit+https://h.example/x\n"),
+        (
+            "requirements.txt",
+            "a==1\n-e git+ssh://git@h.example/x.git@main\nhttps://h.example/x-1-py3-none-any.whl\n",
+        ),
+    ],
+)
+def test_what_has_no_name_is_told_beside_the_rows(path: str, text: str) -> None:
+    manifests = Manifests()
+    manifests.add(path, text.encode())
+    assert [row.name for row in manifests.rows(path)] == ["a"]
+    assert manifests.partly.keys() == {path}
+    manifests.forget(path)
+    assert not manifests.partly
+
+
+@pytest.mark.parametrize("line", ["-e .", "./local", ".[docs]", "--index-url https://h.example/simple"])
+def test_folders_and_options_are_no_packages_without_names(line: str) -> None:
+    manifests = Manifests()
+    manifests.add("requirements.txt", f"a==1\n{line}\n".encode())
+    assert len(manifests.rows("requirements.txt")) == 1
+    assert not manifests.partly
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("dockerfile", True),
+        ("x/Dockerfile-prod", True),
+        ("Dockerfile.prod", True),
+        ("Dockerfile-README.md", False),
+        ("Dockerfiles", False),
+        ("dockerfile_lint.py", False),
+    ],
+)
+def test_names_of_dockerfiles(path: str, is_one: bool) -> None:
+    assert is_manifest(path) == is_one
+
+
+SERVICES = """
+x-base: &base {image: 'redis:7'}
+x-web: &web {<<: *base, image: 'nginx:1.25'}
+services:
+  cache: {<<: *base}
+  web: {<<: [*web, *base]}
+  own: {<<: *base, image: 'own:2'}
+  made: {<<: *base, build: .}
+"""
+
+
+def test_services_have_what_merge_keys_bring_in() -> None:
+    assert {f"{row.name}:{row.version}" for row in parse("compose.yml", SERVICES.encode())} == {
+        "redis:7",
+        "nginx:1.25",
+        "own:2",
+    }
+
+
+def test_merge_keys_do_not_multiply() -> None:
+    levels = (f"b{n}: &b{n} {{<<: [{', '.join([f'*b{n - 1}'] * 10)}]}}\n" for n in range(1, 10))
+    text = "b0: &b0 {image: 'a:1'}\n" + "".join(levels) + "services: {x: *b9, y: {<<: *b1}}\n"
+    assert [row.name for row in parse("compose.yml", text.encode())] == ["a"]
+
+
+CRATES_IO = "registry+https://github.com/rust-lang/crates.io-index"
+
+
+@pytest.mark.parametrize(
+    ("source", "purl"),
+    [
+        (CRATES_IO, "pkg:cargo/x@1.0.0"),
+        ("sparse+https://index.crates.io/", "pkg:cargo/x@1.0.0"),
+        ("sparse+https://h.example/index/", "pkg:cargo/x@1.0.0?repository_url=https://h.example/index/"),
+    ],
+)
+def test_another_registry_of_crates_is_not_taken_for_crates_io(source: str, purl: str) -> None:
+    text = f'[[package]]\nname = "x"\nversion = "1.0.0"\nsource = "{source}"\n'
+    assert one("Cargo.lock", text).purl == purl
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

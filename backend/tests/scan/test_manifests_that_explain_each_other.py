@@ -216,6 +216,98 @@ def test_a_crate_may_name_its_workspace_or_be_its_root() -> None:
     assert versions("m/Cargo.toml", {"m/Cargo.toml": MEMBER})["serde"] is None
 
 
+PATCHED = """
+[workspace]
+[patch.crates-io]
+serde = { git = "https://code.example/serde" }
+y = { package = "rand", path = "vendor/rand" }
+tried = { version = "1.2" }
+[patch.'https://code.example/index']
+real = { path = "../real" }
+[replace]
+"missing:1.0.0" = { git = "https://code.example/missing" }
+"https://code.example/index#real:2.0.0" = { path = "vendor/real" }
+"""
+
+
+def test_what_a_workspace_patches_comes_from_no_registry() -> None:
+    files = {
+        "Cargo.toml": PATCHED,
+        "m/Cargo.toml": '[dependencies]\nserde = "1"\nrand = "0.8"\ntried = "1"\n',
+    }
+    assert told("m/Cargo.toml", files) == [
+        ("serde", None, "1", "runtime", False),
+        ("rand", None, "0.8", "runtime", False),
+        ("tried", None, "1", "runtime", True),
+    ]
+    assert told("Cargo.toml", files) == [
+        ("serde", None, "https://code.example/serde", "patch", False),
+        ("rand", None, "vendor/rand", "patch", False),
+        ("tried", None, "1.2", "patch", True),
+        ("real", None, "../real", "patch", False),
+        ("missing", None, "https://code.example/missing", "patch", False),
+        ("real", None, "vendor/real", "patch", False),
+    ]
+
+
+def test_a_crate_without_a_workspace_patches_itself_and_no_other() -> None:
+    patch = '[dependencies]\nx = "1"\n[patch.crates-io]\nx = { path = "x" }\n'
+    files = {"a/Cargo.toml": patch, "a/x/Cargo.toml": '[dependencies]\nx = "1"\n'}
+    assert [registry for *_, registry in told("a/Cargo.toml", files)] == [False, False]
+    assert [registry for *_, registry in told("a/x/Cargo.toml", files)] == [True]
+
+
+GO_MOD = """module code.example/a
+require (
+    code.example/b v1.0.0
+    code.example/c v1.1.0
+    code.example/d v1.2.0 // indirect
+    code.example/e v1.3.0
+)
+replace code.example/c => code.example/own/c v1.1.1
+"""
+GO_WORK = """go 1.22
+use (
+    ./a
+    "./b"
+)
+replace code.example/c => code.example/work/c v2.0.0 // this one holds
+replace code.example/d v1.2.0 => ./d
+replace code.example/nobody => code.example/work/nobody v3.0.0
+"""
+
+
+def test_a_go_workspace_replaces_and_has_its_modules_in_folders() -> None:
+    files = {"a/go.mod": GO_MOD, "b/go.mod": "module code.example/b\n", "go.work": GO_WORK}
+    assert told("a/go.mod", files) == [
+        ("code.example/b", None, "v1.0.0", "runtime", False),
+        ("code.example/c", None, "v1.1.0", "runtime", False),
+        ("code.example/work/c", "v2.0.0", "code.example/c => code.example/work/c v2.0.0", "runtime", True),
+        ("code.example/d", None, "v1.2.0", "runtime", False),
+        ("code.example/e", "v1.3.0", "v1.3.0", "runtime", True),
+    ]
+    assert [(name, scope) for name, _, _, scope, _ in told("go.work", files)] == [
+        ("code.example/work/nobody", "replace")
+    ]
+
+
+@pytest.mark.parametrize("work", ["go 1.22\nuse ./b\n" + GO_WORK.partition(")")[2], ""])
+def test_a_module_that_a_workspace_does_not_use_stands_for_itself(work: str) -> None:
+    files = {"a/go.mod": GO_MOD, "b/go.mod": "module code.example/b\n"} | ({"go.work": work} if work else {})
+    assert versions("a/go.mod", files) == {
+        "code.example/b": "v1.0.0",
+        "code.example/c": None,
+        "code.example/own/c": "v1.1.1",
+        "code.example/d": "v1.2.0",
+        "code.example/e": "v1.3.0",
+    }
+
+
+def test_the_module_at_the_root_may_be_of_its_workspace() -> None:
+    files = {"go.mod": GO_MOD, "b/go.mod": "module code.example/b\n", "go.work": GO_WORK.replace("./a", ".")}
+    assert versions("go.mod", files)["code.example/work/c"] == "v2.0.0"
+
+
 def package(name: str, needs: str, more: str = "") -> str:
     return f'{{"name": "{name}", "version": "1.2.0"{more}, "dependencies": {{{needs}}}}}'
 
@@ -354,6 +446,41 @@ def test_a_list_is_needed_when_those_that_take_it_in_are(users: list[str], scope
     assert told("common.txt", files | {"common.txt": "a\n"})[0][3] == scope
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"requirements-dev.txt": "-r requirements.txt\n"},
+        {"requirements-dev.in": "-c requirements.txt\n", "requirements.in": "x\n"},
+        {
+            "docs/requirements.txt": "-r ../requirements.txt\n",
+            "ci/constraints.txt": "-c ../requirements.txt\n",
+        },
+    ],
+)
+def test_what_is_a_requirements_file_by_its_name_stays_one_whoever_else_uses_it(
+    files: dict[str, str],
+) -> None:
+    manifests = Manifests()
+    for path, text in (files | {"requirements.txt": "x==1\n"}).items():
+        manifests.add(path, text.encode())
+    assert [(row.scope, row.direct) for row in manifests.rows("requirements.txt")] == [("runtime", True)]
+
+
+def test_a_list_of_a_folder_of_requirements_is_needed_at_run_time_if_its_name_tells_nothing() -> None:
+    files = {"requirements/base.txt": "x\n", "requirements/dev.txt": "-r base.txt\ny\n"}
+    assert told("requirements/base.txt", files)[0][3] == "runtime"
+    assert told("requirements/dev.txt", files)[0][3] == "dev"
+
+
+@pytest.mark.parametrize(
+    ("head", "scope"), [("# autogenerated by pip-compile\n", "runtime"), ("", "constraint")]
+)
+def test_what_a_tool_made_to_be_installed_is_no_mere_constraint(head: str, scope: str) -> None:
+    files = {"requirements/base.txt": f"{head}x==1\n", "requirements/dev.in": "-c base.txt\nx\n"}
+    assert told("requirements/base.txt", files)[0][3] == scope
+    assert versions("requirements/dev.in", files) == {"x": "1"}
+
+
 def test_lists_that_take_each_other_in_end() -> None:
     files = {
         "requirements.txt": "-r b.txt\n-c requirements.txt\na\n",
@@ -390,6 +517,22 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {
             "a/b/B.csproj": '<Project><PackageReference Include="X" /></Project>',
         },
         {"a/Directory.Packages.props": '<Project><PackageVersion Include="X" Version="2.0" /></Project>'},
+    ),
+    "a patch": (
+        {"Cargo.toml": PATCHED, "m/Cargo.toml": '[dependencies]\nserde = "1"\n'},
+        {"Cargo.toml": "[workspace]\n"},
+    ),
+    "a workspace of Go": (
+        {"a/go.mod": GO_MOD, "b/go.mod": "module code.example/b\n", "go.work": GO_WORK},
+        {"go.work": None},
+    ),
+    "a module comes into a workspace of Go": (
+        {"a/go.mod": GO_MOD, "go.work": GO_WORK},
+        {"b/go.mod": "module code.example/b\n"},
+    ),
+    "a line without a name beside what stays": (
+        {"requirements.txt": "x==1\ngit+https://h.example/x\n", "go.mod": GO_MOD},
+        {"go.mod": "module a\n"},
     ),
     "a package moves out of a workspace": (
         {

@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from xml.etree.ElementTree import Element, ParseError
 
 import yaml
@@ -22,12 +22,22 @@ from snapshotter.scan.dependencies.record import ManifestError
 MAX_BYTES: Final = 16 * 1024 * 1024  # the largest lock files of real projects are half of it
 MAX_DEPTH: Final = 100
 _MAX_ALIASES: Final = 1_000
+_MAX_MERGED: Final = 20  # mappings in one
 # A key of very many parts, each bare or quoted: reading one takes time that grows with the square of them.
 _LONG_KEY: Final = re.compile(
     r"""(?<![\w-])(?:(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
     f"{{{MAX_DEPTH}}}"
 )
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE: Final = "tag:yaml.org,2002:merge"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Takes a merge key (`<<`) for a plain one: to merge masses of aliases would multiply them."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        start: [one for one in resolvers if one[0] != _MERGE]
+        for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def text(blob: bytes) -> str:
@@ -58,7 +68,7 @@ def json_object(blob: bytes) -> dict[str, Any]:
 
 
 def yaml_object(blob: bytes) -> dict[str, Any]:
-    """A YAML document whose root is a mapping; merge keys and custom tags are refused."""
+    """A YAML document whose root is a mapping; merge keys stay as they are (see `merged`), custom tags are refused."""
     source = text(blob)
     try:
         loader = _Loader(source)
@@ -72,7 +82,7 @@ def yaml_object(blob: bytes) -> dict[str, Any]:
 
 
 def _check_events(loader: Any) -> None:
-    """Refuse what multiplies (merges, masses of aliases) and what nests too deeply, before anything is built."""
+    """Refuse masses of aliases and what nests too deeply, before anything is built."""
     depth = aliases = 0
     while loader.check_event():
         event = loader.get_event()
@@ -82,8 +92,8 @@ def _check_events(loader: Any) -> None:
             depth -= 1
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
-        elif isinstance(event, yaml.ScalarEvent) and event.value == "<<":
-            raise ManifestError("YAML merge keys are refused")
+        elif getattr(event, "tag", None) == _MERGE:
+            raise ManifestError("a tag of YAML for merge keys is refused")
         if depth > MAX_DEPTH or aliases > _MAX_ALIASES:
             raise ManifestError(f"over {MAX_DEPTH} levels or {_MAX_ALIASES:,} aliases of YAML")
 
@@ -106,6 +116,23 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ManifestError(f"{what} is {type(value).__name__}, not a table")
     return value
+
+
+def merged(table: dict[str, Any]) -> dict[str, Any]:
+    """A mapping of YAML with what its merge keys (`<<`) bring in: what is nearer holds. Of masses of them, the first
+    count."""
+    whole: dict[str, Any] = {}
+    waiting: list[Any] = [table]
+    for _ in range(_MAX_MERGED):
+        if not waiting:
+            break
+        one = waiting.pop(0)
+        if isinstance(one, dict):
+            whole = {name: value for name, value in one.items() if name != "<<"} | whole
+            waiting[:0] = [one["<<"]] if "<<" in one else []
+        elif isinstance(one, list):
+            waiting[:0] = one[:_MAX_MERGED]
+    return whole
 
 
 def tables(value: Any) -> Iterator[dict[str, Any]]:

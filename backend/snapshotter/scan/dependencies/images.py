@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from snapshotter.scan.dependencies.formats import mapping, string, text, yaml_object
-from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
+from snapshotter.base.text import plural
+from snapshotter.scan.dependencies.formats import mapping, merged, string, text, yaml_object
+from snapshotter.scan.dependencies.record import Dependency, NamedPackage, PartlyRead, dependency
 
 _IMAGE: Final = re.compile(r"([A-Za-z0-9][\w.:/-]*?)(?::([\w][\w.-]*))?(?:@(sha256:[0-9a-f]{64}))?")
 _FROM: Final = re.compile(r"FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.I)
-_ARG: Final = re.compile(r"ARG\s+(\w+)=(\S*)", re.I)
+_ARG: Final = re.compile(r"ARG\s+(\S.*)", re.I)
+_DEFAULT: Final = re.compile(r"(?:\A|(?<=\s))(\w+)=(\"[^\"]*\"|'[^']*'|\S*)")
 _COPY: Final = re.compile(r"(?:COPY|ADD)\s+(?:--\S+\s+)*?--from=(\S+)", re.I)
 _MOUNT: Final = re.compile(r"--mount=(?:\S*,)?from=([^\s,]+)")
 _TAKES_TEXT: Final = re.compile(r"(?:RUN|COPY|ADD)\s", re.I)
@@ -26,13 +28,15 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
     and the images that files are copied or mounted from; its own stages are none."""
     arguments: dict[str, str] = {}
     stages: set[str] = {"scratch"}
-    bases = 0
+    bases = unknown = 0
     for line in _instructions(text(blob)):
         if not bases and (argument := _ARG.match(line)):
-            arguments[argument.group(1)] = argument.group(2).strip("\"'")[:_LONGEST]
+            for name, value in _DEFAULT.findall(argument.group(1)):
+                arguments[name] = _filled(value.strip("\"'"), arguments)
         elif base := _FROM.match(line):
             written, stage = _filled(base.group(1), arguments), base.group(2)
             if written.lower() not in stages:
+                unknown += "$" in written
                 yield from image(written, "base")
             stages |= {str(bases), (stage or "").lower()}
             bases += 1
@@ -40,6 +44,8 @@ def dockerfile(blob: bytes) -> Iterator[Dependency]:
             for written in _sources(line):
                 if written.lower() not in stages and not written.isdigit():
                     yield from image(written, "copy")
+    if unknown:
+        raise PartlyRead(f"{plural(unknown, 'base image')} of which only a build knows the name")
 
 
 def _sources(line: str) -> list[str]:
@@ -73,10 +79,15 @@ def _filled(value: str, arguments: dict[str, str]) -> str:
 def compose(blob: bytes) -> Iterator[Dependency]:
     """The images of a compose file's services, with the defaults of variables filled in; an image that is built here
     is none."""
+    unknown = 0
     for name, service in mapping(yaml_object(blob).get("services"), "services").items():
-        held = mapping(service, str(name))
+        held = merged(mapping(service, str(name)))
         if "build" not in held:
-            yield from image(_filled(string(held.get("image")), {}), "service")
+            written = _filled(string(held.get("image")), {})
+            unknown += "$" in written
+            yield from image(written, "service")
+    if unknown:
+        raise PartlyRead(f"{plural(unknown, 'image')} of which only a run knows the name")
 
 
 def image(reference: str, scope: str) -> Iterator[Dependency]:

@@ -43,7 +43,6 @@ _NAMES: Final[dict[str, Parser]] = {
     "npm-shrinkwrap.json": npm.package_lock,
     "yarn.lock": yarn.yarn_lock,
     "pnpm-lock.yaml": pnpm.pnpm_lock,
-    "go.mod": go.go_mod,
     "Cargo.lock": cargo.cargo_lock,
     "Gemfile.lock": ruby.gemfile_lock,
     "gems.locked": ruby.gemfile_lock,
@@ -61,7 +60,13 @@ _NAMES: Final[dict[str, Parser]] = {
 }
 _PATTERNS: Final[tuple[tuple[re.Pattern[str], Parser], ...]] = (
     (re.compile(r"(?:.*/)?\.github/workflows/[^/]+\.ya?ml"), actions.actions),
-    (re.compile(r"(?:.*/)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.*\.[Dd]ockerfile"), images.dockerfile),
+    (
+        re.compile(
+            r"(?:.*/)?(?:[Dd]ockerfile|Containerfile)(?:[.-](?!.*\.(?:md|rst|sh|py)\Z)[\w.-]+)?"
+            r"|.*\.[Dd]ockerfile"
+        ),
+        images.dockerfile,
+    ),
     (re.compile(r"(?:.*/)?(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml"), images.compose),
     (re.compile(r".*\.versions\.toml"), gradle.catalog),
 )
@@ -70,6 +75,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Parser], ...]] = (
 FAMILIES: Final[dict[str, Callable[[], Family]]] = {
     "maven": maven.Poms,
     "cargo": cargo.CargoTomls,
+    "go": go.GoModules,
     "npm": npm.PackageJsons,
     "dotnet": dotnet.DotnetProjects,
     "python": pyproject.Pyprojects,
@@ -78,14 +84,13 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
 _FAMILY_NAMES: Final = {
     "pom.xml": "maven",
     "Cargo.toml": "cargo",
+    "go.mod": "go",
+    go.WORK: "go",
     "package.json": "npm",
     "pyproject.toml": "python",
     **dict.fromkeys(dotnet.SHARED, "dotnet"),
 }
 _PROJECT: Final = re.compile(r".*\.(?:cs|fs|vb)proj")
-_REQUIREMENTS: Final = re.compile(
-    r"(?:.*/)?(?:[\w.-]*(?:requirements|constraints)[\w.-]*|requirements/[\w.-]+)\.(?:txt|in)"
-)
 
 
 def parser_of(path: str) -> Parser | None:
@@ -99,7 +104,7 @@ def family_of(path: str) -> str | None:
     named = _FAMILY_NAMES.get(posixpath.basename(path))
     if named or not path.endswith((".txt", ".in", "proj")):
         return named
-    return "pip" if _REQUIREMENTS.fullmatch(path) else "dotnet" if _PROJECT.fullmatch(path) else None
+    return "pip" if requirements.NAMED.fullmatch(path) else "dotnet" if _PROJECT.fullmatch(path) else None
 
 
 def bears_on(path: str) -> str | None:

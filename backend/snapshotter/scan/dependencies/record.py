@@ -16,8 +16,8 @@ class Dependency(NamedTuple):
     `version` is exact; for actions and images it is the tag that is written out. `requirement` is the constraint as
     written. `scope` is the manifest's own word for when it is needed (`runtime` where a manifest has none; an extra
     or a group by its name), None where a lock file does not tell. `direct` is whether the project asks for it
-    itself, None where a lock file does not tell. `purl` is None for what comes from no registry: from a folder, a git
-    repository or an address of its own.
+    itself, None where a lock file does not tell. `purl` is None for what comes from no registry that is known: from a
+    folder, a git repository, an address of its own, or a registry by a name of the project's own.
     """
 
     ecosystem: str
@@ -31,6 +31,10 @@ class Dependency(NamedTuple):
 
 class ManifestError(Exception):
     """A manifest that cannot be read, with the reason; the rows of other manifests are not affected."""
+
+
+class PartlyRead(ManifestError):
+    """Raised after the last row of a manifest that names more than its rows: they hold, and the reason is told."""
 
 
 _CREDENTIALS: Final = re.compile(r"(\w://)[^/@\s]*@")
