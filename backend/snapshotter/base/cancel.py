@@ -60,7 +60,7 @@ class Cancel:
     @contextmanager
     def ending(self, callback: Callable[[], None]) -> Iterator[None]:
         """While inside, a cancellation calls `callback` once, from the cancelling thread."""
-        with self._lock:
+        with self._lock:  # else a cancellation between the two would end nothing
             self.check()
             self._callbacks.append(callback)
         try:
@@ -74,7 +74,7 @@ class Cancel:
         """A switch for a part of the work, cancelled with this one, and with `error` once `seconds` have passed."""
         part = Cancel()
         timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), part.cancel, [error])
-        timer.daemon = True
+        timer.daemon = True  # the process may end before the time does
         with self.ending(lambda: part.cancel(self._error)):
             timer.start()
             try:
@@ -102,6 +102,7 @@ class Cancel:
 
 
 def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    """Do the work, and give its value or its error to the future."""
     try:
         future.set_result(work())
     except BaseException as error:  # noqa: BLE001 - carried to the thread that waits

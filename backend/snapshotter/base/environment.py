@@ -11,7 +11,7 @@ from typing import Final
 
 OURS: Final = "SNAPSHOTTER_"
 
-# Where programs, libraries, homes and temporary folders are; in which words and hours to speak.
+# Where programs, libraries, homes and temporary folders are; the language and the time zone.
 _BASIC: Final = frozenset(
     "PATH HOME USER LOGNAME SHELL TMPDIR TZ LANG LANGUAGE LD_LIBRARY_PATH "
     "XDG_CONFIG_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR".split()

@@ -102,14 +102,16 @@ def _make(parent: Path, prefix: str, mode: int) -> tuple[Path, int]:
         folder.mkdir(mode)
         with suppress(FileNotFoundError):
             descriptor = os.open(folder, _OPEN)
+            # Between mkdir and the lock, a sweep may have held it and removed the folder: then it is not ours.
             if _lock(descriptor) is not False and folder.exists():
                 return folder, descriptor
             os.close(descriptor)
-    raise FileNotFoundError(2, "the folder was taken away each time it was made", str(parent))
+    raise FileNotFoundError(2, "the folder was removed by another process each time it was made", str(parent))
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether the lock was free; None on a file system without locks, where nobody removes anything."""
+    """Take the lock. False if another process holds it; None on a file system without locks, where no sweep can tell
+    and so none removes anything."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Observer:
-    """Hears of progress and ignores it; the CLI's and the service's override what they show.
+    """Hears of progress and ignores it; those of the command line and of the service override what they show.
 
     Called from the thread that works, often: implementations must be cheap.
     """

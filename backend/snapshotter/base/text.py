@@ -42,11 +42,11 @@ def human_bytes(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def noun(count: int, one: str, many: str = "") -> str:
-    """The noun that goes with a count: ``ref`` or ``refs``. `many` is for those that take more than an s."""
+def noun(count: int, one: str, many: str | None = None) -> str:
+    """The noun that goes with a count: ``ref`` or ``refs``. `many` is for nouns that take more than an s."""
     return one if count == 1 else many or f"{one}s"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: int, one: str, many: str | None = None) -> str:
     """A count with its noun: ``1 ref``, ``2,345 refs``, ``2 dependencies``."""
     return f"{count:,} {noun(count, one, many)}"

@@ -1,4 +1,4 @@
-"""Exceptions that nobody meant, as errors that a user can act on."""
+"""Unforeseen exceptions, as errors that a user can act on."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ def listed(ledger: RefsLedger) -> dict[bytes, str]:
     """
     refs = {ref.name: ref.oid for ref in ledger}
     head = ledger.head_oid or refs.get(ledger.head_target or b"")
-    names = {b"HEAD": head, **refs} if head else refs
-    ours = DETACHED.rpartition(b"/")[0]
-    taken = any(name == ours or name.startswith(ours + b"/") for name in refs)
-    if ledger.head_oid and ledger.head_oid not in refs.values() and not taken:
-        names[DETACHED] = ledger.head_oid
-    return names
+    entries = {b"HEAD": head, **refs} if head else refs
+    folder = DETACHED.rpartition(b"/")[0]
+    in_use = any(name == folder or name.startswith(folder + b"/") for name in refs)
+    if ledger.head_oid and ledger.head_oid not in refs.values() and not in_use:
+        entries[DETACHED] = ledger.head_oid
+    return entries
 
 
 def header(ledger: RefsLedger, required: Iterable[str]) -> bytes:
@@ -78,18 +78,18 @@ def parse_header(data: bytes) -> BundleHeader | None:
     end = data.find(b"\n\n")
     if end < 0:
         if len(data) > MAX_HEADER or not b"# v2 git bundle\n".startswith(data[:16].replace(b"v3", b"v2")):
-            raise _not_a_bundle("does not begin as one")
+            raise _not_a_bundle("does not begin as a bundle")
         return None
     signature, *lines = data[:end].split(b"\n")
     if signature not in (b"# v2 git bundle", b"# v3 git bundle"):
-        raise _not_a_bundle("does not begin as one")
+        raise _not_a_bundle("does not begin as a bundle")
     fmt, required, refs = "sha1", set(), {}
     for line in lines:
         oid, _, name = line.removeprefix(b"-").partition(b" ")
         if line == b"@object-format=sha256":
             fmt = "sha256"
         elif not is_oid(oid):
-            raise _not_a_bundle("has a header line that is not one")
+            raise _not_a_bundle("has a header line that cannot be read")
         elif line.startswith(b"-"):
             required.add(oid.decode())
         else:
@@ -98,6 +98,7 @@ def parse_header(data: bytes) -> BundleHeader | None:
 
 
 def _not_a_bundle(what: str) -> Unusable:
+    """The error for a stored object that should be a bundle."""
     return Unusable(
         f"the stored bundle {what}",
         code="bad-bundle",

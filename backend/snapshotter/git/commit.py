@@ -12,8 +12,8 @@ _LAST: Final = 253_402_300_800  # seconds: the end of the year 9999
 
 def committed_at(commit: bytes) -> datetime | None:
     """When a commit was made by its own word, UTC, to the second; None for one that gives no such time."""
-    found = _COMMITTER.search(_head(commit))
-    seconds = int(found.group(1)) if found else _LAST
+    committer = _COMMITTER.search(_head(commit))
+    seconds = int(committer[1]) if committer else _LAST
     return datetime.fromtimestamp(seconds, UTC) if seconds < _LAST else None
 
 
@@ -24,4 +24,5 @@ def parents(commit: bytes) -> list[str]:
 
 
 def _head(commit: bytes) -> bytes:
+    """The lines before the message, which may hold any text."""
     return commit.partition(b"\n\n")[0]

@@ -22,48 +22,58 @@ def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
         target, at = _varint(delta, at)
         if source != len(base) or target > limit:
             raise bad_pack("a delta does not fit its base or exceeds the limit")
-        out, end = bytearray(), len(delta)
-        while at < end and len(out) <= target:
-            op = delta[at]
-            at += 1
-            if op & 0x80:  # written out: a large tree has millions of these
-                offset = size = 0
-                if op & 0x01:
-                    offset = delta[at]
-                    at += 1
-                if op & 0x02:
-                    offset |= delta[at] << 8
-                    at += 1
-                if op & 0x04:
-                    offset |= delta[at] << 16
-                    at += 1
-                if op & 0x08:
-                    offset |= delta[at] << 24
-                    at += 1
-                if op & 0x10:
-                    size = delta[at]
-                    at += 1
-                if op & 0x60:
-                    if op & 0x20:
-                        size |= delta[at] << 8
-                        at += 1
-                    if op & 0x40:
-                        size |= delta[at] << 16
-                        at += 1
-                out += base[offset : offset + (size or 0x10000)]
-            elif op:
-                out += delta[at : at + op]
-                at += op
-            else:
-                raise bad_pack("a delta has an instruction that is none")
+        out = _follow(delta, at, base, target)
     except IndexError:
         raise bad_pack("a delta ends early") from None
     if len(out) != target:
-        raise bad_pack("a delta's target has another size than it says")
+        raise bad_pack("a delta's target is not of the size that it states")
     return bytes(out)
 
 
+def _follow(delta: bytes, at: int, base: bytes, target: int) -> bytearray:
+    """What the delta's instructions from `at` on make of the base, until it is longer than `target`.
+
+    Raises IndexError for a delta that is cut off.
+    """
+    out, end = bytearray(), len(delta)
+    while at < end and len(out) <= target:
+        op = delta[at]
+        at += 1
+        if op & 0x80:  # each bit written out, not in a loop: a large tree has millions of these
+            offset = size = 0
+            if op & 0x01:
+                offset = delta[at]
+                at += 1
+            if op & 0x02:
+                offset |= delta[at] << 8
+                at += 1
+            if op & 0x04:
+                offset |= delta[at] << 16
+                at += 1
+            if op & 0x08:
+                offset |= delta[at] << 24
+                at += 1
+            if op & 0x10:
+                size = delta[at]
+                at += 1
+            if op & 0x60:
+                if op & 0x20:
+                    size |= delta[at] << 8
+                    at += 1
+                if op & 0x40:
+                    size |= delta[at] << 16
+                    at += 1
+            out += base[offset : offset + (size or 0x10000)]
+        elif op:
+            out += delta[at : at + op]
+            at += op
+        else:  # git keeps 0 for a later use
+            raise bad_pack("a delta has an unknown instruction")
+    return out
+
+
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at `at`, seven bits a byte and the lowest first, and the offset after it."""
     value = shift = 0
     while True:
         byte, at = data[at], at + 1
@@ -72,14 +82,14 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if not byte & 0x80:
             return value, at
         if shift > 60:
-            raise bad_pack("a delta's size is absurd")
+            raise bad_pack("a delta states an impossible size")
 
 
 def bad_pack(what: str) -> Unusable:
-    """For a pack, or a delta in it, that is not what git writes."""
+    """The error for a pack, or a delta in it, that is not what git writes."""
     return Unusable(f"the pack cannot be read: {what}", code="bad-pack", hint=_CHECK)
 
 
 def large_pack(what: str) -> TooLarge:
-    """For a pack that goes over a limit."""
+    """The error for a pack that goes over a limit."""
     return TooLarge(f"the pack cannot be read: {what}", code="pack-too-large", hint=_CHECK)

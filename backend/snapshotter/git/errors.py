@@ -10,6 +10,7 @@ from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
 
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE})
+_LENGTH = 500  # characters of git's words in a message
 # strerror(3) under LC_ALL=C, and git's own words when memory or threads run out.
 _MACHINE = (
     b"No space left on device",
@@ -41,7 +42,7 @@ class GitCrashed(Unavailable):
 
 @dataclass(frozen=True)
 class GitResult:
-    """What a git that ran to its end said: its exit code, its stdout and stderr."""
+    """What came of a git that ran to its end: exit code (negative: the signal that ended it), stdout and stderr."""
 
     code: int
     out: bytes
@@ -51,12 +52,12 @@ class GitResult:
 def words(stderr: bytes) -> str:
     """git's last words on stderr, in one line and safe to show: without credentials and control characters.
 
-    git says the cause before what follows from it, so as many lines as fit into 500 characters are taken from the end.
+    git says the cause before what follows from it, so the last lines are kept, as many as fit into a message.
     """
-    said = [printable(line.strip()) for line in redact(decode_name(stderr)).splitlines() if line.strip()]
-    while len(said) > 1 and sum(len(line) + 2 for line in said) > 500:
-        said.pop(0)
-    return "; ".join(said)[:500]
+    lines = [printable(line.strip()) for line in redact(decode_name(stderr)).splitlines() if line.strip()]
+    while len(lines) > 1 and sum(len(line) + 2 for line in lines) > _LENGTH:
+        lines.pop(0)
+    return "; ".join(lines)[:_LENGTH]
 
 
 def failure(command: str, result: GitResult) -> Unavailable:

@@ -53,32 +53,40 @@ def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[
     ).objects()
 
 
+@dataclass(frozen=True)
 class Pack:
-    """A self-contained pack of `size` bytes and `count` objects, whose checksum was checked before."""
+    """A self-contained pack of `size` bytes and `count` objects, whose checksum was checked before.
 
-    def __init__(
-        self, read: Read, size: int, count: int, fmt: str, *, max_bytes: int, max_object: int | None = None
-    ) -> None:
-        self._read, self._end, self._count, self._fmt = read, size - DIGEST_BYTES[fmt], count, fmt
-        self._max_bytes, self._max_object = max_bytes, max_object
+    Its objects may have `max_bytes` together once inflated; and one of more than `max_object` bytes is not kept whole.
+    """
+
+    read: Read
+    size: int
+    count: int
+    fmt: str
+    max_bytes: int
+    max_object: int | None = None
 
     def objects(self, *, pass_blobs: bool = False) -> Iterator[PackObject]:
         """Every object in the pack's order. May be called again, and reads all of it again.
 
-        Raises as `read_pack` does; no object of more than `max_object` bytes is kept whole. With
-        `pass_blobs` blobs are passed over: neither made of their deltas nor hashed, in a third of the time.
+        Raises as `read_pack` does. With `pass_blobs` blobs are passed over: neither made of their deltas nor
+        hashed, in a third of the time.
         """
-        reader = _Reader(self._read, self._end, self._fmt, self._max_bytes, self._max_object)
+        end = self.size - DIGEST_BYTES[self.fmt]
+        reader = _Reader(self.read, end, self.fmt, self.max_bytes, self.max_object)
         reader.pass_blobs = pass_blobs
-        for _ in range(self._count):
+        for _ in range(self.count):
             item = reader.next()
             if item is not None:
                 yield item
-        if reader.at != self._end:
+        if reader.at != end:
             raise bad_pack("it holds more than its header says")
 
 
 class _Reader:
+    """Reads a pack's objects one after the other. `at` is where the next begins."""
+
     def __init__(self, read: Read, end: int, fmt: str, max_bytes: int, max_object: int | None) -> None:
         self._read, self._end, self._fmt = read, end, fmt
         self._left = max_bytes
@@ -91,7 +99,7 @@ class _Reader:
         self._held = 0
         self.pass_blobs = False
         self._passed: set[int] = set()  # where blobs begin that were passed over
-        self.at = 12
+        self.at = 12  # after the signature, the version and the count
 
     def next(self) -> PackObject | None:
         """The next object; None for a delta whose target or base is over its limit."""
@@ -147,6 +155,7 @@ class _Reader:
         return PackObject(digest.hexdigest(), kind, data, len(data))
 
     def _keep(self, start: int, kind: str, data: bytes) -> None:
+        """Hold an object as the base of later deltas, and let go of the one that was used least lately."""
         self._bases[start] = (kind, data)
         self._held += len(data)
         while self._held > _BASES and len(self._bases) > 1:
@@ -193,6 +202,7 @@ class _Reader:
         size, at = head.size, head.at
         if size > self._left + self._rebuild_left:
             raise large_pack("its objects exceed the limit once inflated")
+        # Never more than the head states is inflated: a few kilobytes can stand for gigabytes.
         stream, out = zlib.decompressobj(), b""
         # Fed in windows: handing over the whole rest would copy it for every object (unused_data).
         window = size + (size >> 10) + 64
@@ -231,6 +241,7 @@ class _Reader:
         return PackObject(digest.hexdigest(), kind, b"", done, whole=False)
 
     def _spend(self, count: int) -> None:
+        """Count bytes against the limit of the whole pack."""
         self._left -= count
         if self._left < 0:
             raise large_pack("its objects exceed the limit once inflated")

@@ -78,7 +78,7 @@ def pack_objects(head: bytes) -> int:
     signature, version, count = struct.unpack(">4sII", head[:12])
     if signature != b"PACK" or version not in (2, 3):
         raise Unusable(
-            "the origin sent something else than a pack",
+            "what the origin sent is not a pack",
             code="not-a-pack",
             hint="check the origin with `git clone`; a proxy may have answered instead",
         )
@@ -120,10 +120,10 @@ def entry_head(window: bytes, start: int, by_oid: Mapping[bytes, int], width: in
                 offset = ((offset + 1) << 7) | (byte & 0x7F)
             base = start - offset
     except IndexError:
-        raise bad_pack("it ends early, or an object's size is absurd") from None
+        raise bad_pack("it ends early, or an object states an impossible size") from None
     if kind == _REF_DELTA:
         base = by_oid.get(window[at : at + width], -1)
         at += width
     elif kind not in TYPES and kind != _OFS_DELTA:
-        raise bad_pack("it has an object of no known type")
+        raise bad_pack("it has an object of an unknown type")
     return EntryHead(kind, size, base, start + at)

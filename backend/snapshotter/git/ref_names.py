@@ -50,8 +50,8 @@ def too_long(name: bytes) -> bool:
     return len(name) > _MAX_FILE_NAME or max(map(len, name.split(b"/"))) > _MAX_COMPONENT
 
 
-def may_be_a_file(name: bytes, names: Sequence[bytes], held: Set[bytes]) -> bool:
-    """Whether git can keep this ref in a file of its own, beside all `names`, which are sorted; `held` has them too.
+def may_be_a_file(name: bytes, names: Sequence[bytes], distinct: Set[bytes]) -> bool:
+    """Whether git can keep this ref in a file of its own, beside all `names`: sorted, and the same as a set.
 
     Only plain refs can be in packed-refs, which holds any names.
     """
@@ -59,7 +59,7 @@ def may_be_a_file(name: bytes, names: Sequence[bytes], held: Set[bytes]) -> bool
         return False
     below = bisect_left(names, name + b"/")
     a_folder = name + b"/" == HEADS or (below < len(names) and names[below].startswith(name + b"/"))
-    return not a_folder and held.isdisjoint(folders(name))
+    return not a_folder and distinct.isdisjoint(folders(name))
 
 
 def folders(name: bytes) -> Iterator[bytes]:

@@ -112,12 +112,12 @@ class RefsLedger(RefListing):
         ordered = tuple(sorted(refs, key=lambda ref: ref.name))
         for before, ref in pairwise(ordered):
             if before.name == ref.name:
-                raise _bad(f"lists {shown(ref.name)} twice")
+                raise _bad_refs(f"lists {shown(ref.name)} twice")
         for ref in ordered:
             if not possible_name(ref.name):
-                raise _bad(f"names a ref that git does not allow: {shown(ref.name)}")
+                raise _bad_refs(f"names a ref that git does not allow: {shown(ref.name)}")
         if head_target is not None and not possible_name(head_target):
-            raise _bad(f"points HEAD at a name that git does not allow: {shown(head_target)}")
+            raise _bad_refs(f"points HEAD at a name that git does not allow: {shown(head_target)}")
         ledger = cls(ordered, head_target, head_oid, object_format or format_of(ordered, head_oid))
         ledger._check_format()
         return ledger
@@ -135,11 +135,11 @@ class RefsLedger(RefListing):
             return self
         plain = {ref.name: ref.oid for ref in self.refs if ref.symref is None}
         names = [ref.name for ref in self.refs]
-        held = set(names)
+        distinct = set(names)
         kept = {
             ref.name
             for ref in aliases
-            if plain.get(ref.symref or b"") == ref.oid and may_be_a_file(ref.name, names, held)
+            if plain.get(ref.symref or b"") == ref.oid and may_be_a_file(ref.name, names, distinct)
         }
         if len(kept) == len(aliases):
             return self
@@ -151,7 +151,7 @@ class RefsLedger(RefListing):
         ids += [(b"HEAD", self.head_oid)] if self.head_oid else []
         for name, oid in ids:
             if OID_LENGTHS[len(oid)] != self.object_format:
-                raise _bad(f"lists an object id that is not {self.object_format}, of {shown(name)}")
+                raise _bad_refs(f"lists an object id that is not {self.object_format}, of {shown(name)}")
 
     @cached_property
     def branch_tips(self) -> frozenset[str]:
@@ -190,12 +190,12 @@ def parse_ledger(data: bytes, object_format: ObjectFormat | None = None) -> Refs
         elif _OID.match(value):
             refs.append(Ref(name, value.decode()))
         else:
-            raise _bad(
-                f"holds a line that is not one: {printable(decode_name(line))[:120]}", "the refs ledger"
+            raise _bad_refs(
+                f"holds a line that cannot be read: {printable(decode_name(line))[:120]}", "the refs ledger"
             )
     ledger = RefsLedger._checked(refs, head_target, head_oid, object_format)
     if ledger.encoded != data:
-        raise _bad("is not in its canonical form", "the refs ledger")
+        raise _bad_refs("is not in its canonical form", "the refs ledger")
     return ledger
 
 
@@ -205,7 +205,7 @@ def is_oid(text: bytes) -> bool:
 
 
 def format_of(refs: Iterable[Ref], head_oid: str | None = None) -> ObjectFormat:
-    """The object format that ids show by their length, for who does not say it; ``sha1`` where there are none."""
+    """The object format that ids show by their length, where it is not stated; ``sha1`` if there are no ids."""
     first = next((ref.oid for ref in refs), head_oid)
     return OID_LENGTHS[len(first)] if first else "sha1"
 
@@ -228,7 +228,7 @@ def _lines(ledger: RefsLedger) -> Iterator[bytes]:
             yield b"^%b\n" % ref.peeled.encode()
 
 
-def _bad(what: str, who: str = "the origin") -> Unusable:
+def _bad_refs(what: str, who: str = "the origin") -> Unusable:
     return Unusable(
         f"{who} {what}",
         code="bad-refs",

@@ -75,22 +75,22 @@ class Repository:
             (self.path / "HEAD").write_bytes(b"%b\n" % ledger.head_oid.encode())
 
     def differences(self, ledger: RefsLedger) -> list[str]:
-        """What git reads here otherwise than the ledger says, a sentence for each kind; none if nothing.
+        """What git reads here otherwise than the ledger says, a sentence for each kind; empty if they agree.
 
         Compared are every ref's name, id and alias, and HEAD, all as git itself reads them.
         """
         ledger = ledger.restorable
-        read, due = self._refs(), {ref.name: (ref.oid, ref.symref or b"") for ref in ledger}
-        other = sorted(name for name in {*read, *due} if read.get(name) != due.get(name))
-        found = [f"git does not read back {named(other)} as the ledger has them"] if other else []
+        read, recorded = self._refs(), {ref.name: (ref.oid, ref.symref or b"") for ref in ledger}
+        other = sorted(name for name in {*read, *recorded} if read.get(name) != recorded.get(name))
+        sentences = [f"git does not read back {named(other)} as the ledger has them"] if other else []
         aliases = {ref.name: ref.symref for ref in ledger if ref.symref}
         head = ledger.head_target  # git names the last of a row of symbolic refs
-        due_head = aliases.get(head, head) if head is not None else (ledger.head_oid or "").encode()
+        recorded_head = aliases.get(head, head) if head is not None else (ledger.head_oid or "").encode()
         # git follows no HEAD whose target no file system could hold, and reads all the rest.
-        followed = max(map(len, due_head.split(b"/"))) <= _MAX_FOLLOWED
-        if due_head and followed and self._head() != due_head:
-            found.append("git does not read back HEAD as the ledger has it")
-        return found
+        followed = max(map(len, recorded_head.split(b"/"))) <= _MAX_FOLLOWED
+        if recorded_head and followed and self._head() != recorded_head:
+            sentences.append("git does not read back HEAD as the ledger has it")
+        return sentences
 
     def wrongly_peeled(self, ledger: RefsLedger) -> list[bytes]:
         """The refs of which the ledger says that they peel to what, by their objects, they do not."""
@@ -136,10 +136,10 @@ class Repository:
         return {name: (oid.decode(), symref) for oid, name, symref in (line.split(b" ", 2) for line in lines)}
 
     def _head(self) -> bytes:
-        """What HEAD says, as git reads it: the name of a ref, or an object id; nothing if git reads neither."""
+        """HEAD as git reads it: the name of a ref, or an object id; empty if git reads neither."""
         for argv in (["symbolic-ref", "-q", "HEAD"], ["rev-parse", "-q", "--verify", "HEAD"]):
-            if said := program.ask(argv, self._cancel, where=self._where()).out:
-                return said.removesuffix(b"\n")
+            if head := program.ask(argv, self._cancel, where=self._where()).out:
+                return head.removesuffix(b"\n")
         return b""
 
     def _peeled(self, ledger: RefsLedger) -> Mapping[str, str]:
@@ -155,6 +155,7 @@ class Repository:
         return {oid: peeled for oid, peeled in self._peels.items() if peeled != oid}
 
     def _where(self) -> list[str]:
+        """git's options that name the repository, so that git looks for none by itself."""
         return [f"--git-dir={self.path}"]
 
     def _run(self, argv: list[str]) -> bytes:

@@ -45,9 +45,10 @@ def select(
     if oid in lacking:
         sick.append(b"HEAD")
         oid = None
-    out = {*impossible, *sick}
-    taken = (ref for ref in chosen if ref.name not in out)
-    ledger = RefsLedger.build(taken, target, oid, listed.object_format)
+    left_out = {*impossible, *sick}
+    ledger = RefsLedger.build(
+        (ref for ref in chosen if ref.name not in left_out), target, oid, listed.object_format
+    )
     return Selection(
         replace(ledger, head_guessed=listed.head_guessed), by_pattern, sorted(impossible), sorted(sick)
     )
@@ -66,7 +67,7 @@ def clashing(ledger: RefsLedger) -> list[bytes]:
 def not_by_hand(ledger: RefsLedger, no_commits: Set[str]) -> list[bytes]:
     """The refs that `restore` brings back and `git fetch` refuses to write.
 
-    Git lets a branch hold a commit and nothing else, `no_commits` are the ids of what is none; and it writes each
+    Git lets a branch hold a commit and nothing else (`no_commits` are the ids of other objects), and it writes each
     ref into a file, for which some names are too long.
     """
     return [
@@ -79,12 +80,13 @@ def not_by_hand(ledger: RefsLedger, no_commits: Set[str]) -> list[bytes]:
 def _chosen(
     listed: RefListing, include: Sequence[str], exclude: Sequence[str]
 ) -> tuple[list[Ref], list[bytes]]:
-    wanted = _matcher(include) if include else None
-    unwanted = _matcher(exclude) if exclude else None
+    """The refs that the patterns choose, and the names of the others, sorted."""
+    included = _matcher(include) if include else None
+    excluded = _matcher(exclude) if exclude else None
     chosen, left_out = [], []
     for ref in listed:
         name = ref.name.decode("latin-1")
-        if (wanted is None or wanted.match(name)) and not (unwanted and unwanted.match(name)):
+        if (included is None or included.match(name)) and not (excluded and excluded.match(name)):
             chosen.append(ref)
         else:
             left_out.append(ref.name)

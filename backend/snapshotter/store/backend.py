@@ -14,11 +14,11 @@ READS_AT_ONCE: Final = 16
 
 
 class Taken(Exception):
-    """The key that an object was to be created under has one."""
+    """There is an object already under the key of one that was to be created."""
 
 
 class OverLimit(Exception):
-    """An object has more bytes than its reader wants: `bytes` of them."""
+    """An object is larger than its reader allows: it has `bytes` bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -37,8 +37,8 @@ class ListedObject:
 class ListRequest:
     """What to list: below `folder` ('' is the root, no slash at the end), keys that sort after `after`.
 
-    With `deep`, every object; without, only what lies directly there. A place that goes through folders one by one
-    leaves out those of which `ours` says that nothing in them is wanted.
+    With `deep`, every object; without, only the folders directly there. A place that goes through folders one by one
+    enters only those for which `ours` is true.
     """
 
     folder: str

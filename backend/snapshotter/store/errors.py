@@ -118,7 +118,7 @@ def in_bucket(
         return other_region(bucket, document.region)
     if status in (302, 303, 307, 308) or _redirected(text):
         return Unavailable(
-            f"S3 wants {action} to be sent to another address, which is not followed",
+            f"S3 redirects {action} to another address, and no redirect is followed",
             code="region",
             hint="set AWS_ENDPOINT_URL_S3 and AWS_REGION to the bucket's own",
         )
@@ -165,7 +165,7 @@ def key_taken(key: str) -> Unavailable:
     )
 
 
-def no_credentials(why: str = "") -> NoCredentials:
+def no_credentials(why: str | None = None) -> NoCredentials:
     """The error for S3 without credentials; `why` is what the search for them raised."""
     return NoCredentials(
         "no AWS credentials were found" + (f": {why}" if why else ""),
@@ -179,10 +179,10 @@ def _redirected(text: str) -> bool:
     return bool(_REDIRECTED.search(_URL.sub("", text)))
 
 
-def _status(text: str) -> int:
-    """The HTTP status in an obstore error's text, or 0: nothing was answered."""
+def _status(text: str) -> int | None:
+    """The HTTP status in an obstore error's text; None if nothing was answered."""
     match = _STATUS.search(text)
-    return int(match[1] or match[2]) if match else 0
+    return int(match[1] or match[2]) if match else None
 
 
 def _without_urls(text: str) -> str:

@@ -159,7 +159,8 @@ class Store:
 
     def pass_over(self, what: str) -> None:
         """Tell the observer, once for this store, that it holds something which is not ours."""
-        if self._told.acquire(blocking=False):  # and never let go
+        # One warning for a store, not one for each of a stranger's objects: the lock is never let go.
+        if self._told.acquire(blocking=False):
             self._observer.warn(
                 f"{self.place.uri} holds what is not snapshotter's, which is passed over: {printable(what)[:200]}"
             )

@@ -22,9 +22,9 @@ def follow(base: str, location: str, zones: frozenset[Zone], *, allow_http: bool
     try:
         target = urljoin(base + DISCOVERY, location)
         old, new = urlsplit(base), urlsplit(target)
-        _ = new.port  # raises for one that is none
+        _ = new.port  # raises ValueError if it is not a number
     except ValueError:
-        raise unsafe_redirect("no URL") from None
+        raise unsafe_redirect("not a URL") from None
     host = (new.hostname or "").rstrip(".")
     inward = zone_of(host) not in zones | {None}
     remote = not (allow_http or is_loopback(host))

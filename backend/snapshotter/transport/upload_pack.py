@@ -169,10 +169,10 @@ def _advertisement(
 ) -> v2.Server | v0.Server:
     """The server that introduces itself, in v2 or v0. Raises Unavailable for anything else."""
     first = reader.line()
-    prefaced = isinstance(first, bytes) and first.startswith(b"# service=")  # as smart HTTP does
-    if prefaced:
+    announced = isinstance(first, bytes) and first.startswith(b"# service=")  # as smart HTTP does
+    if announced:
         if reader.line() is not Mark.FLUSH:
-            raise broken("its preface does not end")
+            raise broken("the first part of its answer does not end")
         first = reader.line()
     if first is Mark.END:
         raise NoGitAnswer(
@@ -183,7 +183,7 @@ def _advertisement(
         check_error(first)
     if first == b"version 2":
         return v2.parse_capabilities(reader)
-    if over_http and not prefaced:  # a bare flush would pass for a repository without refs
+    if over_http and not announced:  # a bare flush would pass for a repository without refs
         raise broken("its first line is not git's (gitprotocol-http)")
     if first == b"version 1":
         first = reader.line()

@@ -48,7 +48,7 @@ def read_server(first: bytes | Mark, reader: PktReader, limits: WireLimits, canc
         if oid == b"shallow":
             shallow = True
         elif not is_oid(oid) or not name:
-            raise broken("its list of refs holds a line that is not one")
+            raise broken("its list of refs holds a line that names no ref")
         elif name.endswith(b"^{}"):
             _peel(refs, name[:-3], oid)
         elif name == b"HEAD":
@@ -91,7 +91,7 @@ def read_until_pack(server: Server, request: FetchRequest, next_line: Callable[[
     if request.depth:
         while isinstance(line := next_line(), bytes):
             if not check_error(line).startswith((b"shallow ", b"unshallow ")):
-                raise broken("its shallow list holds a line that is not one")
+                raise broken("its list of shallow commits holds another line")
     # With multi_ack: any number of "ACK <oid> continue", then one final "ACK <oid>" or "NAK".
     while True:
         line = next_line()
@@ -101,7 +101,7 @@ def read_until_pack(server: Server, request: FetchRequest, next_line: Callable[[
         if word == b"NAK" or (word.startswith(b"ACK ") and len(word.split()) == 2):
             return b"side-band-64k" in server.capabilities
         if not word.startswith(b"ACK "):
-            raise broken("it acknowledges in words of no known kind")
+            raise broken("its acknowledgement is in unknown words")
 
 
 def _peel(refs: dict[bytes, Ref], name: bytes, oid: bytes) -> None:

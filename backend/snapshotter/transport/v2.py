@@ -114,7 +114,7 @@ def read_until_pack(request: FetchRequest, next_line: Callable[[], bytes | Mark]
         if section == b"shallow-info" and not request.depth:
             raise shallow_origin()
         if section not in (b"acknowledgments", b"shallow-info", b"wanted-refs", b"packfile-uris"):
-            raise broken("its answer to fetch has a section of no known kind")
+            raise broken("its answer to fetch has an unknown section")
         while isinstance(line := next_line(), bytes):
             check_error(line)
         if line is not Mark.DELIM:
@@ -136,5 +136,5 @@ def _split(line: bytes) -> tuple[bytes, bytes, dict[bytes, bytes]]:
     attributes = {key: value for key, _, value in (word.partition(b":") for word in words)}
     peeled = attributes.get(b"peeled")
     if not name or not (oid == b"unborn" or is_oid(oid)) or (peeled is not None and not is_oid(peeled)):
-        raise broken("its list of refs holds a line that is not one")
+        raise broken("its list of refs holds a line that names no ref")
     return oid, name, attributes
