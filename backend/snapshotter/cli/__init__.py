@@ -1,0 +1,1 @@
+"""The command line: the one package that prints. One module for each verb, and no logic."""
