@@ -39,7 +39,7 @@ def ours(url: str, ca: str, segment: bytes) -> float:
         digest.update(segment)
     began = time.perf_counter()
     folder = RunFolder(store, RunKey("bench", RunId.new(datetime.now(UTC))), "base")
-    writer = SegmentWriter(folder, fmt="sha1", header=b"", segment_bytes=SEGMENT, in_flight=UPLOADS)
+    writer = SegmentWriter(folder, fmt="sha1", segment_bytes=SEGMENT, in_flight=UPLOADS)
     writer.write(memoryview(head))
     for _ in range(SEGMENTS):
         for piece in pieces:

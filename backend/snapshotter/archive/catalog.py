@@ -24,9 +24,10 @@ from snapshotter.git.refs import ObjectFormat, RefsLedger, parse_ledger
 from snapshotter.store.backend import READS_AT_ONCE, ListedObject
 from snapshotter.store.objects import Store
 
+_MAX_LEDGER = 512 * 1024 * 1024  # bytes: over a million refs of ordinary length
 RECENT = timedelta(days=21)  # what the first listing for a newest snapshot covers
 AHEAD = timedelta(minutes=5)  # how far clocks may differ before a snapshot counts as from the future
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
+_BEGINNING = datetime.min.replace(tzinfo=UTC)  # nothing can be subtracted from it
 
 _REPO = re.compile(r"^[A-Za-z0-9._-]{1,120}$")
 _MEANT_AS_TIME = re.compile(r"\d{4}-?\d\d[\d:TZtz+. -]*\Z")  # no host and no path is written so
@@ -115,7 +116,7 @@ class Catalog:
             what = f"it says that its refs are in no run: {refs.artifact[:200]!r}"
             raise damaged(key.key(layout.MANIFEST), what)
         self._present(refs.artifact)
-        ledger = parse_ledger(self.store.get(refs.artifact, limit=512 * 1024 * 1024), object_format)
+        ledger = parse_ledger(self.store.get(refs.artifact, limit=_MAX_LEDGER), object_format)
         if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:
             raise damaged(
                 refs.artifact, "its refs are not the ones that the manifest records (SHA-256 differs)"
@@ -165,6 +166,7 @@ class Catalog:
 
     def repo_of(self, text: str) -> str:
         """The repo that an origin or a repo's own name means. Raises UsageError for text that is neither."""
+        # A file or folder of the same name is meant as an origin, unless the name has the look of a repo's.
         if _REPO.match(text) and ("__" in text or not Path(text).exists()):
             return text
         if not Path(text).exists() and re.match(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:\d+)?/", text):
@@ -185,7 +187,7 @@ class Catalog:
         run = self.folder(key)
         return run if run.is_snapshot else self._none(name, key.repo)
 
-    def _none(self, name: str, repo: str = "") -> ListedRun:
+    def _none(self, name: str, repo: str | None = None) -> ListedRun:
         where = f" (repo {repo})" if repo and repo != name else ""
         raise Unavailable(
             f"no snapshot: {printable(name)[:200]}{where} in {self.store.place.uri}",

@@ -55,7 +55,7 @@ def of_each(repos: Iterable[str], work: Callable[[str], T], *, at_once: int = RE
 
 def raise_if_all_denied(answers: Iterable[object]) -> None:
     """Raise the first of several answers if each is an AccessDenied: then it is this user who may read nothing."""
-    kept = list(answers)
-    denied = [answer for answer in kept if isinstance(answer, AccessDenied)]
-    if denied and len(denied) == len(kept):
+    every = list(answers)
+    denied = [answer for answer in every if isinstance(answer, AccessDenied)]
+    if denied and len(denied) == len(every):
         raise denied[0]

@@ -74,9 +74,14 @@ def later_scans(catalog: Catalog, repo: str, manifests: Sequence[Manifest]) -> L
     """The later scans of these snapshots, all of `repo`. Costs and raises what `records` does."""
     # A later scan's run starts after its snapshot's, so older runs need not be listed.
     read = records(catalog, repo, min(manifest.key.run_id.started_at for manifest in manifests))
-    wanted = {(one.run_id, seal(one).sha256): one.key for one in manifests} if read.usable else {}
-    found = ((wanted.get((one.of.run_id, one.of.manifest_sha256)), one.scan) for one in read.usable)
-    return LaterScans({key: scan for key, scan in found if key is not None}, read.unusable)
+    # Sealing hashes a manifest, which may be large: only where there is a record to compare it with.
+    snapshots = {(one.run_id, seal(one).sha256): one.key for one in manifests} if read.usable else {}
+    scans: dict[RunKey, Scan] = {}
+    for record in read.usable:  # oldest first, so the newest of each snapshot stays
+        key = snapshots.get((record.of.run_id, record.of.manifest_sha256))
+        if key is not None:
+            scans[key] = record.scan
+    return LaterScans(scans, read.unusable)
 
 
 def scan_of(catalog: Catalog, manifest: Manifest) -> Scan | None:
@@ -87,9 +92,8 @@ def scan_of(catalog: Catalog, manifest: Manifest) -> Scan | None:
     if manifest.scan is not None:
         return manifest.scan
     later = later_scans(catalog, manifest.repo, [manifest])
-    for error in later.unusable.values():
-        if not later.scans:
-            raise error
+    if later.unusable and not later.scans:  # any of them may be this snapshot's
+        raise next(iter(later.unusable.values()))
     return later.scans.get(manifest.key)
 
 
@@ -99,7 +103,7 @@ def seal_record(record: ScanRecord) -> bytes:
 
 
 def open_record(data: bytes, where: RunKey) -> ScanRecord:
-    """Read the stored record of the run `where`. Raises Damaged (code `scan-record`) for what is none."""
+    """Read the stored record of the run `where`. Raises Damaged (code `scan-record`) if `data` is not that."""
     try:
         record = _RECORDS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

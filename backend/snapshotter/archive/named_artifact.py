@@ -22,7 +22,7 @@ def read_artifact(catalog: Catalog, snapshot: str, name: str) -> bytes:
     own = manifest.artifact(name)
     if name == layout.MANIFEST:
         return sealed.data
-    if own is not None:
+    if own is not None:  # its folder was listed when the name was resolved: no listing more
         return checked_get(catalog.store, own)
     if name == layout.REFS:
         return catalog.ledger(manifest).encoded

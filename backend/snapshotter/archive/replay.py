@@ -73,7 +73,7 @@ def replay_links(
         if history is None:
             raise damaged(link.manifest.key.key(MANIFEST), "it is in a chain but has no history")
         chunks = _observed(SegmentReader(store, link.manifest, cancel=cancel), observer)
-        pack = _Pack(chunks, link, history)
+        pack = _BundledPack(chunks, link, history)
         if history.objects:
             try:
                 repository.index_pack(pack)
@@ -97,7 +97,7 @@ def sent_damaged(place: str, what: str) -> SentDamaged:
     )
 
 
-class _Pack:
+class _BundledPack:
     """The pack inside a bundle: its header is taken off and checked on the way."""
 
     def __init__(self, chunks: Iterator[memoryview], link: Link, history: History) -> None:
@@ -106,17 +106,17 @@ class _Pack:
         self._done = False
 
     def __iter__(self) -> Iterator[memoryview]:
-        held = b""
+        start = b""
         header: BundleHeader | None = None
         for chunk in self._chunks:
             if header is None:
-                held += bytes(chunk)
-                header = parse_header(held)
+                start += bytes(chunk)
+                header = parse_header(start)
                 if header is None:
                     continue
                 self._compare(header)
-                chunk = memoryview(held)[header.length :]
-                held = b""
+                chunk = memoryview(start)[header.length :]
+                start = b""
             self._check.update(chunk)
             yield chunk
         if header is None:

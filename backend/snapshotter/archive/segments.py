@@ -43,26 +43,29 @@ class Written:
 class SegmentWriter:
     """Cuts one bundle into segments and puts them into a run's folder. One thread feeds it.
 
-    Usage: `write` the header, then every byte of the pack, then `finish`; on any error `abort`.
+    Usage: `begin` with the header, `write` every byte of the pack, then `finish`; on any error `abort`.
+    Raises UsageError if no segment may have `segment_bytes`.
     """
 
-    def __init__(
-        self, folder: RunFolder, *, fmt: str, header: bytes, segment_bytes: int, in_flight: int
-    ) -> None:
+    def __init__(self, folder: RunFolder, *, fmt: str, segment_bytes: int, in_flight: int) -> None:
         check_size(segment_bytes)
         self._folder, self._cancel = folder, folder.cancel
         self._size = segment_bytes
-        self._slots = in_flight + 1
+        self._slots = in_flight + 1  # the one that fills, and those on their way
         self._free: SimpleQueue[bytearray] = SimpleQueue()
-        self._made = 0
+        self._buffers = 0
         self._uploads = ThreadPoolExecutor(in_flight, thread_name_prefix="upload")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._pending: list[Future[Artifact]] = []
         self._check = PackCheck(fmt)
-        self._header_left = len(header)
+        self._header_left = 0
         self._buffer: bytearray | None = None
         self._filled = 0
         self.bytes = 0
+
+    def begin(self, header: bytes) -> None:
+        """Take the bundle's header, which comes before the pack. Blocks and raises as `write` does."""
+        self._header_left = len(header)
         self.write(memoryview(header))
 
     def write(self, data: memoryview) -> None:
@@ -95,8 +98,8 @@ class SegmentWriter:
         self._hasher.shutdown(wait=False, cancel_futures=True)
 
     def _take_buffer(self) -> bytearray:
-        if self._made < self._slots:
-            self._made += 1
+        if self._buffers < self._slots:
+            self._buffers += 1
             return bytearray(self._size)
         while True:
             self._cancel.check()
@@ -119,7 +122,7 @@ class SegmentWriter:
                 code="too-many-segments",
                 hint="take it with a larger --segment-size",
             )
-        # The bundle's header comes before the pack, whose checksum does not cover it.
+        # The pack's checksum does not cover the bundle's header.
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
         hashed = self._hasher.submit(self._check.update, view[skip:])
         self._pending.append(

@@ -61,11 +61,11 @@ def newest_of_each(catalog: Catalog, *, since: datetime | None = None) -> Snapsh
 
     Raises Unavailable or AccessDenied if no repo can be listed.
     """
-    found = of_each(catalog.repos(), catalog.latest)
+    newest = of_each(catalog.repos(), catalog.latest)
     runs = [
-        run for run in found.results.values() if run and (not since or run.key.run_id.started_at >= since)
+        run for run in newest.results.values() if run and (not since or run.key.run_id.started_at >= since)
     ]
-    return SnapshotList(_read(catalog, runs), found.unread)
+    return SnapshotList(_read(catalog, runs), newest.unread)
 
 
 def of_repo(catalog: Catalog, name: str, *, since: datetime | None = None) -> SnapshotList:

@@ -20,7 +20,7 @@ _VERIFY = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the run `key` puts its objects, each tagged with the repo and with `kind`: what an expiry may go by.
+    """Where the run `key` puts its objects, each tagged with the repo and with `kind`, by which an expiry may choose.
 
     Safe to share between threads.
     """

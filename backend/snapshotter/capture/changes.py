@@ -17,7 +17,9 @@ from snapshotter.git.ref_names import HEADS
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import Transport
 
-MAX_JUDGED = 50  # moved branches; above, whether they were rewritten is unknown
+MAX_JUDGED = (
+    50  # moved branches: each costs the origin a request; above, whether they were rewritten is unknown
+)
 _AT_ONCE = 4
 
 Moved = tuple[bytes, str, str]  # ref name, old oid, new oid
@@ -146,18 +148,17 @@ def _recorded(name: str, steps: Sequence[RefChanges | None]) -> bool | None:
 
 def _named(ledger: RefsLedger) -> dict[bytes, str]:
     """What each ref holds; HEAD by its target when it is symbolic."""
-    held = dict(ledger.oids)
-    if (
-        ledger.head_target is not None
-    ):  # so that another default branch is told as a move, and a new commit is not
-        held[b"HEAD"] = decode_name(ledger.head_target)
-    return held
+    values = dict(ledger.oids)
+    # By its target, so that another default branch is told as a move of HEAD, and a new commit on it is not.
+    if ledger.head_target is not None:
+        values[b"HEAD"] = decode_name(ledger.head_target)
+    return values
 
 
 def _listed(changes: Iterable[tuple[bytes, str | None, str | None]]) -> RefChangeList:
     every = list(changes)
-    shown = [
+    first = [
         RefChange(ref=decode_name(name), old=old, new=new, ref_bytes=raw_if_changed(name))
         for name, old, new in every[:LIST_CAP]
     ]
-    return RefChangeList(count=len(every), refs=shown)
+    return RefChangeList(count=len(every), refs=first)

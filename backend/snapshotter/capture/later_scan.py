@@ -36,11 +36,11 @@ Connect = Callable[[Origin, Cancel], Transport]
 
 @dataclass(frozen=True)
 class SnapshotScan:
-    """A snapshot's scan, and whether this call made it."""
+    """A snapshot's scan, and whether it is new: made by this call."""
 
     snapshot: Manifest
     scan: Scan
-    made: bool
+    is_new: bool
 
 
 def scan_snapshot(
@@ -64,15 +64,16 @@ def scan_snapshot(
     manifest = snapshot.manifest
     if (existing := scan_of(catalog, manifest)) is not None:
         _check_ref(manifest, existing, options.ref)
-        return SnapshotScan(manifest, existing, made=False)
+        return SnapshotScan(manifest, existing, is_new=False)
     commit = target(catalog.ledger(manifest), options.ref)
     if commit is None:
         raise UsageError("the snapshot has no default branch to scan", hint="name a branch with --ref")
+    # After the snapshot's, whatever the clock says: readers look for later scans among the runs that follow it.
     key = RunKey(manifest.repo, RunId.new(clock.started).or_after(manifest.key.run_id))
     folder = RunFolder(catalog.store, key, "scan", cancel)
     scan = _Work(catalog, folder, options, connect, observer).scan(manifest, commit)
     _commit(folder, snapshot, scan, clock, observer)
-    return SnapshotScan(manifest, scan, made=True)
+    return SnapshotScan(manifest, scan, is_new=True)
 
 
 def _check_ref(manifest: Manifest, scan: Scan, ref: str | None) -> None:

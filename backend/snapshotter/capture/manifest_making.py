@@ -36,7 +36,7 @@ from snapshotter.git.refs import RefsLedger
 from snapshotter.git.selection import Selection, clashing, not_by_hand
 from snapshotter.git.unlisted import Unlisted
 
-_SAMPLE: Final = 5
+_SAMPLE: Final = 5  # names that a gap shows, of all that it counts
 _NOT_BY_HAND: Final = "refs-not-by-hand"
 
 
@@ -65,6 +65,7 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
     ledger, history, run_id = capture.ledger, capture.history, str(capture.key.run_id)
     parent = capture.parent and capture.parent.sealed
     before = capture.parent.chain if capture.parent else Chain()
+    # Fields younger than schema 1 are unset where they have nothing to say: empty ones would be written out.
     chain = grown(before, capture.decision.kind, run_id, history.bytes if history else 0)
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -119,8 +120,9 @@ def _tip_dates(capture: Capture) -> dict[str, datetime]:
     ledger, parent = capture.ledger, capture.parent
     before = parent.sealed.manifest.tip_dates if parent else UNSET
     known = {**(before or {}), **capture.tip_dates}
-    held = {*(ref.peeled or ref.oid for ref in ledger), ledger.head_oid}
-    newest = sorted(((when, commit) for commit, when in known.items() if commit in held), reverse=True)
+    # Tips only: what a branch once held would add up from snapshot to snapshot.
+    tips = {*(ref.peeled or ref.oid for ref in ledger), ledger.head_oid}
+    newest = sorted(((when, commit) for commit, when in known.items() if commit in tips), reverse=True)
     return {commit: when for when, commit in newest[:LIST_CAP]}
 
 
@@ -143,6 +145,7 @@ def hand_gap(ledger: RefsLedger, no_commits: Set[str], parent: ParentSnapshot | 
 
     `no_commits` are the ids of what branches hold that are known to be none.
     """
+    # Unchanged refs are asked for nothing, so `no_commits` is empty then; what the parent knew of them still holds.
     if parent is not None and parent.sealed.manifest.refs.sha256 == ledger.sha256:
         same = [gap for gap in parent.sealed.manifest.gaps if gap.kind == _NOT_BY_HAND]
         if same:

@@ -74,13 +74,16 @@ def make(
     options = CaptureOptions(
         full=requested.full,
         refs=_patterns(requested.refs) or settings.words("SNAPSHOTTER_REFS"),
-        exclude_refs=tuple(pattern for pattern in exclude if pattern),
+        exclude_refs=tuple(
+            pattern for pattern in exclude if pattern
+        ),  # an empty one alone means: leave none out
         labels=_checked(labels),
         segment_bytes=parse_size(requested.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
         in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
         max_chain_age=parse_span(age) if age else None,
         max_refs=limits.max_refs,
         idle_seconds=limits.idle_seconds,
+        # What expires a base expires its scan too, so both have the same greatest age.
         scan=scan_options(settings, requested.ref, age) if scans else None,
     )
     return Plan(options, connector(settings, limits, allow_http=allow_http or requested.allow_http))
@@ -95,6 +98,7 @@ def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:
 def _checked(labels: Mapping[str, str]) -> dict[str, str]:
     """The labels, if each is a line of text that can be shown as it is."""
     for key, value in labels.items():
+        # The manifest keeps them for ever, and every terminal and page that lists it shows them.
         if printable(key + value) != key + value or "\t" in key + value:
             raise UsageError(
                 f"a label holds control characters: {printable(key)}={printable(value)}",
@@ -103,14 +107,17 @@ def _checked(labels: Mapping[str, str]) -> dict[str, str]:
     return dict(labels)
 
 
-def scan_options(settings: Settings, ref: str | None, age: str = "") -> ScanOptions:
-    """How a scan is made; one older than `age` is not referred to. Raises UsageError for what cannot be read."""
+def scan_options(settings: Settings, ref: str | None, age: str | None = None) -> ScanOptions:
+    """How a scan is made; one older than `age`, a span, is not referred to.
+
+    Raises UsageError for a size, span or number that cannot be read.
+    """
     key = settings["SNAPSHOTTER_FINGERPRINT_KEY"]
     resources = ScanResources(
         fingerprint_key=key.encode() if key else None,
         rules=_folder(settings["SNAPSHOTTER_RULE_CACHE"]),
         temp=_folder(settings["SNAPSHOTTER_TEMP"]),
-        workers=len(os.sched_getaffinity(0)),
+        workers=len(os.sched_getaffinity(0)),  # not cpu_count: a container may use fewer than its machine has
     )
     held_to = ScanSettings(
         max_file_bytes=parse_size(settings["SNAPSHOTTER_SCAN_MAX_FILE"]),

@@ -103,6 +103,7 @@ class ScanStep:
             settings.max_file_bytes, settings.max_total_bytes, _LISTED_FACTOR * settings.max_files
         )
         with Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs:
+            # With a scan to build on few blobs are new, and only they are fetched, once the listing tells which.
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return structs.replace(

@@ -43,7 +43,7 @@ from snapshotter.transport import Transport, WantVanished
 
 @dataclass(frozen=True)
 class _Run:
-    """What one run works with, from its first request to its manifest."""
+    """What one run works with, from its first request to its manifest. Nothing in it changes."""
 
     origin: Origin
     transport: Transport
@@ -88,7 +88,7 @@ def take(
 
 
 def _look(run: _Run, key: RunKey) -> tuple[RefListing, ParentSearch]:
-    """The origin's refs and the parent: the store and the origin are asked at the same time."""
+    """The origin's refs and the parent. The store and the origin are asked at the same time: each is a wait."""
     run.observer.stage("looking for the newest snapshot and listing the origin's refs")
     with ThreadPoolExecutor(1) as pool:
         searching = pool.submit(find, Catalog(run.store), run.origin, key, run.observer)
@@ -216,9 +216,10 @@ def _scan(
 def _commit(run: _Run, folder: RunFolder, manifest: Manifest, parent: ParentSnapshot | None) -> Sealed:
     """Write the manifest, which makes it a snapshot. Raises Damaged for one that could not be restored."""
     sealed = seal(manifest)
+    # Both checks are a reader's. Writing what they refuse would make a snapshot that nobody can restore or delete.
     if parent is not None:
         check_continues(manifest, parent.sealed.manifest)
-    open_sealed(sealed.data, folder.key)  # what could not be read again is not written
+    open_sealed(sealed.data, folder.key)
     run.observer.stage("writing the manifest")
     run.cancel.check()
     folder.put(layout.MANIFEST, sealed.data, JSON)

@@ -51,9 +51,9 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
     """
     required = bundle.prerequisites(before, commits)
     # A detached HEAD's commit is fetched again: where no ref names it, a restore by hand may lack it.
-    held = {ref.oid for ref in before}
+    known = {ref.oid for ref in before}
     haves = before.branch_tips | {ref.oid for ref in before if refs.oids.get(ref.name) != ref.oid}
-    return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - held), sorted(haves)))
+    return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - known), sorted(haves)))
 
 
 def stream(
@@ -75,7 +75,9 @@ def stream(
     def open_writer() -> SegmentWriter:
         header = bundle.header(request.refs, request.required)
         size, in_flight = options.segment_bytes, options.in_flight
-        return SegmentWriter(folder, fmt=fmt, header=header, segment_bytes=size, in_flight=in_flight)
+        opened = SegmentWriter(folder, fmt=fmt, segment_bytes=size, in_flight=in_flight)
+        opened.begin(header)
+        return opened
 
     def sink(data: memoryview) -> None:
         nonlocal writer

@@ -29,10 +29,11 @@ class Tips(NamedTuple):
 
 
 def ask(transport: Transport, ledger: RefsLedger, known: Set[str]) -> Tips:
-    """What the branches hold, less the commits that are `known`: one request, none where nothing is unknown.
+    """Asks what the branches hold, less the commits that are `known`: one request, or none if all are known.
 
-    No more than LIST_CAP are known in all, HEAD's first. An origin that refuses tells nothing.
+    At most LIST_CAP are known in all, HEAD's first. Where the origin refuses, they stay unknown.
     """
+    # What has a peeled id is a tag, whatever its ref is called: no request is needed to tell.
     peeled = frozenset(ref.oid for ref in ledger if ref.name.startswith(HEADS) and ref.peeled)
     head = ledger.oids.get(ledger.head_target or b"")
     room = max(0, LIST_CAP - len(known))
@@ -57,8 +58,8 @@ def commits_only(
 ) -> bytearray | None:
     """The pack of what `wants` reach and `haves` do not, without trees and blobs that are not wanted themselves.
 
-    None where the origin refuses filters, lacks an object or has more than MAX_PACK bytes to send: whatever hangs on
-    the answer then stays unknown, and the snapshot stands. Raises Interrupted.
+    Returns None if the origin refuses filters, lacks an object or has more than MAX_PACK bytes to send: whatever
+    depends on the answer stays unknown, and the snapshot stands. Raises Interrupted.
     """
     pack = bytearray()
 

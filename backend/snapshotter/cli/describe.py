@@ -103,7 +103,7 @@ def scan(scan: Scan) -> list[str]:
 def later_scan(scanned: SnapshotScan) -> list[str]:
     """A scan that was made for a snapshot without one, or was there already."""
     title = name_of(scanned.snapshot.key)
-    known = "" if scanned.made else f" has a scan already, by run {scanned.scan.run_id}"
+    known = "" if scanned.is_new else f" has a scan already, by run {scanned.scan.run_id}"
     return [f"{title}{known}", *scan(scanned.scan)]
 
 

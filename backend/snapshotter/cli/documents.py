@@ -37,7 +37,7 @@ def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None) -> dict[s
 
 def later_scan(scanned: SnapshotScan) -> dict[str, object]:
     """A later scan: its own fields, the folder of its snapshot, and whether it was made just now or was there."""
-    return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.made}
+    return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.is_new}
 
 
 def listing(snapshots: SnapshotList, store: str) -> dict[str, object]:
@@ -94,7 +94,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "problems": [str(problem) for problem in verdict.problems],
         "unchecked": verdict.unchecked.message if verdict.unchecked else None,
         "fsck": verdict.fsck,
-        "receipt": verdict.receipt,
+        "receipt": verdict.receipt or "",
         "seconds": round(verdict.seconds, 3),
     }
 

@@ -1,4 +1,4 @@
-"""The objects that manifests list, held against size and SHA-256: a run's own, and a scan's that another run wrote."""
+"""Compares what manifests list with what lies there, by size and SHA-256: a run's objects, and those of its scan."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.recover.verdict import Problem
 
-_PARALLEL: Final = 4  # objects that are read at a time
+_STREAMED_AT_ONCE: Final = 4  # objects: each is read to its end, so a few fill the line
 
 
 @dataclass(frozen=True)
-class _Later:
+class _LaterScans:
     """The scans that were made after the snapshot `since` (None: all), by run and manifest digest of the snapshot
     that they are of."""
 
@@ -33,7 +33,8 @@ class _Later:
     newest_unusable: tuple[RunKey, Unusable] | None
 
     @classmethod
-    def of(cls, read: Records, since: RunKey | None) -> _Later:
+    def of(cls, read: Records, since: RunKey | None) -> _LaterScans:
+        """What the records say that were read from `since` on."""
         scans = {(record.of.run_id, record.of.manifest_sha256): record.scan for record in read.usable}
         newest = max(read.unusable, default=None)
         return cls(since, scans, (newest, read.unusable[newest]) if newest else None)
@@ -48,7 +49,7 @@ class Artifacts:
         """`folder` tells what was listed of a run."""
         self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer
         self._shared: dict[Artifact, Problem | None] = {}
-        self._later: _Later | None = None
+        self._later: _LaterScans | None = None
 
     def check(self, sealed: Sealed, *, segments: bool, cancel: Cancel) -> Iterator[Problem]:
         """The problems of a run's artifacts, and of its scan's. Without `segments` those of its history are only
@@ -60,7 +61,7 @@ class Artifacts:
             return self._check(artifact, manifest.key, cancel, read=segments or artifact.name not in history)
 
         if manifest.artifacts:  # an unchanged snapshot has none, and needs no threads
-            with ThreadPoolExecutor(_PARALLEL) as pool:
+            with ThreadPoolExecutor(_STREAMED_AT_ONCE) as pool:
                 yield from filter(None, pool.map(check, manifest.artifacts))
         yield from self._check_scan(sealed, cancel)
 
@@ -94,12 +95,13 @@ class Artifacts:
         if sealed.manifest.scan is not None:
             return sealed.manifest.scan
         if self._later is None:
-            self._later = _Later.of(records(self._catalog, self._repo, key.run_id.started_at), key)
+            self._later = _LaterScans.of(records(self._catalog, self._repo, key.run_id.started_at), key)
         elif self._later.since and key < self._later.since:
             # All of the repo: so it is read at most once more, in whatever order the runs are asked for.
-            self._later = _Later.of(records(self._catalog, self._repo, None), None)
+            self._later = _LaterScans.of(records(self._catalog, self._repo, None), None)
         scan = self._later.scans.get((str(key.run_id), sealed.sha256))
         newest = self._later.newest_unusable
+        # The record that cannot be read may be of this snapshot if it was made after it.
         if scan is None and newest and newest[0] > key:
             raise newest[1]
         return scan
@@ -107,6 +109,7 @@ class Artifacts:
     def _check(self, artifact: Artifact, run: RunKey, cancel: Cancel, *, read: bool = True) -> Problem | None:
         """What is wrong with an artifact of a run."""
         cancel.check()
+        # A manifest may be forged, and its keys be of other runs or outside of all: those are not asked for.
         place = layout.parse_key(artifact.key)
         if place is None or place[0] != run:
             return Problem(run.key(layout.MANIFEST), f"it lists what is not its own: {artifact.key[:200]!r}")

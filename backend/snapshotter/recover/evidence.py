@@ -26,7 +26,7 @@ from snapshotter.recover.ledgers import Ledgers
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import MAX_PROBLEMS, Problem
 
-_KEPT: Final = 32  # manifests that stay in memory, so that a chain's are read once
+_KEPT: Final = 32  # manifests that stay in memory: more than a chain has, so that each of its is read once
 _LARGE: Final = 1024 * 1024  # bytes of a manifest that does not
 _SHOWN: Final = 200  # characters of a run id that is none
 
@@ -135,16 +135,16 @@ class Evidence:
         """
         base, at = outline.base, outline
         path: list[_Walk] = []
-        while (found := self._walked.get((at.key, base))) is None:
+        while (problems := self._walked.get((at.key, base))) is None:
             (cancel or self._cancel).check()
             path.append((at.key, base))
             step = self._step(at, base)
             if step.parent is None:
-                found = step.problems
+                problems = step.problems
                 break
             at = step.parent
-        self._walked.update(dict.fromkeys(path, found))
-        return found
+        self._walked.update(dict.fromkeys(path, problems))
+        return problems
 
     def check_objects(
         self, key: RunKey, *, segments: bool, cancel: Cancel | None = None
@@ -172,7 +172,7 @@ class Evidence:
         return self.problems(outline.key)
 
     def check_receipts(self, run: ListedRun, outline: Outline) -> tuple[Problem, ...]:
-        """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends it.
+        """Compare the manifest with the digests in earlier receipts, which pin it; the first problem ends the check.
 
         What is no receipt is kept in `passed_over`, and is no problem.
         """
@@ -204,6 +204,7 @@ class Evidence:
             self.note(child.key, problem)
             return _Step(problems=(problem,))
         key, outside = RunKey(self._repo, run_id), child.key <= base
+        # What was before the base may have expired, so only one that is verified too is compared.
         if outside and key not in self._chosen:
             return _Step()
         parent = self.outline(key)

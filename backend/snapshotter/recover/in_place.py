@@ -28,14 +28,14 @@ _LIST: Final = "moved"  # of what is moved up, in that order: "<inode> <name>", 
 _LAST: Final = (".git", "HEAD")  # without it git sees no repository
 
 
-class _Entry(NamedTuple):
+class _MovedEntry(NamedTuple):
     """A file or folder that is moved up: its name, and its inode, which a move keeps."""
 
     name: str
     inode: int
 
 
-class _Leftover(NamedTuple):
+class _KilledRestore(NamedTuple):
     """What a killed restore left in a folder: its hidden folder, and what it had moved up."""
 
     folder: Path
@@ -85,7 +85,7 @@ class InPlace:
         self._destination, self._cancel = destination, cancel
         self._folder = destination / f".snapshotter-restore-{secrets.token_hex(4)}"
         self.work = self._folder / _TREE
-        self._entries: list[_Entry] = []
+        self._entries: list[_MovedEntry] = []
         self._placed = False
         self._moving = threading.Lock()  # a cancellation clears up from its own thread
 
@@ -109,14 +109,14 @@ class InPlace:
         """Remove the hidden folder, and unless all is placed what was moved up. Safe to call twice, from any thread."""
         with self._moving:
             if not self._placed:
-                for path in _same(self._destination, self._entries):
+                for path in _present(self._destination, self._entries):
                     _remove(path)
             _remove(self._folder)
 
-    def _note(self) -> list[_Entry]:
+    def _note(self) -> list[_MovedEntry]:
         """Write down what will be moved, in its order."""
-        with os.scandir(self.work) as found:
-            entries = [_Entry(entry.name, entry.inode()) for entry in found]
+        with os.scandir(self.work) as scan:
+            entries = [_MovedEntry(entry.name, entry.inode()) for entry in scan]
         last = next(name for name in _LAST if any(entry.name == name for entry in entries))
         entries.sort(key=lambda entry: (entry.name == last, entry.name))
         lines = (b"%d %b\0" % (entry.inode, os.fsencode(entry.name)) for entry in entries)
@@ -124,7 +124,7 @@ class InPlace:
         self._entries = entries
         return entries
 
-    def _move(self, entries: list[_Entry]) -> None:
+    def _move(self, entries: list[_MovedEntry]) -> None:
         with self._moving:
             self._cancel.check()
             for entry in entries:
@@ -147,9 +147,9 @@ def _in_use(destination: Path) -> UsageError:
     )
 
 
-def _leftovers(destination: Path) -> list[_Leftover]:
-    """What is under a hidden folder's name, of this user, and holds only what a restore puts there."""
-    found = []
+def _leftovers(destination: Path) -> list[_KilledRestore]:
+    """What killed restores of this user left there: hidden folders that hold only what a restore puts into one."""
+    leftovers = []
     for entry in sorted(destination.iterdir()):
         with suppress(OSError, ValueError):
             if not _NAME.fullmatch(entry.name) or entry.is_symlink() or entry.stat().st_uid != os.geteuid():
@@ -158,28 +158,29 @@ def _leftovers(destination: Path) -> list[_Leftover]:
             if inside <= {_TREE, _LIST}:  # one that was being made, or removed, may have no list
                 entries = list(_listed((entry / _LIST).read_bytes())) if _LIST in inside else []
                 # With the last in its place the repository was whole, and is somebody's by now.
-                whole = entries and _same(destination, entries[-1:])
-                found.append(_Leftover(entry, [] if whole else _same(destination, entries)))
-    return found
+                whole = entries and _present(destination, entries[-1:])
+                leftovers.append(_KilledRestore(entry, [] if whole else _present(destination, entries)))
+    return leftovers
 
 
-def _listed(data: bytes) -> Iterator[_Entry]:
-    """The entries of a list. Raises ValueError if it is none."""
+def _listed(data: bytes) -> Iterator[_MovedEntry]:
+    """The entries that a list names. Raises ValueError if `data` is no such list."""
     for line in data.split(b"\0")[:-1]:
         inode, _, name = line.partition(b" ")
+        # Somebody else may have written it: what it names is removed, so it must lie directly in the folder.
         if not name or b"/" in name or name in (b".", b".."):
             raise ValueError("not a name in a folder")
-        yield _Entry(os.fsdecode(name), int(inode))
+        yield _MovedEntry(os.fsdecode(name), int(inode))
 
 
-def _same(destination: Path, entries: list[_Entry]) -> list[Path]:
+def _present(destination: Path, entries: list[_MovedEntry]) -> list[Path]:
     """Those of `entries` that are in `destination` now."""
-    found = []
+    present = []
     for entry in entries:
         with suppress(OSError):
             if (destination / entry.name).lstat().st_ino == entry.inode:
-                found.append(destination / entry.name)
-    return found
+                present.append(destination / entry.name)
+    return present
 
 
 def _remove(path: Path) -> None:

@@ -41,8 +41,10 @@ def verify_named(
         return verify(catalog, repo, runs, options, observer=observer, cancel=cancel) if runs else []
 
     def of_repo(repo: str) -> list[Verdict]:
-        last = catalog.latest(repo) if newest else None
-        return of_runs(repo, [last] if last else [] if newest else catalog.snapshots(repo))
+        if not newest:
+            return of_runs(repo, catalog.snapshots(repo))
+        last = catalog.latest(repo)
+        return of_runs(repo, [last] if last else [])
 
     repos = catalog.repos() if name is None else []
     if name is not None:
@@ -50,12 +52,13 @@ def verify_named(
         if newest or not _names_repo(catalog, name, run):
             return Verification(of_runs(run.key.repo, [run]))
         repos = [run.key.repo]
-    found = of_each(repos, of_repo, at_once=1)
-    verdicts = [verdict for verdicts in found.results.values() for verdict in verdicts]
+    # One at a time: each replays chains with git, which takes the disk, and the processors, of the whole machine.
+    checked = of_each(repos, of_repo, at_once=1)
+    verdicts = [verdict for verdicts in checked.results.values() for verdict in verdicts]
     if verdicts:
-        return Verification(verdicts, found.unread)
-    if found.unread:
-        raise found.unread[0].error
+        return Verification(verdicts, checked.unread)
+    if checked.unread:
+        raise checked.unread[0].error
     raise Unavailable(
         f"no snapshots in {catalog.store.place.uri}",
         code="no-snapshot",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.listed_run import ListedRun
-from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, Unavailable
@@ -65,7 +64,10 @@ def restore(
             repository = Repository.create(git_dir, manifest.object_format, cancel)
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             _set_refs(repository, ledger, observer)
-            _finish(repository, manifest, ledger, build.work, mode)
+            _configure(repository, manifest.origin, mode)
+            if mode == "worktree":
+                _check_out(repository, ledger, build.work)
+            # Moved files get a new ctime, and git would read each of them again at the first `git status`.
             build.place(repository.refresh if mode == "worktree" else lambda _: None)
     except OSError as error:
         cancel.check()  # which takes the folder away
@@ -100,30 +102,36 @@ def _set_refs(repository: Repository, ledger: RefsLedger, observer: Observer) ->
         )
 
 
-def _finish(repository: Repository, manifest: Manifest, ledger: RefsLedger, work: Path, mode: str) -> None:
+def _configure(repository: Repository, origin: str, mode: str) -> None:
+    """The configuration of a clone that `mode` stands for; a bare repository has none."""
     if mode == "mirror":
         repository.configure(
             [
-                ("remote.origin.url", manifest.origin),
+                ("remote.origin.url", origin),
                 ("remote.origin.fetch", "+refs/*:refs/*"),
                 ("remote.origin.mirror", "true"),
             ]
         )
-    if mode != "worktree":
+    elif mode == "worktree":
+        repository.configure(
+            [
+                ("core.bare", "false"),
+                ("remote.origin.url", origin),
+                ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+            ]
+        )
+
+
+def _check_out(repository: Repository, ledger: RefsLedger, work: Path) -> None:
+    """Check out HEAD into `work`. Raises Unavailable if git cannot."""
+    # A HEAD that names a branch without commits is restored as it is: there is nothing to check out.
+    if not ledger.head_oid and not ledger.oids.get(ledger.head_target or b""):
         return
-    repository.configure(
-        [
-            ("core.bare", "false"),
-            ("remote.origin.url", manifest.origin),
-            ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
-        ]
-    )
-    if ledger.head_oid or ledger.oids.get(ledger.head_target or b""):
-        try:
-            repository.checkout(work)
-        except (GitCrashed, GitFailed) as error:
-            raise Unavailable(
-                f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
-                code="checkout",
-                hint="restore it with --bare, and look at its tree with `git ls-tree HEAD`",
-            ) from error
+    try:
+        repository.checkout(work)
+    except (GitCrashed, GitFailed) as error:
+        raise Unavailable(
+            f"the snapshot is whole, but its HEAD cannot be checked out: {error.message}",
+            code="checkout",
+            hint="restore it with --bare, and look at its tree with `git ls-tree HEAD`",
+        ) from error

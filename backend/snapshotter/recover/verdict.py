@@ -16,8 +16,8 @@ MAX_PROBLEMS: Final = 1000  # of one run, and in one receipt: a damaged chain ma
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where (the key of an object, or the folder of a run), and what. `sent` are those
-    that the origin sent so: every stored byte is what came, and a store has not done it.
+    """One thing that is wrong: where (the key of an object, or the folder of a run), and what. `sent` tells that the
+    origin sent it so: every stored byte is what came, and the store is not at fault.
 
     Problems are equal if they say the same of the same place. `str` is the sentence that receipts keep.
     """
@@ -42,7 +42,7 @@ class Verdict:
 
     `unchecked` says why it could not: a newer release wrote it or what it rests on, or it took too long.
     `damaged_runs` are all runs of its repo in which problems were found, if it has any itself.
-    `receipt` is the key of its receipt, or '' and `unrecorded` says why it could not be written.
+    `receipt` is the key of its receipt. If it is None, none was to be written, or `unrecorded` says why it could not.
     `seconds` is what its checks took.
     """
 
@@ -53,7 +53,7 @@ class Verdict:
     seconds: float = 0.0
     unchecked: SnapshotterError | None = None
     damaged_runs: Sequence[RunKey] = ()
-    receipt: str = ""
+    receipt: str | None = None
     unrecorded: SnapshotterError | None = None
 
     @property

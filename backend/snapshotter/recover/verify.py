@@ -62,7 +62,7 @@ def verify(
     once. A receipt that cannot be written costs no verdict: its verdict says why. Raises Unavailable or
     AccessDenied when it could not check; then no receipt says anything.
     """
-    return _Verification(catalog, repo, chosen, options, observer or Observer(), cancel or Cancel()).run()
+    return _RepoVerification(catalog, repo, chosen, options, observer or Observer(), cancel or Cancel()).run()
 
 
 def affected(catalog: Catalog, repo: str, damaged: Iterable[RunKey]) -> list[RunKey]:
@@ -82,7 +82,9 @@ def _rests_on(catalog: Catalog, run: ListedRun) -> set[RunKey]:
     return {*manifest.chain_keys, *([refs[0]] if refs else [])}
 
 
-class _Verification:
+class _RepoVerification:
+    """See `verify`."""
+
     def __init__(
         self,
         catalog: Catalog,
@@ -143,6 +145,7 @@ class _Verification:
         if quick and (size := sum(map(evidence.unread, outline.rests_on))):
             self._observer.stage(f"reading what {run.key.run_id} rests on", size)
         for key in outline.rests_on:
+            # In full, a replay reads the segments anyway, and checks each before git sees it.
             problems += evidence.check_objects(key, segments=quick, cancel=cancel)
         return [*problems, *evidence.check_ledger(outline), *evidence.check_receipts(run, outline)]
 
@@ -187,10 +190,8 @@ class _Verification:
         unrecorded: SnapshotterError | None = None
         try:
             for verdict in [*(verdict for verdict in verdicts if not verdict.unchecked), *others]:
-                receipt, earlier = (
-                    self._receipt(verdict, git_version),
-                    self._evidence.folder(verdict.run).receipts,
-                )
+                receipt = self._receipt(verdict, git_version)
+                earlier = self._evidence.folder(verdict.run).receipts
                 written[verdict.run] = receipts.write(self._catalog.store, receipt, earlier)
         except (AccessDenied, Unavailable) as error:  # a store that may only be read, a full disk
             unrecorded = error
@@ -207,6 +208,7 @@ class _Verification:
             tool_version=__version__,
             run_id=str(verdict.run.run_id),
             repo=self._repo,
+            # Empty in the stored form, as ever: a manifest that does not read is pinned by no receipt.
             manifest_sha256=verdict.outline.sha256 if verdict.outline else "",
             verified_at=datetime.now(UTC),
             mode="quick" if self._options.quick else "full",

@@ -65,7 +65,7 @@ def scanned(lab: Lab, name: str | Sealed, **changed: Any) -> SnapshotScan:
 def test_the_newest_gets_the_scan_that_it_would_have_had(lab: Lab, origin: Origin, tmp_path: Path) -> None:
     taken = lab.take(origin, NO_SCAN)
     done = scanned(lab, taken.manifest.repo)
-    assert done.made
+    assert done.is_new
     assert done.snapshot == taken.manifest
     anew = Lab(tmp_path / "anew")
     assert tables(lab, done.scan) == tables(anew, anew.take(origin, options()))
@@ -76,14 +76,14 @@ def test_a_second_one_is_not_made(lab: Lab, origin: Origin) -> None:
     taken = lab.take(origin, NO_SCAN)
     first, runs = scanned(lab, taken), len(lab.runs(taken))
     second = scanned(lab, taken)
-    assert (second.made, second.scan) == (False, first.scan)
+    assert (second.is_new, second.scan) == (False, first.scan)
     assert len(lab.runs(taken)) == runs
 
 
 def test_a_snapshot_that_has_one_gets_no_other(lab: Lab, origin: Origin) -> None:
     taken = lab.take(origin, options())
     done = scanned(lab, taken, key=KEY)
-    assert (done.made, done.scan) == (False, scan_of(taken))
+    assert (done.is_new, done.scan) == (False, scan_of(taken))
 
 
 def test_an_older_snapshot_is_scanned_as_it_was(lab: Lab, origin: Origin) -> None:

@@ -76,7 +76,7 @@ def test_a_later_scan_of_what_the_origin_no_longer_is_reads_the_snapshot(lab: La
     run = lab.catalog.folder(taken.manifest.key)
     connect = Connector(NoCredentials(), WireLimits())
     found = scan_snapshot(lab.catalog, run, scans.scan_options(), connect)
-    assert (found.made, found.scan.commit) == (True, commit)
+    assert (found.is_new, found.scan.commit) == (True, commit)
 
 
 def test_an_empty_origin_is_restored_in_its_own_format(lab: Lab, tmp_path: Path) -> None:
