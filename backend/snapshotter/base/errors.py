@@ -1,7 +1,7 @@
 """One error class per exit code: a message that says what happened, a hint that says what to do.
 
 The exit codes are those of README.md: 1 a finding, 2 usage, 3 partial, 4 could not,
-5 access denied, 129, 130 and 143 interrupted. "Check failed" (1) and "could not check" (4) are
+5 access denied, 129, 130, 131, 143 and 152 interrupted. "Check failed" (1) and "could not check" (4) are
 different answers, and no code path turns one into the other.
 """
 
@@ -161,3 +161,17 @@ class HungUp(Interrupted):
 
     exit_code = 129
     default_code = "hung-up"
+
+
+class Quit(Interrupted):
+    """Stopped by SIGQUIT, as a terminal's Ctrl-\\ does."""
+
+    exit_code = 131
+    default_code = "quit"
+
+
+class OutOfProcessorTime(Interrupted):
+    """Stopped by SIGXCPU: this machine's limit of processor time, as `ulimit -t` sets it, is reached."""
+
+    exit_code = 152
+    default_code = "processor-time"

@@ -124,7 +124,7 @@ def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
         help="Point-in-time snapshots of git repositories: taken without a clone, kept as plain git bundles in a "
         "folder or S3, searched by SQL, restored, and proven whole.",
         epilog="Exit codes: 0 done, 1 a finding, 2 usage, 3 some of many failed, 4 could not (network, origin, git, "
-        "disk), 5 access denied, 129/130/143 stopped by a signal.",
+        "disk), 5 access denied, 129/130/131/143/152 stopped by a signal.",
     )
     line.callback(invoke_without_command=True)(_main)
     for name in verbs:

@@ -1,7 +1,7 @@
 """One verb as a command: its flags from a frozen value, its work in a thread, its end by result, error or signal.
 
-The work runs in a thread while the main thread waits for it or for a signal, so that SIGINT, SIGTERM and SIGHUP end the
-process within two seconds whatever a library is waiting for.
+The work runs in a thread while the main thread waits for it or for a signal, so that a signal ends the process within
+two seconds whatever a library, or the reader of our talk, is waiting for.
 """
 
 from __future__ import annotations
@@ -18,18 +18,29 @@ from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_type_hints
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import HungUp, Interrupted, Terminated
+from snapshotter.base.errors import HungUp, Interrupted, OutOfProcessorTime, Quit, Terminated
 from snapshotter.base.observer import Observer
 from snapshotter.cli import output
 from snapshotter.cli.options import Flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.progress import progress
 from snapshotter.cli.session import Session, open_session
+from snapshotter.cli.streams import Talk
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _GRACE = 1.5  # seconds that cancelled work has to clean up
+# What each of the signals that end the work is told as. None of them may leave a child, a key or a core behind.
+_ENDS: dict[int, Interrupted] = {
+    signal.SIGINT: Interrupted("interrupted by SIGINT"),
+    signal.SIGTERM: Terminated("stopped by SIGTERM"),
+    signal.SIGHUP: HungUp("stopped by SIGHUP"),
+    signal.SIGQUIT: Quit("stopped by SIGQUIT"),
+    signal.SIGXCPU: OutOfProcessorTime(
+        "stopped by SIGXCPU: the limit of processor time is reached", hint="run again with a higher `ulimit -t`"
+    ),
+}
 
 Own = TypeVar("Own", bound="DataclassInstance")
 Verb = Callable[..., None]
@@ -75,13 +86,14 @@ def run(
     """
     watcher = observer or progress(quiet=flags.quiet)
     cancel = Cancel()
-    _on_signals(cancel)
+    telling = _on_signals(cancel)
     future = _start(lambda: work(open_session(flags, os.environ, watcher, cancel)))
     # In short waits: a signal's handler cancels the work, but nothing ends a wait that is under way.
     while not future.done() and not cancel.cancelled:
         wait([future], 0.2)
     if cancel.cancelled:
         wait([future], _GRACE)
+    telling.set()
     watcher.close()
     result = _result(future, cancel)
     code = report(result) if report else output.report(result, flags)
@@ -91,17 +103,25 @@ def run(
     os._exit(code)  # threads that still wait for a dead network must not hold the process
 
 
-def _on_signals(cancel: Cancel) -> None:
-    """Have the first signal cancel the work. Another changes nothing: the work is tidying up already."""
+def _on_signals(cancel: Cancel) -> threading.Event:
+    """Have the first signal cancel the work. Another changes nothing: the work is tidying up already. Once the event
+    that is returned is set, the work is over and only told of: then a signal ends the process, for whoever reads may
+    take nothing."""
+    telling = threading.Event()
 
-    def stop(error: Interrupted) -> None:
+    def stop(number: int, _: object) -> None:
+        if isinstance(sys.stderr, Talk):
+            sys.stderr.hurry()
+        if telling.is_set():
+            os._exit(_ENDS[number].exit_code)
         if not cancel.cancelled:
-            cancel.cancel(error)
+            cancel.cancel(_ENDS[number])
 
-    signal.signal(signal.SIGINT, lambda *_: stop(Interrupted("interrupted by SIGINT")))
-    signal.signal(signal.SIGTERM, lambda *_: stop(Terminated("stopped by SIGTERM")))
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's work goes on
-        signal.signal(signal.SIGHUP, lambda *_: stop(HungUp("stopped by SIGHUP")))
+    for number in _ENDS:
+        asked = number in (signal.SIGINT, signal.SIGTERM)
+        if asked or signal.getsignal(number) is not signal.SIG_IGN:  # nohup's work goes on
+            signal.signal(number, stop)
+    return telling
 
 
 def _start(work: Callable[[], Output]) -> Future[Output]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +125,61 @@ def test_talk_loses_what_cannot_be_written() -> None:
     for _ in range(100):
         assert talk.write("x" * 1000 + "\n") == 1001
         talk.flush()
+
+
+@contextmanager
+def unread() -> Iterator[int]:
+    """The end of a full pipe whose other end nobody reads."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(write, b"x")
+    os.set_blocking(write, True)
+    try:
+        yield write
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_reader_who_sleeps_costs_talk_and_no_work() -> None:
+    script = (
+        "import sys\nfrom snapshotter.cli.streams import ending, open_standard_streams\n"
+        "open_standard_streams(patience=0.01)\n"
+        "def work():\n    [print('x' * 9000, file=sys.stderr) for _ in range(100)]\n    print('done')\n"
+        "ending(work)"
+    )
+    with unread() as err:
+        argv = [sys.executable, "-c", script]
+        done = subprocess.run(argv, env=cli_env(), stdout=subprocess.PIPE, stderr=err, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+
+
+def test_a_reader_who_is_slow_gets_every_word() -> None:
+    script = (
+        "import sys\nfrom snapshotter.cli.streams import ending, open_standard_streams\n"
+        "open_standard_streams()\nending(lambda: [print(n, 'x' * 5000, file=sys.stderr) for n in range(100)])"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], env=cli_env(), stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        time.sleep(0.5)  # the pipe is full long before
+        lines = process.stderr.read().split(b"\n")
+    assert [line.split(b" ")[0] for line in lines] == [*(b"%d" % n for n in range(100)), b""]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_signal_ends_a_run_whose_words_nobody_reads(lab: Lab, stream: str) -> None:
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    verb = "list" if stream == "stdout" else "verify"
+    with unread() as full:
+        argv = command(verb, *(["--all"] if verb == "verify" else []), "--store", lab.root)
+        with subprocess.Popen(argv, env=cli_env(), **streams | {stream: full}) as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+            assert process.poll() is None, "it had nobody to tell"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 143
 
 
 def test_python_s_own_words_go_the_same_way(tmp_path: Path) -> None:
