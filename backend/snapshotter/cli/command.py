@@ -38,7 +38,8 @@ _ENDS: dict[int, Interrupted] = {
     signal.SIGHUP: HungUp("stopped by SIGHUP"),
     signal.SIGQUIT: Quit("stopped by SIGQUIT"),
     signal.SIGXCPU: OutOfProcessorTime(
-        "stopped by SIGXCPU: the limit of processor time is reached", hint="run again with a higher `ulimit -t`"
+        "stopped by SIGXCPU: the limit of processor time is reached",
+        hint="run again with a higher `ulimit -t`",
     ),
 }
 

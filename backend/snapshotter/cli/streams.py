@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-
 _PATIENCE = 10.0  # seconds that a reader of talk may take nothing
 _LOOK = 100  # milliseconds between two looks at it: a signal may have ended our patience
 _AT_ONCE = 4096  # bytes that a pipe takes whole where it takes any (pipe(7), PIPE_BUF)
@@ -79,7 +78,8 @@ class Talk(io.TextIOWrapper):
 
 def open_standard_streams(patience: float = _PATIENCE) -> None:
     """Give every closed standard stream /dev/null: else the next file or socket would get its number, and what is
-    printed, or a child's input, would be that. stderr becomes a Talk that waits `patience` seconds for a reader, and no character is too much for stdout."""
+    printed, or a child's input, would be that. stderr becomes a Talk that waits `patience` seconds for a reader, and no
+    character is too much for stdout."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode)  # noqa: PTH123, SIM115 - open for as long as the process lives
@@ -87,10 +87,8 @@ def open_standard_streams(patience: float = _PATIENCE) -> None:
                 os.dup2(stream.fileno(), number)
             setattr(sys, name, stream)
     # A file of its own: the stream before may close its own.
-    mouth = io.BufferedWriter(_Mouth(sys.stderr.fileno(), patience))
-    sys.stderr = Talk(
-        mouth, sys.stderr.encoding, "backslashreplace", line_buffering=True
-    )
+    mouth = io.BufferedWriter(_Mouth(sys.stderr.fileno(), patience))  # type: ignore[type-var] # for its write
+    sys.stderr = Talk(mouth, sys.stderr.encoding, "backslashreplace", line_buffering=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # another's stream, as in a test, is left as it is
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -152,7 +152,9 @@ def test_a_reader_who_sleeps_costs_talk_and_no_work() -> None:
     )
     with unread() as err:
         argv = [sys.executable, "-c", script]
-        done = subprocess.run(argv, env=cli_env(), stdout=subprocess.PIPE, stderr=err, timeout=20, check=False)
+        done = subprocess.run(
+            argv, env=cli_env(), stdout=subprocess.PIPE, stderr=err, timeout=20, check=False
+        )
     assert (done.returncode, done.stdout) == (0, b"done\n")
 
 
