@@ -37,7 +37,7 @@ class Cache:
 
         Raises UsageError for a folder that cannot be made, or that others may write to.
         """
-        if has_glob(root):
+        if has_glob(root):  # the engine would read the name as a pattern, however it is quoted
             raise UsageError(
                 f"the cache folder {root} has one of * ? [ in its name",
                 code="cache",
@@ -73,9 +73,10 @@ class Cache:
         return path
 
     def read(self, sha256: str) -> bytes | None:
-        """A kept object's bytes if they still have this digest: who uses them as text has no other check."""
+        """A kept object's bytes; None if it is not kept, or if its bytes no longer have this digest."""
         path = self.find(sha256)
         data = path.read_bytes() if path else b""
+        # Nothing checks them later: a ledger is text, where a Parquet file has checks of its own.
         return data if path and hashlib.sha256(data).hexdigest() == sha256 else None
 
     def part(self, sha256: str) -> Path:
@@ -96,7 +97,7 @@ class Cache:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
             Path(partial).replace(path)
-        except BaseException:
+        except BaseException:  # an interruption too, or the half-written file would stay
             Path(partial).unlink(missing_ok=True)
             raise
 
@@ -126,6 +127,7 @@ class Cache:
             with suppress(FileNotFoundError):  # another process removed it
                 facts = path.stat(follow_symlinks=False)
                 if stat.S_ISREG(facts.st_mode):
+                    # By blocks, not by length: a file in `parts/` is mostly holes.
                     yield facts.st_mtime, facts.st_blocks * 512, path
 
 

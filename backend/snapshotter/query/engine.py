@@ -153,7 +153,7 @@ class Engine:
                 self._process.kill()
                 raise Late from None
             except (EOFError, ConnectionError):
-                self._cancel.check()
+                self._cancel.check()  # which kills the process: that is no crash
                 raise self._ended() from None
             except MessageTooLong:
                 self._process.kill()

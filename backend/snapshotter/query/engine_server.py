@@ -66,7 +66,7 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     threads = locked_engine.threads()
     size = memory + memory // 2 + _OWN + threads * _THREAD
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 0)  # a core file would hold rows of private repositories
     _limit(resource.RLIMIT_AS, size)
     with socket.socket(fileno=descriptor) as connection, suppress(EOFError, OSError):  # the parent is gone
         engine = _Engine(locked_engine.connect(memory, threads), threads)
@@ -76,12 +76,15 @@ def serve() -> None:
 
 
 class _Engine:
+    """DuckDB behind the messages of a query."""
+
     def __init__(self, connection: duckdb.DuckDBPyConnection, threads: int) -> None:
         self._connection, self._threads = connection, threads
         for macro in MACROS:
             connection.execute(macro)
 
     def answer(self, request: Request) -> Answer:
+        """Do what is asked. Raises nothing that DuckDB raises: the caller is told instead."""
         try:
             return self._answer(request)
         except UsageError as error:

@@ -68,6 +68,7 @@ class ManifestIndex:
             return
         kept: dict[str, _Remembered] = {}
         room = _INDEX_BYTES
+        # The fresh ones first, as in earlier queries: so the oldest fall out.
         for key, entry in {**fresh, **self._entries}.items():
             room -= len(entry.data)
             if room >= 0:

@@ -65,7 +65,7 @@ class PartialFile:
     def fill(self, spans: Iterable[Span]) -> None:
         """Fetch what of the spans is not there yet. Bytes outside the object are passed over."""
         size = self._artifact.bytes
-        with self._lock:
+        with self._lock:  # held while it fetches: two threads would fetch the same part twice
             inside = merged([(max(0, a), min(b, size)) for a, b in spans if a < min(b, size)], _GAP)
             missing = [part for span in inside for part in _requests(without(span, self._recorded))]
             if not missing:

@@ -16,6 +16,7 @@ from snapshotter.query.quoting import identifier, literal
 from snapshotter.query.running import Running
 from snapshotter.query.terms import LeftOut
 
+# Looked for in the text first: a value without such a word is JSON as it is, and need not be parsed.
 _NOT_JSON: Final = re.compile(r"\b(?:NaN|Infinity)\b")
 
 

@@ -57,6 +57,7 @@ def choose(sources: Sources, options: QueryOptions, *, scans: bool = True) -> Ch
 
 
 def _matching(catalog: Catalog, options: QueryOptions) -> list[str]:
+    # People paste addresses; a repo's name has two underscores for each slash.
     globs = [glob.removeprefix("https://").replace("/", "__") for glob in options.repos]
     repos = [repo for repo in catalog.repos() if not globs or any(fnmatchcase(repo, glob) for glob in globs)]
     if globs and not repos:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from snapshotter.query.partial_file import PartialFile, Span
 from snapshotter.query.quoting import literal
@@ -15,7 +15,7 @@ from snapshotter.query.running import Running
 PLACE: Final = "_place_"  # begins the name of the column that holds a row's file; the table's name follows
 
 _COMPARISON: Final = re.compile(r"(\w+)(>=|<=|=|>|<)('[^']*'|-?\d{1,18})\Z")
-Value = str | int
+_Value = TypeVar("_Value", int, bytes)
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,14 @@ def readings(running: Running, sql: str) -> list[Reading]:
 
 def fill(running: Running, partial: PartialFile, table: str, readings: Sequence[Reading]) -> None:
     """Fetch the columns and row groups of a large table that `readings` need."""
+    # Bounds that are not exact were cut: a cut greatest value lies below the real one.
     running.execute(
         "SELECT row_group_id, path_in_schema, dictionary_page_offset, data_page_offset, "  # noqa: S608 - quoted
         "total_compressed_size, bloom_filter_offset, coalesce(bloom_filter_length, 1048576), type, "
         "CASE WHEN min_is_exact AND max_is_exact THEN [stats_min_value, stats_max_value] END "
         f"FROM parquet_metadata({literal(str(partial.path))})"
     )
+    # A read whose table the plan does not name may be of this one.
     ours = [reading for reading in readings if reading.table in (table, None)]
     groups: dict[int, dict[str, _Chunk]] = {}
     while rows := running.fetch(10_000):
@@ -121,7 +123,7 @@ class _Chunk:
         return True
 
 
-def _compare(operator: str, wanted: Any, least: Any, greatest: Any) -> bool:
+def _compare(operator: str, wanted: _Value, least: _Value, greatest: _Value) -> bool:
     answers: dict[str, bool] = {
         "=": least <= wanted <= greatest,
         ">": greatest > wanted,

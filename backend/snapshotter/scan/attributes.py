@@ -35,7 +35,7 @@ _States = dict[str, _State]
 
 
 class PathAttributes(NamedTuple):
-    """What is said of one path; None where nothing is."""
+    """What .gitattributes say of one path; None for what they do not mention."""
 
     generated: bool | None = None
     vendored: bool | None = None
@@ -83,11 +83,11 @@ class TreeAttributes:
             held.wild.append((number, whole, _compiled(pattern) if whole else wildmatch(pattern), states))
 
     def of(self, path: bytes) -> PathAttributes:
-        """What is said of one path."""
+        """What the attributes of the tree say of one path, in bytes as git has it."""
         if not self._folders:
             return PathAttributes()
         settled: _States = {}
-        name = path.decode("latin-1")
+        name = path.decode("latin-1")  # each byte a character, as in the patterns: git compares bytes
         folder = posixpath.dirname(name)
         while not settled.keys() >= _OURS:
             if (held := self._folders.get(folder)) is not None:

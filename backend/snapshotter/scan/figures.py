@@ -45,7 +45,7 @@ class UnreadFiles(NamedTuple):
 
 
 class SecretRow(NamedTuple):
-    """One secret finding. `line` is 0 where nobody knows it."""
+    """One secret finding. `line` is 0 where the scanner gave none."""
 
     path: str
     line: int | None

@@ -45,11 +45,11 @@ def insert(
     try:
         with path.open("wb") as file:
             for line, chunk in _lines(list(columns), iter(rows)):
-                if len(line) >= MAX_LINE:
+                if len(line) >= MAX_LINE:  # a single row: the slow way has no limit
                     connection.execute(one, chunk[0])
                     continue
                 file.write(line + b"\n")
-                if file.tell() > MAX_FILE:
+                if file.tell() > MAX_FILE:  # the file may lie in memory
                     file.flush()
                     connection.execute(read, [str(path)])
                     file.seek(0)

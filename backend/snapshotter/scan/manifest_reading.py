@@ -1,4 +1,4 @@
-"""The manifests among what is read: for no longer than a scanner may take, and told once all of them are there."""
+"""Reads the manifests of a tree, within the time of one scanner; their rows are made when all of them are there."""
 
 from __future__ import annotations
 

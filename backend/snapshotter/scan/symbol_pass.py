@@ -74,9 +74,8 @@ class SymbolPass:
         deadline = time.monotonic() + seconds
         adding: Future[None] | None = None
         with (
-            ThreadPoolExecutor(
-                1, thread_name_prefix="tables"
-            ) as pool,  # so that no worker waits for the tables
+            # A thread of its own, so that no worker waits for the tables.
+            ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,
             Workers(self._workers(sources)) as workers,
             self._cancel.ending(workers.close),
         ):

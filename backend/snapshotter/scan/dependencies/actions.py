@@ -12,6 +12,7 @@ from snapshotter.scan.dependencies.record import Dependency, NamedPackage, depen
 
 _DOCKER: Final = "docker://"
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+# Never a short commit id, which may be all digits too.
 _TAG: Final = re.compile(r"(?![0-9a-f]{7,40}\Z)v?\d+(?:\.\d+)*(?:[-+.]?[A-Za-z][\w.+-]*)?")
 _REMARK: Final = re.compile(r"uses:[ \t]*['\"]?([^\s'\"#]{1,300}@[0-9a-f]{40,64})['\"]?[ \t]+#([^\n]{0,200})")
 _NAMED_VERSION: Final = re.compile(

@@ -91,6 +91,7 @@ class CargoTomls:
         for section, scope in manifest.sections:
             for key, value in section.items():
                 inherited = _table(shared.get(key)) if _inherits(value) else {}
+                # Of what it inherits, a member says for itself only whether it is optional, and its features.
                 optional = {"optional": value["optional"]} if inherited and "optional" in value else {}
                 row = _row(key, inherited | optional if inherited else _table(value), scope)
                 yield row._replace(purl=None) if row.name in patched else row
@@ -107,7 +108,7 @@ class CargoTomls:
         return set() if root is None else {root}
 
     def taken_in(self) -> tuple[str, ...]:
-        """None: only a Cargo.toml is one."""
+        """No paths: only a file of this name is a Cargo.toml."""
         return ()
 
     def _root(self, path: str) -> str | None:
@@ -172,11 +173,13 @@ def cargo_lock(blob: bytes) -> Iterator[Dependency]:
     """A Cargo.lock without the workspace's own packages; what those name is direct. It does not tell when a package
     is needed: those of tests are in it too. A registry other than crates.io is told in the package URL."""
     packages = list(tables(toml(blob).get("package")))
+    # What has no source lies in the workspace itself.
     own = [one for one in packages if "source" not in one]
     wanted = {entry.partition(" (")[0] for one in own for entry in strings(one.get("dependencies"))}
     for one in packages:
         if "source" in one:
             name, version = string(one.get("name")), string(one.get("version"))
+            # A version stands beside a name only where the lock file has several versions of it.
             direct = (name in wanted or f"{name} {version}" in wanted) if own else None
             source = string(one.get("source"))
             index = "" if source.startswith(_CRATES_IO) else source.partition("+")[2]

@@ -14,6 +14,7 @@ from snapshotter.scan.dependencies.record import Dependency, ManifestError, Name
 SHARED: Final = ("Directory.Packages.props", "Directory.Build.props", "Directory.Build.targets")
 """Files that MSBuild takes into every project of their folder and those below."""
 
+# To NuGet a bare version is the lowest that will do, which is the one that it takes.
 _EXACT: Final = re.compile(r"\[?(\d[\w.+-]*)\]?")
 _PROPERTY: Final = re.compile(r"\$\(([\w.-]+)\)")
 _ROUNDS: Final = 5  # a property may name others; a circle of them ends here
@@ -58,6 +59,7 @@ class DotnetProjects:
     def rows(self, path: str) -> Iterator[Dependency]:
         """The rows of one."""
         over = [self._files[path], *(self._files[one] for one in self._over(path))]
+        # The nearest come last here, and so hold.
         known = {name: value for project in reversed(over) for name, value in project.properties.items()}
         managed = {
             entry.name.lower(): entry.version
@@ -76,7 +78,7 @@ class DotnetProjects:
         return set(self._over(path))
 
     def taken_in(self) -> tuple[str, ...]:
-        """None: what is over a project is known by its name."""
+        """No paths: the files over a project are known by their names."""
         return ()
 
     def _over(self, path: str) -> list[str]:

@@ -13,7 +13,7 @@ from snapshotter.scan.dependencies.record import Dependency, NamedPackage, depen
 
 # One version, bare or in brackets; a comma makes it a range.
 _EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
-_MAX_PARENTS: Final = 10
+_MAX_PARENTS: Final = 10  # above one pom; real projects have three or four
 _MAX_BOMS: Final = 50  # of one pom and its parents, with theirs
 
 
@@ -65,7 +65,7 @@ class Poms:
         return {one for own in (path, *self._boms(path)) for one in self._chain(own)} - {path}
 
     def taken_in(self) -> Iterable[str]:
-        """None: only a pom.xml is one."""
+        """No paths: only a file of this name is a pom.xml."""
         return ()
 
     def _row(self, whole: _Effective, place: str, entry: PomEntry) -> Dependency:
@@ -124,7 +124,7 @@ class Poms:
             return None
         relative = "../pom.xml" if own.relative_path is None else own.relative_path
         places = self._named(own.parent)
-        if relative:
+        if relative:  # written empty it tells Maven not to look in a folder
             beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
             for place in (beside, posixpath.join(beside, "pom.xml")):
                 if place in places and _may_be(own.parent.version, self._poms[place]):

@@ -87,11 +87,11 @@ class PackageJsons:
             )
 
     def lenders(self, path: str) -> set[str]:
-        """None: no text of another is taken."""
+        """No paths: of a workspace's other packages only names and versions count, and no text of them is quoted."""
         return set()
 
     def taken_in(self) -> tuple[str, ...]:
-        """None: only a package.json is one."""
+        """No paths: only a file of this name is a package.json."""
         return ()
 
     def _workspace(self, path: str) -> dict[str, str]:
@@ -174,6 +174,7 @@ def _lock_packages(packages: dict[str, Any]) -> Iterator[Dependency]:
         if "node_modules/" not in path:
             held = [mapping(mapping(entry, path).get(key), key) for key in SCOPES]
             asked[path] = {name: string(wanted) for one in held for name, wanted in one.items()}
+    # Backwards, so that the root's own requirement, which stands first, holds where packages disagree.
     anywhere = {name: wanted for one in reversed(list(asked.values())) for name, wanted in one.items()}
     for path, value in packages.items():
         entry = mapping(value, path)

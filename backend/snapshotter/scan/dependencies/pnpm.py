@@ -104,6 +104,7 @@ def _reach(asked: list[tuple[str, dict[str, str]]], graph: dict[str, Any]) -> di
     for scope, waiting in _starts(asked):
         reached = list(waiting)
         optional: list[str] = []
+        # An optional one waits until nothing else does: what is reached both ways is not optional.
         while reached or optional:
             key, now = (
                 (reached.pop(), scope)

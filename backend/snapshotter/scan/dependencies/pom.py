@@ -146,6 +146,7 @@ def _entry(element: Element) -> PomEntry:
 
 def _own_properties(root: Element) -> dict[str, str]:
     parent = {f"parent.{key}": _text(root, f"parent/{key}") for key in ("groupId", "version")}
+    # A pom that writes no group or version has its parent's.
     own = {key: _text(root, key) or parent[f"parent.{key}"] for key in ("groupId", "version")}
     named = parent | own | {"artifactId": _text(root, "artifactId")}
     known = {f"{prefix}{key}": value for prefix in ("project.", "pom.", "") for key, value in named.items()}

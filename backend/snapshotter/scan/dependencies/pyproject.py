@@ -44,6 +44,7 @@ class Pyprojects:
         uv = mapping(mapping(document.get("tool"), "tool").get("uv"), "tool.uv")
         sources = mapping(uv.get("sources"), "tool.uv.sources")
         self._projects[path] = _Pyproject(
+            # One more than is allowed: whoever counts them later sees that there are too many.
             list(islice(_rows(document, uv), MAX_ROWS + 1)),
             {canonicalize_name(name): _is_elsewhere(source) for name, source in sources.items()},
             "workspace" in uv,
@@ -61,11 +62,11 @@ class Pyprojects:
             yield row._replace(purl=None) if sources.get(row.name) else row
 
     def lenders(self, path: str) -> set[str]:
-        """None: no text of another is taken."""
+        """No paths: the root's sources only take a package URL away, and no text of it is quoted."""
         return set()
 
     def taken_in(self) -> tuple[str, ...]:
-        """None: only a pyproject.toml is one."""
+        """No paths: only a file of this name is a pyproject.toml."""
         return ()
 
     def _root_sources(self, path: str) -> dict[str, bool]:

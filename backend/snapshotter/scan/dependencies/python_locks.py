@@ -67,6 +67,7 @@ def uv_lock(blob: bytes) -> Iterator[Dependency]:
         name = string(one.get("name"))
         needs.setdefault(name, []).extend(_nodes(one.get("dependencies")))
         for extra, entries in mapping(one.get("optional-dependencies"), "extras").items():
+            # A node for each extra: who asks for one needs the package itself too.
             needs.setdefault(f"{name}[{extra}]", []).extend([name, *_nodes(entries)])
     asked: dict[str, list[str]] = {"runtime": []}
     for one in own:

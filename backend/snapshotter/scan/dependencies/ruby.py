@@ -9,7 +9,9 @@ from typing import Final
 from snapshotter.scan.dependencies.formats import text
 from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
 
+# A locked gem is indented by four spaces; what it needs in turn, by six.
 _SPEC: Final = re.compile(r"    (\S+) \(([^)\s-]+)[^)]*\)")
+# An exclamation mark: the gem comes from a source of its own.
 _ASKED: Final = re.compile(r"  ([^\s!]+)(?: \(([^)]*)\))?!?")
 _SECTIONS: Final = ("GEM", "GIT", "PATH", "DEPENDENCIES", "PLUGIN SOURCE")
 

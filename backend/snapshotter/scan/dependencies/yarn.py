@@ -39,6 +39,7 @@ def yarn_lock(blob: bytes) -> Iterator[Dependency]:
 
 def _row(specs: list[str], version: str) -> Dependency | None:
     """The row of a block; None for a package of the project's own."""
+    # From the second character on: the name of a scoped package begins with the sign that ends it.
     name, _, requirement = specs[0][1:].partition("@")
     name = specs[0][:1] + name
     if not requirement or requirement.startswith(_OURS) or _is_folder(requirement):

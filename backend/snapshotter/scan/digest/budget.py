@@ -10,7 +10,7 @@ _MORE: Final = 60  # characters kept for the line that says how much was left ou
 
 
 class DigestLine(NamedTuple):
-    """One line of a section, and how many things it lists."""
+    """One line of a section, and how many things it lists: 0 if it only explains."""
 
     text: str
     things: int = 1
@@ -32,7 +32,7 @@ class DigestSection:
     lines: Sequence[DigestLine]
     share: int
     total: int | None = None
-    where: str = ""
+    where: str | None = None
 
     def text(self, limit: int | None = None) -> str:
         """The section in at most `limit` characters: whole lines, and how many things were left out."""
@@ -51,11 +51,12 @@ class DigestSection:
         if there > counted:
             kept += ["", f"… and {there - counted:,} more{f', in `{self.where}`' if self.where else ''}."]
         text = "\n".join(kept) + "\n\n"
+        # A heading with nothing below it says nothing: then the section is left out.
         return text if limit is None or len(text) <= limit else ""
 
     @property
     def _reserve(self) -> int:
-        return _MORE + len(self.where)
+        return _MORE + len(self.where or "")
 
 
 def fit(parts: Sequence[DigestSection], limit: int) -> list[str]:
@@ -79,6 +80,7 @@ def _allot(needs: Sequence[int], shares: Sequence[int], limit: int) -> list[int]
     while waiting:
         whole = sum(shares[at] for at in waiting)
         content = [at for at in waiting if needs[at] * whole <= left * shares[at]]
+        # What these leave raises the shares of the others, of which some may be content then: so all are asked again.
         if not content:
             for at in waiting:
                 rooms[at] = left * shares[at] // whole

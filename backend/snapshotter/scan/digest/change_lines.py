@@ -111,6 +111,7 @@ def _refs(changes: RefChanges) -> tuple[list[DigestLine], list[DigestLine]]:
     lines = []
     for sort, refs in sorts.items():
         for one in refs.refs[:_REFS]:
+            # A rewritten branch has moved too, and is told once, by the word that says more.
             if sort != "moved" or one.ref not in special:
                 ends = " to ".join(quoted(end[:12], 60) for end in (one.old, one.new) if end)
                 lines.append(DigestLine(f"- Ref {quoted(one.ref)} {sort}: {ends}"))

@@ -17,6 +17,7 @@ from snapshotter.scan.facts import MAX_TEXT
 from snapshotter.scan.ranking import is_test
 
 _MOST: Final = 40  # commands of one file
+# Names that tell what a command is for. Under any other name it may do anything: publish, deploy, delete.
 _TELLING: Final = re.compile(
     r"(?:.*[:_./-])?(?:build|compile|dist|bundle|tests?|check|verify|ci|lint|format|fmt|style|types?|type-?check|mypy|e2e|unit|"
     r"integration|bench|coverage|dev|start|serve|run|install|setup|bootstrap)(?:[:_./-].*)?",
@@ -56,6 +57,7 @@ _CUSTOMS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = (
     ((".golangci.yml", ".golangci.yaml", ".golangci.toml"), ("golangci-lint run",)),
     ((".pre-commit-config.yaml",), ("pre-commit run --all-files",)),
 )
+# The wrapper in a tree fetches the release that the project is built with: the plain tool is named only without one.
 _WITHOUT: Final = {"pom.xml": ("mvnw", "mvn verify"), "build.gradle": ("gradlew", "gradle build")}
 
 

@@ -18,6 +18,7 @@ from snapshotter.scan.ranking import is_test
 _MOST: Final = 200  # of one manifest, and of the tables
 
 _STARTS: Final = re.compile(r"(ENTRYPOINT|CMD)\s+(\S.*)", re.I)
+# In Java and its like a `main` starts a program from within any class; elsewhere only from outside of all.
 _MAINS: Final = """
     SELECT path, line, language, coalesce(signature, name) FROM symbols
     WHERE name IN ('main', 'Main') AND kind IN ('function', 'method')
@@ -40,7 +41,7 @@ class EntryPoint(NamedTuple):
     line: int | None
     sort: str
     name: str
-    runs: str = ""
+    runs: str | None = None
 
 
 def entry_points(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list[EntryPoint]:
@@ -66,7 +67,7 @@ def _declared(path: str, blob: bytes) -> list[EntryPoint]:
     name = posixpath.basename(path)
     reader = _READERS.get(name, _dockerfile)
     return [
-        EntryPoint(path, None, sort, key, string(runs))
+        EntryPoint(path, None, sort, key, string(runs) or None)
         for _, (sort, key, runs) in zip(range(_MOST), reader(blob), strict=False)
     ]
 

@@ -30,7 +30,7 @@ def head(facts: Facts, whole: figures.Totals) -> str:
     """The title, where this comes from, and how to read it. Its length does not depend on the repository's size."""
     licences = "; ".join(
         f"{place(path)}: {quoted(', '.join(ids)) if ids else 'not recognised'}"
-        for path, ids in facts.licences[:4]
+        for path, ids in facts.licences[:4]  # few, for the head is never cut: what it takes the sections lack
     )
     return "\n".join(
         [
@@ -177,6 +177,7 @@ def _symbols(overview: Overview) -> DigestSection:
     for one in ranking.symbols:
         by = f", imported by {plural(one.importers, 'file')}" if one.importers else ""
         doc = f": {prose(one.doc)}" if one.doc else ""
+        # `class A` names its kind already.
         kind = "" if one.signature.startswith(one.kind) else f"{word(one.kind)} "
         lines.append(DigestLine(f"- {place(one.path, one.line)} {kind}{quoted(one.signature)}{by}{doc}"))
     return DigestSection(

@@ -86,7 +86,10 @@ def _licences(facts: Facts, links: Links) -> Child:
     if not facts.licences:
         return "no licence file at the top level"
     return element(
-        "ul", [element("li", _licence(path, ids, links)) for path, ids in facts.licences[:8]], class_="plain"
+        # A REUSE folder may hold dozens.
+        "ul",
+        [element("li", _licence(path, ids, links)) for path, ids in facts.licences[:8]],
+        class_="plain",
     )
 
 
@@ -96,6 +99,7 @@ def _licence(path: str, ids: Iterable[str], links: Links) -> list[Child]:
 
 def _proof(facts: Facts) -> Html:
     done = element("ul", [element("li", *one) for one in _checked(facts)], class_="proof")
+    # With a place in the order of focus, so that a keyboard scrolls what a narrow page cuts off.
     command = element("pre", element("code", f"snapshotter verify {facts.snapshot}"), tabindex=0)
     return element(
         "div",

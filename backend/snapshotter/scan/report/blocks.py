@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from snapshotter.scan import plain
 from snapshotter.scan.report.html import Child, Html, element, join, text
 
+# What is beyond them is read better in the artifact; the page stays below about a megabyte.
 FIRST: Final = 20  # rows of a table in plain sight
 FOLDED: Final = 180  # rows after them that unfold
 
@@ -58,6 +59,7 @@ def table(
         return nothing(caption)
     body = [_table(element("caption", caption), columns, rows[:first])]
     if folded := rows[first:]:
+        # A second table: HTML has no fold among the rows of one.
         summary = element("summary", f"{plain.count(len(folded))} more")
         body.append(element("details", summary, _table(_aside(caption), columns, folded)))
     return element("div", body, more(len(rows), whole) if whole else None, class_="block")
@@ -69,6 +71,7 @@ def nothing(caption: str, words: str = "none") -> Html:
 
 
 def _aside(caption: str) -> Html:
+    # Only for screen readers: others see the line that unfolds the table.
     return element("caption", f"{caption}, continued", class_="unseen")
 
 
@@ -85,7 +88,7 @@ def _table(caption: Html, columns: Sequence[Column], rows: Sequence[Sequence[Chi
 
 
 def _cell(at: int, child: Child, column: Column) -> Html:
-    if at == 0:
+    if at == 0:  # a header of the row, so that a screen reader tells which row a figure is of
         return element("th", child, scope="row", class_=column.class_)
     return element("td", child, class_=column.class_)
 

@@ -98,11 +98,10 @@ def _table(
 def _file(links: Links, row: ChangedFile) -> Child:
     if row.before is not None:
         return blocks.two_lines(links.path(row.path), ["from ", blocks.path(row.before)])
-    return (
-        blocks.two_lines(links.path(row.path), f"{row.lines:+,} lines".replace("-", "−"))
-        if row.lines
-        else links.path(row.path)
-    )
+    if not row.lines:
+        return links.path(row.path)
+    lines = f"{row.lines:+,} lines".replace("-", "−")  # a hyphen is narrower than the plus above or below it
+    return blocks.two_lines(links.path(row.path), lines)
 
 
 def _dependency(links: Links, row: ChangedDependency) -> Child:
@@ -145,6 +144,7 @@ def _refs(changes: RefChanges) -> Html:
     counts = ", ".join(
         f"{plain.count(changed.count)} {sort}" for sort, changed in sorts.items() if changed.count
     )
+    # A rewritten branch is counted among the moved ones too.
     total = sum(sorts[sort].count for sort in ("created", "deleted", "moved"))
     columns = [blocks.Column("Ref"), blocks.Column("Change", "num")]
     caption = f"Refs: {counts}" if counts else "Changed refs"
@@ -157,7 +157,10 @@ def _word(sort: str) -> str:
 
 def _ref(change: RefChange) -> Child:
     ends = [
-        blocks.code(end[:12] if len(end) in (40, 64) else end, 100) for end in (change.old, change.new) if end
+        # What HEAD points at is a name, which is not shortened; all other ends are object ids.
+        blocks.code(end[:12] if len(end) in (40, 64) else end, 100)
+        for end in (change.old, change.new)
+        if end
     ]
     between: list[Child] = [ends[0], " → ", ends[1]] if len(ends) == 2 else [*ends]
     return blocks.two_lines(element("code", text(change.ref), class_="path"), between)

@@ -49,6 +49,7 @@ def bar(parts: Sequence[tuple[str, int]], classes: Mapping[str, str], unit: str)
         shape = element(
             "rect", x=f"{offset:.3f}%", y=0, width=f"{length:.3f}%", height=22, class_=classes.get(name, "kx")
         )
+        # A browser shows the title of a shape when the pointer rests on it: no script is needed.
         title = element("title", f"{name}: {weight:,} {unit}, {plain.share(weight, total)}")
         shapes.append(element("g", title, shape))
         offset += length

@@ -28,6 +28,7 @@ _COMPLEX: Final = """
     SELECT path, complexity, code, language, kind, "binary", generated, minified, vendored, skip_reason
     FROM files WHERE complexity > 0 ORDER BY complexity DESC, path LIMIT $1"""
 _KINDS: Final = "SELECT kind, count(*) AS n FROM symbols GROUP BY kind ORDER BY n DESC, kind"
+# Of variables and fields hardly any is documented, by custom: with them the share would say little.
 _DOCUMENTED: Final = """
     SELECT language, count(*) AS n, count(*) FILTER (doc IS NOT NULL) FROM symbols
     WHERE kind IN ('class', 'function', 'method', 'interface', 'struct', 'trait', 'enum', 'type')
@@ -120,6 +121,7 @@ def _group(folder: Folder, overview: Overview) -> charts.Group:
     tiles: list[charts.Tile] = []
     rest: dict[str, int] = dict(folder.languages)
     for path, language, code in () if folder.merged else overview.tree:
+        # The longest come first: all that follow are too short too, and a file without a language has no lines.
         if not language or code * _TILE < overview.root.weight:
             break
         if path.startswith(folder.path) and not (folder.direct and "/" in path[len(folder.path) :]):
@@ -168,13 +170,8 @@ def _file(row: Sequence[Any], links: Links) -> Html:
         if flag
     ]
     words = [*(["LFS"] if kind == "lfs" else []), *names, *(["not read"] if skip_reason else [])]
-    badges = [join_space(blocks.badge(word)) for word in words]
+    badges = [Html(" " + blocks.badge(word)) for word in words]
     return blocks.two_lines(links.path(path), [text(language or "no language", 60), badges])
-
-
-def join_space(badge: Html) -> Html:
-    """A badge after a space."""
-    return Html(" " + badge)
 
 
 def symbols(tables: DuckDBPyConnection, ranking: Ranking, links: Links) -> blocks.Section:

@@ -80,6 +80,7 @@ def _packages(caption: str, packages: tuple[int, list[figures.Package]], links: 
             _version(one.versions, one.requirements),
             blocks.two_lines(links.path(one.path), f"and {one.paths - 1:,} more" if one.paths > 1 else None),
         ]
+        # By name, for people look one up.
         for one in sorted(shown, key=lambda one: (one.name.lower(), one.name, one.ecosystem))[:_ROWS]
     ]
     columns = [blocks.Column("Package"), blocks.Column("Version"), blocks.Column("Named in", "path-cell")]
@@ -100,7 +101,7 @@ def secrets(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     rows: list[list[Child]] = [
         [
             [
-                links.path(path, line or None),
+                links.path(path, line or None),  # line 0: the scanner gave none
                 Html(" " + blocks.badge("new", "bad")) if (path, line, mark) in fresh else None,
             ],
             blocks.two_lines(text(rule, 80), [text(confidence or "unknown", 20), " confidence"]),

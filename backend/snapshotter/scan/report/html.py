@@ -9,6 +9,7 @@ from snapshotter.scan.plain import visible
 
 MAX_TEXT: Final = 240  # characters of one text from the repository
 _VOID: Final = frozenset({"meta", "wbr"})
+# The backtick too: some browsers took it for the quote of an attribute.
 _ESCAPES: Final = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;", "`": "&#96;"}
 )
@@ -36,6 +37,7 @@ def join(children: Iterable[Child]) -> Html:
 def element(name: str, /, *children: Child, **attributes: str | int | float | None) -> Html:
     """An element. An attribute whose value is None is left out; `class_` and `aria_label` are spelled as they must
     be in Python. Names of elements and attributes are this program's own, never the repository's."""
+    # Twice the limit of a text: an address that was cut would lead elsewhere. links.py keeps addresses shorter.
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{text(str(value), 2 * MAX_TEXT)}"'
         for key, value in attributes.items()

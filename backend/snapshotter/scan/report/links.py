@@ -30,6 +30,7 @@ class _Host(NamedTuple):
 
 
 _GITEA: Final = _Host("src/commit/{commit}/{path}", "#L{line}", "commit/{commit}")
+# A host of somebody's own may run any of these programs: a link there would be a guess, and perhaps a dead one.
 _HOSTS: Final = {
     "github.com": _Host("blob/{commit}/{path}", "#L{line}", "commit/{commit}"),
     "gitlab.com": _Host("-/blob/{commit}/{path}", "#L{line}", "-/commit/{commit}"),
@@ -76,6 +77,7 @@ class Links(NamedTuple):
         link = f"{self.root}/{place}".rstrip("/")
         if len(link) > _LONGEST:
             return element("span", shown)
+        # Without a referrer: the host need not learn from which store its reader came.
         return element("a", shown, href=link, rel="noreferrer")
 
 

@@ -36,6 +36,7 @@ def squarify(weights: Sequence[float], box: Box) -> list[Box]:
         else:
             box = Box(box.x, box.y + depth, box.width, max(box.height - depth, 0))
         left, total = left[count:], total - part
+    # What is left weighs nothing, and has a box too: there is one for each weight.
     return boxes + [Box(box.x, box.y, 0, 0)] * len(left)
 
 
@@ -48,6 +49,7 @@ def _row(weights: Sequence[float], short: float, scale: float) -> int:
         side = short * short
         if not area or not side:
             return len(weights)
+        # The tile that is furthest from a square is the first of the row, or the last.
         ratio = max(side * weights[0] * scale / area**2, area**2 / (side * weight * scale))
         if ratio > worst:
             return count
