@@ -88,6 +88,8 @@ SETTINGS = (
     Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
     Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
     Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
+    Setting("SNAPSHOTTER_STALE_AFTER", "48h", "when a job counts an origin without a good snapshot as stale"),
+    Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
     Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}

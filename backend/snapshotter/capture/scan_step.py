@@ -29,6 +29,7 @@ from snapshotter.transport import Transport
 if TYPE_CHECKING:
     from snapshotter.scan.tree_scan import ScanResult
 
+NO_HEAD: Final = "HEAD names no branch that was taken"
 _LISTED_FACTOR: Final = 2  # times the limit of files: so many paths are listed, and the rest is a gap
 _TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
@@ -71,7 +72,7 @@ class ScanStep:
         UsageError.
         """
         if target is None:
-            return ScanAttempt(None, [_gap("HEAD names no branch that was taken")])
+            return ScanAttempt(None, [_gap(NO_HEAD)])
         # Blobs have other ids in the other object format: nothing of that scan could be taken over.
         like = parent if parent and parent.object_format == manifest.object_format else None
         scan = earlier(Catalog(self.folder.store), like, self.observer) if like else None

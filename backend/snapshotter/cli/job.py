@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
+    from snapshotter.archive.catalog import Catalog
     from snapshotter.fleet.document import Job
 
 
@@ -48,6 +50,7 @@ def job(
     Examples:
       SNAPSHOTTER_JOB='{"origin": "https://host/x.git"}' snapshotter job
       snapshotter job --file job.json
+      echo '{"verb": "verify", "newest": true}' | snapshotter job -
       echo '{"verb": "prove"}' | snapshotter job -
     """
     log = JsonLog(quiet=quiet)
@@ -91,32 +94,70 @@ def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
     from snapshotter.fleet.limit import SETTING, time_limit
 
     job = read(document)
+    report.log.service = session.settings["SNAPSHOTTER_SERVICE"]
     report.verb, report.origins = job.verb, job.all_origins
     report.store = redact(job.store or session.settings["SNAPSHOTTER_STORE"])
     with time_limit(parse_span(session.settings[SETTING]), session.cancel):
-        output = _prove(session, report, job) if job.verb == "prove" else _snapshots(session, report, job)
+        output = _VERBS[job.verb](session, report, job)
     if output.error is None:
         report.stage = "done"
     return output
 
 
 def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
+    from snapshotter.archive.catalog import Catalog
     from snapshotter.capture import plan
+    from snapshotter.fleet.new_secrets import gate_of_new_secrets
     from snapshotter.fleet.run import Round, shown, verdict
-    from snapshotter.scan.gate import secret_gate
 
     in_force = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
     report.stage = "opening the store"
     store = session.store(job.store, allow_http=job.options.allow_http)
     report.store = store.place.uri
     report.stage = "taking snapshots"
-    gate = (lambda sealed: secret_gate(sealed.manifest.scan)) if job.options.secret_gate else lambda _: None
+    gate = (
+        (lambda sealed: gate_of_new_secrets(Catalog(store), sealed, temp=session.temp))
+        if job.options.secret_gate
+        else lambda _: None
+    )
     results = Round(store, in_force, session.observer, session.cancel, gate).take_each(report.origins)
     for text in report.origins:
         # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.
         report.log.context = {"origin": shown(text)}
         report.add(next(results))
+    report.log.context = {}
+    if not session.cancel.cancelled:  # a signal leaves no time for it
+        _tell_freshness(session, report, Catalog(store))
     return Output(None, error=verdict(report.results))
+
+
+def _tell_freshness(session: Session, report: JobReport, catalog: Catalog) -> None:
+    from snapshotter.base.settings import parse_span
+    from snapshotter.fleet.freshness import freshness
+
+    span = parse_span(session.settings["SNAPSHOTTER_STALE_AFTER"])
+    report.add_freshness(freshness(catalog, report.origins, now=datetime.now(UTC), stale_after=span))
+
+
+def _verify(session: Session, report: JobReport, job: Job) -> Output:
+    from snapshotter.archive.catalog import Catalog
+    from snapshotter.base.settings import parse_span
+    from snapshotter.recover.ending import ending
+    from snapshotter.recover.many import verify_named
+    from snapshotter.recover.verify import VerifyOptions
+
+    report.stage = "opening the store"
+    store = session.store(job.store, reading=True)
+    report.store = store.place.uri
+    report.stage = "verifying snapshots"
+    limit = session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
+    seconds = parse_span(limit).total_seconds() if limit else None
+    options = VerifyOptions(quick=job.quick, temp=session.temp, seconds=seconds)
+    found = verify_named(
+        Catalog(store), None, options, newest=job.newest, observer=session.observer, cancel=session.cancel
+    )
+    report.add_verification(found)
+    return Output(None, error=ending(found.verdicts, found.unread))
 
 
 def _prove(session: Session, report: JobReport, job: Job) -> Output:
@@ -131,3 +172,6 @@ def _prove(session: Session, report: JobReport, job: Job) -> Output:
     proof = prove(connection, where, only=job.only, skip=job.skip, check=session.cancel.check)
     report.add_proof(proof, documents.proof(proof))
     return Output(None, error=error_of(proof))
+
+
+_VERBS = {"snapshot": _snapshots, "verify": _verify, "prove": _prove}

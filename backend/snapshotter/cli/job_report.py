@@ -19,6 +19,10 @@ from snapshotter.cli.output import Output
 if TYPE_CHECKING:
     from snapshotter.access.proof import Proof
     from snapshotter.fleet.document import OriginResult
+    from snapshotter.fleet.freshness import Freshness
+    from snapshotter.recover.many import Verification
+
+_MOST_TOLD = 20  # problems of one snapshot in the log; its receipt has all
 
 
 class JobReport:
@@ -35,6 +39,7 @@ class JobReport:
         self.origins: list[str] = []
         self.results: list[OriginResult] = []
         self._proof: Mapping[str, object] | None = None
+        self._verification: Mapping[str, object] | None = None
 
     def add(self, result: OriginResult) -> None:
         """Log and count the result of one origin."""
@@ -51,7 +56,41 @@ class JobReport:
             }
             self.log.say("info", "the snapshot is taken", **facts, seconds=round(result.seconds, 3))
         good = result.sealed is not None  # also where a gate tripped: the snapshot stands
-        self.log.count(succeeded=int(good), failed=int(not good), origin=result.origin)
+        counts = {"SnapshotsSucceeded": int(good), "SnapshotsFailed": int(not good)}
+        self.log.measure(counts | {"ScansFailed": int(result.scan_failed)}, origin=result.origin)
+
+    def add_freshness(self, fresh: Freshness) -> None:
+        """Which origins lack a good snapshot that is young enough: log and count them."""
+        for origin in fresh.stale:
+            self.log.say("error", "no good snapshot that is young enough", origin=origin)
+        self.log.measure({"OriginsStale": len(fresh.stale)})
+        if fresh.oldest is not None:
+            self.log.measure({"OldestSnapshotAge": int(fresh.oldest.total_seconds())}, unit="Seconds")
+
+    def add_verification(self, found: Verification) -> None:
+        """What a verification found: log what is damaged or could not be checked, and count all."""
+        damaged = [verdict for verdict in found.verdicts if verdict.problems]
+        unchecked = [verdict for verdict in found.verdicts if verdict.unchecked]
+        good = len(found.verdicts) - len(damaged) - len(unchecked)
+        self._verification = {
+            "ok": good,
+            "damaged": [f"{verdict.run.repo}@{verdict.run.run_id}" for verdict in damaged],
+            "unchecked": len(unchecked),
+            "unread": [str(each) for each in found.unread],
+        }
+        for verdict in damaged:
+            problems = [str(problem) for problem in verdict.problems[:_MOST_TOLD]]
+            run = {"repo": verdict.run.repo, "run_id": str(verdict.run.run_id)}
+            self.log.say("error", "the snapshot is damaged", **run, problems=problems)
+        for each in found.unread:
+            self.log.say("error", each.error.message, repo=each.repo)
+        self.log.measure(
+            {
+                "SnapshotsVerified": good,
+                "SnapshotsDamaged": len(damaged),
+                "SnapshotsUnchecked": len(unchecked) + len(found.unread),
+            }
+        )
 
     def add_proof(self, proof: Proof, document: Mapping[str, object]) -> None:
         """Keep a proof and its document, and log each rule that does not hold or could not be checked."""
@@ -86,6 +125,8 @@ class JobReport:
         document = summary(self.verb, self.store, self.stage, error, self.results)
         if self._proof is not None:
             document["proof"] = self._proof
+        if self._verification is not None:
+            document["verification"] = self._verification
         exit_code = error.exit_code if error else 0
         return exit_code if self._print(document) else exit_code or Unavailable.exit_code
 

@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,18 +17,19 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.urls import redact
 
 NAMESPACE = "FruitfulSnapshotter"
-SERVICE = "snapshotter"
 _EVERY = 30.0  # seconds between two lines about one stage
 
 
 class JsonLog(Observer):
-    """Progress, warnings, errors and metrics as lines of JSON. `context` holds fields that every line gets.
+    """Progress, warnings, errors and metrics as lines of JSON. `context` holds fields that every line gets, and
+    `service` says whose metrics they are.
 
     Safe from any thread. What it writes is redacted, and is one line whatever the text holds.
     """
 
     def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self.context: dict[str, object] = {}
+        self.service = "snapshotter"
         self._quiet, self._clock = quiet, clock
         self._lock = threading.Lock()
         self._stage, self._done = "", 0
@@ -58,22 +59,15 @@ class JsonLog(Observer):
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         self._write({"time": now, "level": level, "message": message, **self.context, **fields})
 
-    def count(self, *, succeeded: int, failed: int, **fields: object) -> None:
-        """Write the metrics SnapshotsSucceeded and SnapshotsFailed, for the alarms of infra/service.yaml.
+    def measure(self, metrics: Mapping[str, int], *, unit: str = "Count", **fields: object) -> None:
+        """Write metrics by name, for the alarms of infra/service.yaml; `fields` go with them into the log alone.
 
         Also if the log is quiet: without them, an alarm would ring.
         """
-        names = [{"Name": name, "Unit": "Count"} for name in ("SnapshotsSucceeded", "SnapshotsFailed")]
-        directive = {"Namespace": NAMESPACE, "Dimensions": [["Service"]], "Metrics": names}
-        self._write(
-            {
-                "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
-                "Service": SERVICE,
-                "SnapshotsSucceeded": succeeded,
-                "SnapshotsFailed": failed,
-                **fields,
-            }
-        )
+        named = [{"Name": name, "Unit": unit} for name in metrics]
+        directive = {"Namespace": NAMESPACE, "Dimensions": [["Service"]], "Metrics": named}
+        stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        self._write({"_aws": stamp, "Service": self.service, **metrics, **fields})
 
     def _write(self, line: dict[str, object]) -> None:
         text = redact(json.dumps(line, ensure_ascii=True, default=str))

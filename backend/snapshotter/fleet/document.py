@@ -16,6 +16,8 @@ from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.text import printable
 from snapshotter.capture.plan import RequestedOptions
+from snapshotter.capture.scan_step import NO_HEAD
+from snapshotter.scan.scanners import FAILED
 
 VARIABLE = "SNAPSHOTTER_JOB"
 MAX_DOCUMENT = 4 * 1024 * 1024  # bytes: room for some 50,000 origins
@@ -24,9 +26,11 @@ Text = Annotated[str, msgspec.Meta(min_length=1)]  # an empty one is a template 
 
 
 class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to do. `snapshot` needs `origin` or `origins`; `prove` takes `store`, `only` and `skip`."""
+    """What to do. `snapshot` needs `origin` or `origins`; `verify` is about the whole store, and takes `newest` and
+    `quick`; `prove` takes `only` and `skip`. Each takes `store`.
+    """
 
-    verb: Literal["snapshot", "prove"] = "snapshot"
+    verb: Literal["snapshot", "verify", "prove"] = "snapshot"
     origin: Text | None = None
     origins: list[Text] | None = None
     store: Text | None = None
@@ -34,6 +38,8 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     options: RequestedOptions = RequestedOptions()
     only: list[str] = []
     skip: list[str] = []
+    newest: bool = False
+    quick: bool = False
 
     @property
     def all_origins(self) -> list[str]:
@@ -77,16 +83,18 @@ def _without_a_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _contradiction(job: Job) -> str | None:
     """Why the fields of a job contradict each other. Returns None if they do not."""
-    if job.verb == "prove":
+    if (job.only or job.skip) and job.verb != "prove":
+        return "`only` and `skip` are for `prove`"
+    if (job.newest or job.quick) and job.verb != "verify":
+        return "`newest` and `quick` are for `verify`"
+    if job.verb != "snapshot":
         given = (
             job.origin is not None
             or job.origins is not None
             or job.labels
             or job.options != RequestedOptions()
         )
-        return "`prove` takes no origin, labels or options" if given else None
-    if job.only or job.skip:
-        return "`only` and `skip` are for `prove`"
+        return f"`{job.verb}` takes no origin, labels or options" if given else None
     if job.origin is not None and job.origins is not None:
         return "it names `origin` and `origins`; one of them is enough"
     return None if job.all_origins else "it names no origin"
@@ -96,18 +104,24 @@ def json_schema() -> dict[str, object]:
     """The job's JSON Schema (draft 2020-12), as kept in docs/job.schema.json."""
     schema = msgspec.json.schema(Job)
     # The rules of `_contradiction`, which the fields' types cannot tell.
-    null, empty = {"type": "null"}, {"maxProperties": 0}
-    none = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
-    one = {"origin": {"type": "string"}, "origins": null, **none}
-    several = {"origin": null, "origins": {"type": "array", "minItems": 1}, **none}
+    null, empty, false = {"type": "null"}, {"maxProperties": 0}, {"const": False}
+    no_rows = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
+    no_depth = {"newest": false, "quick": false}
+    no_origin = {"origin": null, "origins": null, "labels": empty, "options": empty}
+    one = {"origin": {"type": "string"}, "origins": null, **no_rows, **no_depth}
+    several = {"origin": null, "origins": {"type": "array", "minItems": 1}, **no_rows, **no_depth}
     schema["$defs"]["Job"] |= {
         "if": {"required": ["verb"], "properties": {"verb": {"const": "prove"}}},
-        "then": {"properties": {"origin": null, "origins": null, "labels": empty, "options": empty}},
+        "then": {"properties": no_origin | no_depth},
         "else": {
-            "oneOf": [
-                {"required": ["origin"], "properties": one},
-                {"required": ["origins"], "properties": several},
-            ]
+            "if": {"required": ["verb"], "properties": {"verb": {"const": "verify"}}},
+            "then": {"properties": no_origin | no_rows},
+            "else": {
+                "oneOf": [
+                    {"required": ["origin"], "properties": one},
+                    {"required": ["origins"], "properties": several},
+                ]
+            },
         },
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -125,6 +139,15 @@ class OriginResult:
     sealed: Sealed | None = None
     error: SnapshotterError | None = None
     seconds: float = 0.0
+
+    @property
+    def scan_failed(self) -> bool:
+        """Whether the snapshot was taken and lacks a scan, or a part of it, that it should have."""
+        if self.sealed is None:
+            return False
+        manifest = self.sealed.manifest
+        missing = any(gap.kind == "scan" and gap.sample != [NO_HEAD] for gap in manifest.gaps)
+        return missing or (manifest.scan is not None and any(g.kind == FAILED for g in manifest.scan.gaps))
 
     def document(self) -> dict[str, object]:
         """The result as `snapshotter job` prints it; keys are relative to the store's root."""

@@ -36,8 +36,11 @@ class Ran(NamedTuple):
     @property
     def metrics(self) -> tuple[int, int]:
         """The sums of SnapshotsSucceeded and SnapshotsFailed."""
-        lines = [line for line in self.log if "_aws" in line]
-        return sum(x["SnapshotsSucceeded"] for x in lines), sum(x["SnapshotsFailed"] for x in lines)
+        return self.measured("SnapshotsSucceeded"), self.measured("SnapshotsFailed")
+
+    def measured(self, metric: str) -> int:
+        """The sum of a metric."""
+        return sum(line.get(metric, 0) for line in self.log if "_aws" in line)
 
 
 def ran(code: int, out: str, err: str) -> Ran:
@@ -142,7 +145,20 @@ def test_a_gate_that_trips_costs_no_snapshot_and_is_a_finding(
     assert (again.code, again.document["origins"][0]["scan"]["run_id"]) == (0, first["run_id"]), (
         "no gate was asked for"
     )
-    assert token not in json.dumps([done.document, done.log, again.document, again.log])
+    told = [done.document, done.log, again.document, again.log]
+
+    rules = {"SNAPSHOTTER_RULE_CACHE": str(tmp_path / "rules")}
+    assert job(gated, **rules).code == 0, "the same finding rings once"
+    leaky.commit(files={"notes.txt": b"nothing\n"})
+    edited = job(gated, **rules)
+    assert (edited.code, edited.document["origins"][0]["scan"]["tables"]["secrets"]) == (0, 1), (
+        "nor after an edit"
+    )
+    leaky.commit(files={"more.txt": f'github_token = "{token[:-1]}"\n'.replace("R7q2", "7qR2").encode()})
+    third = job(gated, **rules)
+    assert (third.code, third.document["origins"][0]["scan"]["tables"]["secrets"]) == (1, 2)
+    assert third.document["origins"][0]["error"]["message"].startswith("the secret gate tripped: 1 ")
+    assert token not in json.dumps([*told, third.document, third.log])
 
 
 @pytest.mark.parametrize(
@@ -275,28 +291,65 @@ def test_options_do_in_a_job_what_they_do_in_the_verb(origin: Origin, store: str
 
 
 def test_the_metrics_are_those_that_the_alarms_watch(origin: Origin, store: str, tmp_path: Path) -> None:
-    done = job({"origins": [str(origin.path), str(tmp_path / "gone")], "store": store})
+    template = resolve(SERVICE, Image=f"x@sha256:{'0' * 64}", Job="{}", VpcId="vpc-1", SubnetIds="subnet-1")
+    (container,) = template["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    env = {each["Name"]: each["Value"] for each in container["Environment"]}
+    env = {name: env[name] for name in ("SNAPSHOTTER_SERVICE", "SNAPSHOTTER_STALE_AFTER")}
+    done = job({"origins": [str(origin.path), str(tmp_path / "gone")], "store": store}, **env)
+    verified = job({"verb": "verify", "store": store}, **env)
     watched = set()
-    resources = resolve(SERVICE, Image=f"x@sha256:{'0' * 64}", Job="{}", VpcId="vpc-1", SubnetIds="subnet-1")[
-        "Resources"
-    ]
-    for alarm in (resources["SnapshotFailedAlarm"], resources["NoSnapshotAlarm"]):
-        properties = alarm["Properties"]
+    for resource in template["Resources"].values():
+        properties = resource["Properties"] if resource["Type"] == "AWS::CloudWatch::Alarm" else {}
         metrics = [m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m]
         for metric in metrics or [properties]:
-            (dimension,) = metric["Dimensions"]
-            watched.add((metric["Namespace"], dimension["Name"], dimension["Value"], metric["MetricName"]))
+            dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions", [])}
+            if "Service" in dimensions:  # the others are AWS's own, or counted from ECS's events
+                watched.add((metric["Namespace"], dimensions["Service"], metric["MetricName"]))
     said = set()
-    for line in (line for line in done.log if "_aws" in line):
+    for line in (line for line in [*done.log, *verified.log] if "_aws" in line):
         assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 60
         for directive in line["_aws"]["CloudWatchMetrics"]:
-            ((dimension,),) = directive["Dimensions"]
-            said |= {
-                (directive["Namespace"], dimension, line[dimension], m["Name"]) for m in directive["Metrics"]
-            }
+            assert directive["Dimensions"] == [["Service"]]
+            said |= {(directive["Namespace"], line["Service"], m["Name"]) for m in directive["Metrics"]}
             assert all(isinstance(line[metric["Name"]], int) for metric in directive["Metrics"])
-    assert said == watched
+    assert watched
+    assert watched <= said
+    assert {name for *_, name in said - watched} == {
+        "OldestSnapshotAge",
+        "SnapshotsVerified",
+        "SnapshotsUnchecked",
+    }
     assert done.metrics == (1, 1)
+    assert done.measured("OriginsStale") == 1, "the one that is gone: the other's good run does not hide it"
+    assert verified.measured("SnapshotsVerified") == 1
+
+
+def test_a_job_can_verify_the_store_and_one_changed_byte_is_a_finding(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    job({"origin": str(origin.path), "store": store})
+    good = job({"verb": "verify", "store": store, "newest": True})
+    assert (good.code, good.document["verification"]) == (
+        0,
+        {"ok": 1, "damaged": [], "unchecked": 0, "unread": []},
+    )
+    assert (good.measured("SnapshotsVerified"), good.measured("SnapshotsDamaged")) == (1, 0)
+
+    (bundle,) = (tmp_path / "store").rglob("history.bundle")
+    changed = bytearray(bundle.read_bytes())
+    changed[-30] ^= 1
+    bundle.chmod(0o600)
+    bundle.write_bytes(changed)
+    bad = job({"verb": "verify", "store": store, "newest": True})
+    assert (bad.code, len(bad.document["verification"]["damaged"])) == (1, 1)
+    assert (bad.measured("SnapshotsVerified"), bad.measured("SnapshotsDamaged")) == (0, 1)
+    assert "the snapshot is damaged" in [line.get("message") for line in bad.log]
+
+
+def test_a_store_without_snapshots_cannot_be_verified(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = job({"verb": "verify", "store": f"file:{tmp_path / 'empty'}"})
+    assert (done.code, done.document["error"]["code"]) == (4, "no-snapshot")
 
 
 def test_every_log_line_says_when_what_and_about_whom(origin: Origin, store: str) -> None:

@@ -40,6 +40,7 @@ _REF = {
     "AWS::IAM::ManagedPolicy": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${ManagedPolicyName}",
     "AWS::Logs::LogGroup": "${LogGroupName}",
     "AWS::S3::Bucket": "${BucketName}",
+    "AWS::SQS::Queue": "https://sqs.${AWS::Region}.amazonaws.com/${AWS::AccountId}/${QueueName}",
     "AWS::Scheduler::ScheduleGroup": "${Name}",
 }
 _ARN = {
@@ -47,6 +48,7 @@ _ARN = {
     "AWS::IAM::Role": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${RoleName}",
     "AWS::Logs::LogGroup": f"arn:${{AWS::Partition}}:logs:{_LOCAL}:log-group:${{LogGroupName}}:*",
     "AWS::S3::Bucket": "arn:${AWS::Partition}:s3:::${BucketName}",
+    "AWS::SQS::Queue": f"arn:${{AWS::Partition}}:sqs:{_LOCAL}:${{QueueName}}",
     "AWS::Scheduler::ScheduleGroup": f"arn:${{AWS::Partition}}:scheduler:{_LOCAL}:schedule-group/${{Name}}",
 }
 _NO_VALUE = object()
@@ -184,6 +186,8 @@ class _Resolver:
         match name, argument:
             case "Fn::GetAtt", [resource, "Arn"]:
                 return self._identity(_ARN, resource)
+            case "Fn::GetAtt", [resource, "QueueName" as attribute]:
+                return self.value(self._template["Resources"][resource]["Properties"][attribute])
             case "Fn::Sub", str(text):
                 return self._sub(text, {})
             case "Fn::Sub", [str(text), dict(names)]:

@@ -1,10 +1,13 @@
 """infra/service.yaml runs the task as promised, and rings when there is no snapshot."""
 
 import json
+import subprocess
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from snapshotter.base.settings import parse_span
 from snapshotter.base.variables import DEFAULTS, SETTINGS
 from snapshotter.fleet.document import VARIABLE, read
 from tests.infra.template import SERVICE, STORAGE, load, resolve
@@ -22,6 +25,8 @@ TASK_ROLE = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-task-role"
 EXECUTION_ROLE = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-execution-role"
 TASK_DEFINITION = "arn:aws:ecs:eu-central-1:123456789012:task-definition/fruitful-repo-snapshotter"
 LOGS = "arn:aws:logs:eu-central-1:123456789012:log-group"
+TAGS = [{"Key": "Project", "Value": "fruitful-snapshotter"}, {"Key": "Owner", "Value": "fruitful-lab"}]
+DEAD_LETTERS = "arn:aws:sqs:eu-central-1:123456789012:fruitful-repo-snapshotter-dead-letters"
 
 
 def resources(**parameters: str | int) -> dict[str, Any]:
@@ -46,8 +51,9 @@ def inline_policy(role: str, **parameters: str | int) -> list[dict[str, Any]]:
 def test_shared_names_have_the_defaults_of_the_storage_template() -> None:
     service, storage = load(SERVICE)["Parameters"], load(STORAGE)["Parameters"]
 
-    for name in ("BucketName", "Prefix", "TaskRoleName"):
+    for name in ("BucketName", "Prefix", "TaskRoleName", "MaxChainAgeDays", "Project", "Owner"):
         assert service[name]["Default"] == storage[name]["Default"]
+    assert service["MaxChainAgeDays"]["AllowedValues"] == storage["MaxChainAgeDays"]["AllowedValues"]
     assert service["Prefix"]["AllowedPattern"] == storage["Prefix"]["AllowedPattern"]
     assert service["ServiceName"]["Default"] == "fruitful-repo-snapshotter"
 
@@ -59,6 +65,8 @@ def test_no_production_name_is_left_when_every_parameter_is_given() -> None:
         "TaskRoleName": "role-1",
         "ServiceName": "service-1",
         "ImageRepositoryName": "image-1",
+        "Project": "project-1",
+        "Owner": "owner-1",
     }
 
     text = json.dumps(resolve(SERVICE, **REQUIRED | names)["Resources"])
@@ -76,18 +84,27 @@ def test_the_service_makes_these_things_and_nothing_else() -> None:
         "TaskDefinition": "AWS::ECS::TaskDefinition",
         "SecurityGroup": "AWS::EC2::SecurityGroup",
         "SshEgress": "AWS::EC2::SecurityGroupEgress",
+        "ExtraEgress": "AWS::EC2::SecurityGroupEgress",
+        "SecondExtraEgress": "AWS::EC2::SecurityGroupEgress",
         "S3Endpoint": "AWS::EC2::VPCEndpoint",
         "ScheduleGroup": "AWS::Scheduler::ScheduleGroup",
         "SchedulerRole": "AWS::IAM::Role",
         "Schedule": "AWS::Scheduler::Schedule",
         "ProofSchedule": "AWS::Scheduler::Schedule",
+        "VerifySchedule": "AWS::Scheduler::Schedule",
+        "DeadLetters": "AWS::SQS::Queue",
         "FailedTasks": "AWS::Events::Rule",
         "FailedTasksLogGroup": "AWS::Logs::LogGroup",
         "FailedTasksLogPolicy": "AWS::Logs::ResourcePolicy",
         "FailedTasksCount": "AWS::Logs::MetricFilter",
         "TaskFailedAlarm": "AWS::CloudWatch::Alarm",
         "ScheduleFailedAlarm": "AWS::CloudWatch::Alarm",
+        "InvocationDroppedAlarm": "AWS::CloudWatch::Alarm",
+        "DeadLettersAlarm": "AWS::CloudWatch::Alarm",
         "SnapshotFailedAlarm": "AWS::CloudWatch::Alarm",
+        "StaleAlarm": "AWS::CloudWatch::Alarm",
+        "ScanFailedAlarm": "AWS::CloudWatch::Alarm",
+        "DamagedAlarm": "AWS::CloudWatch::Alarm",
         "NoSnapshotAlarm": "AWS::CloudWatch::Alarm",
     }
 
@@ -105,6 +122,10 @@ def test_the_service_makes_these_things_and_nothing_else() -> None:
         ("EphemeralStorage", 20),
         ("EphemeralStorage", 201),
         ("ScheduleState", "off"),
+        ("MaxChainAgeDays", "31"),
+        ("TaskDeadlineHours", 23),  # the next day's run would meet it
+        ("TaskDeadlineHours", 0),
+        ("ExtraPort", 65536),
         ("LogRetentionDays", 1),
         ("AlarmTopicArn", "on-call@example.org"),
     ],
@@ -123,6 +144,7 @@ def test_the_task_runs_on_fargate_in_its_own_cluster() -> None:
     assert properties("Cluster") == {
         "ClusterName": "fruitful-repo-snapshotter",
         "ClusterSettings": [{"Name": "containerInsights", "Value": "enabled"}],
+        "Tags": TAGS,
     }
     assert task["Family"] == "fruitful-repo-snapshotter"
     assert task["RequiresCompatibilities"] == ["FARGATE"]
@@ -142,9 +164,33 @@ def test_the_program_has_the_task_role_and_ecs_a_separate_one() -> None:
 
 def test_the_container_runs_snapshotter_job_whatever_the_images_entry_point() -> None:
     assert container()["Name"] == "snapshotter"
-    assert container()["EntryPoint"] == ["snapshotter"]
+    assert container()["EntryPoint"][-1] == "snapshotter"
     assert container()["Command"] == ["job"]
     assert container()["Essential"] is True
+
+
+def test_a_job_ends_itself_in_time_and_a_program_that_hangs_is_killed_half_an_hour_later() -> None:
+    found = container(TaskDeadlineHours=8)
+
+    assert found["EntryPoint"] == ["timeout", "--kill-after=60s", "8.5h", "snapshotter"]
+    assert {"Name": "SNAPSHOTTER_JOB_TIMEOUT", "Value": "8h"} in found["Environment"]
+    assert parse_span("8h") == timedelta(hours=8)
+
+
+def test_what_ends_a_program_that_hangs_understands_its_time_and_hands_on_the_exit_code() -> None:
+    *before, _ = container()["EntryPoint"]
+
+    assert subprocess.run([*before, "sh", "-c", "exit 3"], check=False).returncode == 3
+    hangs = [*before[:2], "0.2s", "sleep", "60"]
+    assert subprocess.run(hangs, check=False).returncode == 124, "which fails the task, and that rings"
+
+
+def test_a_base_is_as_old_as_the_expiry_allows_for() -> None:
+    names = [each["Name"] for each in container()["Environment"]]
+
+    assert "SNAPSHOTTER_MAX_CHAIN_AGE" not in names
+    given = {each["Name"]: each["Value"] for each in container(MaxChainAgeDays="30")["Environment"]}
+    assert parse_span(given["SNAPSHOTTER_MAX_CHAIN_AGE"]) == timedelta(days=30)
 
 
 def test_the_container_is_not_root_and_can_change_nothing_but_tmp() -> None:
@@ -179,6 +225,9 @@ def test_settings_come_by_environment() -> None:
         {"Name": "AWS_REGION", "Value": "eu-central-1"},
         {"Name": "SNAPSHOTTER_STORE", "Value": "s3://fruitful-lab-snapshots-prod/repo-scans/snapshotter/"},
         {"Name": "SNAPSHOTTER_JOB", "Value": REQUIRED["Job"]},
+        {"Name": "SNAPSHOTTER_SERVICE", "Value": "fruitful-repo-snapshotter"},
+        {"Name": "SNAPSHOTTER_STALE_AFTER", "Value": "50h"},
+        {"Name": "SNAPSHOTTER_JOB_TIMEOUT", "Value": "22h"},
     ]
 
 
@@ -239,6 +288,7 @@ def test_logs_are_kept_for_a_time() -> None:
     assert properties("LogGroup") == {
         "LogGroupName": "/ecs/fruitful-repo-snapshotter",
         "RetentionInDays": 365,
+        "Tags": TAGS,
     }
     assert properties("LogGroup", LogRetentionDays=30)["RetentionInDays"] == 30
     assert container()["LogConfiguration"] == {
@@ -251,6 +301,42 @@ def test_logs_are_kept_for_a_time() -> None:
             "max-buffer-size": "25m",
         },
     }
+
+
+def test_logs_and_the_endpoint_that_others_share_survive_the_stack() -> None:
+    kept = {name for name, one in load(SERVICE)["Resources"].items() if "DeletionPolicy" in one}
+
+    assert kept == {"LogGroup", "FailedTasksLogGroup", "S3Endpoint"}
+    for name in kept:
+        found = load(SERVICE)["Resources"][name]
+        assert found["DeletionPolicy"] == found["UpdateReplacePolicy"] == "Retain"
+
+
+# Types that CloudFormation tags (the type's "Tags" in the CloudFormation reference).
+TAGGED = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::VPCEndpoint",
+    "AWS::ECS::Cluster",
+    "AWS::ECS::TaskDefinition",
+    "AWS::Events::Rule",
+    "AWS::IAM::Role",
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+    "AWS::Scheduler::ScheduleGroup",
+}
+
+
+def test_all_that_can_be_tagged_is_and_tags_reach_the_tasks() -> None:
+    found = resources(S3EndpointRouteTableIds="rtb-1", Project="p", Owner="o")
+    wanted = [{"Key": "Project", "Value": "p"}, {"Key": "Owner", "Value": "o"}]
+
+    for name, one in found.items():
+        assert one["Properties"].get("Tags") == (wanted if one["Type"] in TAGGED else None), name
+    for name, one in found.items():
+        if one["Type"] == "AWS::Scheduler::Schedule":
+            ecs = one["Properties"]["Target"]["EcsParameters"]
+            assert (ecs["PropagateTags"], ecs["EnableECSManagedTags"]) == ("TASK_DEFINITION", True), name
 
 
 def test_the_execution_role_can_do_what_starting_the_task_needs_and_no_more() -> None:
@@ -337,9 +423,25 @@ def test_ssh_goes_out_only_when_asked() -> None:
     }
 
 
+def test_two_more_ports_go_out_when_asked() -> None:
+    assert not {"ExtraEgress", "SecondExtraEgress"} & resources().keys()
+    found = resources(ExtraPort=8443, SecondExtraPort=2222)
+    for name, port in {"ExtraEgress": 8443, "SecondExtraEgress": 2222}.items():
+        assert found[name]["Properties"] == {
+            "GroupId": "sg-0123456789abcdef0",
+            "Description": "Another port of origins",
+            "IpProtocol": "tcp",
+            "FromPort": port,
+            "ToPort": port,
+            "CidrIp": "0.0.0.0/0",
+        }
+
+
 def test_the_s3_gateway_endpoint_is_an_option() -> None:
     assert "S3Endpoint" not in resources()
-    assert properties("S3Endpoint", S3EndpointRouteTableIds="rtb-1,rtb-2") == {
+    endpoint = properties("S3Endpoint", S3EndpointRouteTableIds="rtb-1,rtb-2")
+    assert endpoint.pop("Tags") == TAGS
+    assert endpoint == {
         "VpcEndpointType": "Gateway",
         "ServiceName": "com.amazonaws.eu-central-1.s3",
         "VpcId": "vpc-1",
@@ -351,7 +453,7 @@ def test_the_s3_gateway_endpoint_is_an_option() -> None:
 
 
 def test_the_schedule_runs_one_task_a_day() -> None:
-    assert properties("ScheduleGroup") == {"Name": "fruitful-repo-snapshotter"}
+    assert properties("ScheduleGroup") == {"Name": "fruitful-repo-snapshotter", "Tags": TAGS}
     assert properties("Schedule") == {
         "Name": "fruitful-repo-snapshotter",
         "GroupName": "fruitful-repo-snapshotter",
@@ -366,6 +468,8 @@ def test_the_schedule_runs_one_task_a_day() -> None:
                 "TaskDefinitionArn": f"{TASK_DEFINITION}:1",
                 "TaskCount": 1,
                 "LaunchType": "FARGATE",
+                "PropagateTags": "TASK_DEFINITION",
+                "EnableECSManagedTags": True,
                 "NetworkConfiguration": {
                     "AwsvpcConfiguration": {
                         "AssignPublicIp": "DISABLED",
@@ -375,20 +479,30 @@ def test_the_schedule_runs_one_task_a_day() -> None:
                 },
             },
             "RetryPolicy": {"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": 3600},
+            "DeadLetterConfig": {"Arn": DEAD_LETTERS},
         },
     }
 
 
-def test_the_proof_runs_once_a_month_as_the_same_task_with_another_job() -> None:
-    snapshots, proof = properties("Schedule"), properties("ProofSchedule")
-    assert proof["Name"] == "fruitful-repo-snapshotter-proof"
-    assert proof["ScheduleExpression"] == "cron(47 4 1 * ? *)"
-    overrides = json.loads(proof["Target"].pop("Input"))
-    others = {"Name", "ScheduleExpression"}
-    assert {name: proof[name] for name in proof.keys() - others} == {
-        name: snapshots[name] for name in snapshots.keys() - others
+@pytest.mark.parametrize(
+    ("schedule", "name", "when", "job"),
+    [
+        ("ProofSchedule", "proof", "cron(47 4 1 * ? *)", {"verb": "prove", "skip": ["http"]}),
+        ("VerifySchedule", "verify", "cron(47 5 ? * SUN *)", {"verb": "verify", "newest": True}),
+    ],
+)
+def test_proof_and_verification_run_as_the_same_task_with_another_job(
+    schedule: str, name: str, when: str, job: dict[str, Any]
+) -> None:
+    snapshots, other = properties("Schedule"), properties(schedule)
+    assert other["Name"] == f"fruitful-repo-snapshotter-{name}"
+    assert other["ScheduleExpression"] == when
+    overrides = json.loads(other["Target"].pop("Input"))
+    own = {"Name", "ScheduleExpression"}
+    assert {key: other[key] for key in other.keys() - own} == {
+        key: snapshots[key] for key in snapshots.keys() - own
     }
-    assert properties("ProofSchedule", ScheduleState="DISABLED")["State"] == "DISABLED"
+    assert properties(schedule, ScheduleState="DISABLED")["State"] == "DISABLED"
 
     ((changed,),) = overrides.values()
     assert overrides.keys() == {"containerOverrides"}
@@ -396,8 +510,17 @@ def test_the_proof_runs_once_a_month_as_the_same_task_with_another_job() -> None
     assert changed["name"] == container()["Name"]
     ((variable),) = changed["environment"]
     assert variable["name"] == VARIABLE
-    document = read(variable["value"].encode())
-    assert (document.verb, document.skip) == ("prove", ["http"]), "only port 443 is open"
+    assert json.loads(variable["value"]) == job, "only port 443 is open to the proof"
+    assert read(variable["value"].encode()).verb == job["verb"]
+
+
+def test_what_could_not_be_started_is_kept_for_two_weeks() -> None:
+    assert properties("DeadLetters") == {
+        "QueueName": "fruitful-repo-snapshotter-dead-letters",
+        "SqsManagedSseEnabled": True,
+        "MessageRetentionPeriod": 14 * 24 * 3600,
+        "Tags": TAGS,
+    }
 
 
 def test_the_scheduler_may_run_this_task_in_this_cluster_and_pass_the_two_roles_to_ecs() -> None:
@@ -415,6 +538,19 @@ def test_the_scheduler_may_run_this_task_in_this_cluster_and_pass_the_two_roles_
             "Action": "iam:PassRole",
             "Resource": [TASK_ROLE, EXECUTION_ROLE],
             "Condition": {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        },
+        {
+            "Sid": "TagTheTask",
+            "Effect": "Allow",
+            "Action": "ecs:TagResource",
+            "Resource": "arn:aws:ecs:eu-central-1:123456789012:task/fruitful-repo-snapshotter/*",
+            "Condition": {"StringEquals": {"ecs:CreateAction": "RunTask"}},
+        },
+        {
+            "Sid": "KeepWhatCouldNotBeStarted",
+            "Effect": "Allow",
+            "Action": "sqs:SendMessage",
+            "Resource": DEAD_LETTERS,
         },
     ]
     assert "ManagedPolicyArns" not in properties("SchedulerRole")
@@ -542,17 +678,18 @@ def test_a_failed_task_is_recorded_and_counted() -> None:
     assert rule["Name"] == "fruitful-repo-snapshotter-failed-tasks"
     assert rule["State"] == "ENABLED"
     assert rule["Targets"] == [{"Id": "log", "Arn": f"{LOGS}:{name}"}]
-    assert properties("FailedTasksLogGroup") == {"LogGroupName": name, "RetentionInDays": 365}
+    assert properties("FailedTasksLogGroup") == {"LogGroupName": name, "RetentionInDays": 365, "Tags": TAGS}
     assert properties("FailedTasksCount") == {
         "FilterName": "fruitful-repo-snapshotter-failed-tasks",
         "LogGroupName": name,
-        "FilterPattern": "",
+        "FilterPattern": '{ $.detail.clusterArn = "*" }',
         "MetricTransformations": [
             {
                 "MetricNamespace": "FruitfulSnapshotter",
                 "MetricName": "TasksFailed",
                 "MetricValue": "1",
                 "Unit": "Count",
+                "Dimensions": [{"Key": "Cluster", "Value": "$.detail.clusterArn"}],
             }
         ],
     }
@@ -575,43 +712,84 @@ def test_a_failed_task_is_recorded_and_counted() -> None:
 # ---- alarms
 
 
-@pytest.mark.parametrize(
-    ("alarm", "name", "metric"),
-    [
-        ("TaskFailedAlarm", "task-failed", {"Namespace": "FruitfulSnapshotter", "MetricName": "TasksFailed"}),
-        (
-            "SnapshotFailedAlarm",
-            "snapshot-failed",
-            {
-                "Namespace": "FruitfulSnapshotter",
-                "MetricName": "SnapshotsFailed",
-                "Dimensions": [{"Name": "Service", "Value": "snapshotter"}],
-            },
-        ),
-        (
-            "ScheduleFailedAlarm",
-            "schedule-failed",
-            {
-                "Namespace": "AWS/Scheduler",
-                "MetricName": "TargetErrorCount",
-                "Dimensions": [{"Name": "ScheduleGroup", "Value": "fruitful-repo-snapshotter"}],
-            },
-        ),
-    ],
-)
-def test_one_failure_rings(alarm: str, name: str, metric: dict[str, Any]) -> None:
-    found = properties(alarm)
+OF_CLUSTER = [{"Name": "Cluster", "Value": CLUSTER}]
+OF_SERVICE = [{"Name": "Service", "Value": "fruitful-repo-snapshotter"}]
+OF_GROUP = [{"Name": "ScheduleGroup", "Value": "fruitful-repo-snapshotter"}]
+OF_QUEUE = [{"Name": "QueueName", "Value": "fruitful-repo-snapshotter-dead-letters"}]
 
-    assert found.pop("AlarmDescription")
-    assert found == metric | {
+
+def ring(
+    name: str,
+    metric: str,
+    dimensions: list[dict[str, str]],
+    statistic: str = "Sum",
+    silence: str = "notBreaching",
+) -> dict[str, Any]:
+    """An alarm that rings at the first count of `metric` (namespace and name) in five minutes."""
+    namespace, _, metric_name = metric.rpartition("/")
+    return {
         "AlarmName": f"fruitful-repo-snapshotter-{name}",
-        "Statistic": "Sum",
+        "Namespace": namespace,
+        "MetricName": metric_name,
+        "Dimensions": dimensions,
+        "Statistic": statistic,
         "Period": 300,
         "EvaluationPeriods": 1,
         "Threshold": 1,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-        "TreatMissingData": "notBreaching",
+        "TreatMissingData": silence,
+        "Tags": TAGS,
     }
+
+
+OURS = "FruitfulSnapshotter"
+
+
+@pytest.mark.parametrize(
+    ("alarm", "expected"),
+    [
+        ("TaskFailedAlarm", ring("task-failed", f"{OURS}/TasksFailed", OF_CLUSTER)),
+        ("SnapshotFailedAlarm", ring("snapshot-failed", f"{OURS}/SnapshotsFailed", OF_SERVICE)),
+        ("ScanFailedAlarm", ring("scan-failed", f"{OURS}/ScansFailed", OF_SERVICE)),
+        ("ScheduleFailedAlarm", ring("schedule-failed", "AWS/Scheduler/TargetErrorCount", OF_GROUP)),
+        (
+            "InvocationDroppedAlarm",
+            ring("schedule-dropped", "AWS/Scheduler/InvocationDroppedCount", OF_GROUP),
+        ),
+        (
+            "DeadLettersAlarm",
+            ring("dead-letters", "AWS/SQS/ApproximateNumberOfMessagesVisible", OF_QUEUE, "Maximum"),
+        ),
+        # These two stay until a run says otherwise: between two runs there is no news, which is no good news.
+        ("StaleAlarm", ring("origin-stale", f"{OURS}/OriginsStale", OF_SERVICE, "Maximum", "ignore")),
+        (
+            "DamagedAlarm",
+            ring("snapshot-damaged", f"{OURS}/SnapshotsDamaged", OF_SERVICE, "Maximum", "ignore"),
+        ),
+    ],
+)
+def test_one_failure_rings(alarm: str, expected: dict[str, Any]) -> None:
+    found = properties(alarm)
+
+    assert found.pop("AlarmDescription")
+    assert found == expected
+
+
+def alarm_dimensions(**parameters: str) -> set[tuple[str, str]]:
+    """Every dimension of every alarm, with what it is compared with."""
+    found = set()
+    for one in resources(**parameters).values():
+        if one["Type"] == "AWS::CloudWatch::Alarm":
+            alarm = one["Properties"]
+            metrics = [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m]
+            for metric in metrics or [alarm]:
+                assert metric["Dimensions"], "it would ring, or be silent, for another stack"
+                found |= {(each["Name"], each["Value"]) for each in metric["Dimensions"]}
+    return found
+
+
+def test_no_alarm_of_one_stack_watches_what_another_measures() -> None:
+    assert not alarm_dimensions() & alarm_dimensions(ServiceName="other")
 
 
 def test_no_successful_snapshot_for_26_hours_rings_and_so_does_silence() -> None:
@@ -627,7 +805,7 @@ def test_no_successful_snapshot_for_26_hours_rings_and_so_does_silence() -> None
             "Metric": {
                 "Namespace": "FruitfulSnapshotter",
                 "MetricName": "SnapshotsSucceeded",
-                "Dimensions": [{"Name": "Service", "Value": "snapshotter"}],
+                "Dimensions": OF_SERVICE,
             },
         },
     }
@@ -636,6 +814,7 @@ def test_no_successful_snapshot_for_26_hours_rings_and_so_does_silence() -> None
     assert found.pop("AlarmDescription")
     assert found == {
         "AlarmName": "fruitful-repo-snapshotter-no-snapshot",
+        "Tags": TAGS,
         "EvaluationPeriods": 26,
         "DatapointsToAlarm": 26,
         "Threshold": 1,
@@ -647,7 +826,7 @@ def test_no_successful_snapshot_for_26_hours_rings_and_so_does_silence() -> None
 def test_every_alarm_notifies_the_topic_when_there_is_one() -> None:
     alarms = [name for name, one in resources().items() if one["Type"] == "AWS::CloudWatch::Alarm"]
 
-    assert len(alarms) == 4
+    assert len(alarms) == 9
     for name in alarms:
         assert properties(name, AlarmTopicArn=TOPIC)["AlarmActions"] == [TOPIC]
         assert "AlarmActions" not in properties(name)
@@ -668,7 +847,11 @@ def test_every_suppressed_finding_has_its_reason(path: Any) -> None:
         skips.keys()
         == {
             "storage.yaml": {("Bucket", "CKV_AWS_18")},
-            "service.yaml": {("LogGroup", "CKV_AWS_158"), ("FailedTasksLogGroup", "CKV_AWS_158")},
+            "service.yaml": {
+                ("LogGroup", "CKV_AWS_158"),
+                ("FailedTasksLogGroup", "CKV_AWS_158"),
+                ("DeadLetters", "CKV_AWS_27"),
+            },
         }[path.name]
     )
     assert all(len(reason) > 40 for reason in skips.values())
