@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import measure
 from generate import GIT_ENV, generate, grow
@@ -37,20 +38,25 @@ TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan"]  # scans have claims of the
 class Bench:
     """One run's folders, host and results."""
 
-    def __init__(self, work: Path, cache: Path, origin: Path | None, rounds: int) -> None:
+    def __init__(self, work: Path, cache: Path, host: GitHost, rounds: int) -> None:
         self.work, self.cache, self.rounds = work, cache, rounds
-        self.root = work / "host"
-        self.root.mkdir()
+        self.root, self.host = host.root, host
+        self.url = host.url("repo.git")
+        self.results: dict[str, object] = {}
+
+    @classmethod
+    def open(cls, work: Path, cache: Path, origin: Path | str | None, rounds: int) -> Self:
+        """A host of the origin, or of the generated repository, in `work`. Whoever opens it closes the host."""
+        root = work / "host"
+        root.mkdir()
         # A copy by hard links: increments add commits to it, and the cached one stays as it was made.
         source = origin or generate(cache / "default.git")
         subprocess.run(
-            ["git", "clone", "-q", "--mirror", "--local", str(source), str(self.root / "repo.git")],
+            ["git", "clone", "-q", "--mirror", "--local", str(source), str(root / "repo.git")],
             check=True,
             env=GIT_ENV,
         )
-        self.host = GitHost(self.root)
-        self.url = self.host.url("repo.git")
-        self.results: dict[str, object] = {}
+        return cls(work, cache, GitHost(root), rounds)
 
     def fresh(self, name: str) -> Path:
         """A folder that does not exist yet."""
@@ -106,9 +112,14 @@ def base(bench: Bench) -> None:
     size = sum(path.stat().st_size for path in (bench.work / "store").rglob("*.bundle*"))
     objects = _git(bench.root / "repo.git", "rev-list", "--all", "--objects", "--count").strip()
     for field, bar in (("wall", 0.12), ("cpu", 0.03)):
-        value, found = figures(a, b, field)
+        value, medians_of_both = figures(a, b, field)
         bench.claim(
-            f"base_{field}", value, bar, **found, bundle_mib=round(size / MIB, 1), objects=int(objects)
+            f"base_{field}",
+            value,
+            bar,
+            **medians_of_both,
+            bundle_mib=round(size / MIB, 1),
+            objects=int(objects),
         )
 
 
@@ -176,8 +187,8 @@ def increment(bench: Bench) -> None:
 
         ours(), theirs()  # warm
         a, b = paired(ours, theirs, bench.rounds)
-        value, found = figures(a, b, "wall")
-        bench.claim(f"increment_{commits}_wall", value, 0.8, **found)
+        value, medians_of_both = figures(a, b, "wall")
+        bench.claim(f"increment_{commits}_wall", value, 0.8, **medians_of_both)
 
 
 def unchanged(bench: Bench) -> None:
@@ -259,8 +270,8 @@ def restore(bench: Bench) -> None:
     chain = json.loads(
         subprocess.check_output([*SNAPSHOTTER, "show", bench.url, "--store", str(store), "--json", "-q"])
     )["chain"]
-    value, found = figures(a, b, "wall")
-    bench.claim("restore_wall", value, 2.5, **found, bundles=len(chain))
+    value, medians_of_both = figures(a, b, "wall")
+    bench.claim("restore_wall", value, 2.5, **medians_of_both, bundles=len(chain))
 
 
 def upload(bench: Bench) -> None:
@@ -292,7 +303,7 @@ def upload(bench: Bench) -> None:
         statistics.median(x / y for x, y in zip(rates["ours"], rates[side], strict=True))
         for side in ("loop", "parallel")
     )
-    facts = {f"{side}_mib_s": round(statistics.median(found)) for side, found in rates.items()}
+    facts = {f"{side}_mib_s": round(statistics.median(rate)) for side, rate in rates.items()}
     # Our three digests cost CPU that a put alone does not; on two cores that shows against parallel puts.
     bench.claim("upload_ratio", value, 0.85, at_least=True, against_parallel=round(beside, 2), **facts)
 
@@ -327,7 +338,7 @@ def main() -> None:
     given = parser.parse_args()
     given.cache.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="snapshotter-bench-") as work:
-        bench = Bench(Path(work), given.cache, given.origin, given.rounds)
+        bench = Bench.open(Path(work), given.cache, given.origin, given.rounds)
         try:
             for name in given.only.split(","):
                 CLAIMS[name](bench)

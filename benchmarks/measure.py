@@ -171,7 +171,7 @@ _NO_DISK = ("/dev/", "/proc/", "/sys/", "/memfd:")
 def _add_up(lines: Iterable[str], excluded: list[str], cwd: Path) -> Written:
     files: dict[str, int] = {}
     moves: list[tuple[str, str]] = []
-    for name, args, result in (found.groups() for line in lines if (found := _CALL.match(line))):
+    for name, args, result in (call.groups() for line in lines if (call := _CALL.match(line))):
         if name == "io_uring_setup":
             raise RuntimeError("the traced command writes by io_uring, which strace cannot see")
         if name in _RENAMES:
@@ -203,8 +203,8 @@ def _path(argument: str) -> str:
 
 def _paths_of_rename(args: str, cwd: Path) -> tuple[str, str]:
     """Both paths, made absolute by the folder that the call names, or by `cwd`."""
-    found = re.findall(r'(?:AT_FDCWD|\d+)?(?:<([^>]*)>, )?"((?:[^"\\]|\\.)*)"', args)
-    old, new = (str(cwd / _unescaped(folder) / _unescaped(name)) for folder, name in found[:2])
+    paths = re.findall(r'(?:AT_FDCWD|\d+)?(?:<([^>]*)>, )?"((?:[^"\\]|\\.)*)"', args)
+    old, new = (str(cwd / _unescaped(folder) / _unescaped(name)) for folder, name in paths[:2])
     return old, new
 
 
@@ -213,8 +213,8 @@ def _unescaped(text: str) -> str:
     return re.sub(r"(?:\\[0-7]{1,3})+", _octal, text) if "\\" in text else text
 
 
-def _octal(found: re.Match[str]) -> str:
-    return os.fsdecode(bytes(int(each, 8) for each in found[0].split("\\")[1:]))
+def _octal(escapes: re.Match[str]) -> str:
+    return os.fsdecode(bytes(int(each, 8) for each in escapes[0].split("\\")[1:]))
 
 
 def _lines(trace: Path) -> Iterator[str]:

@@ -39,13 +39,13 @@ FILES = """
 
 def build(folder: Path, repos: int, rows: int) -> None:
     """A folder store of `repos` repositories, each with an older and a newest snapshot of `rows` files."""
-    made = ScanStore(open_store(f"file:{folder}"))
+    lake = ScanStore(open_store(f"file:{folder}"))
     for number in range(repos):
         repo = f"github.com__org{number // 10}__repo{number}"
-        data = made.parquet(FILES.format(seed=number + 1, rows=rows))
+        data = lake.parquet(FILES.format(seed=number + 1, rows=rows))
         when = START + timedelta(minutes=number)
-        older = made.add(repo, when, {"files": (data, rows)})
-        made.add(repo, when + timedelta(days=10), scan_of=older, kind="unchanged", reason="the same refs")
+        older = lake.add(repo, when, {"files": (data, rows)})
+        lake.add(repo, when + timedelta(days=10), scan_of=older, kind="unchanged", reason="the same refs")
 
 
 def ask(store: Path, cache: Path) -> Sample:
@@ -55,6 +55,7 @@ def ask(store: Path, cache: Path) -> Sample:
 
 
 def main() -> None:
+    """Build the store, ask with and without a cache, and print the report."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--repos", type=int, default=1000)
     arguments.add_argument("--rows", type=int, default=300, help="files of one repository")
@@ -74,13 +75,13 @@ def main() -> None:
             raise SystemExit(f"the answer counts {rows} files")
     report: dict[str, object] = {"repos": options.repos, "files": rows, "cpus": os.cpu_count()}
     for name, samples in (("cold", cold), ("warm", warm)):
-        found = medians(samples)
+        sample = medians(samples)
         report[name] = {
-            "wall_s": round(found.wall, 3),
-            "cpu_s": round(found.cpu, 3),
-            "max_rss_mib": round(found.max_rss_bytes / 2**20, 1),
+            "wall_s": round(sample.wall, 3),
+            "cpu_s": round(sample.cpu, 3),
+            "max_rss_mib": round(sample.max_rss_bytes / 2**20, 1),
             "bar_s": BARS[name],
-            "met": found.wall <= BARS[name],
+            "met": sample.wall <= BARS[name],
         }
     print(json.dumps(report, indent=2))
 

@@ -84,6 +84,7 @@ class _Handler(BaseRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        """See BaseRequestHandler."""
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ahead = b""
         with suppress(ConnectionError):
@@ -117,8 +118,8 @@ class _Handler(BaseRequestHandler):
             if not more:
                 return b""
             self._ahead += more
-        found, _, self._ahead = self._ahead.partition(mark)
-        return found
+        before, _, self._ahead = self._ahead.partition(mark)
+        return before
 
     def _drop(self, size: int) -> int:
         """Throw away the next `size` bytes. Raises ConnectionError where there are fewer."""

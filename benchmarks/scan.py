@@ -29,10 +29,12 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import sources
 from capture import HERE, MIB, SNAPSHOTTER, Bench, figures, run, total
 from generate import git
+from githost import GitHost
 from measure import Sample, medians, paired
 from snapshotter.scan.runner import program
 
@@ -47,16 +49,20 @@ CHANGED = 10  # files that a commit changes
 class ScanBench(Bench):
     """A host with the tree, a store with a snapshot but no scan, and a warm cache of rules."""
 
-    def __init__(self, work: Path, cache: Path, origin: str | None, rounds: int) -> None:
-        super().__init__(
-            work, cache, Path(origin) if origin else sources.repository(cache / "sources.git"), rounds
-        )
+    def __init__(self, work: Path, cache: Path, host: GitHost, rounds: int) -> None:
+        super().__init__(work, cache, host, rounds)
         self.repository = self.root / "repo.git"
         self.rules = cache / "rules"
-        os.environ["SNAPSHOTTER_RULE_CACHE"] = str(self.rules)
-        self.bare = self.fresh("bare")
-        self.snapshot(self.bare, "--no-scan")
-        self.scan()  # compiles the rules
+        self.bare = work / "bare"
+
+    @classmethod
+    def open(cls, work: Path, cache: Path, origin: Path | str | None, rounds: int) -> Self:
+        """See Bench: the generated repository is one of sources. Scans once, which compiles the rules."""
+        bench = super().open(work, cache, origin or sources.repository(cache / "sources.git"), rounds)
+        os.environ["SNAPSHOTTER_RULE_CACHE"] = str(bench.rules)
+        bench.snapshot(bench.bare, "--no-scan")
+        bench.scan()
+        return bench
 
     def snapshot(self, store: Path, *more: str) -> Sample:
         """`snapshotter snapshot` of the origin into a store."""
@@ -117,9 +123,9 @@ def full(bench: ScanBench) -> None:
 def _against_hand(bench: ScanBench, name: str, bar: float, *, symbols: bool) -> None:
     bench.by_hand(), bench.scan(symbols=symbols)  # warm
     ours, theirs = paired(lambda: bench.scan(symbols=symbols), bench.by_hand, bench.rounds)
-    value, found = figures(ours, theirs, "wall")
+    value, medians_of_both = figures(ours, theirs, "wall")
     cpu, spent = figures(ours, theirs, "cpu")
-    bench.claim(f"{name}_wall", value, bar, **found, cpu_ratio=round(cpu, 2), cpu=spent)
+    bench.claim(f"{name}_wall", value, bar, **medians_of_both, cpu_ratio=round(cpu, 2), cpu=spent)
 
 
 def adds(bench: ScanBench) -> None:
@@ -161,11 +167,11 @@ def _start_up(bench: ScanBench) -> dict[str, float]:
     folder.mkdir()
     (folder / "a.py").write_text("x = 1\n")
     pairs = [(bench.kingfisher(folder), bench.scc(folder)) for _ in range(bench.rounds)]
-    found = [medians(list(samples)).wall for samples in zip(*pairs, strict=True)]
+    walls = [medians(list(samples)).wall for samples in zip(*pairs, strict=True)]
     return {
-        "start_up": max(found),
-        "start_up_kingfisher": round(found[0], 3),
-        "start_up_scc": round(found[1], 3),
+        "start_up": max(walls),
+        "start_up_kingfisher": round(walls[0], 3),
+        "start_up_scc": round(walls[1], 3),
     }
 
 
@@ -190,7 +196,8 @@ def memory(bench: ScanBench) -> None:
     for _ in range(bench.rounds):
         store = bench.fresh("scanned")
         shutil.copytree(bench.bare, store)
-        watched = Watched([*SNAPSHOTTER, "scan", "-q", bench.url, "--store", str(store)])
+        watched = Watched()
+        watched.run([*SNAPSHOTTER, "scan", "-q", bench.url, "--store", str(store)])
         peaks.append(watched.peak / MIB)
         files.append(watched.tmpfs / MIB)
         largest.append(watched.at_peak)
@@ -199,17 +206,20 @@ def memory(bench: ScanBench) -> None:
 
 
 class Watched:
-    """A command that runs to its end while its processes' memory is sampled.
+    """The memory of a command's processes, sampled while it runs to its end.
 
     `peak` is bytes of PSS, `at_peak` what each process held then in MiB, `tmpfs` the most that /dev/shm grew.
     """
 
-    def __init__(self, argv: list[str]) -> None:
+    def __init__(self) -> None:
         self.peak, self.tmpfs = 0, 0
         self.at_peak: dict[str, float] = {}
+
+    def run(self, argv: list[str]) -> None:
+        """Run a command. Ends the benchmark if it fails."""
         before = _shm()
-        with tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=said, env=os.environ)
+        with tempfile.TemporaryFile() as stderr:
+            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=stderr, env=os.environ)
             ended = threading.Event()
             sampler = threading.Thread(target=self._sample, args=(process.pid, before, ended))
             sampler.start()
@@ -217,8 +227,8 @@ class Watched:
             ended.set()
             sampler.join()
             if code:
-                said.seek(0)
-                raise SystemExit(f"the watched command ended with {code}: {said.read().decode()[-2000:]}")
+                stderr.seek(0)
+                raise SystemExit(f"the watched command ended with {code}: {stderr.read().decode()[-2000:]}")
 
     def _sample(self, root: int, before: int, ended: threading.Event) -> None:
         while not ended.wait(0.02):
@@ -231,12 +241,12 @@ class Watched:
 
 def _family(root: int) -> list[int]:
     """A process and all of its descendants."""
-    found, at = [root], 0
-    while at < len(found):
-        for task in Path(f"/proc/{found[at]}/task").glob("*/children"):
-            found += map(int, (_read(task) or "").split())
+    tree, at = [root], 0
+    while at < len(tree):
+        for task in Path(f"/proc/{tree[at]}/task").glob("*/children"):
+            tree += map(int, (_read(task) or "").split())
         at += 1
-    return found
+    return tree
 
 
 def _pss(pid: int) -> int:
@@ -264,11 +274,11 @@ def _shm() -> int:
 def tables(bench: ScanBench) -> None:
     """The tables' size against the tree's."""
     bench.scan()
-    made = {path.stem: path.stat().st_size for path in (bench.work / "scanned").rglob("scan/*.parquet")}
+    tables = {path.stem: path.stat().st_size for path in (bench.work / "scanned").rglob("scan/*.parquet")}
     listed = git(bench.repository, "ls-tree", "-r", "--long", "HEAD").splitlines()
     sizes = [int(size) for line in listed if (size := line.split()[3]).isdecimal()]
-    facts = {f"{name}_kib": round(size / 1024) for name, size in made.items()}
-    value = sum(made.values()) / sum(sizes)
+    facts = {f"{name}_kib": round(size / 1024) for name, size in tables.items()}
+    value = sum(tables.values()) / sum(sizes)
     tree = round(sum(sizes) / 1e6, 1)
     bench.report("tables_part_of_tree", value, tree_mb=tree, files=len(sizes), **facts)
 
@@ -295,7 +305,7 @@ def main() -> None:
     given = parser.parse_args()
     given.cache.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="snapshotter-bench-") as work:
-        bench = ScanBench(Path(work), given.cache, given.origin, given.rounds)
+        bench = ScanBench.open(Path(work), given.cache, given.origin, given.rounds)
         try:
             for name in given.only.split(","):
                 CLAIMS[name](bench)

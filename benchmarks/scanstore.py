@@ -109,11 +109,11 @@ class ScanStore:
         counts: dict[str, int] = {}
         artifacts: list[Artifact] = []
         for name in COLUMNS:
-            found = tables.get(name, ())
-            if isinstance(found, tuple) and found:
-                data, counts[name] = found[0], int(found[1])
+            table = tables.get(name, ())
+            if isinstance(table, tuple) and table:
+                data, counts[name] = table[0], int(table[1])
             else:
-                data, counts[name] = self.table(name, found) if found else b"", len(found)
+                data, counts[name] = self.table(name, table) if table else b"", len(table)
             if counts[name]:
                 artifacts.append(self._put(key, f"scan/{name}.parquet", data, PARQUET))
         settings = ScanSettings(

@@ -301,17 +301,17 @@ def _content(rng: random.Random, suffix: str, size: int, modules: list[str]) -> 
 
 def _source(rng: random.Random, suffix: str, size: int, modules: list[str]) -> str:
     """A source file of about so many bytes."""
-    syntax, pieces, made = SYNTAX[suffix], ["<?php\n"] if suffix == "php" else [], 0
+    syntax, pieces, length = SYNTAX[suffix], ["<?php\n"] if suffix == "php" else [], 0
     if suffix == "go":
         pieces.append(f"package {rng.choice(NOUNS)}\n\n")
     pieces += [_fill(rng, syntax.load, "", rng.choice(modules)) for _ in range(rng.randint(2, 9))]
     if rng.random() < 0.004:
         token = "".join(rng.choices("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=36))
         pieces.append(f"{syntax.comment} token: ghp_{token}\n")
-    while made < size:
+    while length < size:
         unit = _type(rng, suffix, syntax)
         pieces.append(unit)
-        made += len(unit)
+        length += len(unit)
     return "".join(pieces)
 
 

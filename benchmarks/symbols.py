@@ -45,15 +45,17 @@ UNCOUNTED = {"Kotlin", "Swift", "Scala"}
 
 
 def files_by_language(folder: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
+    """The files of a folder that have symbols and are not too large."""
+    paths: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         language = LANGUAGES.get(path.suffix)
         if language and path.is_file() and not path.is_symlink() and path.stat().st_size <= MAX_BYTES:
-            found.setdefault(language, []).append(path)
-    return found
+            paths.setdefault(language, []).append(path)
+    return paths
 
 
 def ctags_seconds(paths: list[Path]) -> float:
+    """CPU seconds that ctags takes for these files."""
     with tempfile.NamedTemporaryFile("w", suffix=".list") as names:
         names.write("\n".join(map(str, paths)))
         names.flush()
@@ -65,6 +67,7 @@ def ctags_seconds(paths: list[Path]) -> float:
 
 
 def our_seconds(paths: list[Path], language: str) -> float:
+    """CPU seconds that our analysis takes for these files."""
     blobs = [(path.read_bytes(), refine(language, path.name)) for path in paths]
     started = time.process_time()
     for blob, refined in blobs:
@@ -73,6 +76,7 @@ def our_seconds(paths: list[Path], language: str) -> float:
 
 
 def main() -> None:
+    """Measure a folder and print the report."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--runs", type=int, default=5)
@@ -92,6 +96,7 @@ def main() -> None:
 
 
 def row(megabytes: float, theirs: float, ours: float) -> dict[str, float]:
+    """One line of the report, from CPU seconds."""
     return {
         "megabytes": round(megabytes, 2),
         "ctags_mb_per_s": round(megabytes / max(theirs, 1e-9), 1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import struct
 import sys
 import tracemalloc
 import zlib
@@ -14,15 +13,13 @@ from types import FrameType
 from typing import TypeAlias
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.git import delta as delta_module
 from snapshotter.git import pack as pack_module
-from snapshotter.git.delta import apply_delta
 from snapshotter.git.pack import Pack, PackObject, read_pack
 from tests.support.git import Origin
+from tests.support.packs import copy_all, entry, pack_of, varint
 
 LIMIT = 8 * 1024 * 1024
 OFS, REF = 6, 7
@@ -47,13 +44,15 @@ def test_packs_of_git_read_as_git_reads_them(tmp_path: Path, fmt: str, delta: st
     options = ["-c", "pack.depth=10"]
     words = ["pack-objects", "--revs", "--all", "--stdout", "-q"] + ([] if "no-delta" in delta else [delta])
     pack = repo.git(*options, *words)
-    found = read(pack, fmt)
+    objects = read(pack, fmt)
     listed = repo.text("cat-file", "--batch-all-objects", "--batch-check").splitlines()
-    assert sorted(f"{item.oid} {item.type} {len(item.data)}" for item in found) == sorted(listed)
-    reading = Pack(lambda at, size: pack[at : at + size], len(pack), len(found), fmt, max_bytes=LIMIT)
+    assert sorted(f"{item.oid} {item.type} {len(item.data)}" for item in objects) == sorted(listed)
+    reading = Pack(lambda at, size: pack[at : at + size], len(pack), len(objects), fmt, max_bytes=LIMIT)
     passed = list(reading.objects(pass_blobs=True))
-    assert [item for item in passed if item.type != "blob"] == [item for item in found if item.type != "blob"]
-    assert [item.type for item in passed] == [item.type for item in found]
+    assert [item for item in passed if item.type != "blob"] == [
+        item for item in objects if item.type != "blob"
+    ]
+    assert [item.type for item in passed] == [item.type for item in objects]
     kinds = {(pack_kind >> 4) & 7 for pack_kind in _first_bytes(repo, pack)}
     if delta == "--delta-base-offset":
         assert OFS in kinds
@@ -73,50 +72,14 @@ def _first_bytes(repo: Origin, pack: bytes) -> Iterable[int]:
     return [pack[int(line.split()[0])] for line in listed.splitlines()]
 
 
-# Packs made by hand
-
-
-def made(*objects: bytes, count: int | None = None) -> bytes:
-    body = struct.pack(">4sII", b"PACK", 2, len(objects) if count is None else count) + b"".join(objects)
-    return body + hashlib.sha1(body).digest()
-
-
-def entry(kind: int, data: bytes, *, size: int | None = None, base: bytes = b"", level: int = 6) -> bytes:
-    left = len(data) if size is None else size
-    head, left = bytearray([(kind << 4) | (left & 15)]), left >> 4
-    while left:
-        head[-1] |= 0x80
-        head.append(left & 0x7F)
-        left >>= 7
-    return bytes(head) + base + zlib.compress(data, level)
-
-
-def varint(number: int) -> bytes:
-    out = bytearray([number & 0x7F])
-    while number := number >> 7:
-        out[-1] |= 0x80
-        out.append(number & 0x7F)
-    return bytes(out)
-
-
-def copy_all(size: int) -> bytes:
-    """Delta instructions that copy `size` bytes of the base."""
-    out, at = b"", 0
-    while at < size:
-        step = min(0xFFFFFF, size - at)
-        out += b"\xff" + struct.pack("<I", at) + struct.pack("<I", step)[:3]
-        at += step
-    return out
-
-
 def test_packs_made_by_hand_are_right() -> None:
     blob = entry(3, b"hello")
     oid = hashlib.sha1(b"blob 5\0hello").digest()
     delta = varint(5) + varint(10) + copy_all(5) + copy_all(5)
-    found = read(made(blob, entry(REF, delta, base=oid), entry(3, b"")))
-    assert [item.data for item in found] == [b"hello", b"hellohello", b""]
-    found = read(made(blob, entry(OFS, delta, base=bytes([len(blob)]))))
-    assert found[1].data == b"hellohello"
+    objects = read(pack_of(blob, entry(REF, delta, base=oid), entry(3, b"")))
+    assert [item.data for item in objects] == [b"hello", b"hellohello", b""]
+    objects = read(pack_of(blob, entry(OFS, delta, base=bytes([len(blob)]))))
+    assert objects[1].data == b"hellohello"
 
 
 BLOB = entry(3, b"hello")
@@ -126,35 +89,35 @@ OID = hashlib.sha1(b"blob 5\0hello").digest()
 @pytest.mark.parametrize(
     "pack",
     [
-        made(entry(0, b"x")),
-        made(entry(5, b"x")),
-        made(entry(3, b"x", size=2)),
-        made(entry(3, b"xyz", size=2)),
-        made(entry(3, b"x", size=0)),
-        made(entry(3, b"x", size=1 << 50)),
-        made(b"\xbf" + b"\xff" * 20 + b"\x01"),
-        made(b"\xb1notzlib!"),
-        made(b"\xb1" + zlib.compress(b"x")[:-5]),
-        made(b""),
-        made(BLOB, count=2),
-        made(BLOB, BLOB, count=1),
-        made(BLOB, count=0xFFFFFFFF),
-        made(BLOB + b"trailing", count=1),
-        made(entry(REF, varint(0) + varint(0), base=bytes(20))),
-        made(entry(REF, b"", base=b"")),
-        made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x00")),
-        made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x01")),
-        made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\xff\xff\xff\xff\xff\x7f")),
-        made(BLOB, entry(OFS, varint(5) + varint(0), base=b"\xff" * 40)),
-        made(BLOB, entry(REF, varint(4) + varint(0), base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(9) + copy_all(5), base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(9) + copy_all(9), base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(4) + copy_all(5), base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(5) + b"\x00", base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(5) + b"\x05ab", base=OID)),
-        made(BLOB, entry(REF, varint(5) + varint(5) + b"\xff\x00", base=OID)),
-        made(BLOB, entry(REF, varint(5) + b"\xff", base=OID)),
-        made(BLOB, entry(REF, b"", base=OID)),
+        pack_of(entry(0, b"x")),
+        pack_of(entry(5, b"x")),
+        pack_of(entry(3, b"x", size=2)),
+        pack_of(entry(3, b"xyz", size=2)),
+        pack_of(entry(3, b"x", size=0)),
+        pack_of(entry(3, b"x", size=1 << 50)),
+        pack_of(b"\xbf" + b"\xff" * 20 + b"\x01"),
+        pack_of(b"\xb1notzlib!"),
+        pack_of(b"\xb1" + zlib.compress(b"x")[:-5]),
+        pack_of(b""),
+        pack_of(BLOB, count=2),
+        pack_of(BLOB, BLOB, count=1),
+        pack_of(BLOB, count=0xFFFFFFFF),
+        pack_of(BLOB + b"trailing", count=1),
+        pack_of(entry(REF, varint(0) + varint(0), base=bytes(20))),
+        pack_of(entry(REF, b"", base=b"")),
+        pack_of(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x00")),
+        pack_of(BLOB, entry(OFS, varint(5) + varint(0), base=b"\x01")),
+        pack_of(BLOB, entry(OFS, varint(5) + varint(0), base=b"\xff\xff\xff\xff\xff\x7f")),
+        pack_of(BLOB, entry(OFS, varint(5) + varint(0), base=b"\xff" * 40)),
+        pack_of(BLOB, entry(REF, varint(4) + varint(0), base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(9) + copy_all(5), base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(9) + copy_all(9), base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(4) + copy_all(5), base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(5) + b"\x00", base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(5) + b"\x05ab", base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + varint(5) + b"\xff\x00", base=OID)),
+        pack_of(BLOB, entry(REF, varint(5) + b"\xff", base=OID)),
+        pack_of(BLOB, entry(REF, b"", base=OID)),
     ],
 )
 def test_broken_packs_are_refused(pack: bytes) -> None:
@@ -164,7 +127,7 @@ def test_broken_packs_are_refused(pack: bytes) -> None:
 
 
 def test_every_cut_and_flip_is_refused() -> None:
-    pack = made(BLOB, entry(REF, varint(5) + varint(5) + copy_all(5), base=OID))
+    pack = pack_of(BLOB, entry(REF, varint(5) + varint(5) + copy_all(5), base=OID))
     for at in range(len(pack)):
         flipped = bytearray(pack)
         flipped[at] ^= 0x10
@@ -180,12 +143,12 @@ def bombs() -> dict[str, bytes]:
     huge = varint(1_000_000) + varint(1 << 40) + copy_all(1_000_000) * 50
     absurd = (b"\xff" * 400_000) + b"\x01"
     return {
-        "one object": made(entry(3, bytes(64_000_000), level=9)),
-        "many objects": made(*[entry(3, b"%d" % n + million, level=9) for n in range(60)]),
-        "many deltas": made(base, *[entry(REF, double, base=oid)] * 60),
-        "one delta": made(base, entry(REF, huge, base=oid)),
-        "a size without end": made(base, entry(REF, absurd, base=oid)),
-        "a lie about the size": made(entry(3, bytes(64_000_000), size=100, level=9)),
+        "one object": pack_of(entry(3, bytes(64_000_000), level=9)),
+        "many objects": pack_of(*[entry(3, b"%d" % n + million, level=9) for n in range(60)]),
+        "many deltas": pack_of(base, *[entry(REF, double, base=oid)] * 60),
+        "one delta": pack_of(base, entry(REF, huge, base=oid)),
+        "a size without end": pack_of(base, entry(REF, absurd, base=oid)),
+        "a lie about the size": pack_of(entry(3, bytes(64_000_000), size=100, level=9)),
     }
 
 
@@ -226,23 +189,8 @@ def test_bombs_are_defused_within_the_limit(name: str) -> None:
 
 
 def test_the_limit_is_of_all_objects_together() -> None:
-    pack = made(*[entry(3, b"%d" % n * 100) for n in range(10)])
+    pack = pack_of(*[entry(3, b"%d" % n * 100) for n in range(10)])
     assert len(read(pack, limit=1000)) == 10
     with pytest.raises(Unavailable) as raised:
         read(pack, limit=999)
     assert raised.value.code == "pack-too-large"
-
-
-@given(st.binary(max_size=200), st.binary(max_size=200))
-def test_a_delta_of_inserts_makes_what_it_says(base: bytes, target: bytes) -> None:
-    pieces = [target[at : at + 127] for at in range(0, len(target), 127)]
-    delta = varint(len(base)) + varint(len(target)) + b"".join(bytes([len(p)]) + p for p in pieces)
-    assert apply_delta(base, delta, len(target)) == target
-
-
-@given(st.binary(max_size=60), st.binary(max_size=60))
-def test_any_bytes_are_a_delta_or_refused(base: bytes, delta: bytes) -> None:
-    try:
-        assert len(apply_delta(base, delta, 1000)) <= 1000
-    except Unavailable as error:
-        assert error.code == "bad-pack"

@@ -1,10 +1,9 @@
-"""Origins: what parses, what is shown, and the one-to-one rule from origin to repo name."""
+"""What may be called an origin: what parses, what is refused, and that no secret is shown."""
 
 from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,82 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import UsageError
-from snapshotter.base.urls import redact
-from snapshotter.git.origin import Credential, Origin
+from snapshotter.git.origin import Credential
 from snapshotter.git.origin_parsing import parse
-from snapshotter.git.repo_name import MAX_REPO, repo_name
+from snapshotter.git.repo_name import MAX_REPO
+from tests.support.origins import SECRET, is_safe, parsed, paths, texts
 
-SECRET = "s3cr3t"
-TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 NAME = re.compile(r"[A-Za-z0-9._-]+")
-
-
-def is_safe(text: str) -> bool:
-    """Whether a terminal shows it as it is: nothing that moves the cursor or turns the writing around."""
-    marks = [(unicodedata.category(c), unicodedata.bidirectional(c)) for c in text if c != "\t"]
-    return not any(kind in ("Cc", "Cs") or turn in TURNS for kind, turn in marks)
-
-
-def parsed(text: str) -> Origin | None:
-    """The origin, or None where the text is refused; anything but a UsageError is a crash."""
-    try:
-        return parse(text)
-    except UsageError as error:
-        assert error.hint
-        assert is_safe(error.message)
-        return None
-
-
-# Text that is often nearly an origin.
-pieces = st.sampled_from(
-    [
-        "https://",
-        "ssh://",
-        "git://",
-        "file://",
-        "http://",
-        "host.test",
-        "git@",
-        ":",
-        "/",
-        "//",
-        "..",
-        ".",
-        "%2e",
-        "%2F",
-        "%252e",
-        "%00",
-        "%0a",
-        "__",
-        "_",
-        "-",
-        "a",
-        "B",
-        ".git",
-        "@",
-        "~",
-        "user:pw@",
-        "[::1]",
-        ":8443",
-        "?q",
-        "#f",
-        " ",
-        "\\",
-        "\u0430",
-        "\uff0e",
-        "\u2024",
-        "\u202e",
-        "\ud800",
-        "\udcff",
-        "0123abcd",
-        "-0123abcd",
-        "%",
-        "\u00e9",
-    ]
-)
-texts = st.one_of(st.lists(pieces, min_size=1, max_size=12).map("".join), st.text(max_size=60))
-components = st.text(alphabet="abAB01._-%~@ \u00e9", min_size=1, max_size=8)
-paths = st.lists(components, min_size=1, max_size=4).map("/".join)
 
 
 @given(texts)
@@ -131,92 +60,6 @@ def test_what_a_manifest_records_means_the_same_origin(text: str) -> None:
     if origin is not None:
         again = parse(origin.url)
         assert (again.canonical, again.repo, again.url) == (origin.canonical, origin.repo, origin.url)
-
-
-@given(st.lists(paths.map("https://h.test/{}".format), min_size=2, max_size=30, unique=True))
-@settings(max_examples=200)
-@example(["https://h.test/a__b", "https://h.test/a/b"])
-@example(["https://h.test/a_/b", "https://h.test/a/_b"])
-@example(["https://h.test/a//b", "https://h.test/a/b"])
-@example(["https://h.test/A", "https://h.test/a"])
-@example(["https://h.test/a-0123abcd", "https://h.test/a"])
-def test_two_origins_never_share_a_name(urls: list[str]) -> None:
-    by_repo: dict[str, set[str]] = {}
-    for url in urls:
-        if origin := parsed(url):
-            by_repo.setdefault(origin.repo, set()).add(origin.canonical)
-    assert all(len(origins) == 1 for origins in by_repo.values())
-
-
-@pytest.mark.parametrize(
-    "spellings",
-    [
-        [
-            "https://github.com/psf/requests",
-            "https://GitHub.com/PSF/Requests.git",
-            "git@github.com:psf/requests.git",
-            "ssh://git@github.com:22/psf/requests/",
-            "https://github.com:443/psf/requests",
-            "https://github.com./psf/requests",
-            f"https://user:{SECRET}@github.com/psf/requests",
-            "git+ssh://git@github.com/psf/requests",
-        ],
-        ["https://h.test/a%20b", "ssh://h.test/a%20b", "h.test:/a b"],
-        ["https://\u0433.test/a/b", "https://xn--c1a.test/a/b"],
-        ["https://h.test/a/.git", "https://h.test/a"],
-    ],
-)
-def test_spellings_of_one_origin_have_one_name(spellings: list[str]) -> None:
-    assert len({parse(text).repo for text in spellings}) == 1
-
-
-@pytest.mark.parametrize(
-    "others",
-    [
-        ["https://h.test/a", "https://h.test:8443/a", "ssh://h.test:2222/a", "https://h2.test/a"],
-        ["https://h.test/Repo", "https://h.test/repo"],
-        ["https://h.test/a%2520b", "https://h.test/a%20b", "ssh://h.test/a%2520b-"],
-        ["https://h.test/a%20b", "ssh://h.test/a%2520b"],  # "a b" and "a%20b" on one host
-        ["alice@h.test:project", "bob@h.test:project"],
-        ["https://github.com/psf/requests", "https://g\u0456thub.com/psf/requests"],
-        ["https://h.test/a\uff0fb", "https://h.test/a/b"],
-        ["https://h.test/" + "a" * 900, "https://h.test/" + "a" * 901],
-        ["/srv/a", "https://h.test/srv/a", "file:///srv/b"],
-    ],
-)
-def test_different_origins_have_different_names(others: list[str]) -> None:
-    assert len({parse(text).repo for text in others}) == len(others)
-
-
-@pytest.mark.parametrize(
-    ("text", "repo"),
-    [
-        ("https://github.com/psf/requests", "github.com__psf__requests"),
-        ("ssh://git@h.test/a/b/c.git", "h.test__a__b__c"),
-        ("https://h.test/a.b_c-d/e", "h.test__a.b_c-d__e"),
-    ],
-)
-def test_plain_origins_have_plain_names(text: str, repo: str) -> None:
-    assert parse(text).repo == repo
-    assert not re.search(r"-[0-9a-f]{8}$", repo)
-
-
-@pytest.mark.parametrize(
-    "canonical",
-    [
-        "h.test/a__b",
-        "h.test/A",
-        "h.test/a b",
-        "h.test/a-0123abcd",
-        "file:///srv/a",
-        "h.test:1/a",
-        "h.test//a",
-        "h.test/" + "a" * 120,
-        "h.test/\u00e9",
-    ],
-)
-def test_what_is_not_one_to_one_bears_a_digest(canonical: str) -> None:
-    assert re.search(r"-[0-9a-f]{8}$", repo_name(canonical))
 
 
 @pytest.mark.parametrize(
@@ -337,19 +180,6 @@ def test_a_slip_in_a_url_neither_shows_its_secret_nor_makes_it_a_path(text: str)
     with pytest.raises(UsageError) as raised:
         parse(text)
     assert SECRET not in raised.value.message + raised.value.hint
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (f"fatal: https://u:{SECRET}@h.test/a: no", "fatal: https://h.test/a: no"),
-        (f"https://u:{SECRET}@x@h.test/a", "https://h.test/a"),
-        ("mail me@example.test or see https://h.test/a", "mail me@example.test or see https://h.test/a"),
-        (f"ssh://u:{SECRET}@h/a git://{SECRET}@h/b", "ssh://h/a git://h/b"),
-    ],
-)
-def test_redaction_of_other_programs_words(text: str, shown: str) -> None:
-    assert redact(text) == shown
 
 
 def test_a_url_with_a_name_and_a_secret_is_a_credential() -> None:
