@@ -42,6 +42,7 @@ def of_each(repos: Iterable[str], work: Callable[[str], T], *, at_once: int = RE
     def attempt(repo: str) -> tuple[str, T | Unread]:
         try:
             return repo, work(repo)
+        # No other error: an interruption, or a fault of this program, ends the work for all.
         except (Unavailable, AccessDenied) as error:
             return repo, Unread(repo, error)
 

@@ -21,6 +21,7 @@ HISTORY = "history.bundle"
 RECEIPTS = "receipts/"
 DIAGNOSTICS = "_diagnostics"
 
+# `\Z`, not `$`, here and below: `$` would let a newline follow, and a key is whatever its writer made it.
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:T(?P<minute>[0-9]{2}:[0-9]{2})(?P<second>:[0-9]{2})?(?:Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"

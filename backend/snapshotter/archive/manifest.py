@@ -19,7 +19,7 @@ from snapshotter.archive.layout import RunId, RunKey
 SCHEMA_VERSION: Final = 2  # what is written
 READABLE: Final = (1, 2)
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
-MAX_MANIFEST = 64 * 1024 * 1024  # bytes
+MAX_MANIFEST = 64 * 1024 * 1024  # bytes that a reader takes: lists are capped, so none of ours comes near
 
 Kind = Literal["base", "increment", "unchanged", "empty"]
 

@@ -37,6 +37,7 @@ class RefusedObjects:
         self._listings += 1
         if error.oid is None or error.oid not in listed.tips:
             return False
+        # A first refusal may be a race with a push, so it takes two. After that the origin is known to lack objects.
         sick = bool(self.lacking) or error.oid in self._refused
         self._refused.add(error.oid)
         if sick:

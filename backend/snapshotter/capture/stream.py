@@ -6,12 +6,13 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from snapshotter.archive.manifest import Artifact, History
-from snapshotter.archive.segments import SegmentWriter, Written
+from snapshotter.archive.segments import SegmentWriter
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.capture.options import CaptureOptions
-from snapshotter.git import bundle, pack_frame
+from snapshotter.git import pack_frame
+from snapshotter.git.bundle import header, prerequisites
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport, WantVanished
 
@@ -49,7 +50,7 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
     the old value of every ref that changed, and nothing more: naming all tips of a large repository made its server
     several times slower.
     """
-    required = bundle.prerequisites(before, commits)
+    required = prerequisites(before, commits)
     # A detached HEAD's commit is fetched again: where no ref names it, a restore by hand may lack it.
     known = {ref.oid for ref in before}
     haves = before.branch_tips | {ref.oid for ref in before if refs.oids.get(ref.name) != ref.oid}
@@ -68,45 +69,59 @@ def stream(
     Nothing is stored before the pack's first bytes: until then WantVanished is raised as it is, and the caller may
     try again. Later it is Unavailable. Raises whatever else the transport and the store raise.
     """
-    fmt = request.refs.object_format
     observer.stage("streaming the pack into the store", request.expected)
-    writer: SegmentWriter | None = None
-
-    def open_writer() -> SegmentWriter:
-        header = bundle.header(request.refs, request.required)
-        size, in_flight = options.segment_bytes, options.in_flight
-        opened = SegmentWriter(folder, fmt=fmt, segment_bytes=size, in_flight=in_flight)
-        opened.begin(header)
-        return opened
-
-    def sink(data: memoryview) -> None:
-        nonlocal writer
-        writer = writer or open_writer()
-        writer.write(data)
-        observer.advance(len(data))
-
+    bundle = _ArrivingBundle(request, folder, options, observer)
     try:
         if request.fetch.wants:
-            transport.fetch(request.fetch, sink)
+            transport.fetch(request.fetch, bundle.take)
         else:  # refs changed and objects did not: a server refuses a fetch of nothing, and a bundle needs its pack
-            sink(memoryview(pack_frame.empty_pack(fmt)))
-        return _stored((writer or open_writer()).finish(), request.required)
+            bundle.take(memoryview(pack_frame.empty_pack(request.refs.object_format)))
+        return bundle.finish()
     except BaseException as error:
-        if writer is not None:
-            writer.abort()
-            if isinstance(error, WantVanished):  # part of it is stored: another try needs another run id
-                raise Unavailable(error.message, code=error.code, hint="run again") from error
+        if bundle.abort() and isinstance(error, WantVanished):
+            # Part of it is stored, and nothing is overwritten: another try needs another run id.
+            raise Unavailable(error.message, code=error.code, hint="run again") from error
         raise
 
 
-def _stored(written: Written, required: frozenset[str]) -> StoredBundle:
-    segments = written.artifacts
-    history = History(
-        prerequisites=sorted(required),
-        segments=[segment.name for segment in segments],
-        bundle_sha256=segments[0].sha256 if len(segments) == 1 else None,
-        pack_checksum=written.pack_checksum,
-        objects=written.objects,
-        bytes=written.bytes,
-    )
-    return StoredBundle(history, segments)
+@dataclass
+class _ArrivingBundle:
+    """A bundle on its way into the store. Its first bytes open the writer: a refused fetch stores nothing."""
+
+    request: BundleRequest
+    folder: RunFolder
+    options: CaptureOptions
+    observer: Observer
+    writer: SegmentWriter | None = None
+
+    def take(self, data: memoryview) -> None:
+        """The next bytes of the pack."""
+        self._opened().write(data)
+        self.observer.advance(len(data))
+
+    def finish(self) -> StoredBundle:
+        """Store the rest. Raises Unusable if the pack is not whole."""
+        written, required = self._opened().finish(), self.request.required
+        history = History(
+            prerequisites=sorted(required),
+            segments=[segment.name for segment in written.artifacts],
+            bundle_sha256=written.artifacts[0].sha256 if len(written.artifacts) == 1 else None,
+            pack_checksum=written.pack_checksum,
+            objects=written.objects,
+            bytes=written.bytes,
+        )
+        return StoredBundle(history, written.artifacts)
+
+    def abort(self) -> bool:
+        """Stop, and tell whether anything may be stored."""
+        if self.writer is not None:
+            self.writer.abort()
+        return self.writer is not None
+
+    def _opened(self) -> SegmentWriter:
+        if self.writer is None:
+            fmt, size = self.request.refs.object_format, self.options.segment_bytes
+            in_flight = self.options.in_flight
+            self.writer = SegmentWriter(self.folder, fmt=fmt, segment_bytes=size, in_flight=in_flight)
+            self.writer.begin(header(self.request.refs, self.request.required))
+        return self.writer

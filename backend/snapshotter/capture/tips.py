@@ -43,7 +43,9 @@ def ask(transport: Transport, ledger: RefsLedger, known: Set[str]) -> Tips:
         return Tips(others=peeled)
     wanted, dates, others = set(unknown), dict[str, datetime](), set(peeled)
     try:
-        for item in read_pack(pack, ledger.object_format, max_bytes=8 * MAX_PACK):
+        for item in read_pack(
+            pack, ledger.object_format, max_bytes=8 * MAX_PACK
+        ):  # inflated, which bounds a bomb
             if item.oid in wanted and item.type != "commit":
                 others.add(item.oid)
             elif item.oid in wanted and (when := committed_at(item.data)) is not None:

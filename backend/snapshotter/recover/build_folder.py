@@ -40,6 +40,7 @@ class Build(Protocol):
 
 def check_free(destination: Path) -> None:
     """Raises UsageError if something is at `destination` that is no empty folder."""
+    # Not through a link, even to an empty folder: what it leads to may be anybody's.
     if destination.is_symlink() or (
         destination.exists() and not (destination.is_dir() and in_place.is_free(destination))
     ):

@@ -59,10 +59,12 @@ def verify_named(
         return Verification(verdicts, checked.unread)
     if checked.unread:
         raise checked.unread[0].error
-    raise Unavailable(
-        f"no snapshots in {catalog.store.place.uri}",
-        code="no-snapshot",
-        hint="take one: `snapshotter snapshot ORIGIN`",
+    raise _no_snapshots(catalog.store.place.uri)
+
+
+def _no_snapshots(where: str) -> Unavailable:
+    return Unavailable(
+        f"no snapshots in {where}", code="no-snapshot", hint="take one: `snapshotter snapshot ORIGIN`"
     )
 
 

@@ -71,12 +71,16 @@ def restore(
             build.place(repository.refresh if mode == "worktree" else lambda _: None)
     except OSError as error:
         cancel.check()  # which takes the folder away
-        raise Unavailable(
-            f"could not write {destination}: {error.strerror}",
-            code="disk",
-            hint="check free space and permissions",
-        ) from error
+        raise _not_written(destination, error) from error
     return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
+
+
+def _not_written(destination: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"could not write {destination}: {error.strerror}",
+        code="disk",
+        hint="check free space and permissions",
+    )
 
 
 def _set_refs(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
@@ -91,6 +95,7 @@ def _set_refs(repository: Repository, ledger: RefsLedger, observer: Observer) ->
             hint="the stored bytes are those that the origin sent: run `git fsck` there; restore an older snapshot "
             "meanwhile",
         ) from error
+    # Read back from git, not believed: a file system may fold or refuse names that git was told to write.
     if differences := repository.differences(ledger):
         raise Finding(
             f"the snapshot's refs cannot be restored here: {'; '.join(differences)}",
