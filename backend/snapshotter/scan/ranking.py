@@ -78,6 +78,7 @@ class Ranking:
     files: list[tuple[str, int]]
 
 
+_SymbolRow = tuple[str, int, int, str, str, str, str, str]  # the columns of _SYMBOLS
 _Link = tuple[str, str, tuple[str, ...]]  # the importing path, the imported one, and the names taken from it
 
 
@@ -130,6 +131,7 @@ def _page_rank(out: dict[str, list[str]], paths: set[str]) -> dict[str, float]:
     degrees = [len(out.get(path, ())) for path in nodes]
     ranks = [1.0] * len(nodes)
     for _ in range(ROUNDS):
+        # What a file without imports has to give goes to all alike: otherwise ranks would drain away.
         lost = sum(rank for rank, degree in zip(ranks, degrees, strict=True) if not degree)
         given = [DAMPING * rank / (degree or 1) for rank, degree in zip(ranks, degrees, strict=True)]
         base = 1 - DAMPING + DAMPING * lost / max(len(nodes), 1)
@@ -182,10 +184,7 @@ def _declarer(
 
 
 def _best(
-    rows: list[tuple[str, int, int, str, str, str, str, str]],
-    ranks: dict[str, float],
-    named: dict[tuple[str, str], set[str]],
-    most: int,
+    rows: list[_SymbolRow], ranks: dict[str, float], named: dict[tuple[str, str], set[str]], most: int
 ) -> list[RankedSymbol]:
     offered = _offered(rows, named)
     whole: dict[str, int] = defaultdict(int)
@@ -194,6 +193,7 @@ def _best(
     scored: list[tuple[bool, float, RankedSymbol]] = []
     for path, line, end, kind, name, _, signature, doc in offered:
         importers = named.get((path, name), set())
+        # Sorted, for sums of floats depend on their order.
         score = sum(1 + ranks.get(source, 0.0) for source in sorted(importers))
         # A private name has only its importers: being in a file of high rank says nothing of it.
         if importers or not name.startswith("_"):
@@ -206,9 +206,7 @@ def _best(
     return [symbol for test, _, symbol in scored if tests or not test][:most]
 
 
-def _offered(
-    rows: list[tuple[str, int, int, str, str, str, str, str]], named: dict[tuple[str, str], set[str]]
-) -> list[tuple[str, int, int, str, str, str, str, str]]:
+def _offered(rows: list[_SymbolRow], named: dict[tuple[str, str], set[str]]) -> list[_SymbolRow]:
     """The rows that other files can import: no members, no guards, nothing within another symbol, each name once a
     file. A variable is offered by whoever imports it: most are a file's own."""
     around = {(row[0], row[5]) for row in rows}

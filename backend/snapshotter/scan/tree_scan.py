@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from snapshotter.archive.manifest import Gap, Licence, ScanSettings
 from snapshotter.base.cancel import Cancel
@@ -107,11 +107,10 @@ class TreeScan:
         files = {f"scan/{path.name}": path for path in self._tables.write(folder).values()}
         known = [Licence(path=path, spdx=spdx) for path, spdx in sorted(contents.licences.items())]
         facts = replace(
-            run_facts,
-            gaps=[*run_facts.gaps, *gaps],
-            licences=[(one.path, one.spdx) for one in known],
-            **({} if redaction.blind else self._quotable(contents)),
+            run_facts, gaps=[*run_facts.gaps, *gaps], licences=[(one.path, one.spdx) for one in known]
         )
+        if not redaction.blind:
+            facts = self._with_quotes(facts, contents)
         files |= self._write_pages(folder, facts)
         self._cancel.check()
         return ScanResult(files, self._tables.counts(), known, gaps)
@@ -128,17 +127,15 @@ class TreeScan:
             (folder / name).write_bytes(page)
         return {name: folder / name for name in pages}
 
-    def _quotable(self, contents: TreeContents) -> dict[str, Any]:
-        """The README and the texts that hold no secret, by all findings of this scan and those before it."""
+    def _with_quotes(self, facts: Facts, contents: TreeContents) -> Facts:
+        """The facts, with the README and the texts of files in which no secret was found, by this scan or before."""
         leaky = {
             path
             for (path,) in self._tables.connection.execute("SELECT DISTINCT path FROM secrets").fetchall()
         }
         readme = contents.readme if contents.readme and contents.readme[0] not in leaky else None
-        return {
-            "readme": readme,
-            "texts": {path: text for path, text in contents.texts.items() if path not in leaky},
-        }
+        texts = {path: text for path, text in contents.texts.items() if path not in leaky}
+        return replace(facts, readme=readme, texts=texts)
 
     def _fill(self, plan: ReadingPlan, contents: TreeContents) -> Redaction:
         """Run the scanners and put every row into the tables; returns what of the tree must not be quoted."""

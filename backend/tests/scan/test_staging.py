@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -252,7 +251,6 @@ def test_only_folders_of_our_kind_are_removed(tmp_path):
 
 
 def test_many_runs_at_once_do_not_remove_each_others_folders(tmp_path):
-    stop = time.monotonic() + 60
     code = """
 import sys
 from pathlib import Path
@@ -270,5 +268,5 @@ for turn in range(40):
         )
         for _ in range(4)
     ]
-    assert [child.wait(stop - time.monotonic()) for child in children] == [0] * 4
+    assert [child.wait() for child in children] == [0] * 4
     assert list(tmp_path.iterdir()) == []

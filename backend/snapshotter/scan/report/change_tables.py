@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from snapshotter.archive.manifest import RefChange, RefChanges
 from snapshotter.scan import plain
@@ -20,6 +20,8 @@ from snapshotter.scan.report import blocks
 from snapshotter.scan.report.findings import FINGERPRINT
 from snapshotter.scan.report.html import Child, Html, element, text
 from snapshotter.scan.report.links import Links
+
+_Row = TypeVar("_Row")
 
 _REFS: Final = 60  # of each sort of change
 
@@ -73,8 +75,8 @@ def section(facts: Facts, changes: ScanChanges | None, links: Links) -> blocks.S
 def _table(
     caption: str,
     what: str,
-    changes: Mapping[str, Changed[Any]],
-    cell: Callable[[Links, Any], Child],
+    changes: Mapping[str, Changed[_Row]],
+    cell: Callable[[Links, _Row], Child],
     links: Links,
 ) -> Html:
     """All changes of one table in one of the page's, with the count of each sort in its caption."""

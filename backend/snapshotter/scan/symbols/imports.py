@@ -45,7 +45,7 @@ class Imports:
         names_so_far = self._imports[node.start_byte][2]
         for capture, members in captures.items():
             if capture.startswith("member"):
-                for member in members[:_MAX_NAMES]:
+                for member in members[:_MAX_NAMES]:  # `rows` cuts again: one import may have several matches
                     text = _NAMED.get(capture) or self._text(member.start_byte, member.end_byte)
                     names_so_far[text.strip(_QUOTES)] = None
 

@@ -57,7 +57,7 @@ def compiled(name: str) -> Compiled:
     tags = [(files(package) / "queries" / "tags.scm").read_text("utf-8") for package in spec.tags]
     ours = files("snapshotter.scan.symbols") / "queries"
     text = "\n".join([*tags, *((ours / f"{query}.scm").read_text("utf-8") for query in spec.queries)])
-    text = _NATIVE.sub(r"#text-\1?", text)
+    text = _NATIVE.sub(r"#text-\1?", text)  # under names that the binding leaves to `_judge`
     query = Query(language, text)
     source, roles = text.encode(), []
     for index in range(query.pattern_count):
@@ -122,6 +122,7 @@ def matches(name: str, tree: Tree, blob: bytes) -> Iterator[tuple[int, str, Capt
     Raises GaveUp for a tree that is one flat error.
     """
     root = tree.root_node
+    # Every pattern is tried at every child, and goes on over its siblings.
     if root.is_error and root.child_count > _WIDEST:
         raise GaveUp("is one syntax error from start to end")
     ready = compiled(name)

@@ -42,6 +42,7 @@ def _python(tree: TreeIndex, path: str, item: Import) -> Targets:
         return _python_module(tree, folder, parts, item.names)
     if not parts or parts[0] not in tree.python_names or standard.of_python(parts):
         return nothing  # from outside, as most are
+    # Nobody knows where Python is started: each folder above may be the one whose modules it finds.
     for folder in tree.upwards(path):
         if _below(folder, "__init__.py") in tree.files:
             continue  # inside a package, an absolute import does not look here

@@ -94,6 +94,7 @@ def _block_comment(blob: bytes, begin: int, end: int) -> str:
     opening = blob.rfind(b"/*", max(0, end - 8 * _READ), end)
     if opening < 0 or blob[blob.rfind(b"\n", 0, opening) + 1 : opening].strip():
         return ""
+    # What is near a secret is left out by lines above a declaration: a longer comment might quote one beyond them.
     if blob.count(b"\n", opening, end) >= MAX_COMMENT:
         return ""
     return _sentence(map(_spoken, blob[opening : min(end, opening + _READ)].split(b"\n")))

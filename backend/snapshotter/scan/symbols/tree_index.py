@@ -89,6 +89,7 @@ def _ending(paths: Iterable[str], suffix: str) -> list[str]:
 def _nearest(paths: list[str], near: str) -> str | None:
     if len(paths) < 2:
         return paths[0] if paths else None
+    # By whole names, not by characters: `a/bc` is no neighbour of `a/bd`.
     shared = sorted((len(posixpath.commonprefix([path.split("/"), near.split("/")])), path) for path in paths)
     if shared[-1][0] > shared[-2][0]:
         return shared[-1][1]

@@ -166,7 +166,7 @@ def serve() -> None:
     """A worker's life: answer blobs until the pipe closes. Its arguments: the pipe, seconds a blob, bytes."""
     descriptor, seconds, memory = map(int, sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold source of private repositories
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     gc.disable()  # rows and nodes make no cycles, and collecting them would cost a tenth of the time
     connection = Connection(descriptor)
@@ -174,6 +174,7 @@ def serve() -> None:
         connection.send_bytes(_READY)
         while True:
             blob, language = connection.recv()
+            # The limit is of the process's whole life, so it moves on with each blob.
             used = math.ceil(time.process_time())
             resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
             try:
