@@ -13,7 +13,7 @@ from typing import Any
 
 from snapshotter.aws.error_document import ErrorDocument, named_action, sentence
 from snapshotter.aws.refusal import not_accepted, not_judged
-from snapshotter.aws.unreached import OTHER_REGION, other_region
+from snapshotter.aws.unreached import OTHER_REGION, other_region, unreached, words_of
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.urls import redact
 
@@ -83,7 +83,7 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Ans
     except ParamValidationError:
         raise  # our own table of probes is wrong
     except BotoCoreError as error:
-        return S3Answer(Kind.UNCHECKED, type(error).__name__, message=redact(str(error)))
+        return S3Answer(Kind.UNCHECKED, type(error).__name__, message=redact(words_of(error)))
     except RuntimeError as error:  # botocore's, for renewed credentials that are expired again
         return S3Answer(Kind.UNCHECKED, "CredentialRetrievalError", message=str(error))
     metadata = response["ResponseMetadata"]
@@ -140,6 +140,8 @@ def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
     words = ErrorDocument(message=answer.message or None, request_id=answer.request_id).facts
     if error := not_accepted(answer.code, words) or not_judged(answer.code, words):
         return error
+    if not answer.status and (silent := unreached(answer.message)):
+        return silent
     return Unavailable(
         f"S3 gave no answer to judge by: {answer.code}",
         code="network" if not answer.status else "store",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,9 +14,9 @@ from snapshotter.access.answer import Kind, S3Answer, ask, from_error
 from snapshotter.access.bucket_probes import MALFORMED
 from snapshotter.access.probe import Actor
 from snapshotter.aws import error_document, unsigned
-from snapshotter.aws.endpoint import session, settings
+from snapshotter.aws.endpoint import require_tls, resolve, session, settings
 from snapshotter.base.errors import UsageError
-from snapshotter.base.urls import is_loopback, redact
+from snapshotter.base.urls import redact
 from snapshotter.store.errors import no_credentials
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ class Connection:
     allow_http: bool = False
 
 
-def here(*, plain_endpoint: str | None = None, allow_http: bool = False) -> Connection:
+def here(
+    *, plain_endpoint: str | None = None, allow_http: bool = False, env: Mapping[str, str] = os.environ
+) -> Connection:
     """The connection by this process's own settings (the AWS_ variables, profiles, the task role).
 
-    Raises UsageError for a profile that does not exist, or a configuration that cannot be read.
+    It is the store's own: the same region and CA, and the endpoint that the same settings name, which botocore
+    reads itself. Raises UsageError for a profile that does not exist, or settings that cannot be used.
     """
-    return Connection(session(), plain_endpoint=plain_endpoint, allow_http=allow_http)
+    where = resolve(env)
+    made = session(where.region)
+    return Connection(made, plain_endpoint=plain_endpoint, ca_bundle=where.ca_bundle, allow_http=allow_http)
 
 
 class S3Wire:
@@ -154,12 +160,7 @@ def connect(connection: Connection) -> S3Wire:
     """
     _require_credentials(connection.session)
     wire, plain = S3Wire(connection), connection.plain_endpoint
-    endpoint = urlsplit(wire.endpoint)
-    if endpoint.scheme != "https" and not (connection.allow_http and is_loopback(endpoint.hostname or "")):
-        raise UsageError(
-            f"the S3 endpoint is plain HTTP: {redact(wire.endpoint)}",
-            hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
-        )
+    require_tls(wire.endpoint, allow_http=connection.allow_http)
     if plain is not None and not re.match(r"http://[^/]", plain):  # by https, its rows would prove nothing
         raise UsageError(
             f"{redact(plain) or 'an empty text'} is no plain HTTP endpoint",

@@ -1,36 +1,55 @@
-"""The AWS settings in force, the S3 endpoint among them, and what it tells without credentials."""
+"""Where S3 is: the endpoint, the region and the CA in force, resolved once, the same for the store, doctor and proof.
+
+Source: the AWS SDKs' reference guide ("Service-specific endpoints", "Dual-stack and FIPS endpoints").
+"""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from snapshotter.aws import unsigned
 from snapshotter.base import runbook
-from snapshotter.base.errors import Unavailable, UsageError
-from snapshotter.base.urls import redact
+from snapshotter.base.errors import UsageError
+from snapshotter.base.text import printable
+from snapshotter.base.urls import is_loopback, redact
 
 if TYPE_CHECKING:
+    import botocore.session
     from boto3.session import Session as Session
+
+    MakeSession = Callable[[], botocore.session.Session]
+
+DEFAULT_REGION: Final = "us-east-1"
+_IGNORE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+_DUALSTACK: Final = "AWS_USE_DUALSTACK_ENDPOINT"
+_FIPS: Final = "AWS_USE_FIPS_ENDPOINT"
+# What in a configuration file decides where S3 is or whom it trusts, beside the region.
+_DECIDES: Final = re.compile(r"endpoint_url|use_dualstack|use_fips|ca_bundle|\bservices\b")
 
 
 @dataclass(frozen=True)
-class EndpointReply:
-    """What a request without credentials brings.
+class Endpoint:
+    """Where S3 is. `url` is without a closing slash, `ca_bundle` a PEM file or None for the CAs that all trust.
 
-    `status` is HTTP's. `region` is the bucket's. `skew` is by how many seconds this machine's clock is behind the
-    server's. The last two are None if the server does not tell.
+    `named` is whether a setting names the URL; otherwise it is AWS's own. `assumed` is whether no setting names the
+    region.
     """
 
-    status: int
-    region: str | None
-    skew: float | None
+    url: str
+    region: str
+    ca_bundle: str | None
+    named: bool
+    assumed: bool
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is asked over plain HTTP."""
+        return self.url.startswith("http://")
 
 
 @contextmanager
@@ -48,15 +67,16 @@ def settings() -> Iterator[None]:
         ) from error
 
 
-def session() -> Session:
+def session(region: str | None = None) -> Session:
     """A session by this process's own settings: the AWS_ variables, profiles, the task role.
 
-    Raises UsageError for a profile that does not exist, or a configuration file that cannot be read.
+    `region` is the one that was resolved: botocore itself does not know of AWS_REGION. Raises UsageError for a
+    profile that does not exist, or a configuration file that cannot be read.
     """
     import boto3
 
     with settings():
-        return boto3.session.Session()
+        return boto3.session.Session(region_name=region)
 
 
 def check_bucket(name: str) -> None:
@@ -68,45 +88,129 @@ def check_bucket(name: str) -> None:
         )
 
 
-def url(session: Session, env: Mapping[str, str]) -> str:
-    """The endpoint that the store and the SDK use, without a closing slash.
+def resolve(env: Mapping[str, str], make_session: MakeSession | None = None) -> Endpoint:
+    """The endpoint in force by the variables in `env`, over a profile's settings, over AWS's own.
 
-    Raises UsageError for one that is no http or https URL.
+    botocore is loaded only where something but the variables may decide: it takes longer than a small run.
+    `make_session` gives the session whose profile is read, by default one of this process. Raises UsageError for a
+    URL or a PEM file that is none, and for settings that cannot be used.
     """
-    named = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
-    region = session.region_name or "us-east-1"
-    with settings():
-        endpoint: str = named or session.client("s3", region_name=region).meta.endpoint_url
-        split = urlsplit(endpoint)
-        if split.scheme not in ("http", "https") or not split.hostname:
-            raise ValueError(f"no endpoint: {endpoint}")
-    return endpoint.rstrip("/")
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
+    bundle = env.get("AWS_CA_BUNDLE")
+    url = None if _true(env.get(_IGNORE)) else env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
+    dualstack, fips = _true(env.get(_DUALSTACK)), _true(env.get(_FIPS))
+    if region is None or _by_profile(env):
+        with settings():
+            profile = _Profile((make_session or _new_session)(), env)
+            url, region = profile.url(), region or profile.variable("region")
+            bundle = bundle or profile.variable("ca_bundle")
+            dualstack, fips = profile.flag("use_dualstack_endpoint"), profile.flag("use_fips_endpoint")
+    # botocore, and so the proof, falls back to this one.
+    bundle = bundle or env.get("REQUESTS_CA_BUNDLE") or None
+    _check_url(url)
+    _check_bundle(bundle)
+    where = region or DEFAULT_REGION
+    named = url is not None
+    return Endpoint((url or _own(where, dualstack, fips)).rstrip("/"), where, bundle, named, region is None)
 
 
-def ask(endpoint: str, bucket: str, env: Mapping[str, str]) -> EndpointReply:
-    """Ask for the bucket's head, unsigned: S3 refuses, and tells its time and the bucket's region anyway.
+def require_tls(url: str, *, allow_http: bool) -> None:
+    """Raise UsageError for plain HTTP, unless it is to loopback and allowed."""
+    split = urlsplit(url)
+    if split.scheme != "https" and not (allow_http and is_loopback(split.hostname or "")):
+        raise UsageError(
+            f"the S3 endpoint is plain HTTP: {redact(url)}",
+            hint="use https; plain HTTP is for tests: loopback only, and with --allow-http "
+            f"{runbook.see(runbook.PLAIN_HTTP)}",
+        )
 
-    Raises Unavailable if nothing answers.
-    """
-    began = time.time()
+
+class _Profile:
+    """What the profile in force, and the variables over it, decide. Raises botocore's errors."""
+
+    def __init__(self, session: botocore.session.Session, env: Mapping[str, str]) -> None:
+        self._session, self._env = session, env
+
+    def variable(self, name: str) -> str | None:
+        value = self._session.get_config_variable(name)
+        return str(value) if value else None
+
+    def flag(self, name: str) -> bool:
+        # The older place is the profile's s3 section.
+        section = self._session.get_scoped_config().get("s3", {})
+        older = section.get(name) if isinstance(section, dict) else None
+        return _true(self.variable(name)) or _true(older)
+
+    def url(self) -> str | None:
+        from botocore.configprovider import ConfiguredEndpointProvider
+
+        if _true(self._env.get(_IGNORE)) or _true(self.variable("ignore_configured_endpoint_urls")):
+            return None
+        config, scoped = self._session.full_config, self._session.get_scoped_config()
+        # The stubs want botocore's own environment; ours may be one that a test gives.
+        found: str | None = ConfiguredEndpointProvider(config, scoped, "s3", dict(self._env)).provide()
+        return found
+
+
+def _new_session() -> botocore.session.Session:
+    import botocore.session
+
+    return botocore.session.get_session()
+
+
+def _true(value: object) -> bool:
+    return str(value).lower() == "true"
+
+
+def _by_profile(env: Mapping[str, str]) -> bool:
+    """Whether a profile, or one of its files, may decide where S3 is."""
+    if env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE"):
+        return True
+    home = Path(env.get("HOME") or "~").expanduser() / ".aws"
+    files = (
+        (env.get("AWS_CONFIG_FILE") or home / "config"),
+        (env.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"),
+    )
+    for file in files:
+        try:
+            if _DECIDES.search(Path(file).expanduser().read_text(encoding="utf-8", errors="replace")):
+                return True
+        except OSError:
+            continue  # botocore, too, takes a file that cannot be read for none
+    return False
+
+
+def _own(region: str, dualstack: bool, fips: bool) -> str:
+    """AWS's own endpoint of a region."""
+    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"https://s3{'-fips' * fips}{'.dualstack' * dualstack}.{region}.{suffix}"
+
+
+def _check_url(url: str | None) -> None:
+    if url is None:
+        return
+    split = urlsplit(url)
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise UsageError(
+            f"the S3 endpoint is no URL: {printable(redact(url))}",
+            hint="AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's endpoint_url names it: write it like "
+            f"https://host:port {runbook.see(runbook.REGION)}",
+        )
+
+
+def _check_bundle(path: str | None) -> None:
+    """Raise UsageError for a file that holds no certificate: the clients behind the store end badly with one."""
+    if path is None:
+        return
+    import ssl
+
     try:
-        reply = unsigned.send("HEAD", f"{endpoint}/{bucket}", env.get("AWS_CA_BUNDLE") or None)
-    except unsigned.NoReply as error:
-        raise Unavailable(
-            f"{redact(endpoint)} does not answer ({error.kind})",
-            code="store",
-            hint="check the network, AWS_REGION, AWS_ENDPOINT_URL_S3 and AWS_CA_BUNDLE "
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (ssl.SSLError, OSError) as error:
+        no_file = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+        why = error.strerror if no_file else "it holds no PEM certificate"
+        raise UsageError(
+            f"the CA bundle for S3 cannot be used: {printable(path)}: {why}",
+            hint="AWS_CA_BUNDLE, the profile's ca_bundle or REQUESTS_CA_BUNDLE names it: give a PEM file "
             f"{runbook.see(runbook.REGION)}",
         ) from error
-    # The server wrote its date at some moment between the two: the middle is off by half the way there and back.
-    middle = (began + time.time()) / 2
-    return EndpointReply(
-        reply.status, reply.headers.get("x-amz-bucket-region"), _skew(reply.headers.get("date"), middle)
-    )
-
-
-def _skew(date: str | None, now: float) -> float | None:
-    try:
-        return parsedate_to_datetime(date).timestamp() - now if date else None
-    except ValueError:
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from snapshotter.aws import endpoint
 from snapshotter.aws.refusal import StoreDenied, explain, not_accepted
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
@@ -107,11 +109,10 @@ def caller(session: boto3.Session, *, seconds: float = 5.0) -> str:
 @cache
 def own_arn() -> str | None:
     """This process's ARN, or None if STS does not tell in time. Asked once."""
-    import boto3
     from botocore.exceptions import BotoCoreError
 
     try:
-        return caller(boto3.Session(), seconds=2.0)
+        return caller(endpoint.session(endpoint.resolve(os.environ).region), seconds=2.0)
     except (SnapshotterError, BotoCoreError, ValueError):  # settings that cannot be used tell nothing either
         return None
 

@@ -30,13 +30,27 @@ _WAYS: Final = (
         "its certificate is not trusted",
         "set AWS_CA_BUNDLE to the PEM file of its CA",
     ),
-    (re.compile(r"kind: Timeout|TimedOut|[Tt]imed out"), "it does not answer in time", _NETWORK),
+    (
+        re.compile(r"kind: Timeout|TimedOut|[Tt]imed out|timeout on endpoint"),
+        "it does not answer in time",
+        _NETWORK,
+    ),
     (
         re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage|NewConnectionError|ProtocolError"),
         "it hangs up",
         _NETWORK,
     ),
 )
+
+
+def words_of(error: BaseException) -> str:
+    """An error's text and those of what is behind it: botocore's own says less than the library's below it."""
+    words: list[str] = []
+    inner: BaseException | None = error
+    while inner is not None and len(words) < 8:  # a chain may have a circle
+        words.append(f"{type(inner).__name__}: {inner}")
+        inner = inner.__cause__ or inner.__context__ or getattr(inner, "kwargs", {}).get("error")
+    return " | ".join(words)
 
 
 def unreached(text: str, url: str | None = None) -> Unavailable | None:

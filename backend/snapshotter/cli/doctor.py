@@ -54,6 +54,7 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
         given.role,
         session.temp,
         session.env,
+        session.allow_http,
     )
     checks: list[Check] = []
     for check in examine(setup, session.cancel):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from snapshotter.aws import endpoint, identity
-from snapshotter.aws.endpoint import EndpointReply
+from snapshotter.aws import endpoint, identity, unsigned
+from snapshotter.aws.endpoint import Endpoint
 from snapshotter.aws.scope import is_execution_role, role_of
+from snapshotter.aws.unreached import other_region
+from snapshotter.aws.unsigned import EndpointReply
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.urls import redact
@@ -26,42 +28,38 @@ class AwsChecks:
     def reach(self, bucket: str) -> Iterator[Check]:
         """The endpoint, asked without credentials: whether it has HTTPS, the bucket, and the same time."""
         try:
-            session = endpoint.session()
-            url = endpoint.url(session, self._setup.env)
+            where = endpoint.resolve(self._setup.env)
+            self._session = endpoint.session(where.region)
         except UsageError as error:
             self.blocked = "the AWS settings cannot be used"
             yield failed("endpoint", error, runbook.REGION)
             return
-        self._session, region = session, session.region_name
-        shown = f"{redact(url)}, region {region or 'us-east-1 (assumed)'}"
-        if not url.startswith("https://"):
-            hint = "unset AWS_ENDPOINT_URL_S3, or give an https endpoint"
-            yield Check("endpoint", "failed", f"{shown}: plain HTTP", hint, runbook.PLAIN_HTTP)
         try:
-            answer = endpoint.ask(url, bucket, self._setup.env)
+            endpoint.require_tls(where.url, allow_http=self._setup.allow_http)
+        except UsageError as error:
+            self.blocked = "the endpoint is plain HTTP"
+            yield failed("endpoint", error, runbook.PLAIN_HTTP)
+            return
+        try:
+            answer = unsigned.ask(where, bucket)
         except Unavailable as error:
             self.blocked = "the endpoint does not answer"
             yield failed("endpoint", error, runbook.REGION)
             return
-        if url.startswith("https://"):
-            yield self._place(bucket, answer, shown, region)
+        yield self._place(bucket, answer, where)
         yield clock(answer)
 
-    def _place(self, bucket: str, answer: EndpointReply, shown: str, region: str | None) -> Check:
+    def _place(self, bucket: str, answer: EndpointReply, where: Endpoint) -> Check:
         """Whether the bucket is where it is looked for."""
+        shown = f"{redact(where.url)}, region {where.region}{' (assumed)' if where.assumed else ''}"
         if answer.status == 404:
             self.blocked = "there is no such bucket"
             gone = Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
             return failed("endpoint", gone, runbook.REGION)
-        if answer.region and answer.region != (region or "us-east-1"):
+        if answer.region and answer.region != where.region:
             self.blocked = "the region is wrong"
-            away = Unavailable(
-                f"the bucket is in {answer.region}, and {shown} is asked",
-                code="region",
-                hint=f"set AWS_REGION={answer.region}",
-            )
-            return failed("endpoint", away, runbook.REGION)
-        if region is None:
+            return failed("endpoint", other_region(bucket, answer.region), runbook.REGION)
+        if where.assumed:
             return Check("endpoint", "warning", shown, "set AWS_REGION", runbook.REGION)
         return Check("endpoint", "ok", shown)
 
@@ -93,8 +91,11 @@ def clock(answer: EndpointReply) -> Check:
             "clock", "warning", "the endpoint did not say what time it is", "check ntp", runbook.CLOCK
         )
     skew = abs(answer.skew)
-    state: State = "failed" if skew >= _SKEW_FAIL else "warning" if skew >= _SKEW_WARN else "ok"
+    state: State = "warning" if skew >= _SKEW_WARN else "ok"
     says = f"{skew:.0f} s {'behind' if answer.skew > 0 else 'ahead of'} the endpoint's"
+    if skew >= _SKEW_FAIL:
+        wrong = NoCredentials(f"this machine's clock is {says}", hint="set this machine's clock (ntp)")
+        return failed("clock", wrong, runbook.CLOCK)
     return Check(
         "clock", state, says, "" if state == "ok" else "set this machine's clock (ntp)", runbook.CLOCK
     )

@@ -34,6 +34,7 @@ class Setup:
     role: str = TASK_ROLE
     temp: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    allow_http: bool = False
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,15 @@ def examine(setup: Setup, cancel: Cancel) -> Iterator[Check]:
 
 
 def verdict(checks: list[Check]) -> SnapshotterError | None:
-    """The error that the examination ends with: of the kind of the first failed check, the likely cause."""
+    """The error that the examination ends with: of the kind of the first failed check, the likely cause.
+
+    A check that only judges, like that of the role, has no error: then it is that of the first that came to harm, so
+    that the exit code is a snapshot's; a finding if none did.
+    """
     bad = [check for check in checks if check.state == "failed"]
     if not bad:
         return None
-    known = bad[0].error or Finding("")
+    known = next((check.error for check in bad if check.error), Finding(""))
     kind = next((k for k in (AccessDenied, Finding, UsageError) if isinstance(known, k)), Unavailable)
     message = f"{len(bad)} of {len(checks)} checks failed, the first of them: {bad[0].name}"
     return kind(message, code="doctor", hint=f"see {runbook.link(bad[0].heading)}")

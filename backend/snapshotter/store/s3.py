@@ -16,9 +16,11 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from obstore.store import S3Store
 
+from snapshotter.aws import endpoint
+from snapshotter.aws.endpoint import Endpoint
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
-from snapshotter.base.urls import is_loopback, redact
+from snapshotter.base.urls import redact
 from snapshotter.store.errors import NOWHERE, no_credentials
 from snapshotter.store.s3_listing import Lister
 
@@ -45,49 +47,44 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     allowed; NoCredentials if there are none.
     """
     bucket, prefix = _parse(uri)
-    endpoint = env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or ""
-    plain = endpoint.startswith("http://")
-    if plain and not (allow_http and is_loopback(urlsplit(endpoint).hostname or "")):
-        raise UsageError(
-            f"the S3 endpoint is plain HTTP: {endpoint}",
-            hint="use https; plain HTTP is for tests: loopback only, and with --allow-http",
-        )
-    bundle = env.get("AWS_CA_BUNDLE") or None
-    client = _client_options(endpoint, bundle, env)
-    provider: Any = AwsCredentials.resolve(env)
-    options: dict[str, Any] = {"endpoint": endpoint} if endpoint else {}
-    hosted = not endpoint and "." not in bucket  # AWS's certificate covers one label before its own name
+    provider: Any = AwsCredentials(env)
+    where = endpoint.resolve(env, provider.session)
+    endpoint.require_tls(where.url, allow_http=allow_http)
+    provider.require()
+    # AWS's certificate covers one label before its own name.
+    hosted = not where.named and "." not in bucket
+    url = where.url.replace("://", f"://{bucket}.", 1) if hosted else where.url
     objects = S3Store(
         bucket,
-        region=provider.region,
+        region=where.region,
+        endpoint=url,
         server_side_encryption="AES256",
         # Over TLS, which authenticates every byte, the body's digest is not signed once more: it costs as much
         # as the segment's own digest, which the manifest records and `verify` checks.
-        unsigned_payload=not plain,
+        unsigned_payload=not where.plain,
         virtual_hosted_style_request=hosted,
-        client_options=client,
+        client_options=_client_options(where, env),
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         credential_provider=provider,
-        **options,
     )
-    host = endpoint.rstrip("/") or f"https://s3.{provider.region}.amazonaws.com"
-    url = f"https://{bucket}.s3.{provider.region}.amazonaws.com/" if hosted else f"{host}/{bucket}"
+    listed = f"{url}/" if hosted else f"{url}/{bucket}"
     prefix = f"{prefix}/" if prefix else ""
-    return Bucket(objects, Lister(url, prefix, provider.region, provider, bundle), bucket, prefix)
+    lister = Lister(listed, prefix, where.region, provider, where.ca_bundle)
+    return Bucket(objects, lister, bucket, prefix)
 
 
-def _client_options(endpoint: str, bundle: str | None, env: Mapping[str, str]) -> Any:
+def _client_options(where: Endpoint, env: Mapping[str, str]) -> Any:
     """How obstore reaches S3: within which times, trusting which CA, and by no way that leads elsewhere."""
     options: dict[str, Any] = {
         "timeout": timedelta(minutes=10),
         "connect_timeout": timedelta(seconds=15),
-        "allow_http": endpoint.startswith("http://"),
-        **_no_way_out(endpoint, env),
+        "allow_http": where.plain,
+        **_no_way_out(where, env),
     }
-    return options | {"root_certificate": _pem(bundle)} if bundle else options
+    return options | {"root_certificate": Path(where.ca_bundle).read_bytes()} if where.ca_bundle else options
 
 
-def _no_way_out(endpoint: str, env: Mapping[str, str]) -> dict[str, str]:
+def _no_way_out(where: Endpoint, env: Mapping[str, str]) -> dict[str, str]:
     """Client options by which no redirect leads to another host than the endpoint's, or than AWS's.
 
     It would take the session token along: the library follows redirects, keeps that header, and cannot be told
@@ -95,14 +92,14 @@ def _no_way_out(endpoint: str, env: Mapping[str, str]) -> dict[str, str]:
     Over TLS, all but the endpoint is behind a proxy that cannot be. Where the environment has a proxy, that one stays,
     and decides what is reached.
     """
-    if endpoint.startswith("http://"):
-        return {"proxy_url": endpoint}
-    host = urlsplit(endpoint).hostname or _AWS[0]
+    if where.plain:
+        return {"proxy_url": where.url}
+    host = urlsplit(where.url).hostname or ""
     if any(env.get(name) for name in _PROXIES) and not proxy_bypass_environment(
         host, {"no": env.get("NO_PROXY") or env.get("no_proxy") or ""}
     ):
         return {}
-    return {"proxy_url": NOWHERE, "proxy_excludes": host if endpoint else ",".join(_AWS)}
+    return {"proxy_url": NOWHERE, "proxy_excludes": host if where.named else ",".join(_AWS)}
 
 
 def _parse(uri: str) -> tuple[str, str]:
@@ -132,21 +129,19 @@ class AwsCredentials:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._session: Any = None
-        self.region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or ""
 
-    @classmethod
-    def resolve(cls, env: Mapping[str, str]) -> AwsCredentials:
-        """The credentials of this process, asked for once, so that a run without any ends before it does anything.
+    def require(self) -> None:
+        """Ask for them once, so that a run without any ends before it does anything. Raises NoCredentials."""
+        if self._static() is None:
+            self._renewable()
 
-        Raises NoCredentials if there are none.
-        """
-        credentials = cls(env)
-        credentials.region = (
-            credentials.region or credentials._botocore().get_config_variable("region") or "us-east-1"
-        )
-        if credentials._static() is None:
-            credentials._renewable()
-        return credentials
+    def session(self) -> Any:
+        """botocore's session, loaded when it is first needed."""
+        if self._session is None:
+            import botocore.session
+
+            self._session = botocore.session.get_session()
+        return self._session
 
     def __call__(self) -> dict[str, Any]:
         """Credentials as obstore takes them; `expires_at` is aware, UTC."""
@@ -175,25 +170,9 @@ class AwsCredentials:
         from botocore.exceptions import BotoCoreError
 
         try:
-            credentials = self._botocore().get_credentials()
+            credentials = self.session().get_credentials()
         except BotoCoreError as error:  # an endpoint, a profile or a process was named and gave nothing
             raise no_credentials(type(error).__name__) from error
         if credentials is None:
             raise no_credentials()
         return credentials
-
-    def _botocore(self) -> Any:
-        if self._session is None:
-            import botocore.session
-
-            self._session = botocore.session.get_session()
-        return self._session
-
-
-def _pem(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"AWS_CA_BUNDLE cannot be read: {error.strerror}", hint=f"check the path {path}"
-        ) from error

@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 from githost import GitHost
-from snapshotter.aws import endpoint
+from snapshotter.aws import endpoint, unsigned
 from snapshotter.aws.diagnosis import Refused
 from snapshotter.aws.refusal import explain
 from snapshotter.aws.scope import TASK_ROLE
@@ -28,7 +28,7 @@ from snapshotter.doctor import local_checks
 from snapshotter.doctor.aws_checks import clock
 from snapshotter.doctor.check import Setup, failed
 from tests.infra.template import access_policy, bucket_policy
-from tests.servers import Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
+from tests.servers import REGION, Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
 from tests.servers.ecs import EcsEndpoint, Gate
 from tests.support.cli import cli_env, command
 from tests.support.git import Origin
@@ -267,7 +267,30 @@ def test_a_wrong_bucket_and_a_dead_endpoint_and_plain_http(server: Server) -> No
     assert (told.code, told.states["endpoint"], told.states["write"]) == (4, "failed", "skipped")
     told = Told(env=env | {"AWS_ENDPOINT_URL": server.http_url})
     assert told.checks["endpoint"]["runbook"] == runbook.link(runbook.PLAIN_HTTP)
-    assert told.code == 1
+    assert told.code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        ({"AWS_ENDPOINT_URL": "https://no-such-host.invalid"}, 4, "no such host"),
+        ({"AWS_ENDPOINT_URL": "https://127.0.0.1:9"}, 4, "it refuses the connection"),
+        ({"AWS_CA_BUNDLE": ""}, 4, "its certificate is not trusted"),
+        ({"AWS_PROFILE": "nope"}, 2, "The config profile (nope) could not be found"),
+        ({"AWS_ENDPOINT_URL": "localhost:9000"}, 2, "the S3 endpoint is no URL: localhost:9000"),
+        ({"AWS_CA_BUNDLE": __file__}, 2, "it holds no PEM certificate"),
+    ],
+)
+def test_doctor_and_snapshot_say_the_same_of_the_same_trouble(
+    server: Server, origin: Origin, more: dict[str, str], code: int, words: str
+) -> None:
+    env = server.environment(server.user) | more
+    told = Told(env=env)
+    assert (told.code, told.states["endpoint"]) == (code, "failed")
+    assert words in told.checks["endpoint"]["says"]
+    argv = command("snapshot", origin.path, "--store", STORE, "--no-scan", "--quiet")
+    taken = subprocess.run(argv, env=cli_env(**env), capture_output=True, text=True, timeout=90, check=False)
+    assert (taken.returncode, words in taken.stderr) == (code, True), taken.stderr
 
 
 @pytest.mark.parametrize(
@@ -321,7 +344,10 @@ def test_no_room_for_verify_is_a_warning(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_meant_are_a_failed_check_and_no_defect(name: str, value: str) -> None:
     told = Told(env={"AWS_EC2_METADATA_DISABLED": "true", name: value})
     assert (told.code, told.states["endpoint"]) == (2, "failed")
-    assert "the AWS settings cannot be used" in told.checks["endpoint"]["says"]
+    expected = (
+        "the S3 endpoint is no URL" if name == "AWS_ENDPOINT_URL" else "the AWS settings cannot be used"
+    )
+    assert expected in told.checks["endpoint"]["says"]
     assert told.states["write"] == "skipped"
 
 
@@ -373,7 +399,10 @@ def test_the_clocks_are_compared(ahead: int, state: str) -> None:
         ]
 
     with Scripted(answer) as host:
-        told = endpoint.ask(f"http://127.0.0.1:{host.port}", BUCKET, {})
+        told = unsigned.ask(
+            endpoint.resolve({"AWS_REGION": REGION, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{host.port}"}),
+            BUCKET,
+        )
     assert (told.status, told.region) == (403, "eu-west-3")
     assert clock(told).state == state
     assert ("behind" if ahead > 0 else "ahead") in clock(told).says or ahead == 0
