@@ -26,7 +26,8 @@ from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.doctor import local_checks
 from snapshotter.doctor.aws_checks import clock
-from snapshotter.doctor.check import Setup, failed
+from snapshotter.doctor.check import Check, Setup, failed
+from snapshotter.doctor.preflight import verdict
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import REGION, Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
 from tests.servers.ecs import EcsEndpoint, Gate
@@ -304,6 +305,16 @@ def test_doctor_and_snapshot_say_the_same_of_the_same_trouble(
 )
 def test_only_a_refusal_leads_to_the_page_about_refusals(error: SnapshotterError, heading: str) -> None:
     assert failed("write", error, runbook.PUT_DENIED).heading == heading
+
+
+def test_a_check_that_only_judges_leaves_the_exit_code_to_the_one_that_came_to_harm() -> None:
+    role = Check("identity", "failed", "an execution role", "set the task role", runbook.ROLES)
+    refused = explain(Refused("PutObject", "b", "repo-scans/snapshotter/x", encryption="AES256"))
+    write = failed("write", refused, runbook.PUT_DENIED)
+    for checks, code in (([role], 1), ([role, write], 5), ([write, role], 5)):
+        error = verdict(checks)
+        assert error and error.exit_code == code
+        assert checks[0].name in error.message
 
 
 def test_an_origin_that_is_not_there_does_not_hide_the_rest(server: Server, tmp_path: Path) -> None:
