@@ -24,7 +24,7 @@ _STREAMED_AT_ONCE: Final = 4  # objects: each is read to its end, so a few fill 
 
 
 @dataclass(frozen=True)
-class _LaterScans:
+class _ScansBySnapshot:
     """The scans that were made after the snapshot `since` (None: all), by run and manifest digest of the snapshot
     that they are of."""
 
@@ -33,7 +33,7 @@ class _LaterScans:
     newest_unusable: tuple[RunKey, Unusable] | None
 
     @classmethod
-    def of(cls, read: Records, since: RunKey | None) -> _LaterScans:
+    def of(cls, read: Records, since: RunKey | None) -> _ScansBySnapshot:
         """What the records say that were read from `since` on."""
         scans = {(record.of.run_id, record.of.manifest_sha256): record.scan for record in read.usable}
         newest = max(read.unusable, default=None)
@@ -49,7 +49,7 @@ class Artifacts:
         """`folder` tells what was listed of a run."""
         self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer
         self._shared: dict[Artifact, Problem | None] = {}
-        self._later: _LaterScans | None = None
+        self._later: _ScansBySnapshot | None = None
 
     def check(self, sealed: Sealed, *, segments: bool, cancel: Cancel) -> Iterator[Problem]:
         """The problems of a run's artifacts, and of its scan's. Without `segments` those of its history are only
@@ -95,10 +95,10 @@ class Artifacts:
         if sealed.manifest.scan is not None:
             return sealed.manifest.scan
         if self._later is None:
-            self._later = _LaterScans.of(records(self._catalog, self._repo, key.run_id.started_at), key)
+            self._later = _ScansBySnapshot.of(records(self._catalog, self._repo, key.run_id.started_at), key)
         elif self._later.since and key < self._later.since:
             # All of the repo: so it is read at most once more, in whatever order the runs are asked for.
-            self._later = _LaterScans.of(records(self._catalog, self._repo, None), None)
+            self._later = _ScansBySnapshot.of(records(self._catalog, self._repo, None), None)
         scan = self._later.scans.get((str(key.run_id), sealed.sha256))
         newest = self._later.newest_unusable
         # The record that cannot be read may be of this snapshot if it was made after it.
