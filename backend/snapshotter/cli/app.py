@@ -90,6 +90,7 @@ def _doctor() -> Verb:
     return command(doctor, DoctorFlags)
 
 
+# In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
     "list": _list,

@@ -36,6 +36,7 @@ def _row(result: Result, width: int, id_width: int) -> list[str]:
         return [f"{line}, got {result.got}" + (f"; {result.note}" if result.note else "")]
     if result.status in (Status.NOT_JUDGED, Status.NOT_SENT):
         return [f"{line}; {result.note}"]
+    # Whoever reads a row that failed, or could not be checked, needs all that it takes to mend it.
     facts = [
         f"rule: {result.rule}",
         f"statement that should answer: {result.statement or 'none; no statement grants it'}",

@@ -46,6 +46,7 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
     from snapshotter.doctor.preflight import examine, verdict
 
     limits = plan.wire_limits(session.settings, plan.RequestedOptions())
+    # The store is opened by a check, so that a store that does not open is a row among the others.
     setup = Setup(
         bucket_of(session.store_uri),
         session.store,

@@ -17,7 +17,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.urls import redact
 
 NAMESPACE = "FruitfulSnapshotter"
-_EVERY = 30.0  # seconds between two lines about one stage
+_EVERY = 30.0  # seconds between two lines about one stage: enough to see that it lives, little to pay for
 
 
 class JsonLog(Observer):
@@ -70,6 +70,7 @@ class JsonLog(Observer):
         self._write({"_aws": stamp, "Service": self.service, **metrics, **fields})
 
     def _write(self, line: dict[str, object]) -> None:
+        # ASCII: some readers of logs take U+2028 or U+0085 for the end of a line.
         text = redact(json.dumps(line, ensure_ascii=True, default=str))
         # A log that nobody can take costs no snapshot; that its metrics are missing is what the last alarm is for.
         with self._lock, suppress(OSError):

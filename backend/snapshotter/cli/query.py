@@ -130,6 +130,7 @@ def _to_stdout(session: Session, given: QueryFlags, form: str) -> Output:
 
 def _to_file(session: Session, given: QueryFlags, form: str, path: Path) -> Output:
     with (
+        # First: an answer that took minutes must not be lost to a name that is taken.
         results.new_file(path) as partial,
         _answer(session, given, partial if form == "parquet" else None) as answer,
     ):

@@ -31,6 +31,7 @@ def show(session: Session, given: ShowFlags) -> Output:
     catalog = Catalog(session.store(reading=True))
     run = catalog.resolve(given.snapshot)
     sealed = catalog.manifest(run.key, listed=True)
+    # A snapshot's own scan stays the one that counts: a later one is made only for a snapshot without.
     later = scan_of(catalog, sealed.manifest) if sealed.manifest.scan is None else None
     folder = f"{catalog.store.place.uri.rstrip('/')}/{run.key.folder}/"
     return Output(

@@ -99,6 +99,7 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     from snapshotter.git.origin_parsing import parse
     from snapshotter.scan.gate import secret_gate
 
+    # What can be refused is looked at before the store is opened, which makes a folder.
     origin = parse(given.origin)
     labels = parse_labels(given.label or [])
     in_force = plan.make(session.settings, _requested(given), labels, allow_http=session.allow_http)

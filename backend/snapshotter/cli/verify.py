@@ -82,6 +82,7 @@ def verify(session: Session, given: VerifyFlags) -> Output:
         observer=session.observer,
         cancel=session.cancel,
     )
+    # Snapshots that were not verified, too: whatever builds on damage cannot be restored.
     affected = ending.affected_by(catalog, result.verdicts)
     return Output(
         documents.verification(result, affected, quick=given.quick),

@@ -69,7 +69,7 @@ class Round:
 
     def _take(self, text: str, seen: dict[str, str], observer: Observer) -> Sealed:
         """Take one snapshot. `seen` holds the URLs of the origins before it, by canonical origin."""
-        self.cancel.check()
+        self.cancel.check()  # first: after a cancellation nobody is asked anything
         origin = parse(text)
         if before := seen.get(origin.canonical):
             raise UsageError(
