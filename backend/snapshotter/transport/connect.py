@@ -44,7 +44,7 @@ class Connector:
             return stream_wire.StreamWire(
                 ssh.SshDialer.of(origin, self.ssh or ssh.SshClient(), cancel), self.limits, cancel
             )
-        return stream_wire.StreamWire(stream_wire.GitDialer(origin), self.limits, cancel)
+        return stream_wire.StreamWire(stream_wire.GitDialer(origin, cancel), self.limits, cancel)
 
     def _http(self, origin: Origin, cancel: Cancel) -> Wire:
         if origin.scheme == "http" and not (origin.is_loopback or self.allow_http):

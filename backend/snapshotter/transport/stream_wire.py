@@ -49,7 +49,9 @@ class StreamWire:
     def open(self) -> PktReader:
         """See Wire."""
         self.close()
-        channel = self._cancel.abandonable(lambda: self._dial(self._limits), lambda late: late.end())
+        # Not abandonable as a whole: an abandoned start leaves a child that outlives us if we end at once.
+        self._cancel.check()
+        channel = self._dial(self._limits)
         self._channel = channel
         self._scope.callback(channel.end)
         self._scope.enter_context(self._cancel.ending(channel.end))
@@ -123,14 +125,18 @@ class LocalDialer:
 class GitDialer:
     """The unauthenticated ``git://`` protocol."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, cancel: Cancel) -> None:
         self._origin = origin
+        self._cancel = cancel
 
     def __call__(self, limits: WireLimits) -> Channel:
         """Connect and ask for the repository. Raises Unavailable if the host cannot be reached."""
         origin = self._origin
         try:
-            connection = socket.create_connection((origin.host, origin.port or 9418), limits.connect_seconds)
+            connection = self._cancel.abandonable(
+                lambda: socket.create_connection((origin.host, origin.port or 9418), limits.connect_seconds),
+                lambda late: late.close(),
+            )
         except OSError as error:
             raise Unavailable(
                 f"could not connect to {origin.netloc}: {error.strerror or error}",

@@ -214,7 +214,6 @@ def test_a_signal_ends_the_child_of_a_snapshot_too(tmp_path: Path, number: signa
     with started(argv, SNAPSHOTTER_SSH_COMMAND=str(ssh)) as process:
         pid = tmp_path / "pid"
         wait_for(process, lambda: pid.exists() and pid.read_text().strip())
-        time.sleep(0.3)  # into the wait for what the child says
         stop(process, number, code)
     assert not alive(int(pid.read_text()))
 
