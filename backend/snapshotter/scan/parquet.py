@@ -41,7 +41,7 @@ class ScanTables:
 
     def __init__(self, *, temp: Path, memory: int = MEMORY, spill: int = SPILL, threads: int = 2) -> None:
         """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB."""
-        self._temp, self._limits = temp, table_engine.Limits(memory, spill, threads)
+        self._temp, self._limits = temp, table_engine.EngineLimits(memory, spill, threads)
         self._before: Mapping[str, Path] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
 

@@ -12,7 +12,7 @@ import duckdb
 from snapshotter.base.errors import Unavailable
 
 
-class Limits(NamedTuple):
+class EngineLimits(NamedTuple):
     """What DuckDB may use: memory, and beside it disk, both in MiB; and threads."""
 
     memory: int
@@ -20,7 +20,7 @@ class Limits(NamedTuple):
     threads: int
 
 
-def connect(folder: Path, readable: Iterable[Path], limits: Limits) -> duckdb.DuckDBPyConnection:
+def connect(folder: Path, readable: Iterable[Path], limits: EngineLimits) -> duckdb.DuckDBPyConnection:
     """An empty engine in memory that can be configured no further.
 
     It reaches nothing but `folder`, where it spills what does not fit its memory, and the files in `readable`: they
