@@ -45,10 +45,12 @@ def parse_capabilities(reader: PktReader) -> Server:
     Raises Unavailable for a list without end, and for a server without fetch or of an unknown object format.
     """
     capabilities: dict[str, str] = {}
+    told = 0
     while isinstance(line := reader.line(), bytes):
         key, _, value = check_error(line).decode("utf-8", "replace").partition("=")
         capabilities[key] = value
-        if len(capabilities) > _MAX_CAPABILITIES:
+        told += 1  # the same one again and again is no end either
+        if told > _MAX_CAPABILITIES:
             raise over_limit("capabilities without end", "no git server does; check the URL")
     if line is not Mark.FLUSH:
         raise broken("its capabilities end early")
