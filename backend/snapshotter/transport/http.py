@@ -32,6 +32,7 @@ from snapshotter.transport.upload_pack import Wire
 from snapshotter.transport.words import SentCredentials
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
+_ANSWERS = frozenset({200, 203})  # 203: a proxy on the way has changed headers, and says so
 _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
@@ -87,9 +88,9 @@ class HttpWire:
             self._credential_asked = True
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
-            if response.status not in (301, 302, 303, 307, 308):
-                return self._answer(response).advertisement()
             location = response.headers.get("Location", "")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                return self._answer(response).advertisement()
             self._zones = self._zones or self._open_zones()
             self._base = follow(self._base, location, self._zones, allow_http=self._client.allow_http)
         raise Unavailable(
@@ -221,7 +222,7 @@ class HttpWire:
         """The answer, ended by a cancellation. Closes a refusal, and raises what it means."""
         answer = HttpAnswer(response, self._origin, self._client.limits, self._cancel)
         with self._cancel.ending(lambda: shut(response)):
-            if response.status != 200:
+            if response.status not in _ANSWERS:
                 raise answer.refusal(had_credential=self._credential is not None)
         self._response = response
         self._scope.enter_context(self._cancel.ending(lambda: shut(response)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 
 from urllib3 import exceptions as u3
@@ -13,9 +14,10 @@ from snapshotter.transport import NoGitAnswer
 
 
 def retriable(error: Exception) -> bool:
-    """Whether another try may help: not after an unknown host, a bad certificate, or an idle timeout."""
+    """Whether another try may help: not after an unknown host, a bad certificate, an idle timeout, or other words
+    than HTTP's."""
     settled = (u3.NameResolutionError, u3.SSLError, u3.LocationValueError, u3.ReadTimeoutError)
-    return not isinstance(error, settled)
+    return not isinstance(error, settled) and _no_http(error) is None
 
 
 def network_error(error: Exception, origin: Origin) -> SnapshotterError:
@@ -50,11 +52,28 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
         return Unavailable(
             f"could not connect to {host}", code="no-connection", hint="check the port and the network"
         )
+    if (said := _no_http(error)) is not None:
+        return NoGitAnswer(
+            f"what answers at {host} does not speak HTTP as it should" + (f": {said}" if said else ""),
+            hint="check the URL's scheme and port: another service may listen there",
+        )
     return NoGitAnswer(
         f"the connection to {host} broke ({type(error).__name__})",
         code="stream-cut",
         hint="the origin or something before it closed the connection; try again",
     )
+
+
+def _no_http(error: Exception) -> str | None:
+    """What came in place of HTTP, safe to show; None if the error is another."""
+    if isinstance(error, u3.DecodeError):
+        return "its body does not decompress"
+    cause = error.args[1] if isinstance(error, u3.ProtocolError) and len(error.args) > 1 else None
+    broken_off = (http.client.RemoteDisconnected, http.client.IncompleteRead)
+    if not isinstance(cause, http.client.HTTPException) or isinstance(cause, broken_off):
+        return None
+    words = str(cause)
+    return printable(words.strip())[:200]
 
 
 def status_error(status: int, origin: Origin, *, had_credential: bool) -> SnapshotterError:

@@ -129,3 +129,53 @@ def test_the_servers_own_words_are_passed_on_without_danger(
     assert error.code == "origin-error"
     assert "disabled" in error.message
     assert error.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2 for you\r\n", "SSH-2.0-OpenSSH_9.2"),
+        (b"220 mail.example.com ESMTP\r\n", "220 mail.example.com ESMTP"),
+        (b"HTTP/1.1 so-so Fine\r\n\r\n", "HTTP/1.1 so-so Fine"),
+        (b"\x15\x03\x01\x00\x02\x02P\r\n", "\\x15"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "100 headers"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n", "65536"),
+    ],
+    ids=["ssh", "smtp", "status", "tls", "headers", "header"],
+)
+def test_what_does_not_speak_http_is_quoted_and_asked_once(
+    connect: Callable[..., Transport], answer: bytes, words: str
+) -> None:
+    with Scripted(lambda _: [answer]) as server:
+        error = error_listing(connect, with_secret(server.url()))
+        assert len(server.seen) == 1
+    assert error.code == "not-git"
+    assert words in error.message
+    assert "port" in error.hint
+    assert error.message.isprintable()
+
+
+def test_a_body_that_does_not_decompress_is_no_closed_connection(connect: Callable[..., Transport]) -> None:
+    headers = {"Content-Type": ADVERTISEMENT, "Content-Encoding": "gzip"}
+    with Scripted(lambda _: [reply(200, headers, b"not at all")]) as server:
+        error = error_listing(connect, server.url())
+    assert (error.code, "decompress" in error.message) == ("not-git", True)
+
+
+def test_an_answer_that_a_proxy_has_changed_on_its_way_is_one(connect: Callable[..., Transport]) -> None:
+    """Status 203, which git takes as it takes 200."""
+    line = pkt(b"%040d refs/heads/a\n" % 1) + b"0000"
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        get = request.method == "GET"
+        kind, body = (ADVERTISEMENT, advertisement()) if get else (RESULT, line)
+        return [reply(203, {"Content-Type": kind}, body)]
+
+    with Scripted(answer) as server:
+        assert len(connect(server.url()).ls_refs()) == 1
+
+
+def test_a_redirect_that_does_not_say_where_is_asked_once(connect: Callable[..., Transport]) -> None:
+    with Scripted(lambda _: [reply(302)]) as server:
+        assert "302" in error_listing(connect, server.url()).message
+        assert len(server.seen) == 1
