@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from snapshotter.base import environment
+from snapshotter.base import children, environment
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.errors import GitResult, failure, machine_failed
@@ -66,14 +66,14 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where
     """Run git isolated on a stdin that comes in pieces. Raises as `run` does, and whatever `chunks` raises."""
     process = _start([*where, *argv], subprocess.PIPE)
     assert process.stdin is not None  # noqa: S101 - it is PIPE
-    with cancel.ending(process.kill):
+    with cancel.ending(lambda: children.end_group(process)):
         try:
             for chunk in chunks:
                 process.stdin.write(chunk)
         except BrokenPipeError:
             pass  # git has said why on stderr
         except BaseException:
-            process.kill()
+            children.end_group(process)
             process.communicate()
             raise
         _, err = process.communicate()
@@ -155,7 +155,7 @@ def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
 
 def _communicate(argv: list[str], cancel: Cancel, where: Sequence[str], stdin: bytes | None) -> GitResult:
     process = _start([*where, *argv], subprocess.DEVNULL if stdin is None else subprocess.PIPE)
-    with cancel.ending(process.kill):
+    with cancel.ending(lambda: children.end_group(process)):
         out, err = process.communicate(stdin)
     cancel.check()
     return GitResult(process.returncode, out, err)

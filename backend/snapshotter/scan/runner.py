@@ -10,18 +10,17 @@ import math
 import os
 import resource
 import selectors
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from snapshotter.base import children
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 
@@ -109,7 +108,7 @@ def run(command: Command, *, folder: Path, seconds: float, limit: int, cancel: C
     """
     deadline = _Deadline(command.scanner, seconds)
     with _started(command, folder, seconds) as process:
-        with cancel.ending(lambda: _kill(process)):
+        with cancel.ending(lambda: children.end_group(process)):
             output = _read(process, limit, deadline, cancel)
             try:
                 status = process.wait(max(0.0, deadline.left))
@@ -161,7 +160,7 @@ def _started(command: Command, folder: Path, seconds: float) -> Iterator[subproc
         _limit(process.pid, seconds)
         yield process
     finally:
-        _kill(process)
+        children.end_group(process)
         process.wait()
         assert process.stdout is not None  # noqa: S101 - it is PIPE
         process.stdout.close()
@@ -169,14 +168,11 @@ def _started(command: Command, folder: Path, seconds: float) -> Iterator[subproc
 
 def _limit(pid: int, seconds: float) -> None:
     """Set limits that the kernel keeps. If this process is killed, its orphan still ends by its processor time."""
-    if sys.platform != "linux":  # prlimit is Linux's; elsewhere the wall-clock limit stands alone
-        return
     cpu = math.ceil(seconds) * (os.cpu_count() or 1) + 1  # as much as all cores can spend in that time
-    with suppress(ProcessLookupError):  # it has ended already, and `run` will see how
-        resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-        resource.prlimit(pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (_FILE, _FILE))
-        resource.prlimit(pid, resource.RLIMIT_CPU, (cpu, cpu))
+    children.limit(resource.RLIMIT_CORE, 0, pid=pid)
+    children.limit(resource.RLIMIT_AS, _MEMORY, pid=pid)
+    children.limit(resource.RLIMIT_FSIZE, _FILE, pid=pid)
+    children.limit(resource.RLIMIT_CPU, cpu, pid=pid)
 
 
 def _read(process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, cancel: Cancel) -> BytesIO:
@@ -199,10 +195,3 @@ def _read(process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, can
                 return output
             if output.tell() > limit:
                 raise ScannerFailed(deadline.scanner, f"wrote more than {limit:,} bytes")
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the program and all of its group, unless it has been waited for: then its id may be another's."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)

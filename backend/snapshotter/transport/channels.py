@@ -10,6 +10,7 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import Protocol
 
+from snapshotter.base import children
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.transport import NoGitAnswer, OriginFailed, WireLimits
 from snapshotter.transport.child_errors import child_error
@@ -94,15 +95,15 @@ class ProcessChannel:
             view = view[self._in.write(view) :]
 
     def end(self) -> None:
-        """Close the child's input, give it a moment, then kill it. Safe to call twice, from any thread."""
+        """Close the child's input, give it a moment, then kill it with all that it started. Safe to call twice, from
+        any thread."""
         with suppress(OSError):
             self._in.close()
-        if self._child.poll() is None:
+        if not children.has_ended(self._child):
             with suppress(subprocess.TimeoutExpired):  # git ends by itself when its input does
                 self._child.wait(0.2)
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.wait()
+        children.end_group(self._child)
+        self._child.wait()
         self._let_go()
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:

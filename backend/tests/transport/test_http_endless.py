@@ -93,8 +93,8 @@ def test_sections_without_end_are_cut_off(
         assert sent < 500_000 + SOCKET_BUFFERS
 
 
-@pytest.mark.parametrize("name", [b"c%d", b"same%.0d"])
-def test_capabilities_without_end_are_cut_off(connect: Callable[..., Transport], name: bytes) -> None:
-    body = advertisement(*(name % n + b"=%d" % n for n in range(1, 5000)), b"fetch")
+@pytest.mark.parametrize("names", [5000, 1])
+def test_capabilities_without_end_are_cut_off(connect: Callable[..., Transport], names: int) -> None:
+    body = advertisement(*(b"c%d=%d" % (n % names, n) for n in range(5000)), b"fetch")
     with Scripted(lambda _: [reply(200, {"Content-Type": ADVERTISEMENT}, body)]) as server:
         assert error_listing(connect, server.url()).code == "limit"

@@ -25,6 +25,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 import snapshotter
+from snapshotter.base import children
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.analysis import analyze
 from snapshotter.scan.symbols.records import Analysis
@@ -166,8 +167,8 @@ def serve() -> None:
     """A worker's life: answer blobs until the pipe closes. Its arguments: the pipe, seconds a blob, bytes."""
     descriptor, seconds, memory = map(int, sys.argv[1:4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold source of private repositories
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    children.limit(resource.RLIMIT_CORE, 0)  # a core file would hold source of private repositories
+    children.limit(resource.RLIMIT_AS, memory)
     gc.disable()  # rows and nodes make no cycles, and collecting them would cost a tenth of the time
     connection = Connection(descriptor)
     with suppress(EOFError, OSError):  # the parent is gone
@@ -176,7 +177,7 @@ def serve() -> None:
             blob, language = connection.recv()
             # The limit is of the process's whole life, so it moves on with each blob.
             used = math.ceil(time.process_time())
-            resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
+            children.limit(resource.RLIMIT_CPU, used + seconds, again=True)
             try:
                 answer = analyze(blob, language)
             except MemoryError:
