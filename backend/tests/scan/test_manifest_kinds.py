@@ -609,3 +609,178 @@ def test_an_action_that_is_an_image_has_that_image() -> None:
 def test_manifests_by_the_ends_of_their_names(path: str) -> None:
     text = {"proj": "<Project/>", "toml": ""}.get(path[-4:], "{}")
     assert parse(path, text.encode()) == []
+
+
+def test_an_override_is_not_direct_and_of_the_package_that_its_selector_ends_with() -> None:
+    text = json.dumps(
+        {
+            "dependencies": {"x": "1.0.0"},
+            "overrides": {"a": "1.0.0", "b@^2": {".": "2.0.1", "@s/c": "3.0.0"}, "x": "$x", "d": "-"},
+            "resolutions": {"**/e": "4.0.0", "f/@s/g": "npm:h@5.0.0"},
+            "pnpm": {"overrides": {"i@1>j@<2": "6.0.0"}},
+        }
+    )
+    told = {row.name: (row.version, row.scope, row.direct) for row in parse("package.json", text.encode())}
+    assert told.pop("x") == ("1.0.0", "runtime", True)
+    assert told == {
+        name: (version, "override", False)
+        for name, version in {
+            "a": "1.0.0",
+            "b": "2.0.1",
+            "@s/c": "3.0.0",
+            "e": "4.0.0",
+            "h": "5.0.0",
+            "j": "6.0.0",
+        }.items()
+    }
+
+
+def test_what_a_gem_of_the_repository_asks_for_is_direct() -> None:
+    text = """PATH
+  remote: .
+  specs:
+    own (1.0)
+      rack (>= 2)
+      mine
+
+GEM
+  remote: https://h.example/
+  specs:
+    base64 (0.2.0)
+    rack (3.0.8)
+      base64
+
+DEPENDENCIES
+  own!
+"""
+    assert {row.name: (row.requirement, row.direct) for row in parse("Gemfile.lock", text.encode())} == {
+        "rack": (">= 2", True),
+        "base64": (None, False),
+    }
+
+
+def test_what_poetry_locks_for_an_extra_is_optional_as_the_project_has_it() -> None:
+    text = '[[package]]\nname = "x"\nversion = "1"\noptional = true\ngroups = ["main"]\n'
+    assert one("poetry.lock", text).scope == "optional"
+    assert one("poetry.lock", text.replace("true", "false")).scope == "runtime"
+
+
+@pytest.mark.parametrize(
+    ("text", "scope", "direct"),
+    [
+        ('[tool.hatch.envs.docs]\ndependencies = ["x"]\n', "docs", True),
+        ('[tool.hatch.envs.docs]\nextra-dependencies = ["x"]\n', "docs", True),
+        ('[tool.flit.metadata]\nrequires = ["x"]\n', "runtime", True),
+        ('[tool.flit.metadata.requires-extra]\ntest = ["x"]\n', "test", True),
+        ('[tool.uv]\noverride-dependencies = ["x==1"]\n', "constraint", False),
+        ('[tool.uv]\nconstraint-dependencies = ["x<2"]\n', "constraint", False),
+    ],
+)
+def test_tools_of_pyproject_that_name_packages(text: str, scope: str, direct: bool) -> None:
+    row = one("pyproject.toml", text)
+    assert (row.name, row.scope, row.direct) == ("x", scope, direct)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("pyproject.toml", '[tool.setuptools.dynamic]\ndependencies = {file = ["deps.txt"]}\n', True),
+        ("pyproject.toml", '[tool.setuptools.dynamic]\ndependencies = {file = "requirements.txt"}\n', False),
+        (
+            "pyproject.toml",
+            '[tool.setuptools.dynamic]\noptional-dependencies.x = {file = ["x.list", "requirements.txt"]}\n',
+            True,
+        ),
+        ("pyproject.toml", '[tool.setuptools.dynamic]\nversion = {file = "VERSION"}\n', False),
+        ("pyproject.toml", "[tool.pixi.dependencies]\nx = '*'\n", True),
+        ("setup.cfg", "[options]\ninstall_requires = file: deps.txt\n", True),
+        ("setup.cfg", "[options]\ninstall_requires = file: requirements.txt\n", False),
+    ],
+)
+def test_dependencies_in_files_that_nobody_reads_are_told(path: str, text: str, told: bool) -> None:
+    manifests = Manifests()
+    manifests.add(path, text.encode())
+    assert manifests.rows(path) == []
+    assert (path in manifests.partly) == told
+
+
+def module(more: str) -> Dependency:
+    held = f"<dependency><groupId>g</groupId><artifactId>a</artifactId>{more}</dependency>"
+    return one("pom.xml", f"<project><dependencies>{held}</dependencies></project>")
+
+
+@pytest.mark.parametrize("written", ["LATEST", "RELEASE", "[1.0,2.0)"])
+def test_what_maven_chooses_itself_is_no_exact_version(written: str) -> None:
+    assert module(f"<version>{written}</version>").version is None
+
+
+def test_an_optional_module_and_one_of_a_file() -> None:
+    assert module("<optional>true</optional>").scope == "optional"
+    assert module("<optional>true</optional><scope>provided</scope>").scope == "provided"
+    assert module("<optional>false</optional>").scope == "runtime"
+    assert module("<scope>system</scope><systemPath>x.jar</systemPath>").purl is None
+
+
+GA = "<groupId>g</groupId><artifactId>{0}</artifactId><version>1</version>"
+PROCESSORS = (
+    "<configuration><annotationProcessorPaths><path>{0}</path></annotationProcessorPaths></configuration>"
+)
+
+
+@pytest.mark.parametrize(
+    ("place", "scope"),
+    [
+        ("<build><extensions><extension>{0}</extension></extensions></build>", "build"),
+        ("<reporting><plugins><plugin>{0}</plugin></plugins></reporting>", "plugin"),
+        (
+            "<profiles><profile><build><plugins><plugin>{0}</plugin></plugins></build></profile></profiles>",
+            "plugin",
+        ),
+        (
+            "<build><plugins><plugin><dependencies><dependency>{0}</dependency></dependencies></plugin></plugins></build>",
+            "build",
+        ),
+        (f"<build><plugins><plugin>{PROCESSORS}</plugin></plugins></build>", "build"),
+    ],
+)
+def test_places_of_a_pom_that_name_modules(place: str, scope: str) -> None:
+    row = one("pom.xml", "<project>" + place.format(GA.format("a")) + "</project>")
+    assert (row.name, row.version, row.scope, row.direct) == ("g:a", "1", scope, True)
+
+
+def test_what_maven_loads_itself() -> None:
+    text = f"<extensions><extension>{GA.format('x')}</extension></extensions>"
+    assert one(".mvn/extensions.xml", text).name == "g:x"
+    assert not is_manifest("extensions.xml")
+
+
+def test_plugins_of_a_version_catalog_are_modules() -> None:
+    text = """
+[versions]
+kotlin = "1.9.0"
+[plugins]
+a = { id = "org.a", version.ref = "kotlin" }
+b = "org.b:2.0"
+c = { id = "org.c" }
+"""
+    assert {row.name: row.version for row in parse("gradle/libs.versions.toml", text.encode())} == {
+        "org.a:org.a.gradle.plugin": "1.9.0",
+        "org.b:org.b.gradle.plugin": "2.0",
+        "org.c:org.c.gradle.plugin": None,
+    }
+
+
+def test_several_packages_of_one_element_and_tools_of_dotnet() -> None:
+    text = '<Project><ItemGroup><PackageReference Include="A; B" Version="1.0" /></ItemGroup></Project>'
+    assert {name: row.version for name, row in rows("x.csproj", text).items()} == {"A": "1.0", "B": "1.0"}
+    tools = '{"version": 1, "tools": {"dotnet-ef": {"version": "8.0.0", "commands": ["x"]}}}'
+    tool = one(".config/dotnet-tools.json", tools)
+    assert (tool.name, tool.version, tool.scope) == ("dotnet-ef", "8.0.0", "dev")
+
+
+def test_an_update_of_a_reference_manages_its_version() -> None:
+    text = '<Project><PackageReference Include="A" /><PackageReference Update="A" Version="2.0" /></Project>'
+    assert [(row.name, row.version, row.scope) for row in parse("x.csproj", text.encode())] == [
+        ("A", "2.0", "runtime"),
+        ("A", "2.0", "management"),
+    ]

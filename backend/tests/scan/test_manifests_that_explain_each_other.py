@@ -342,6 +342,120 @@ def test_a_package_of_the_workspace_comes_from_its_folder(workspaces: str, membe
     ]
 
 
+PNPM = """
+packages: ['packages/*']
+catalog: {react: ^18.2.0, tool: workspace:*}
+catalogs:
+  next: {react: 19.0.0}
+"""
+USES_CATALOGS = '"react": "catalog:", "tool": "catalog:default", "vue": "catalog:", "other": "catalog:none"'
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("pnpm-workspace.yaml", PNPM),
+        (".yarnrc.yml", PNPM.replace("packages: ['packages/*']", "nodeLinker: pnp")),
+        (
+            "package.json",
+            '{"catalog": {"react": "^18.2.0", "tool": "workspace:*"}, "workspaces": ["packages/*"]}',
+        ),
+        (
+            "package.json",
+            '{"workspaces": {"packages": [], "catalog": {"react": "^18.2.0", "tool": "workspace:*"}}}',
+        ),
+    ],
+)
+def test_what_stands_in_a_catalog_is_asked_for_as_it_says(path: str, text: str) -> None:
+    files = {path: text, "packages/a/package.json": package("a", USES_CATALOGS)}
+    assert told("packages/a/package.json", files) == [
+        ("react", None, "^18.2.0", "runtime", True),
+        ("tool", None, "workspace:*", "runtime", False),
+        ("vue", None, "catalog:", "runtime", True),
+        ("other", None, "catalog:none", "runtime", True),
+    ]
+    assert {scope for *_, scope, _ in told(path, files)} == {"management"}
+
+
+def test_a_catalog_by_its_name_and_the_packages_of_a_pnpm_workspace() -> None:
+    needs = '"react": "catalog:next", "b": "^1.0.0"'
+    files = {
+        "pnpm-workspace.yaml": PNPM,
+        "packages/a/package.json": package("a", needs),
+        "packages/b/package.json": package("b", ""),
+    }
+    assert told("packages/a/package.json", files) == [
+        ("react", "19.0.0", "19.0.0", "runtime", True),
+        ("b", None, "^1.0.0", "runtime", False),
+    ]
+
+
+def test_pnpms_lock_file_asks_as_its_catalogs_say() -> None:
+    lock = """
+catalogs: {default: {react: {specifier: ^18.2.0, version: 18.3.1}}}
+importers: {.: {dependencies: {react: {specifier: 'catalog:', version: 18.3.1}}}}
+packages: {react@18.3.1: {}}
+"""
+    assert told("pnpm-lock.yaml", {"pnpm-lock.yaml": lock}) == [
+        ("react", "18.3.1", "^18.2.0", "runtime", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("repositories", "own"),
+    [
+        ('[{"type": "path", "url": "packages/*"}]', True),
+        ('{"own": {"type": "path", "url": "packages/*"}}', True),
+        ('[{"type": "vcs", "url": "https://h.example/x"}]', False),
+        ("[]", False),
+    ],
+)
+def test_a_package_of_a_folder_of_composer_comes_from_no_registry(repositories: str, own: bool) -> None:
+    files = {
+        "composer.json": f'{{"require": {{"Own/X": "@dev", "b/y": "1.0.0"}}, "repositories": {repositories}}}',
+        "packages/x/composer.json": '{"name": "own/x"}',
+    }
+    assert told("composer.json", files) == [
+        ("Own/X", None, "@dev", "runtime", not own),
+        ("b/y", "1.0.0", "1.0.0", "runtime", True),
+    ]
+
+
+USES_MANAGED = "<dependencies>" + entry("g:managed") + "</dependencies>"
+PROFILES = """<profiles>
+<profile><id>a</id>{activation}<properties><v>2</v><same>5</same></properties>
+<dependencyManagement><dependencies>{managed}</dependencies></dependencyManagement>
+<dependencies>{uses}</dependencies></profile>
+<profile><id>b</id><properties><v>3</v><same>5</same></properties></profile>
+</profiles>"""
+
+
+@pytest.mark.parametrize(
+    ("activation", "version"),
+    [("<activation><activeByDefault>true</activeByDefault></activation>", "2"), ("", None)],
+)
+def test_profiles_say_what_does_not_depend_on_which_is_asked_for(
+    activation: str, version: str | None
+) -> None:
+    uses = entry("g:v", "${v}") + entry("g:same", "${same}") + entry("g:managed")
+    body = PROFILES.format(activation=activation, managed=entry("g:managed", "7"), uses=uses)
+    found = told("pom.xml", {"pom.xml": pom("x", body)})
+    assert [(name, one) for name, one, _, scope, _ in found if scope == "runtime"] == [
+        ("g:v", version),
+        ("g:same", "5"),
+        ("g:managed", "7"),
+    ]
+    child = told("c/pom.xml", {"pom.xml": pom("x", body), "c/pom.xml": pom("c", USES_MANAGED, parent="x")})
+    assert ("g:managed", "7") in [(name, one) for name, one, *_ in child]
+
+
+def test_a_property_of_the_project_holds_whatever_a_profile_has() -> None:
+    body = "<properties><v>1</v></properties>" + PROFILES.format(
+        activation="", managed="", uses=entry("g:v", "${v}")
+    )
+    assert versions("pom.xml", {"pom.xml": pom("x", body)})["g:v"] == "1"
+
+
 def test_another_release_of_a_package_of_the_workspace_comes_from_the_registry() -> None:
     files = {
         "package.json": package("root", '"a": "1.2.0", "b": "0.1.0"', ', "workspaces": ["a", "b"]'),
@@ -517,6 +631,14 @@ CHANGES: dict[str, tuple[dict[str, str], dict[str, str | None]]] = {
             "a/b/B.csproj": '<Project><PackageReference Include="X" /></Project>',
         },
         {"a/Directory.Packages.props": '<Project><PackageVersion Include="X" Version="2.0" /></Project>'},
+    ),
+    "a catalog": (
+        {"pnpm-workspace.yaml": PNPM, "packages/a/package.json": package("a", USES_CATALOGS)},
+        {"pnpm-workspace.yaml": PNPM.replace("18.2", "18.3")},
+    ),
+    "a package of a folder of composer": (
+        {"composer.json": '{"require": {"o/x": "*"}, "repositories": [{"type": "path", "url": "x"}]}'},
+        {"x/composer.json": '{"name": "o/x"}'},
     ),
     "a patch": (
         {"Cargo.toml": PATCHED, "m/Cargo.toml": '[dependencies]\nserde = "1"\n'},

@@ -13,6 +13,8 @@ from snapshotter.scan.dependencies import is_manifest, unread
     build.gradle app/build.gradle.kts gradle/deps.gradle mix.lock ios/Podfile.lock conanfile.txt conanfile.py vcpkg.json
     stack.yaml deno.lock bun.lock bun.lockb setup.py Gemfile x.gemspec Package.swift build.sbt environment.yml
     renv.lock MODULE.bazel .terraform.lock.hcl charts/x/Chart.yaml shop.cabal Cartfile.resolved
+    pylock.toml pylock.dev.toml project/plugins.sbt x.nuspec .gitlab-ci.yml .circleci/config.yml .pre-commit-config.yaml
+    .devcontainer/devcontainer.json Project.toml subprojects/zlib.wrap roles/requirements.yml Brewfile buf.lock
     """.split(),
 )
 def test_a_manifest_that_nobody_reads(path: str) -> None:
@@ -25,7 +27,7 @@ def test_a_manifest_that_nobody_reads(path: str) -> None:
     """
     pyproject.toml package.json pom.xml gradle.lockfile composer.lock Pipfile.lock packages.lock.json pubspec.lock
     Package.resolved a.py README.md setup.pyc gradle.properties settings.gradle settings.gradle.kts build.gradle/x.txt
-    xGemfile mix.lock.bak docs/gemspec
+    xGemfile mix.lock.bak docs/gemspec config.yml wraps/x.wrap pylock.a.b.toml
     """.split(),
 )
 def test_what_is_read_or_is_no_manifest(path: str) -> None:

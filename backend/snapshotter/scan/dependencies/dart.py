@@ -10,13 +10,14 @@ from snapshotter.scan.dependencies.formats import mapping, string, yaml_object
 from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _EXACT: Final = re.compile(r"\d+\.\d+\.\d+[\w.+-]*")
+_SECTIONS: Final = {"dependencies": "runtime", "dev_dependencies": "dev", "dependency_overrides": "override"}
 _ELSEWHERE: Final = ("git", "path", "sdk")
 
 
 def pubspec(blob: bytes) -> Iterator[Dependency]:
     """A pubspec.yaml without what comes with the SDK."""
     document = yaml_object(blob)
-    for key, scope in (("dependencies", "runtime"), ("dev_dependencies", "dev")):
+    for key, scope in _SECTIONS.items():
         for name, value in mapping(document.get(key), key).items():
             table = value if isinstance(value, dict) else {"version": value}
             written = next((_source(table[one]) for one in ("version", *_ELSEWHERE) if one in table), "")

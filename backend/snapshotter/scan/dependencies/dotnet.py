@@ -97,6 +97,13 @@ def packages_config(blob: bytes) -> Iterator[Dependency]:
         yield _row(entry, entry.name, entry.version)
 
 
+def tools(blob: bytes) -> Iterator[Dependency]:
+    """A dotnet-tools.json."""
+    for name, tool in mapping(json_object(blob).get("tools"), "tools").items():
+        version = string(mapping(tool, name).get("version"))
+        yield dependency(NamedPackage("nuget", name, version), version, "dev")
+
+
 def _row(entry: _PackageElement, name: str, version: str) -> Dependency:
     exact = _EXACT.fullmatch(version.strip())
     written = entry.override or entry.version
@@ -117,17 +124,19 @@ def _read(blob: bytes, root_tag: str) -> _ProjectFile:
         if _tag(element) == "PropertyGroup":
             project.properties.update({_tag(one): (one.text or "").strip()[:_LONGEST] for one in element})
         elif _tag(element) in (*_ASKED, _MANAGED):
-            name = element.get("Include") or element.get("id") or ""
+            names = element.get("Include") or element.get("Update") or element.get("id") or ""
             version = element.get("Version") or element.get("version") or _child(element, "Version")
             override = element.get("VersionOverride") or _child(element, "VersionOverride")
-            project.entries.append(_PackageElement(_tag(element), name, version, override, _scope(element)))
+            kind = _MANAGED if element.get("Update") and not element.get("Include") else _tag(element)
+            scope = "management" if kind == _MANAGED else _scope(element)
+            project.entries.extend(
+                _PackageElement(kind, name.strip(), version, override, scope) for name in names.split(";")
+            )
     return project
 
 
 def _scope(element: Element) -> str:
     """`dev` for analyzers and tools, of which nothing is handed on to who uses the project."""
-    if _tag(element) == _MANAGED:
-        return "management"
     private = element.get("PrivateAssets") or _child(element, "PrivateAssets")
     developing = element.get("developmentDependency") or ""
     return "dev" if private.lower() == "all" or developing.lower() == "true" else "runtime"

@@ -37,7 +37,7 @@ def _scope(configurations: list[str]) -> str:
 
 def catalog(blob: bytes) -> Iterator[Dependency]:
     """A libs.versions.toml: what build files may ask for by a short name. It has the scope `management`, and is not
-    known to be asked for."""
+    known to be asked for. A plugin is the module that Gradle finds it by (`id:id.gradle.plugin`)."""
     document = toml(blob)
     versions = mapping(document.get("versions"), "versions")
     for name, value in mapping(document.get("libraries"), "libraries").items():
@@ -46,6 +46,17 @@ def catalog(blob: bytes) -> Iterator[Dependency]:
         written = _version(table.get("version"), versions)
         if module.count(":") == 1 and not module.startswith(":"):
             version = written if _EXACT.fullmatch(written) else None
+            yield dependency(NamedPackage("maven", module, version), written, "management", None)
+    for name, value in mapping(document.get("plugins"), "plugins").items():
+        if isinstance(value, str):
+            plugin, _, version = value.partition(":")
+            value = {"id": plugin, "version": version}
+        table = mapping(value, name)
+        plugin = string(table.get("id"))
+        written = _version(table.get("version"), versions)
+        if plugin and ":" not in plugin:
+            version = written if _EXACT.fullmatch(written) else None
+            module = f"{plugin}:{plugin}.gradle.plugin"
             yield dependency(NamedPackage("maven", module, version), written, "management", None)
 
 

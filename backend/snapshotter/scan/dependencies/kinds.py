@@ -46,10 +46,10 @@ _NAMES: Final[dict[str, Parser]] = {
     "Cargo.lock": cargo.cargo_lock,
     "Gemfile.lock": ruby.gemfile_lock,
     "gems.locked": ruby.gemfile_lock,
-    "composer.json": composer.composer_json,
     "composer.lock": composer.composer_lock,
     "packages.lock.json": dotnet.packages_lock,
     "packages.config": dotnet.packages_config,
+    "dotnet-tools.json": dotnet.tools,
     "gradle.lockfile": gradle.lockfile,
     "buildscript-gradle.lockfile": gradle.lockfile,
     "pubspec.yaml": dart.pubspec,
@@ -69,6 +69,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Parser], ...]] = (
     ),
     (re.compile(r"(?:.*/)?(?:docker-)?compose(?:[.-][\w.-]+)?\.ya?ml"), images.compose),
     (re.compile(r".*\.versions\.toml"), gradle.catalog),
+    (re.compile(r"(?:.*/)?\.mvn/extensions\.xml"), maven.extensions),
 )
 
 # Manifests that others of their kind explain.
@@ -77,6 +78,7 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
     "cargo": cargo.CargoTomls,
     "go": go.GoModules,
     "npm": npm.PackageJsons,
+    "composer": composer.ComposerJsons,
     "dotnet": dotnet.DotnetProjects,
     "python": pyproject.Pyprojects,
     "pip": requirements.RequirementsFiles,
@@ -84,9 +86,10 @@ FAMILIES: Final[dict[str, Callable[[], Family]]] = {
 _FAMILY_NAMES: Final = {
     "pom.xml": "maven",
     "Cargo.toml": "cargo",
+    "composer.json": "composer",
     "go.mod": "go",
     go.WORK: "go",
-    "package.json": "npm",
+    **dict.fromkeys(npm.FILES, "npm"),
     "pyproject.toml": "python",
     **dict.fromkeys(dotnet.SHARED, "dotnet"),
 }

@@ -12,7 +12,7 @@ from snapshotter.scan.dependencies.pom import Managed, Pom, PomEntry, Properties
 from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 # One version, bare or in brackets; a comma makes it a range.
-_EXACT: Final = re.compile(r"\[?([\w.-]+)\]?")
+_EXACT: Final = re.compile(r"\[?((?!(?:LATEST|RELEASE)\Z)[\w.-]+)\]?")
 _MAX_PARENTS: Final = 10  # above one pom; real projects have three or four
 _MAX_BOMS: Final = 50  # of one pom and its parents, with theirs
 
@@ -80,7 +80,7 @@ class Poms:
                 "maven",
                 f"{entry.group}:{entry.artifact}",
                 version,
-                registry=self._of_this_tree(entry, version or "") is None,
+                registry=entry.scope != "system" and self._of_this_tree(entry, version or "") is None,
             ),
             entry.version,
             place or entry.scope or (managed.scope if managed else "") or "runtime",
@@ -150,6 +150,17 @@ class Poms:
             for path, one in sorted(self._poms.items()):
                 self._index.setdefault(one.name, []).append(path)
         return self._index.get((entry.group, entry.artifact), [])
+
+
+def extensions(blob: bytes) -> Iterator[Dependency]:
+    """A .mvn/extensions.xml: what Maven itself loads, with the scope `build`."""
+    for entry in pom.extensions(blob):
+        if entry.group and entry.artifact:
+            exact = _EXACT.fullmatch(entry.version)
+            package = NamedPackage(
+                "maven", f"{entry.group}:{entry.artifact}", exact.group(1) if exact else None
+            )
+            yield dependency(package, entry.version, "build")
 
 
 def _may_be(version: str, candidate: Pom) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, yaml_object
-from snapshotter.scan.dependencies.npm import SCOPES, lock_scope
+from snapshotter.scan.dependencies.npm import CATALOG, SCOPES, catalogs, lock_scope
 from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _NAME: Final = r"((?:@[^/@()]+/)?[^/@()]+)"
@@ -70,6 +70,7 @@ def _asked(document: dict[str, Any], keys: Iterable[str]) -> list[tuple[str, dic
     known = {str(key) for key in keys}
     importers = mapping(document.get("importers"), "importers") or {".": document}
     asked: list[tuple[str, dict[str, str]]] = []
+    shared = catalogs(document)
     for section, scope in SCOPES.items():
         wanted: dict[str, str] = {}
         for value in importers.values():
@@ -79,7 +80,11 @@ def _asked(document: dict[str, Any], keys: Iterable[str]) -> list[tuple[str, dic
                 table = held if isinstance(held, dict) else {"version": held}
                 key = _key(str(name), string(table.get("version")), known)
                 if key is not None:
-                    wanted.setdefault(key, string(table.get("specifier") or specifiers.get(name)))
+                    written = string(table.get("specifier") or specifiers.get(name))
+                    if written.startswith(CATALOG):
+                        catalog = shared.get(written.removeprefix(CATALOG) or "default", {})
+                        written = catalog.get(str(name), written)
+                    wanted.setdefault(key, written)
         asked.append((scope, wanted))
     return asked
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeVar
 from xml.etree.ElementTree import Element
 
 from snapshotter.scan.dependencies.formats import xml
 from snapshotter.scan.dependencies.record import ManifestError
+
+_Name = TypeVar("_Name", bound=Hashable)
+_Said = TypeVar("_Said", bound=Hashable)
 
 PLUGINS: Final = "org.apache.maven.plugins"
 """The group of a plugin that names none."""
@@ -18,13 +21,24 @@ _ROUNDS: Final = 5  # a property may name others; a circle of them ends here
 _LONGEST: Final = 300
 _MAX_FILLED_IN: Final = 100  # names with properties in one management: each is a look of its own
 
+_DEPENDENCIES: Final = "dependencies/dependency"
+_MANAGED: Final = "dependencyManagement/dependencies/dependency"
+_PLUGINS: Final = ("build/plugins/plugin", "reporting/plugins/plugin")
+_MANAGED_PLUGINS: Final = "build/pluginManagement/plugins/plugin"
+_PROFILES: Final = "profiles/profile"
+# Each is looked for in the project and in its profiles.
 _PLACES: Final = (
-    ("dependencies/dependency", ""),
-    ("profiles/profile/dependencies/dependency", ""),
-    ("dependencyManagement/dependencies/dependency", "management"),
-    ("build/plugins/plugin", "plugin"),
-    ("build/pluginManagement/plugins/plugin", "management"),
-    ("parent", "parent"),
+    (_DEPENDENCIES, ""),
+    (_MANAGED, "management"),
+    *((place, "plugin") for place in _PLUGINS),
+    (_MANAGED_PLUGINS, "management"),
+    *((f"{place}/dependencies/dependency", "build") for place in (*_PLUGINS, _MANAGED_PLUGINS)),
+    *(
+        (f"{place}/configuration/annotationProcessorPaths/{name}", "build")
+        for place in ("build/plugins/plugin", _MANAGED_PLUGINS)
+        for name in ("path", "annotationProcessorPath")
+    ),
+    ("build/extensions/extension", "build"),
 )
 
 
@@ -106,22 +120,35 @@ class Properties(Mapping[str, str]):
 
 def read(blob: bytes) -> Pom:
     """A pom.xml. Raises ManifestError for what is none."""
-    root = xml(blob)
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-    if root.tag != "project":
-        raise ManifestError(f"its root is {root.tag[:50]!r}, not a project")
-    managed = _entries(root, "dependencyManagement/dependencies/dependency")
+    root = _root(blob, "project")
     parent = root.find("parent")
+    managed = [*_entries(root, _MANAGED), *_of_profiles(root, _MANAGED)]
+    plugins = [*_entries(root, _MANAGED_PLUGINS), *_of_profiles(root, _MANAGED_PLUGINS)]
+    held_in = ("", f"{_PROFILES}/")
+    named = [(scope, one) for at in held_in for place, scope in _PLACES for one in _entries(root, at + place)]
     return Pom(
-        [(scope, one) for place, scope in _PLACES for one in _entries(root, place)],
-        _own_properties(root),
+        [*named, *(("parent", one) for one in _entries(root, "parent"))],
+        _profile_properties(root) | _own_properties(root),
         Management(one for one in managed if one.scope != "import"),
-        Management(_entries(root, "build/pluginManagement/plugins/plugin"), PLUGINS),
+        Management(plugins, PLUGINS),
         [one for one in managed if one.scope == "import"],
         None if parent is None else _entry(parent),
         None if parent is None or parent.find("relativePath") is None else _text(parent, "relativePath"),
     )
+
+
+def extensions(blob: bytes) -> list[PomEntry]:
+    """What a .mvn/extensions.xml names. Raises ManifestError for what is none."""
+    return _entries(_root(blob, "extensions"), "extension")
+
+
+def _root(blob: bytes, tag: str) -> Element:
+    root = xml(blob)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+    if root.tag != tag:
+        raise ManifestError(f"its root is {root.tag[:50]!r}, not {tag}")
+    return root
 
 
 def filled(value: str, known: Mapping[str, str]) -> str:
@@ -141,7 +168,39 @@ def _entries(root: Element, place: str) -> list[PomEntry]:
 
 
 def _entry(element: Element) -> PomEntry:
-    return PomEntry(*(_text(element, name) for name in ("groupId", "artifactId", "version", "scope")))
+    entry = PomEntry(*(_text(element, name) for name in ("groupId", "artifactId", "version", "scope")))
+    return entry._replace(scope=entry.scope or "optional") if _text(element, "optional") == "true" else entry
+
+
+def _of_profiles(root: Element, place: str) -> list[PomEntry]:
+    """What profiles manage, as far as it does not depend on which of them is asked for."""
+    told = [
+        (profile, (one.group, one.artifact), one)
+        for profile in root.iterfind(_PROFILES)
+        for one in _entries(profile, place)
+    ]
+    return list(_agreed(told).values())
+
+
+def _profile_properties(root: Element) -> dict[str, str]:
+    """The properties of profiles, as far as they do not depend on which of them is asked for."""
+    told = [
+        (profile, one.tag, (one.text or "").strip()[:_LONGEST])
+        for profile in root.iterfind(_PROFILES)
+        for one in profile.iterfind("properties/*")
+    ]
+    return _agreed(told)
+
+
+def _agreed(told: list[tuple[Element, _Name, _Said]]) -> dict[_Name, _Said]:
+    """What a profile that holds by default says of a name, else what all profiles say that do."""
+    agreed: dict[_Name, _Said] = {}
+    all_said: dict[_Name, set[_Said]] = {}
+    for profile, name, said in told:
+        all_said.setdefault(name, set()).add(said)
+        if _text(profile, "activation/activeByDefault") == "true":
+            agreed.setdefault(name, said)
+    return {name: next(iter(said)) for name, said in all_said.items() if len(said) == 1} | agreed
 
 
 def _own_properties(root: Element) -> dict[str, str]:

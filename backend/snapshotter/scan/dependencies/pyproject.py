@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from itertools import islice
@@ -14,7 +14,15 @@ from packaging.utils import canonicalize_name
 
 from snapshotter.scan.dependencies import pep508
 from snapshotter.scan.dependencies.formats import mapping, string, strings, text, toml
-from snapshotter.scan.dependencies.record import MAX_ROWS, Dependency, ManifestError, NamedPackage, dependency
+from snapshotter.scan.dependencies.record import (
+    MAX_ROWS,
+    Dependency,
+    ManifestError,
+    NamedPackage,
+    PartlyRead,
+    dependency,
+)
+from snapshotter.scan.dependencies.requirements import NAMED
 
 # Poetry takes a bare version for itself.
 _PINNED: Final = re.compile(r"=*\s*(\d[\w.!+-]*)")
@@ -22,10 +30,11 @@ _ELSEWHERE: Final = ("git", "url", "path", "file", "workspace")
 
 
 class _Pyproject(NamedTuple):
-    """A pyproject.toml: its rows, its sources of uv (True for what is no registry), and whether it is the root of a
-    workspace."""
+    """A pyproject.toml: its rows, what else it says that there are, its sources of uv (True for what is no registry),
+    and whether it is the root of a workspace."""
 
     rows: list[Dependency]
+    unread: str
     sources: dict[str, bool]
     is_root: bool
 
@@ -46,6 +55,7 @@ class Pyprojects:
         self._projects[path] = _Pyproject(
             # One more than is allowed: whoever counts them later sees that there are too many.
             list(islice(_rows(document, uv), MAX_ROWS + 1)),
+            _unread(mapping(document.get("tool"), "tool")),
             {canonicalize_name(name): _is_elsewhere(source) for name, source in sources.items()},
             "workspace" in uv,
         )
@@ -60,6 +70,8 @@ class Pyprojects:
         sources = self._root_sources(path) | own.sources
         for row in own.rows:
             yield row._replace(purl=None) if sources.get(row.name) else row
+        if own.unread:
+            raise PartlyRead(own.unread)
 
     def lenders(self, path: str) -> set[str]:
         """No paths: the root's sources only take a package URL away, and no text of it is quoted."""
@@ -79,6 +91,22 @@ class Pyprojects:
         return {}
 
 
+def _unread(tool: dict[str, Any]) -> str:
+    """Where the project has dependencies that are not read here; empty if nowhere."""
+    dynamic = mapping(mapping(tool.get("setuptools"), "tool.setuptools").get("dynamic"), "dynamic")
+    extras = mapping(dynamic.get("optional-dependencies"), "optional-dependencies")
+    tables = [one for one in (dynamic.get("dependencies"), *extras.values()) if isinstance(one, dict)]
+    files = [[one["file"]] if isinstance(one.get("file"), str) else one.get("file") for one in tables]
+    told = _told_elsewhere(file for some in files for file in strings(some))
+    return told or ("the dependencies of tool.pixi are not read" if "pixi" in tool else "")
+
+
+def _told_elsewhere(files: Iterable[str]) -> str:
+    """That dependencies stand in these files; empty if all of them are requirements by their names, and so are read."""
+    unread = next((file for file in files if file and not NAMED.fullmatch(file)), None)
+    return f"dependencies stand in {unread[:100]}, which is not read" if unread else ""
+
+
 def _rows(document: dict[str, Any], uv: dict[str, Any]) -> Iterator[Dependency]:
     project = mapping(document.get("project"), "project")
     tool = mapping(document.get("tool"), "tool")
@@ -91,6 +119,7 @@ def _rows(document: dict[str, Any], uv: dict[str, Any]) -> Iterator[Dependency]:
             row = pep508.read(entry, scope)
             if row is not None and row.name != own:
                 named.add(row.name)
+                row = row._replace(direct=False) if scope == "constraint" else row
                 yield row._replace(purl=None) if row.name in elsewhere else row
     # Beside PEP 621, Poetry's table may only say where a package comes from.
     yield from (row for row in poetry if row.requirement is not None or row.name not in named)
@@ -105,6 +134,15 @@ def _lists(
     yield from mapping(project.get("optional-dependencies"), "optional-dependencies").items()
     yield from mapping(document.get("dependency-groups"), "dependency-groups").items()
     yield "dev", uv.get("dev-dependencies")
+    for key in ("constraint-dependencies", "override-dependencies", "build-constraint-dependencies"):
+        yield "constraint", uv.get(key)
+    flit = mapping(mapping(tool.get("flit"), "tool.flit").get("metadata"), "tool.flit.metadata")
+    yield "runtime", flit.get("requires")
+    yield from mapping(flit.get("requires-extra"), "requires-extra").items()
+    hatch = mapping(mapping(tool.get("hatch"), "tool.hatch").get("envs"), "tool.hatch.envs")
+    for name, env in hatch.items():
+        for key in ("dependencies", "extra-dependencies"):
+            yield name, mapping(env, name).get(key)
     pdm = mapping(tool.get("pdm"), "tool.pdm")
     yield from mapping(pdm.get("dev-dependencies"), "tool.pdm.dev-dependencies").items()
 
@@ -172,3 +210,8 @@ def setup_cfg(blob: bytes) -> Iterator[Dependency]:
             row = pep508.read(re.sub(r"(?:^|\s)#.*", "", line).strip(), scope)
             if row is not None and row.name != own:
                 yield row
+    files = (
+        re.split(r"[,\s]+", lines.strip()[5:]) for _, lines in lists if lines.strip().startswith("file:")
+    )
+    if told := _told_elsewhere(file for some in files for file in some):
+        raise PartlyRead(told)

@@ -24,6 +24,8 @@ def poetry_lock(blob: bytes) -> Iterator[Dependency]:
             continue
         groups = [*strings(package.get("groups")), string(package.get("category"))]
         scope = "runtime" if {"main", "default"} & set(groups) else groups[0]
+        if scope == "runtime" and package.get("optional") is True:
+            scope = "optional"  # as the project's pyproject.toml has it
         name, version = canonicalize_name(string(package.get("name"))), string(package.get("version"))
         registry = source in _REGISTRIES and not {"git", "url", "path"} & package.keys()
         yield dependency(NamedPackage("pypi", name, version, registry=registry), scope=scope, direct=None)

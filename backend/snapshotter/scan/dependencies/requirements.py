@@ -46,6 +46,7 @@ _MAX_LINE: Final = 10_000
 _SCOPES: Final = {
     word: scope
     for scope, words in {
+        "runtime": "prod production runtime",
         "constraint": "constraint constraints",
         "dev": "dev develop development devel local contrib tools tooling debug",
         "test": "test tests testing unittest pytest tox e2e coverage",
@@ -137,7 +138,9 @@ class RequirementsFiles:
         if not users or NAMED.fullmatch(path):
             return "runtime"
         scopes = {
-            _scope_of(one) or "runtime" for one in users if NAMED.fullmatch(one) or not self._users_of(one)
+            _scope_of(one) or "runtime"
+            for one in users
+            if NAMED.fullmatch(one) or _scope_of(one) or not self._users_of(one)
         }
         return "runtime" if "runtime" in scopes else min(scopes, default="runtime")
 

@@ -13,12 +13,13 @@ from snapshotter.scan.dependencies.record import Dependency, ManifestError, Name
 _SPEC: Final = re.compile(r"    (\S+) \(([^)\s-]+)[^)]*\)")
 # An exclamation mark: the gem comes from a source of its own.
 _ASKED: Final = re.compile(r"  ([^\s!]+)(?: \(([^)]*)\))?!?")
+_NEEDED: Final = re.compile(r"      ([^\s!]+)(?: \(([^)]*)\))?")
 _SECTIONS: Final = ("GEM", "GIT", "PATH", "DEPENDENCIES", "PLUGIN SOURCE")
 
 
 def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
-    """A Gemfile.lock without own gems (PATH); a gem locked for several platforms is one row. It does not tell when a
-    gem is needed: groups are in the Gemfile, which is code."""
+    """A Gemfile.lock without own gems (PATH), but with what they ask for as direct; a gem locked for several platforms
+    is one row. It does not tell when a gem is needed: groups are in the Gemfile, which is code."""
     section = ""
     locked: dict[tuple[str, str], bool] = {}
     asked: dict[str, str] = {}
@@ -29,6 +30,8 @@ def gemfile_lock(blob: bytes) -> Iterator[Dependency]:
             locked[match.group(1), match.group(2)] = section == "GEM"
         elif section == "DEPENDENCIES" and (match := _ASKED.fullmatch(line)):
             asked[match.group(1)] = match.group(2) or ""
+        elif section == "PATH" and (match := _NEEDED.fullmatch(line)):
+            asked.setdefault(match.group(1), match.group(2) or "")
     if not locked and not asked and section not in _SECTIONS and blob.strip():
         raise ManifestError("not a Gemfile.lock")
     for (name, version), registry in locked.items():

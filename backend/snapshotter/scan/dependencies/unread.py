@@ -35,11 +35,17 @@ _NAMES: Final = frozenset(
     Chart.yaml Chart.lock .terraform.lock.hcl
     dub.json dub.selections.json shard.yml shard.lock elm.json haxelib.json
     build.zig.zon dune-project opam
+    package.yaml Project.toml JuliaProject.toml Makefile.PL Build.PL dist.ini Brewfile buf.lock jsonnetfile.json
+    .pre-commit-config.yaml devcontainer.json .devcontainer.json kustomization.yaml helmfile.yaml
+    .gitlab-ci.yml azure-pipelines.yml bitbucket-pipelines.yml .drone.yml .woodpecker.yml cloudbuild.yaml
     """.split()
 )
 _PATTERNS: Final = re.compile(
-    r".+\.(?:cabal|gemspec|podspec|nimble|opam|rockspec)|(?!settings\.).+\.gradle(?:\.kts)?"
+    r".+\.(?:cabal|gemspec|podspec|nimble|opam|rockspec|sbt|nuspec)|(?!settings\.).+\.gradle(?:\.kts)?"
+    r"|pylock\.[^.]+\.toml"
 )
+# By the whole path: the name alone says too little.
+_PATHS: Final = re.compile(r"(?:.*/)?(?:\.circleci/config\.yml|subprojects/[^/]+\.wrap|requirements\.ya?ml)")
 
 
 def unread(paths: Iterable[str]) -> list[str]:
@@ -53,7 +59,7 @@ def unread(paths: Iterable[str]) -> list[str]:
 
 def _is_unread(path: str, known: set[str]) -> bool:
     folder, name = posixpath.split(path)
-    if is_manifest(path) or not (name in _NAMES or _PATTERNS.fullmatch(name)):
+    if is_manifest(path) or not (name in _NAMES or _PATTERNS.fullmatch(name) or _PATHS.fullmatch(path)):
         return False
     locks = next((locks for end, locks in _LOCKED_BY.items() if name.endswith(end)), ())
     return not any(posixpath.join(folder, lock) in known for lock in locks)
