@@ -104,17 +104,7 @@ def query(session: Session, given: QueryFlags) -> Output:
     form = results.form(given.form, given.output, json=session.flags.json)
     if given.output is not None:
         return _to_file(session, given, form, given.output)
-    if form == "table":
-        return _to_screen(session, given)
-    try:
-        return _to_stdout(session, given, form)
-    except Exception as error:
-        if form != "json":
-            raise
-        # --format json promises a document, also without --json, of which the common report knows nothing.
-        known = as_error(error)
-        results.refuse(known)
-        return Output(None, error=known)
+    return _to_screen(session, given) if form == "table" else _to_stdout(session, given, form)
 
 
 def _to_screen(session: Session, given: QueryFlags) -> Output:
@@ -123,9 +113,17 @@ def _to_screen(session: Session, given: QueryFlags) -> Output:
 
 
 def _to_stdout(session: Session, given: QueryFlags, form: str) -> Output:
-    with _answer(session, given) as answer, results.to_stdout() as file:
-        results.write(answer, form, file, screen=sys.stdout.isatty())
-        return Output(None, error=_ending(session, answer.left_out))
+    try:
+        with _answer(session, given) as answer, results.to_stdout() as file:
+            results.write(answer, form, file, screen=sys.stdout.isatty())
+            return Output(None, error=_ending(session, answer.left_out))
+    except Exception as error:
+        if form != "json":
+            raise
+        # --format json promises a document, also without --json, of which the common report knows nothing.
+        known = as_error(error)
+        results.refuse(known)
+        return Output(None, error=known)
 
 
 def _to_file(session: Session, given: QueryFlags, form: str, path: Path) -> Output:

@@ -73,11 +73,10 @@ def verify(session: Session, given: VerifyFlags) -> Output:
             "`verify` needs a SNAPSHOT, a REPO or --all", hint="give one of them: --all goes with no name"
         )
     catalog = Catalog(session.store(reading=True))
-    options = _options(session, given)
     result = many.verify_named(
         catalog,
         given.snapshot,
-        options,
+        _options(session, given),
         newest=given.newest,
         observer=session.observer,
         cancel=session.cancel,
