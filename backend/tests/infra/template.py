@@ -26,6 +26,9 @@ import yaml
 INFRA = Path(__file__).parents[3] / "infra"
 STORAGE = INFRA / "storage.yaml"
 SERVICE = INFRA / "service.yaml"
+REPLICA = INFRA / "replica.yaml"
+AUDIT = INFRA / "audit.yaml"
+ALARMS = INFRA / "alarms.yaml"
 
 PSEUDO = {"AWS::AccountId": "123456789012", "AWS::Partition": "aws", "AWS::Region": "eu-central-1"}
 
@@ -40,12 +43,14 @@ _REF = {
     "AWS::IAM::ManagedPolicy": "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${ManagedPolicyName}",
     "AWS::Logs::LogGroup": "${LogGroupName}",
     "AWS::S3::Bucket": "${BucketName}",
+    "AWS::SNS::Topic": "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}",
     "AWS::SQS::Queue": "https://sqs.${AWS::Region}.amazonaws.com/${AWS::AccountId}/${QueueName}",
     "AWS::Scheduler::ScheduleGroup": "${Name}",
 }
 _ARN = {
     "AWS::ECS::Cluster": f"arn:${{AWS::Partition}}:ecs:{_LOCAL}:cluster/${{ClusterName}}",
     "AWS::IAM::Role": "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${RoleName}",
+    "AWS::KMS::Key": f"arn:${{AWS::Partition}}:kms:{_LOCAL}:key/00000000-0000-0000-0000-000000000000",
     "AWS::Logs::LogGroup": f"arn:${{AWS::Partition}}:logs:{_LOCAL}:log-group:${{LogGroupName}}:*",
     "AWS::S3::Bucket": "arn:${AWS::Partition}:s3:::${BucketName}",
     "AWS::SQS::Queue": f"arn:${{AWS::Partition}}:sqs:{_LOCAL}:${{QueueName}}",

@@ -830,39 +830,3 @@ def test_every_alarm_notifies_the_topic_when_there_is_one() -> None:
     for name in alarms:
         assert properties(name, AlarmTopicArn=TOPIC)["AlarmActions"] == [TOPIC]
         assert "AlarmActions" not in properties(name)
-
-
-# ---- both templates
-
-
-@pytest.mark.parametrize("path", [STORAGE, SERVICE], ids=lambda path: path.name)
-def test_every_suppressed_finding_has_its_reason(path: Any) -> None:
-    skips = {
-        (name, skip["id"]): skip["comment"]
-        for name, resource in load(path)["Resources"].items()
-        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
-    }
-
-    assert (
-        skips.keys()
-        == {
-            "storage.yaml": {("Bucket", "CKV_AWS_18")},
-            "service.yaml": {
-                ("LogGroup", "CKV_AWS_158"),
-                ("FailedTasksLogGroup", "CKV_AWS_158"),
-                ("DeadLetters", "CKV_AWS_27"),
-            },
-        }[path.name]
-    )
-    assert all(len(reason) > 40 for reason in skips.values())
-    assert "cfn-lint" not in path.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("path", [STORAGE, SERVICE], ids=lambda path: path.name)
-def test_the_template_can_be_sent_as_it_is(path: Any) -> None:
-    content = path.read_bytes()
-
-    assert len(content) <= 51_200  # bytes, the most that the API takes without an upload to S3
-    assert (
-        content.isascii()
-    )  # CloudFormation gives other characters back as question marks: a difference for ever

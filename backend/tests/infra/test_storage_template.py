@@ -34,6 +34,8 @@ EVERYTHING: dict[str, str] = {
     "MaxChainAgeDays": "30",
     "ObjectLockDays": "90",
     "AllowedPrincipalArns": "arn:aws:iam::123456789012:role/deployer",
+    "ReplicaBucketName": "b-2",
+    "ReplicaAccountId": "210987654321",
 }
 
 
@@ -62,7 +64,7 @@ def lifecycle(**parameters: str | int) -> dict[str, Any]:
 def test_every_name_is_a_parameter_with_the_production_default() -> None:
     found = {
         name: resource["Properties"][IDENTIFIER[resource["Type"]]]
-        for name, resource in resources(CreateUser="true").items()
+        for name, resource in resources(**EVERYTHING).items()
     }
 
     assert found == {
@@ -70,6 +72,7 @@ def test_every_name_is_a_parameter_with_the_production_default() -> None:
         "BucketPolicy": "fruitful-lab-snapshots-prod",
         "AccessPolicy": "fruitful-s3-repo-scans-rw",
         "TaskRole": "fruitful-repo-snapshotter-task-role",
+        "ReplicationRole": "fruitful-repo-snapshotter-replication-role",
         "OperatorsGroup": "fruitful-agents",
         "User": "agent-repo-snapshotter",
     }
@@ -85,6 +88,7 @@ def test_no_production_name_is_left_when_every_parameter_is_given() -> None:
         "OperatorsGroupName": "group-1",
         "UserName": "user-1",
         "BreakGlassRoleName": "role-2",
+        "ReplicationRoleName": "role-3",
         "Project": "project-1",
         "Owner": "owner-1",
     }
@@ -311,6 +315,7 @@ def test_no_principal_is_singled_out_by_default() -> None:
 def test_outsiders_are_refused_objects_and_only_break_glass_deletes() -> None:
     task_role = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-task-role"
     break_glass = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-break-glass"
+    replication = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-replication-role"
     ada, deployers = "arn:aws:iam::123456789012:user/ada", "arn:aws:iam::123456789012:role/deploy-*"
     under = f"{BUCKET}/repo-scans/snapshotter/*"
 
@@ -322,7 +327,9 @@ def test_outsiders_are_refused_objects_and_only_break_glass_deletes() -> None:
         "Principal": "*",
         "Action": ["s3:GetObject*", "s3:PutObject*", "s3:DeleteObject*"],
         "Resource": under,
-        "Condition": {"ArnNotLike": {"aws:PrincipalArn": [task_role, break_glass, ada, deployers]}},
+        "Condition": {
+            "ArnNotLike": {"aws:PrincipalArn": [task_role, break_glass, replication, ada, deployers]}
+        },
     }
     assert found["DenyDeletesExceptBreakGlass"] == {
         "Sid": "DenyDeletesExceptBreakGlass",
@@ -402,9 +409,14 @@ def test_the_operators_group_is_an_option() -> None:
 def test_all_that_can_be_tagged_is() -> None:
     tagged = {name for name, one in resources(**EVERYTHING).items() if "Tags" in one["Properties"]}
 
-    assert tagged == {"Bucket", "TaskRole", "User"}  # CloudFormation tags no group and no managed policy
+    assert tagged == {
+        "Bucket",
+        "TaskRole",
+        "ReplicationRole",
+        "User",
+    }  # CloudFormation tags no group and no managed policy
     for name in tagged:
-        assert properties(name, CreateUser="true", Project="p", Owner="o")["Tags"] == [
+        assert properties(name, **EVERYTHING, Project="p", Owner="o")["Tags"] == [
             {"Key": "Project", "Value": "p"},
             {"Key": "Owner", "Value": "o"},
         ]
@@ -427,7 +439,7 @@ def test_the_user_is_off_by_default_and_comes_with_a_warning_and_without_a_key()
 
 @pytest.mark.parametrize("name", load(STORAGE)["Resources"])
 def test_every_resource_is_retained_and_can_be_imported(name: str) -> None:
-    resource = resources(CreateUser="true")[name]
+    resource = resources(**EVERYTHING)[name]
 
     assert resource["DeletionPolicy"] == "Retain"
     assert resource["UpdateReplacePolicy"] == "Retain"
