@@ -21,11 +21,11 @@ _ISOLATED = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",  # else a ref could have another object checked in place of the stored one
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_DEFAULT_REF_FORMAT": "files",
+    "GIT_ALLOW_PROTOCOL": "none",  # nothing in a repository makes git reach out
+    "GIT_DEFAULT_REF_FORMAT": "files",  # `Repository.write_refs` writes packed-refs by itself
     "LC_ALL": "C",
 }
 _SETTINGS = (
@@ -33,7 +33,7 @@ _SETTINGS = (
     "gc.auto=0",
     "maintenance.auto=false",
     "core.fsmonitor=false",
-    "safe.directory=*",
+    "safe.directory=*",  # the repositories are ours, also where a folder is shared with other users
     "core.quotePath=false",
     "protocol.allow=never",
 )
@@ -97,7 +97,7 @@ def credential_fill(protocol: str, host: str, path: str) -> tuple[str, str] | No
             input=request.encode(),
             capture_output=True,
             env=environment.for_users_own(silent),
-            timeout=30,
+            timeout=30,  # seconds: a helper may wait for a window that nobody sees
             check=False,
         )
         answer = dict(
@@ -145,7 +145,7 @@ def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment.for_child(_ISOLATED),
-            start_new_session=True,
+            start_new_session=True,  # a terminal's Ctrl-C reaches us alone, and we end the child in order
         )
     except OSError as error:
         raise Unavailable(

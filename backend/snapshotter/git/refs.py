@@ -194,6 +194,7 @@ def parse_ledger(data: bytes, object_format: ObjectFormat | None = None) -> Refs
                 f"holds a line that cannot be read: {printable(decode_name(line))[:120]}", "the refs ledger"
             )
     ledger = RefsLedger._checked(refs, head_target, head_oid, object_format)
+    # The digest stands for the refs: in another form, equal refs would count as changed.
     if ledger.encoded != data:
         raise _bad_refs("is not in its canonical form", "the refs ledger")
     return ledger

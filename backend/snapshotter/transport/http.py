@@ -37,7 +37,7 @@ _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
-_MAX_RETRY_AFTER = 60.0
+_MAX_RETRY_AFTER = 60.0  # seconds: a host may ask for hours
 
 
 class Credentials(Protocol):
@@ -106,7 +106,7 @@ class HttpWire:
             "Accept": RESULT,
             "Accept-Encoding": "identity" if bulk else "gzip",
         }
-        if len(body) > 1024:
+        if len(body) > 1024:  # as git does: thousands of haves are mostly repeated words
             body = gzip.compress(body, 1)
             headers["Content-Encoding"] = "gzip"
         response = self._request("POST", f"{self._base}/git-upload-pack", headers, body)

@@ -84,6 +84,7 @@ class _Response(http.client.HTTPResponse):
         """See HTTPResponse."""
         super().begin()
         self._compressed = bool(self.getheader("Content-Encoding"))
+        # Of a pack the size is bounded elsewhere; a compressed answer is a list, and may be a bomb.
         self._source.most = self._limits.max_refs_bytes if self._compressed else None
 
     def read1(self, n: int = -1) -> bytes:

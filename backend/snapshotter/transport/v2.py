@@ -71,6 +71,7 @@ def ls_refs(server: Server, agent: bytes) -> bytes:
 
 def fetch(server: Server, request: FetchRequest, agent: bytes) -> bytes:
     """The request for one pack, in one round: with `done`, the server does not negotiate."""
+    # Progress would count as chatter, and nobody sees it.
     arguments = [b"ofs-delta", b"no-progress"]
     if request.thin:
         arguments.append(b"thin-pack")
