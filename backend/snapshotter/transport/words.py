@@ -13,6 +13,7 @@ from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.text import decode_name, printable
 from snapshotter.base.urls import redact
 from snapshotter.git.origin import Credential
+from snapshotter.transport.pieces import Pieces
 
 KEPT: Final = 16 * 1024  # bytes of a text
 # Characters at a cut that go too: of a credential cut in two, the half would not be known.
@@ -51,17 +52,20 @@ class SentCredentials:
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._pieces = Pieces()
 
     def learn(self, credential: Credential | None) -> None:
         """Hide this one from now on, if it is one."""
-        self._forms |= set(_forms(credential)) if credential else set()
+        if credential:
+            self._forms |= set(_forms(credential))
+            self._pieces.learn(_secret(credential))
         ordered = sorted(self._forms, key=len, reverse=True)
         if ordered:  # of none, the pattern would be everywhere
             self._pattern = re.compile("|".join(ordered), re.IGNORECASE)
 
     def hide(self, text: str) -> str:
         """The text with asterisks for each of them."""
-        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+        return self._pieces.hide(self._pattern.sub(_HIDDEN, text)) if self._pattern else text
 
 
 def lines(text: bytes, *, cut_before: bool = False, cut_after: bool = False) -> tuple[str, ...]:
@@ -87,8 +91,11 @@ def to_show(error: SnapshotterError, sent: SentCredentials) -> SnapshotterError:
     cause = error.__cause__
     if cause is not None and _traceback(cause) != sent.hide(_traceback(cause)):  # --verbose would print it
         cause = None
-    details = tuple(_bounded(sent.hide(line)) for line in error.details)
-    shown = _copy(error, _bounded(sent.hide(error.message)), details[-_LINES:])
+    # All at once: a credential may go on in the next line.
+    message, *details = (
+        _bounded(line) for line in sent.hide("\n".join((error.message, *error.details))).split("\n")
+    )
+    shown = _copy(error, message, tuple(details[-_LINES:]))
     shown.hint = sent.hide(error.hint)
     shown.__cause__ = cause
     return shown
@@ -112,11 +119,15 @@ def _traceback(cause: BaseException) -> str:
     return "".join(traceback.format_exception(cause))
 
 
+def _secret(credential: Credential) -> str:
+    """The part that nobody may see: where it is nothing, or a placeholder, the user is the token."""
+    return credential.user if credential.secret in ("", _PLACEHOLDER) else credential.secret
+
+
 def _forms(credential: Credential) -> Iterable[str]:
     """Patterns of a credential as it may be written: as it is, and as the header that carries it."""
     pair = f"{credential.user}:{credential.secret}".encode()
-    alone = credential.secret in ("", _PLACEHOLDER)  # then the user is the token
-    if secret := credential.user if alone else credential.secret:
+    if secret := _secret(credential):
         yield _bounded_by_words("".join(map(_written, secret)), len(secret))
         for encode in (b64encode, urlsafe_b64encode):
             for plain in (pair, secret.encode()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -203,6 +204,55 @@ def test_a_credential_is_known_in_every_writing(said: str) -> None:
     sent.learn(Credential("another", "later"))
     assert sent.hide(f"token={said}.") in ("token=***.", "token=***=.")
     assert sent.hide("me, anöther") == "me, anöther"
+
+
+TOKEN = "gh_S3cretTokenValue0123456789"
+
+
+def dump(data: bytes) -> str:
+    """As `hexdump -C` writes it."""
+    rows = (data[at : at + 16] for at in range(0, len(data), 16))
+    return "\nremote: ".join(f"{n:07x}0  {row.hex(' ')}  |{row.decode()}|" for n, row in enumerate(rows))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        TOKEN.encode().hex(),
+        TOKEN.encode().hex(":").upper(),
+        " ".join(TOKEN),
+        "\t".join(TOKEN),
+        r"\u200b".join(TOKEN),
+        r"\x1b[0m".join(TOKEN),
+        "\nremote: ".join(TOKEN),
+        f"{TOKEN[:14]} and then {TOKEN[14:]}",
+        TOKEN[::-1],
+        TOKEN[3:-3],
+        dump(b"token: " + TOKEN.encode()),
+        dump(base64.b64encode(b"me:" + TOKEN.encode())),
+        *(base64.b64encode(b"abc"[:n] + TOKEN.encode() + b"xyz").decode() for n in range(3)),
+        "\nremote: ".join(
+            base64.b64encode(f"me:{TOKEN}".encode()).decode()[at : at + 20] for at in (0, 20, 40)
+        ),
+    ],
+)
+def test_a_credential_is_known_in_pieces(said: str) -> None:
+    sent = SentCredentials()
+    sent.learn(Credential("me", TOKEN))
+    error = with_details(NoGitAnswer("no"), f"remote: {said}".split("\n"))
+    shown = re.sub(r"remote:|and then|u200b|x1b", " ", " ".join(to_show(error, sent).details)).lower()
+    left = re.sub(r"[^0-9a-z]", "", shown)
+    assert "***" in shown
+    for written, row in ((TOKEN.lower(), 10), (TOKEN.encode().hex(), 20)):
+        bare = re.sub("[^0-9a-z]", "", written)
+        assert not [at for at in range(len(bare) - row) if bare[at : at + row] in left]
+
+
+def test_common_words_of_a_password_do_not_hide_the_message() -> None:
+    sent = SentCredentials()
+    sent.learn(Credential("me", "password-of-mine"))
+    said = "remote: Invalid username or password. For GitHub, use a token."
+    assert sent.hide(said) == said
 
 
 def test_a_credential_in_a_page_is_known() -> None:
