@@ -18,7 +18,7 @@ from snapshotter.archive.replay import replay_chain
 from snapshotter.archive.sealed import Sealed
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Unavailable, UsageError
+from snapshotter.base.errors import AccessDenied, Unavailable, Unusable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.capture.clock import Clock
@@ -53,7 +53,7 @@ def scan_snapshot(
     cancel: Cancel | None = None,
     now: datetime | None = None,
 ) -> SnapshotScan:
-    """The scan of the snapshot `run`: the one that it has, or else a new one.
+    """The scan of the snapshot `run`: the one that it has, or else a new one, also where that one is damaged.
 
     The tree is asked of the origin; where that is gone or no longer has the commit, it is read from the
     snapshot itself. Raises UsageError for a ref that the snapshot does not hold, and for another ref
@@ -62,18 +62,34 @@ def scan_snapshot(
     clock, observer, cancel = Clock.start(now), observer or Observer(), cancel or Cancel()
     snapshot = catalog.manifest(run.key, listed=True)
     manifest = snapshot.manifest
-    if (existing := scan_of(catalog, manifest)) is not None:
+    existing, damaged = _existing(catalog, manifest, observer)
+    if existing is not None:
         _check_ref(manifest, existing, options.ref)
         return SnapshotScan(manifest, existing, is_new=False)
     commit = target(catalog.ledger(manifest), options.ref)
     if commit is None:
         raise UsageError("the snapshot has no default branch to scan", hint="name a branch with --ref")
-    # After the snapshot's, whatever the clock says: readers look for later scans among the runs that follow it.
-    key = RunKey(manifest.repo, RunId.new(clock.started).or_after(manifest.key.run_id))
+    # After the snapshot's, whatever the clock says: readers look for later scans among the runs that follow it. And
+    # after the damaged scan's: the newest counts.
+    key = RunKey(manifest.repo, RunId.new(clock.started).or_after(damaged or manifest.key.run_id))
     folder = RunFolder(catalog.store, key, "scan", cancel)
     scan = _Work(catalog, folder, options, connect, observer).scan(manifest, commit)
     _commit(folder, snapshot, scan, clock, observer)
     return SnapshotScan(manifest, scan, is_new=True)
+
+
+def _existing(catalog: Catalog, manifest: Manifest, observer: Observer) -> tuple[Scan | None, RunId | None]:
+    """The scan that the snapshot has; or the run of a later one that cannot be used, and that another may replace."""
+    scan: Scan | None = None
+    try:
+        scan = scan_of(catalog, manifest)
+        if manifest.scan is None and scan is not None:
+            for artifact in scan.artifacts:
+                catalog.artifact(artifact)
+    except Unusable as error:
+        observer.warn(f"the snapshot's scan cannot be used, so another is made: {error.message}")
+        return None, RunId.parse(scan.run_id) if scan else None
+    return scan, None
 
 
 def _check_ref(manifest: Manifest, scan: Scan, ref: str | None) -> None:

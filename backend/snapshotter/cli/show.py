@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from snapshotter.base.errors import Unusable
 from snapshotter.cli import describe, documents
 from snapshotter.cli import options as flag
 from snapshotter.cli.output import Output
@@ -32,7 +33,11 @@ def show(session: Session, given: ShowFlags) -> Output:
     run = catalog.resolve(given.snapshot)
     sealed = catalog.manifest(run.key, listed=True)
     # A snapshot's own scan stays the one that counts: a later one is made only for a snapshot without.
-    later = scan_of(catalog, sealed.manifest) if sealed.manifest.scan is None else None
+    try:
+        later = scan_of(catalog, sealed.manifest) if sealed.manifest.scan is None else None
+    except Unusable as error:  # of the snapshot all is known, whatever happened to its scan
+        session.observer.warn(f"{error.message}; {error.hint}")
+        later = None
     folder = f"{catalog.store.place.uri.rstrip('/')}/{run.key.folder}/"
     return Output(
         documents.whole_snapshot(sealed, run, later), describe.whole_snapshot(sealed, run, later, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,11 +211,36 @@ def test_a_record_that_was_tampered_with_is_not_built_on(lab: Lab, origin: Origi
     document["scan"]["commit"] = "0" * 40
     record.chmod(0o600)
     record.write_bytes(json.dumps(document).encode())
-    with pytest.raises(Unavailable, match="scan record"):
-        scanned(lab, first)
     second = lab.take(origin, options())
     assert scan_of(second).run_id == second.manifest.run_id
     assert any("this one is full" in warning for warning in lab.observer.warnings)
+
+
+@pytest.mark.parametrize("damage", ["record", "pipe", "table", "no table"])
+def test_a_later_scan_that_was_damaged_is_made_again(lab: Lab, origin: Origin, damage: str) -> None:
+    """Nobody may delete the damaged one."""
+    taken = lab.take(origin, NO_SCAN)
+    first = scanned(lab, taken)
+    path = next(lab.root.rglob("files.parquet" if "table" in damage else SCAN))
+    path.chmod(0o600)
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "pipe":
+        os.mkfifo(path)
+    elif damage != "no table":
+        path.write_bytes(whole[:-9] + b"123456789")
+    shown = cli("show", taken.manifest.repo, "--store", lab.root)
+    assert (shown.code, "refs/heads/main" in shown.out) == (0, True)
+    assert ("snapshotter scan" in shown.err or "put the object back" in shown.err) == ("table" not in damage)
+    assert cli("get", taken.manifest.repo, "digest.md", "--store", lab.root).code == (
+        0 if "table" in damage else 4
+    )
+    second = scanned(lab, taken)
+    assert (second.is_new, second.scan.run_id == first.scan.run_id) == (True, False)
+    assert any("another is made" in warning for warning in lab.observer.warnings)
+    assert tables(lab, second.scan)
+    assert not scanned(lab, taken).is_new
+    lab.assert_whole(taken)
 
 
 def test_a_later_scan_without_its_secrets_is_not_built_on(lab: Lab, origin: Origin) -> None:
