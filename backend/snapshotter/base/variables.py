@@ -44,11 +44,22 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_SSH_KNOWN_HOSTS", "", "known_hosts for ssh origins, as text; no other host is then taken"
     ),
-    Setting("SNAPSHOTTER_GIT_TOKEN", "", "token for https origins; user:token names a user", secret=True),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKENS",
+        "",
+        'tokens by their host, in JSON: {"git.example.org": "TOKEN"}; over all others',
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_GIT_TOKEN",
+        "",
+        "token for any https origin, so for origins of one host; user:token names a user",
+        secret=True,
+    ),
     Setting(
         "SNAPSHOTTER_GIT_TOKEN_<HOST>",
         "",
-        "token for one host, as ..._GITHUB_COM; over the general one",
+        "token for one host, as ..._GITHUB_COM, a dash as __; over the general one",
         secret=True,
     ),
     Setting(

@@ -147,7 +147,7 @@ def wire_limits(settings: Settings, requested: RequestedOptions) -> WireLimits:
 def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Connector:
     """The way to origins, with the credentials that the settings name."""
     return Connector(
-        GitCredentials(settings),
+        GitCredentials.of(settings),
         limits,
         allow_http,
         settings["SNAPSHOTTER_CA_BUNDLE"] or None,

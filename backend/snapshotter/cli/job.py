@@ -109,7 +109,9 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
     from snapshotter.capture import plan
     from snapshotter.fleet.new_secrets import gate_of_new_secrets
     from snapshotter.fleet.run import Round, shown, verdict
+    from snapshotter.fleet.token_hosts import check_tokens
 
+    check_tokens(job.all_origins, session.settings)
     in_force = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
     report.stage = "opening the store"
     store = session.store(job.store, allow_http=job.options.allow_http)

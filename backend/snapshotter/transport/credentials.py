@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from snapshotter.base.errors import UsageError
 from snapshotter.git import program
 from snapshotter.git.origin import Credential, Origin
+from snapshotter.transport import host_tokens
+from snapshotter.transport.host_tokens import HostTokens
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
 COMMAND = "SNAPSHOTTER_GIT_TOKEN_COMMAND"
@@ -21,34 +23,41 @@ USER = "SNAPSHOTTER_GIT_USER"
 
 
 class GitCredentials:
-    """The order of search: the URL itself, the host's own variable, the command, the general
-    variable; after a refusal the command again (its token may have expired), then git's helpers.
+    """The order of search: the URL itself, the tokens that name their host, the host's own variable, the command, the
+    general variable; after a refusal the command again (its token may have expired), then git's helpers.
 
     Safe to share between threads.
     """
 
-    def __init__(self, settings: Mapping[str, str]) -> None:
+    def __init__(self, settings: Mapping[str, str], own: HostTokens | None = None) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._fresh: str | None = None
+        self._own = own or HostTokens()
+        self._command = _CommandTokens(settings)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> GitCredentials:
+        """The credentials that the settings name. Raises UsageError for hosts' tokens that cannot be read."""
+        return cls(settings, HostTokens.of(settings[host_tokens.VARIABLE]))
 
     def initial(self, origin: Origin) -> Credential | None:
         """A credential to send unasked, or None."""
         if origin.credential is not None and origin.credential.secret:
             return origin.credential
-        if (variable := host_variable(origin.host)) != COMMAND and (token := self._settings.get(variable)):
+        if token := self._own.find(origin):
+            return self._credential(token)
+        if token := self._settings.get(host_variable(origin.host) or ""):
             return self._credential(token)
         if self._settings.get(COMMAND):
-            return self._credential(self._from_command(None))
+            return self._credential(self._command.token())
         if token := self._settings.get(VARIABLE):
             return self._credential(token)
         return None
 
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
         """Another credential after a 401, or None when there is no other."""
-        if refused is not None and refused.secret == self._fresh and self._settings.get(COMMAND):
+        if refused is not None and self._command.gave(refused.secret):
             # The refused one is named: of many threads that it was refused to, the first alone asks for another.
-            renewed = self._credential(self._from_command(refused.secret))
+            renewed = self._credential(self._command.token(refused.secret))
             return renewed if renewed.secret != refused.secret else None
         if refused is not None:
             return None
@@ -67,12 +76,32 @@ class GitCredentials:
             return Credential(user, secret)
         return Credential(self._settings.get(USER) or "x-access-token", token)
 
-    def _from_command(self, refused: str | None) -> str:
-        """The command's token, asked for once and again after it was refused."""
+
+class _CommandTokens:
+    """What the command printed: asked for once, and again after it was refused."""
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._given: list[str] = []  # the newest last
+
+    def gave(self, secret: str) -> bool:
+        """Whether a credential with this secret was the command's."""
+        return any(secret in (token, token.partition(":")[2]) for token in self._given)
+
+    def token(self, refused: str | None = None) -> str:
+        """The newest token, or another one if that was refused. Raises as the command's run does."""
         with self._lock:
-            if self._fresh is None or self._fresh == refused:
-                self._fresh = program.command_output(_words(self._settings[COMMAND]))
-            return self._fresh
+            newest = self._given[-1] if self._given else None
+            if newest is None or refused in (newest, newest.partition(":")[2]):
+                newest = program.command_output(_words(self._settings[COMMAND]))
+                self._given.append(newest)
+            return newest
+
+
+def setting_without_host(settings: Mapping[str, str]) -> str | None:
+    """The setting in force whose token would go, unasked, to any origin's host. Returns None if there is none."""
+    return next((name for name in (COMMAND, VARIABLE) if settings.get(name)), None)
 
 
 def _words(command: str) -> list[str]:
@@ -85,10 +114,16 @@ def _words(command: str) -> list[str]:
     return words
 
 
-def host_variable(host: str) -> str:
-    """The variable that holds a token for one host only.
+def host_variable(host: str) -> str | None:
+    """The variable that holds a token for one host only, whatever its port. No two hosts have the same.
 
-    >>> host_variable("github.com")
-    'SNAPSHOTTER_GIT_TOKEN_GITHUB_COM'
+    Returns None for a host that has none: an address of IPv6, a name with characters that no DNS name has, and one
+    whose variable is another setting. Such a host's token can be in SNAPSHOTTER_GIT_TOKENS.
+
+    >>> host_variable("git-hub.example.org")
+    'SNAPSHOTTER_GIT_TOKEN_GIT__HUB_EXAMPLE_ORG'
     """
-    return f"{VARIABLE}_{re.sub(r'[^A-Za-z0-9]', '_', host).upper()}"
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", host):
+        return None
+    name = f"{VARIABLE}_{host.replace('-', '__').replace('.', '_').upper()}"
+    return None if name == COMMAND else name

@@ -83,7 +83,7 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
         hint = (
             f"the token was refused: check that it may read this repository, and has not expired (HTTP {status})"
             if had_credential
-            else "set SNAPSHOTTER_GIT_TOKEN (or the variant for this host), or SNAPSHOTTER_GIT_TOKEN_COMMAND"
+            else "set SNAPSHOTTER_GIT_TOKEN (or SNAPSHOTTER_GIT_TOKENS, by host), or SNAPSHOTTER_GIT_TOKEN_COMMAND"
         )
         return AccessDenied(f"the origin refuses access: {where}", code="origin-denied", hint=hint)
     if status == 407:

@@ -14,6 +14,8 @@ import pytest
 
 from snapshotter.base import runbook, variables
 from snapshotter.fleet import document as jobs
+from snapshotter.git.origin_parsing import parse
+from snapshotter.transport.host_tokens import HostTokens
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.ecs import Gate
@@ -72,10 +74,20 @@ def test_every_name_that_a_command_takes_was_set_before(page: str) -> None:
 
 
 def test_the_job_in_the_page_is_one() -> None:
-    (document,) = [text for language, text in BLOCK.findall(PAGE) if language == "json"]
+    (document,) = [text for language, text in BLOCK.findall(sections()["The job"]) if language == "json"]
     assert jobs.read(document.encode()).all_origins
     for text in re.findall(r"`(\{\"verb\".*?\})`", PAGE):
-        assert jobs.read(text.encode()).verb == "prove"
+        assert jobs.read(text.encode()).verb in ("prove", "verify")
+
+
+def test_the_tokens_in_the_page_are_for_the_places_that_it_names() -> None:
+    (text,) = [
+        text for language, text in BLOCK.findall(sections()["Tokens of origins"]) if language == "json"
+    ]
+    tokens = HostTokens.of(text)
+    assert tokens.find(parse("https://git.example.org:8443/team/project.git")) == "USER:TOKEN"
+    assert tokens.find(parse("https://github.com/psf/requests")) == "TOKEN"
+    assert tokens.find(parse("https://github.com/other/requests")) is None
 
 
 def test_every_setting_that_the_pages_name_exists() -> None:

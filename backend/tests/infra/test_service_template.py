@@ -237,19 +237,19 @@ def test_a_job_that_is_no_json_object_is_refused(job: str) -> None:
         resources(Job=job)
 
 
-def test_the_git_token_is_a_secret_and_never_plain_environment() -> None:
-    with_token = container(GitTokenSecretArn=SECRET)
+def test_tokens_are_a_secret_that_names_their_hosts_and_never_plain_environment() -> None:
+    with_token = container(GitTokensSecretArn=SECRET)
 
-    assert with_token["Secrets"] == [{"Name": "SNAPSHOTTER_GIT_TOKEN", "ValueFrom": SECRET}]
+    assert with_token["Secrets"] == [{"Name": "SNAPSHOTTER_GIT_TOKENS", "ValueFrom": SECRET}]
     assert with_token["Environment"] == container()["Environment"]
     assert "Secrets" not in container()
     assert not [name for name in load(SERVICE)["Parameters"] if "token" in name.lower() and "Arn" not in name]
-    with pytest.raises(ValueError, match="GitTokenSecretArn"):
-        resources(GitTokenSecretArn="ghp_0123456789")
+    with pytest.raises(ValueError, match="GitTokensSecretArn"):
+        resources(GitTokensSecretArn="ghp_0123456789")
 
 
 SECRETS = {
-    "GitTokenSecretArn": "SNAPSHOTTER_GIT_TOKEN",
+    "GitTokensSecretArn": "SNAPSHOTTER_GIT_TOKENS",
     "SshKeySecretArn": "SNAPSHOTTER_SSH_KEY",
     "SshKnownHostsSecretArn": "SNAPSHOTTER_SSH_KNOWN_HOSTS",
     "FingerprintKeySecretArn": "SNAPSHOTTER_FINGERPRINT_KEY",
@@ -257,7 +257,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(
-    "given", [*({name} for name in SECRETS), set(SECRETS), {"SshKeySecretArn", "GitTokenSecretArn"}]
+    "given", [*({name} for name in SECRETS), set(SECRETS), {"SshKeySecretArn", "GitTokensSecretArn"}]
 )
 def test_each_secret_comes_from_secrets_manager_and_ecs_may_read_just_those_that_are_given(
     given: set[str],
@@ -368,7 +368,7 @@ def test_the_execution_role_can_do_what_starting_the_task_needs_and_no_more() ->
     }
 
     assert inline_policy("ExecutionRole") == start
-    assert inline_policy("ExecutionRole", GitTokenSecretArn=SECRET) == [*start, token]
+    assert inline_policy("ExecutionRole", GitTokensSecretArn=SECRET) == [*start, token]
     assert "ManagedPolicyArns" not in properties("ExecutionRole")
 
 

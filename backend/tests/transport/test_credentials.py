@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.settings import Settings
 from snapshotter.git import program
 from snapshotter.git.origin import Credential
@@ -22,7 +24,7 @@ ORIGIN = parse("https://git.example.test/a/b")
 
 def initial(url: str = "https://git.example.test/a/b", **settings: str) -> Credential | None:
     names = {f"SNAPSHOTTER_GIT_{name}": value for name, value in settings.items()}
-    return GitCredentials(Settings(names)).initial(parse(url))
+    return GitCredentials.of(Settings(names)).initial(parse(url))
 
 
 def command(text: str) -> str:
@@ -31,7 +33,10 @@ def command(text: str) -> str:
 
 def test_where_credentials_come_from_in_order() -> None:
     every = {"TOKEN": "general", "TOKEN_GIT_EXAMPLE_TEST": "hosts", "TOKEN_COMMAND": command("commands")}
-    assert initial("https://me:urls@git.example.test/a/b", **every) == Credential("me", "urls")
+    mapped = every | {"TOKENS": '{"git.example.test": "maps"}'}
+    assert initial("https://me:urls@git.example.test/a/b", **mapped) == Credential("me", "urls")
+    assert initial(**mapped) == Credential("x-access-token", "maps")
+    assert initial("https://other.test/a", **mapped) == Credential("x-access-token", "commands")
     assert initial(**every) == Credential("x-access-token", "hosts")
     assert initial("https://other.test/a", **every) == Credential("x-access-token", "commands")
     assert initial(TOKEN="general") == Credential("x-access-token", "general")
@@ -39,10 +44,93 @@ def test_where_credentials_come_from_in_order() -> None:
 
 
 def test_a_host_called_command_gets_no_command_for_a_token() -> None:
-    assert host_variable("command") == "SNAPSHOTTER_GIT_TOKEN_COMMAND"
+    assert host_variable("command") is None
     assert initial("https://command/a", TOKEN_COMMAND=command("fresh")) == Credential(
         "x-access-token", "fresh"
     )
+
+
+TOKENS = json.dumps(
+    {
+        "Git.Example.test": "plain",
+        "git.example.test:8443": "ports",
+        "git.example.test/Team": "teams",
+        "git.example.test/Team/a/": "deep",
+        "github.com/PSF": "me:psfs",
+        "[::1]:8443": "sixes",
+        "other.test:443": "default port",
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("https://git.example.test/x", "plain"),
+        ("https://git.example.test:443/x", "plain"),
+        ("https://git.example.test:8443/x", "ports"),
+        ("https://git.example.test:8444/x", None),
+        ("https://git.example.test/Team/x", "teams"),
+        ("https://git.example.test/Team/a", "deep"),
+        ("https://git.example.test/Team/a/b/c.git", "deep"),
+        ("https://git.example.test/Team/ab", "teams"),
+        ("https://git.example.test/team/x", "plain"),  # to this host, another path
+        ("https://GitHub.com/psf/requests", "psfs"),
+        ("https://github.com/Psf", "psfs"),
+        ("https://github.com/psfx/requests", None),
+        ("https://github.com.example.test/psf/requests", None),
+        ("https://xgit.example.test/x", None),
+        ("https://[::1]:8443/x", "sixes"),
+        ("https://other.test/x", "default port"),
+    ],
+)
+def test_a_token_is_for_the_place_that_it_names(url: str, secret: str | None) -> None:
+    found = initial(url, TOKENS=TOKENS)
+    assert (found and found.secret) == secret
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3cr3t",
+        "[]",
+        '{"a.test": 1}',
+        '{"a.test": ""}',
+        '{"a.test": " "}',
+        '{"https://a.test": "s3cr3t"}',
+        '{"s3cr3t_t": "a.test"}',
+        '{"": "s3cr3t"}',
+        '{"*.test": "s3cr3t"}',
+        '{"a.test": "s3cr3t", "A.test:443": "s3cr3t"}',
+        '{"a.test": "s3cr3t", "a.test": "s3cr3t"}',
+        '{"a.test": "s3cr3t"',
+        "[" * 100_000,
+    ],
+)
+def test_tokens_that_cannot_be_read_are_refused_without_their_text(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        initial(TOKENS=text)
+    assert (raised.value.code, "SNAPSHOTTER_GIT_TOKENS" in raised.value.message) == ("tokens", True)
+    assert "s3cr3t" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_no_two_hosts_share_a_variable() -> None:
+    hosts = ["a-b.c", "a.b-c", "a.b.c", "ab.c", "a--b.c", "a-b-c"]
+    assert len({host_variable(host) for host in hosts}) == len(hosts)
+    assert initial("https://a-b.test/x", TOKEN_A_B_TEST="another host's") is None
+    assert initial("https://a-b.test/x", TOKEN_A__B_TEST="its own") == Credential("x-access-token", "its own")
+    assert host_variable("::1") is None
+
+
+def test_of_threads_that_were_refused_one_token_each_gets_the_next(tmp_path: Path) -> None:
+    script = tmp_path / "tokens.sh"
+    script.write_text(f"echo x >>{tmp_path}/asked; echo me:$(wc -l <{tmp_path}/asked)\n")
+    credentials = GitCredentials(Settings({"SNAPSHOTTER_GIT_TOKEN_COMMAND": f"sh {script}"}))
+    first = credentials.initial(ORIGIN)
+    assert first == Credential("me", "1")
+    assert credentials.after_refusal(ORIGIN, first) == Credential("me", "2")
+    assert credentials.after_refusal(ORIGIN, first) == Credential("me", "2"), "another thread's refusal"
+    assert credentials.after_refusal(ORIGIN, Credential("me", "2")) == Credential("me", "3")
 
 
 def test_forms_of_tokens() -> None:

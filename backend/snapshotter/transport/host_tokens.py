@@ -1,0 +1,85 @@
+"""Tokens that name their host: SNAPSHOTTER_GIT_TOKENS, one JSON object, so that one secret of a task holds them all."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from snapshotter.base.errors import UsageError
+from snapshotter.git.origin import CASE_BLIND_HOSTS, Origin
+
+VARIABLE = "SNAPSHOTTER_GIT_TOKENS"
+
+_PLACE: Final = re.compile(
+    r"(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?(?P<path>(?:/[^/\s?#@]+)*)/?"
+)
+
+
+@dataclass(frozen=True)
+class HostTokens:
+    """Tokens by the place that each is for: a host, with its port if that is not https's, and maybe the first
+    segments of a path, as in ``github.com/psf``."""
+
+    by_place: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, text: str) -> HostTokens:
+        """The tokens of the variable's text; none if it is empty.
+
+        Raises UsageError, which repeats nothing of the text: where two things were confused, any part of it may be
+        a token.
+        """
+        return cls(_read(text)) if text.strip() else cls()
+
+    def find(self, origin: Origin) -> str | None:
+        """The token for an origin: of the places that it is in, that of the longest. Returns None if there is none."""
+        place = (origin.netloc + origin.path).rstrip("/")
+        if origin.host in CASE_BLIND_HOSTS:
+            place = place.lower()
+        while place:
+            if place in self.by_place:
+                return self.by_place[place]
+            place = place.rpartition("/")[0]
+        return None
+
+
+def _read(text: str) -> dict[str, str]:
+    try:
+        msgspec.json.decode(text, type=dict[str, str])
+        pairs = json.loads(text, object_pairs_hook=list)  # a mapping would keep one of two equal hosts
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise _refused("it is not a JSON object of hosts and their tokens") from None
+    tokens: dict[str, str] = {}
+    for number, (written, token) in enumerate(pairs, 1):
+        place = _place(written)
+        if place is None:
+            raise _refused(f"its entry {number} is not for a host, like git.example.org or github.com/psf")
+        if place in tokens:
+            raise _refused(f"its entry {number} is for a host that has one already")
+        if not token.strip():
+            raise _refused(f"its entry {number} has no token")
+        tokens[place] = token.strip()
+    return tokens
+
+
+def _place(written: str) -> str | None:
+    host, slash, path = written.partition("/")
+    match = _PLACE.fullmatch(host.lower() + slash + path)
+    if not match:
+        return None
+    port = "" if match["port"] == ":443" else match["port"] or ""
+    path = match["path"].lower() if match["host"] in CASE_BLIND_HOSTS else match["path"]
+    return match["host"] + port + path
+
+
+def _refused(why: str) -> UsageError:
+    return UsageError(
+        f"{VARIABLE} cannot be used: {why}",
+        code="tokens",
+        hint='write it like {"git.example.org": "TOKEN", "github.com/psf": "USER:TOKEN"}',
+    )
