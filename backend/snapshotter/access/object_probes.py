@@ -20,7 +20,8 @@ ACLS_OFF = frozenset({"AccessControlListNotSupported"})
 
 # Operations of the S3 API.
 PUT, GET, LIST = "PutObject", "GetObject", "ListObjectsV2"
-DELETE, UNTAG, UPLOAD = "DeleteObject", "DeleteObjectTagging", "CreateMultipartUpload"
+DELETE, UNTAG = "DeleteObject", "DeleteObjectTagging"
+UPLOAD, PART = "CreateMultipartUpload", "UploadPart"
 
 # Keys and prefixes: the row's own in this run's folder, one outside, one beside the folder of the tests.
 OWN, ELSEWHERE, BESIDE = "{run}{id}", "policy-test-{random}", "{prefix}policy-test-{random}"
@@ -44,11 +45,13 @@ TAGGING = {"Tagging": "policy-test=1"}
 ONE_TAG = {"Tagging": {"TagSet": [{"Key": "policy-test", "Value": "1"}]}}
 OLD = {"VersionId": "{version}"}
 OUR_UPLOAD = {"UploadId": "{upload}"}
+FIRST_PART: Params = OUR_UPLOAD | {"PartNumber": 1}
 
 # The conditions in words.
 WITH, WITHOUT, WITH_KMS = f"{HEADER}: AES256", f"no {HEADER}", f"{HEADER}: aws:kms"
 UNSTORED = "beside the test folder, with a wrong digest"
 ABSENT, ABSENT_INSIDE = "a key that does not exist", "a key under the prefix that does not exist"
+A_PART = "a part of an upload of ours, which cannot carry the header"
 BY_LINK = "a presigned URL by plain HTTP"
 
 
@@ -163,6 +166,7 @@ WAYS = (
     _beside("http-beside", f"plain HTTP, {WITH}", rules.TLS_EVERYWHERE, AES256),
     Probe("multipart-create", UPLOAD, OWN, WITH, ALLOWED, rules.START_UPLOAD, AES256),
     Probe("multipart-no-header", UPLOAD, OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED),
+    Probe("multipart-part", PART, "{run}upload", A_PART, Expected.REPORTED, rules.SEND_PART, FIRST_PART),
     _upload("multipart-parts", "ListParts", rules.OWN_PARTS),
     _upload("multipart-abort", "AbortMultipartUpload", rules.GIVE_UP),
     Probe("copy-no-header", "CopyObject", OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED, COPY),

@@ -28,7 +28,7 @@ class Expected(StrEnum):
     DENIED = "denied"
     CONFLICT = "refused as taken"  # 412: create-only
     DIGEST = "refused for its digest"  # the rules let it pass; nothing is stored
-    REPORTED = "allowed, or denied by DenyOverwrite"  # both are lawful; the row reports which
+    REPORTED = "allowed, or denied by its statement"  # both are lawful; the row reports which
 
 
 class Harm(StrEnum):

@@ -78,7 +78,7 @@ class ProbeFolder:
             given |= {} if key is None else {"Prefix": key}
         elif key is not None:
             given["Key"] = key
-        if operation == "PutObject":
+        if operation in ("PutObject", "UploadPart"):
             given["Body"] = BODY
         answer = self.wire.send(operation, {**given, **params}, actor, plain=plain)
         if operation == "GetObject" and answer.response:

@@ -8,11 +8,15 @@ from snapshotter.access import advice
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
 from snapshotter.access.judge import judge
-from snapshotter.access.probe import Expected, Harm, Probe
+from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.probe_folder import NotMade, ProbeFolder
 from snapshotter.access.proof import Result, Status
+from snapshotter.access.rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.access.servers import AWS, WRITE_ONCE, KnownServer, recognise
 
+_SCOPED = "an administrator may do this, lawfully: run the proof as the task role or an operator, too"
+# The statements of the bucket policy, which deny to everybody.
+_DENIES = frozenset({TLS, WRONG_HEADER, NO_HEADER, OVERWRITE})
 _OWNER = "these credentials can see the bucket's settings, as only owners and administrators can"
 
 
@@ -52,6 +56,8 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
     """Send one probe, unless it must not be sent or cannot be judged, and judge the answer."""
     if reason := caller.server.cannot.get(probe.id):
         return Result.of(probe, folder.key(probe), "–", Status.NOT_JUDGED, reason)
+    if caller.owner and not _binds_everybody(probe):
+        return Result.of(probe, folder.key(probe), "–", Status.SCOPED, _SCOPED)
     if caller.may_be_owner and probe.harm is not Harm.NONE:
         return Result.of(probe, folder.key(probe), "–", Status.NOT_SENT, _OWNER)
     try:
@@ -60,9 +66,17 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
         return _not_made(probe, folder.key(probe), error.answer).refused(error.answer, None)
     status, note = judge(probe, answer)
     if probe.expected is Expected.REPORTED:
-        note = _reported(answer, caller.server) or note
+        told = _reported_part if probe.operation == "UploadPart" else _reported
+        note = told(answer, caller.server) or note
     fix = advice.fix(probe, key, answer, folder.target, caller.identity)
     return Result.of(probe, key, str(answer), status, note).refused(answer, fix)
+
+
+def _binds_everybody(probe: Probe) -> bool:
+    """Whether a row promises the same to administrators: what the bucket policy denies, what nobody in particular
+    may do, and what is allowed."""
+    denied = probe.expected is Expected.DENIED
+    return not denied or probe.rule.statement in _DENIES or probe.actor is Actor.ANONYMOUS
 
 
 def _reported(answer: S3Answer, server: KnownServer) -> str:
@@ -76,8 +90,17 @@ def _reported(answer: S3Answer, server: KnownServer) -> str:
     return "EnforceWriteOnce is not in force: only versioning keeps what was there"
 
 
+def _reported_part(answer: S3Answer, _: KnownServer) -> str:
+    """What the answer to a part of an upload says: it cannot carry the header that the policy asks for."""
+    if answer.kind is Kind.DENIED:
+        return "parts are judged for the header that they cannot carry: no multipart upload can be completed here"
+    if answer.kind is not Kind.ALLOWED:
+        return ""
+    return "parts are not judged for the header: an upload whose start names AES256 can be completed"
+
+
 def _not_made(probe: Probe, key: str | None, answer: S3Answer) -> Result:
-    if probe.expected is Expected.REPORTED and answer.kind is Kind.DENIED:
+    if probe.id == "overwrite" and answer.kind is Kind.DENIED:
         note = "the create-only write before it was refused too"
         return Result.of(probe, key, str(answer), Status.FAILED, note)
     note = f"what it is about could not be made first: {answer}"

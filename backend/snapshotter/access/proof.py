@@ -24,6 +24,7 @@ class Status(StrEnum):
     FAILED = "FAILED"
     UNCHECKED = "could not check"
     NOT_SENT = "not sent"  # a change, as an owner or administrator
+    SCOPED = "for the scoped identity"  # a refusal that an owner's or administrator's own powers lift
     NOT_JUDGED = "cannot be judged here"
 
 
@@ -142,9 +143,17 @@ class Proof:
 
     @property
     def unchecked(self) -> bool:
-        """Whether something was left open, so that this is no proof."""
-        open_ = self.count(Status.UNCHECKED) + self.count(Status.NOT_SENT)
-        return open_ > 0 or self.count(Status.PASSED) == 0
+        """Whether something was left open, so that this is no proof.
+
+        An owner proves the configuration and what holds for everybody: the rows that are about the scoped identity's
+        rights are open to another proof, as that identity.
+        """
+        return self.open > 0 or self.count(Status.PASSED) == 0
+
+    @property
+    def open(self) -> int:
+        """How many rows were left open."""
+        return self.count(Status.UNCHECKED) + (0 if self.owner else self.count(Status.NOT_SENT))
 
 
 def error_of(proof: Proof) -> SnapshotterError | None:
@@ -152,21 +161,15 @@ def error_of(proof: Proof) -> SnapshotterError | None:
     failed, total = proof.count(Status.FAILED), len(proof.results)
     if failed:
         hint = "see the fix of each row; docs/operations.md says how to check"
-        if proof.owner and any(row.status is Status.FAILED and row.group != GROUP for row in proof.results):
-            hint = (
-                "an owner or administrator may do what these rules deny to others: prove them as the task role "
-                "or an operator, and the settings with --only configuration"
-            )
-        elif proof.shut_out:
+        if proof.shut_out:
             hint = _shut_out(proof)
         return Finding(f"{failed} of {total} rules do not hold", code="rules-broken", hint=hint)
     if proof.unchecked:
-        open_ = total - proof.count(Status.PASSED) - proof.count(Status.NOT_JUDGED)
         hint = "this is no proof: see the rows, and run again"
         if not proof.owner and {row.group for row in proof.results} == {GROUP}:
             hint = "only the bucket's owner may read its settings: run it with those credentials"
         return Unavailable(
-            f"{open_ or total} of {total} rules could not be checked", code="unchecked", hint=hint
+            f"{proof.open or total} of {total} rules could not be checked", code="unchecked", hint=hint
         )
     return None
 

@@ -87,6 +87,11 @@ TAG_UPLOADS = granted("uploads can carry tags")
 TAG_OBJECTS = granted("objects can be tagged")
 START_UPLOAD = granted("other tools' large uploads can start")
 OWN_PARTS = granted("parts of one's own upload can be listed")
+SEND_PART = Rule(
+    "s3:PutObject covers the start, the parts and the end of an upload; parts cannot carry the header",
+    NO_HEADER,
+    GRANT,
+)
 GIVE_UP = granted("an upload can be given up")
 CREATE_ONLY = Rule("create-only never overwrites", USE, NOT_THIS_SERVER)
 WRITE_ONCE = Rule(_WRITE_ONCE, OVERWRITE, GRANT)

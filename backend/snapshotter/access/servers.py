@@ -45,7 +45,7 @@ RGW = KnownServer(
     | _rows("acl-on-put acl-write acl-read", _WRITER_OWNS)
     | _rows("settings-read-ownership settings-change-ownership", _UNKNOWN)
     | _rows("settings-read-encryption settings-change-encryption", _UNKNOWN)
-    | _rows("multipart-create multipart-parts multipart-abort", _NO_MULTIPART)
+    | _rows("multipart-create multipart-part multipart-parts multipart-abort", _NO_MULTIPART)
     | _rows("delete-many", "it refuses to everybody but the bucket's owner, whatever the policy grants")
     | _rows("list-buckets", "everybody may list the buckets that are their own"),
 )

@@ -162,7 +162,7 @@ class Catalog:
         repo = self.repo_of(subject if run_id or time else name)
         if run_id:
             return self._one(RunKey(repo, run_id), name)
-        return self.latest(repo, at=time) or self._none(name, repo)
+        return self.latest(repo, at=time) or self._none(name, repo, time)
 
     def repo_of(self, text: str) -> str:
         """The repo that an origin or a repo's own name means. Raises UsageError for text that is neither."""
@@ -187,8 +187,15 @@ class Catalog:
         run = self.folder(key)
         return run if run.is_snapshot else self._none(name, key.repo)
 
-    def _none(self, name: str, repo: str | None = None) -> ListedRun:
+    def _none(self, name: str, repo: str | None = None, at: datetime | None = None) -> ListedRun:
         where = f" (repo {repo})" if repo and repo != name else ""
+        if repo and at and (first := next(iter(self.snapshots(repo)), None)):
+            asked, began = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in (at, first.key.run_id.started_at))
+            raise Unavailable(
+                f"no snapshot of {repo} is as old as {asked}: the first is of {began}",
+                code="no-snapshot",
+                hint=f"name that one, {repo}@{first.key.run_id.text}, or a later time",
+            )
         raise Unavailable(
             f"no snapshot: {printable(name)[:200]}{where} in {self.store.place.uri}",
             code="no-snapshot",

@@ -6,7 +6,6 @@ bucket's own account or organisation only; to all others it says "Access Denied"
 
 from __future__ import annotations
 
-import html
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -73,6 +72,8 @@ def read(text: str) -> ErrorDocument:
 
 def sentence(message: str) -> str:
     """S3's sentence, safe to show, in one line. Whoever answers for S3 may have written anything."""
+    import html  # a refusal needs it, and start-up does not
+
     return printable(redact(" ".join(html.unescape(message).split())))[:_LONGEST]
 
 

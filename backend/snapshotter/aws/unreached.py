@@ -59,7 +59,7 @@ def unreached(text: str, url: str | None = None) -> Unavailable | None:
     `url` is what was asked, by default the first URL in the text.
     """
     named = _URL.search(text)
-    asked = url or (named[0].rstrip(",") if named else None)
+    asked = url or (named[0].rstrip(",:\"'") if named else None)  # the libraries quote it
     words = _URL.sub("", text)  # a URL may hold any word
     for pattern, sentence, hint in _WAYS:
         if asked and pattern.search(words):

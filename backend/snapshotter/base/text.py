@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import timedelta
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -40,6 +41,16 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def human_span(span: timedelta) -> str:
+    """A span of time for people, to the second: ``30 days``, ``1 hour 30 minutes``, ``90 days 1 second``."""
+    seconds, parts = int(span.total_seconds()), []
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(plural(count, unit))
+    return " ".join(parts) or "0 seconds"
 
 
 def noun(count: int, one: str, many: str | None = None) -> str:

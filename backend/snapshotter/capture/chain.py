@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from snapshotter.archive.layout import RunId
 from snapshotter.archive.manifest import ChainBytes, Kind
+from snapshotter.base.text import human_span
 from snapshotter.git.refs import RefsLedger
 
 MAX_INCREMENTS: Final = 24  # each costs a restore one more bundle, and one more object that may be damaged
@@ -105,5 +106,5 @@ def _base_due(refs: RefsLedger, parent: Foundation, policy: BasePolicy, now: dat
         return "the increments outweigh the base"
     # Whoever expires objects sets an age: a quiet repository's base would expire under its increments.
     if policy.max_age is not None and now - RunId(chain.runs[0]).started_at > policy.max_age:
-        return f"the base is older than {policy.max_age}"
+        return f"the base is older than {human_span(policy.max_age)}"
     return None

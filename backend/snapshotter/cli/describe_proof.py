@@ -21,7 +21,12 @@ def proof(proof: Proof) -> list[str]:
         f"{', '.join(f'{count} {status}' for count, status in counts if count)}; {proof.seconds:.1f} s",
         f"written under {proof.folder}, which expires after a day",
     ]
-    if not proof.owner:
+    if proof.owner:
+        lines.append(
+            "these are an owner's or administrator's credentials: this proves the configuration and what holds for "
+            "everybody; run it as the task role or an operator for the rest"
+        )
+    else:
         lines.append("the bucket's settings were not read: that takes its owner's credentials")
     for leftover in proof.leftovers:
         lines += [f"LEFT BEHIND: {leftover.key}", f"  remove it: {leftover.remove}"]
@@ -34,7 +39,7 @@ def _row(result: Result, width: int, id_width: int) -> list[str]:
     line = f"{result.status:<{width}}  {result.id:<{id_width}}  {what}{who}: expected {result.expected}"
     if result.status is Status.PASSED:
         return [f"{line}, got {result.got}" + (f"; {result.note}" if result.note else "")]
-    if result.status in (Status.NOT_JUDGED, Status.NOT_SENT):
+    if result.status in (Status.NOT_JUDGED, Status.NOT_SENT, Status.SCOPED):
         return [f"{line}; {result.note}"]
     # Whoever reads a row that failed, or could not be checked, needs all that it takes to mend it.
     facts = [

@@ -169,6 +169,9 @@ def _prove(session: Session, report: JobReport, job: Job) -> Output:
 
     report.stage = "proving the bucket's rules"
     where = target(job.store, session.settings["SNAPSHOTTER_STORE"])
+    report.store = (
+        f"s3://{where.bucket}/{where.prefix}"  # what is proven, not a folder that no proof is about
+    )
     report.log.stage(f"proving the rules of s3://{where.bucket}/{where.prefix}")
     connection = here(plain_endpoint=None, allow_http=session.allow_http)
     proof = prove(connection, where, only=job.only, skip=job.skip, check=session.cancel.check)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import OutOfTime
+from snapshotter.base.text import human_span
 
 SETTING = "SNAPSHOTTER_JOB_TIMEOUT"
 
@@ -16,9 +17,8 @@ SETTING = "SNAPSHOTTER_JOB_TIMEOUT"
 @contextmanager
 def time_limit(span: timedelta, cancel: Cancel) -> Iterator[None]:
     """Cancel `cancel` with OutOfTime if the block takes longer than `span`."""
-    error = OutOfTime(
-        f"the job was not done within its limit of {span}", hint=f"give it fewer origins, or raise {SETTING}"
-    )
+    message = f"the job was not done within its limit of {human_span(span)}"
+    error = OutOfTime(message, hint=f"give it fewer origins, or raise {SETTING}")
     timer = threading.Timer(min(span.total_seconds(), threading.TIMEOUT_MAX), _stop, [cancel, error])
     timer.daemon = True  # a job that is done must not wait for its limit
     timer.start()

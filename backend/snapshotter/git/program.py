@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from snapshotter.base import children, environment
+from snapshotter.base import children, environment, runbook
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.errors import GitResult, failure, machine_failed
@@ -83,8 +83,16 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where
 
 
 def version() -> str:
-    """The installed git's version, like ``2.39.5``."""
-    return run(["version"], Cancel()).decode().split()[2]
+    """The installed git's version, like ``2.39.5``. Raises Unavailable (code `git`) if it does not tell."""
+    result = ask(["version"], Cancel())
+    words = result.out.decode("utf-8", "replace").split()
+    if result.code or len(words) < 3:
+        raise Unavailable(
+            "git does not tell its version: `git version` fails",
+            code="git",
+            hint=f"install git 2.34 or newer, and see what `git version` says {runbook.see(runbook.GIT)}",
+        )
+    return words[2]
 
 
 def credential_fill(protocol: str, host: str, path: str) -> tuple[str, str] | None:

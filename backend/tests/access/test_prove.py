@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from snapshotter.access import configuration
 from snapshotter.access.bucket_probes import MALFORMED, PROBES
 from snapshotter.access.probe import Harm
-from snapshotter.access.proof import Proof, Status, Target, error_of, target
+from snapshotter.access.proof import Proof, Result, Status, Target, error_of, target
 from snapshotter.access.prove import prove, select
 from snapshotter.access.rules import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER
 from snapshotter.access.servers import AWS, MINISTACK, RGW
@@ -25,6 +26,7 @@ from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client
 
 BUCKET = "snapshots-to-prove"
+ROWS = {probe.id: probe for probe in PROBES}
 KNOWN = {"rgw": RGW, "ministack": MINISTACK}
 
 
@@ -74,6 +76,7 @@ def test_no_probe_can_do_harm() -> None:
             "PutObject",
             "CopyObject",
             "CreateMultipartUpload",
+            "UploadPart",
             "PutObjectTagging",
             "AbortMultipartUpload",
         )
@@ -123,15 +126,61 @@ def test_nothing_is_written_outside_the_test_folder(server: Server) -> None:
     assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
 
 
-def test_an_owner_is_asked_for_no_change_and_fails(server: Server) -> None:
-    proof = proven(server, server.owner)
-    changes = {probe.id for probe in PROBES if probe.harm is not Harm.NONE} - KNOWN[server.kind].cannot.keys()
-    assert ids(proof, Status.NOT_SENT) == changes
+def administrator(server: Server) -> Keys:
+    """A role that may do everything but what the bucket policy denies. ministack's root key is above that, too."""
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    return assume_role(server, {"Version": "2012-10-17", "Statement": [everything]}, "administrator")
+
+
+def test_an_administrator_proves_the_configuration_and_what_binds_all_and_is_no_incident(
+    server: Server,
+) -> None:
+    keys = server.owner if server.kind == "rgw" else administrator(server)
+    proof = proven(server, keys)
     assert proof.owner
-    assert "settings-read-policy" in ids(proof, Status.FAILED)
+    scoped, cannot = ids(proof, Status.SCOPED), KNOWN[server.kind].cannot.keys()
+    assert {"settings-read-policy", "delete-one", "list-none", "put-root"} <= scoped
+    assert not scoped & {"put-no-header", "put-kms", "put-aes256", "anonymous-get", "create-conflict"}
+    rows = {result.id for result in proof.results if result.group != configuration.GROUP}
+    wrong = {
+        result.id: (result.got, result.note)
+        for result in proof.results
+        if result.status is Status.FAILED and result.group != configuration.GROUP
+    }
+    assert wrong == {}
+    assert {"put-no-header", "put-aes256", "anonymous-get"} - cannot <= ids(proof, Status.PASSED)
+    assert rows == {probe.id for probe in PROBES}
     assert {result.id for result in proof.results} >= configuration.NAMES - {configuration.GROUP}
-    assert isinstance(error_of(proof), Finding)
-    assert isinstance(error_of(proven(server, server.owner, only=["settings-change-policy"])), Unavailable)
+    error = error_of(proof)
+    assert isinstance(error, Finding), "the test's bucket has no lifecycle"
+    assert proof.count(Status.FAILED) == sum(
+        result.status is Status.FAILED for result in proof.results if result.group == configuration.GROUP
+    )
+    only = proven(server, keys, only=["settings-change-policy"])
+    assert isinstance(error_of(only), Unavailable), "nothing passed, so nothing is proven"
+
+
+def test_an_administrator_whose_configuration_is_right_ends_well() -> None:
+    kinds = (("put-aes256", Status.PASSED), ("delete-one", Status.SCOPED), ("put-beside", Status.NOT_SENT))
+    rows = tuple(Result.of(ROWS[name], None, "–", status) for name, status in kinds)
+    proof = Proof("b", "p/", "p/policy-tests/0/", None, "Amazon S3", True, rows, (), 0.0)
+    assert error_of(proof) is None
+    assert isinstance(error_of(replace(proof, owner=False)), Unavailable), "half an owner proves nothing so"
+
+
+def test_a_part_of_an_upload_is_reported_by_the_server_that_judges_it(ministack_server: Server) -> None:
+    bucket = "in-parts"
+    policies = bucket_policy(BucketName=bucket), access_policy(BucketName=bucket)
+    make_bucket(ministack_server, bucket, *policies)
+    target = Target(bucket, SCOPE)
+    who = connection(ministack_server, ministack_server.user)
+    (row,) = prove(who, target, only=["multipart-part"]).results
+    assert row.status is Status.PASSED
+    assert "parts are" in row.note
+    refused = {"Effect": "Deny", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}-2/*"}
+    make_bucket(ministack_server, f"{bucket}-2", None, {"Version": "2012-10-17", "Statement": [refused]})
+    (row,) = prove(who, Target(f"{bucket}-2", SCOPE), only=["multipart-part"]).results
+    assert row.status is Status.UNCHECKED, "no upload could be started"
 
 
 def test_a_write_that_lands_elsewhere_is_named_with_how_to_remove_it(ministack_server: Server) -> None:
@@ -242,12 +291,7 @@ def test_the_verb_fails_with_the_fix_and_tells_a_check_that_failed_from_none(
     server: Server, tmp_path: Path
 ) -> None:
     owner = cli(
-        server.environment(server.owner),
-        "--bucket",
-        BUCKET,
-        "--only",
-        "settings-read-policy",
-        folder=tmp_path,
+        server.environment(server.owner), "--bucket", BUCKET, "--only", "config-versioning", folder=tmp_path
     )
     assert owner.returncode == 1
     assert "fix: " in owner.stdout
