@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_TOLD = 20  # problems of one snapshot in the log; its receipt has all
 
+_LONGEST_TRACEBACK = 8_000  # characters
+
 
 class JobReport:
     """Logs and counts each result as it comes, and in the end prints the one document that holds all.
@@ -104,7 +106,8 @@ class JobReport:
     def say(self, error: SnapshotterError, **fields: object) -> None:
         """Log an error; with its traceback if it is a defect, or with --verbose."""
         if self._verbose or isinstance(error, Defect):
-            fields["traceback"] = "".join(traceback.format_exception(error))
+            # The end says most, and a longer line would be cut by the log's driver.
+            fields["traceback"] = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
         self.log.say("error", error.message, **fields, error=error.as_dict())
 
     def finish(self, result: Output | BaseException) -> int:
@@ -131,9 +134,11 @@ class JobReport:
         return exit_code if self._print(document) else exit_code or Unavailable.exit_code
 
     def _print(self, document: Mapping[str, object]) -> bool:
-        """Print the document. Returns whether stdout took it; if not, the log says why."""
+        """Print the document, as one line of a log. Returns whether stdout took it; if not, the log says why."""
+        from snapshotter.fleet.result_line import within
+
         try:
-            sys.stdout.write(redact(dumps(document, ensure_ascii=True, default=str)) + "\n")
+            sys.stdout.write(within(document, _line) + "\n")
             sys.stdout.flush()
         except OSError as lost:  # a full disk, a reader that went away
             self.log.say("error", f"the result could not be written: {lost.strerror}", stage=self.stage)
@@ -141,3 +146,7 @@ class JobReport:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return False
         return True
+
+
+def _line(document: Mapping[str, object]) -> str:
+    return redact(dumps(document, ensure_ascii=True, default=str))

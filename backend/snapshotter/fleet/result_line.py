@@ -18,7 +18,7 @@ def within(document: Mapping[str, Any], render: Callable[[Document], str], longe
 
     `left_out` then names what is missing, in the order in which it went; verdict, counts and errors go last.
     """
-    shorter = {**document}
+    shorter = {name: dict(part) if isinstance(part, Mapping) else part for name, part in document.items()}
     text = render(shorter)
     left_out: list[str] = []
     for what, step in _steps(shorter):
@@ -36,7 +36,7 @@ def _steps(document: Document) -> Iterator[tuple[str, Callable[[], None]]]:
         yield "/".join(fields), lambda fields=fields: _drop(document, fields)  # type: ignore[misc]
     yield "proof rows that passed", lambda: _keep_rows(document)
     yield "origins that succeeded", lambda: _keep_failed(document)
-    while len(document.get("origins", ())) > 1 or len((document.get("proof") or {}).get("results", ())) > 1:
+    while any(len(holder[name]) > 1 for holder, name in _lists(document)):
         yield "half of the rest, and more", lambda: _halve(document)
     yield "details", lambda: _drop_details(document)
 
@@ -48,18 +48,30 @@ def _drop(document: Document, fields: tuple[str, ...]) -> None:
 
 def _keep_rows(document: Document) -> None:
     if proof := document.get("proof"):
-        rows = [row for row in proof["results"] if row["status"] != "passed"]
-        document["proof"] = {**proof, "results": rows}
+        proof["results"] = [row for row in proof["results"] if row["status"] != "passed"]
 
 
 def _keep_failed(document: Document) -> None:
     document["origins"] = [origin for origin in document.get("origins", ()) if not origin["ok"]]
 
 
+def _lists(document: Document) -> list[tuple[Document, str]]:
+    """The lists that may have any length, each as its holder and its name there."""
+    places = (
+        (document, "origins"),
+        ("proof", "results"),
+        ("verification", "damaged"),
+        ("verification", "unread"),
+    )
+    held = [
+        (holder if isinstance(holder, dict) else document.get(holder) or {}, name) for holder, name in places
+    ]
+    return [(holder, name) for holder, name in held if holder.get(name)]
+
+
 def _halve(document: Document) -> None:
-    document["origins"] = document["origins"][: max(1, len(document["origins"]) // 2)]
-    if proof := document.get("proof"):
-        document["proof"] = {**proof, "results": proof["results"][: max(1, len(proof["results"]) // 2)]}
+    for holder, name in _lists(document):
+        holder[name] = holder[name][: max(1, len(holder[name]) // 2)]
 
 
 def _drop_details(document: Document) -> None:

@@ -26,7 +26,7 @@ from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.doctor import local_checks
 from snapshotter.doctor.aws_checks import clock
-from snapshotter.doctor.check import Check, Setup, failed
+from snapshotter.doctor.check import Check, Setup, failed, guarded
 from snapshotter.doctor.preflight import verdict
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import REGION, Keys, Server, assume_role, client, ministack, put_bucket_with_policy, rgw
@@ -305,6 +305,19 @@ def test_doctor_and_snapshot_say_the_same_of_the_same_trouble(
 )
 def test_only_a_refusal_leads_to_the_page_about_refusals(error: SnapshotterError, heading: str) -> None:
     assert failed("write", error, runbook.PUT_DENIED).heading == heading
+
+
+@pytest.mark.parametrize("script", ["exit 3", "echo", "echo git version"])
+def test_a_git_that_does_not_tell_its_version_leads_to_its_own_entry(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "git").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check = guarded("git", runbook.GIT, local_checks.installed_git)
+    assert (check.state, check.heading) == ("failed", runbook.GIT)
+    assert "verify" not in check.hint
+    assert check.error and check.error.exit_code == 4
 
 
 def test_a_check_that_only_judges_leaves_the_exit_code_to_the_one_that_came_to_harm() -> None:

@@ -181,6 +181,18 @@ def test_an_error_with_json_is_a_document(world: World) -> None:
     assert done.json["error"]["hint"]
 
 
+def test_a_date_before_the_first_snapshot_is_answered_with_that_snapshot(world: World) -> None:
+    repo = cli("list", "--json", *world.store).json["snapshots"][0]["repo"]
+    first = cli("list", repo, "--json", *world.store).json["snapshots"][0]["run_id"]
+    done = cli("show", f"{repo}@2001-02-03", "--json", *world.store)
+    error = done.json["error"]
+    assert (done.code, error["code"]) == (4, "no-snapshot")
+    assert f"no snapshot of {repo} is as old as 2001-02-0" in error["message"]
+    day = f"{first[:4]}-{first[4:6]}-{first[6:8]}T"
+    assert f"the first is of {day}" in error["message"]
+    assert f"{repo}@{first}" in error["hint"]
+
+
 def test_list(world: World, tmp_path: Path) -> None:
     done = cli("list", *world.store)
     assert done.code == 0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from githost import Fault, GitHost
+from snapshotter.aws.scope import PRODUCTION, SCOPE
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.cli.snapshot import SnapshotFlags
 from snapshotter.fleet.document import MAX_DOCUMENT
@@ -446,8 +447,15 @@ def test_a_job_can_prove_the_bucket_s_rules() -> None:
         )
         nowhere = job({"verb": "prove", "store": store}, **env | {"AWS_ENDPOINT_URL": "https://127.0.0.1:9"})
     assert (done.code, done.document["ok"], done.document["stage"]) == (0, True, "done"), done
+    assert done.document["store"] == store
     assert done.document["proof"]["counts"]["passed"] > 3
     assert done.metrics == (0, 0), "a proof is no snapshot"
     assert (broken.code, broken.document["ok"]) == (1, False)
     assert [line for line in broken.log if line["level"] == "error"]
     assert nowhere.code == 4
+
+
+def test_a_proof_without_a_store_names_the_bucket_that_it_is_about() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-central-1"}
+    done = job({"verb": "prove"}, **keys, AWS_ENDPOINT_URL="https://127.0.0.1:9")
+    assert (done.code, done.document["store"]) == (4, f"s3://{PRODUCTION}/{SCOPE}")
