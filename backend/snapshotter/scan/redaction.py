@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from snapshotter.scan.secrets import SecretFinding
+from snapshotter.scan.symbols.signatures import MAX_BELOW
 
 REDACTED: Final = "[redacted: a leaked secret is near]"
 _ABOVE: Final = 20  # lines that a declaration's comment may begin above it
@@ -20,7 +21,6 @@ _ABOVE: Final = 20  # lines that a declaration's comment may begin above it
 _SECRET_LIKE: Final = re.compile(
     r"[A-Za-z0-9]{20}|(?=[A-Za-z]{0,15}[0-9])[A-Za-z0-9]{16}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 )
-_BELOW: Final = 60  # lines of a declaration that its signature of at most 240 characters may quote
 
 
 class Redaction:
@@ -49,7 +49,7 @@ class Redaction:
             return False
         at = bisect_left(lines, first - above)
         # Line 0 is a finding whose line nobody knows.
-        return lines[0] == 0 or (at < len(lines) and lines[at] <= min(last, first + _BELOW))
+        return lines[0] == 0 or (at < len(lines) and lines[at] <= min(last, first + MAX_BELOW))
 
     def touches(self, blob: str) -> bool:
         """Whether any text of a blob may hold a secret."""

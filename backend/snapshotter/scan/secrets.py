@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from snapshotter.base.cancel import Cancel
+from snapshotter.scan import kubernetes
 from snapshotter.scan.runner import Command, ScannerFailed, program, run
 from snapshotter.scan.staging import Staging
 
@@ -33,6 +34,8 @@ _ARGUMENTS: Final = (
 _QUIET: Final = ["--no-update-check", "--quiet"]
 _RULES: Final = ["--rules-path", str(Path(__file__).parent / "rules"), "--confidence", "low"]
 _OURS: Final = "fruitful."  # how the names of our own rules begin
+_MARKS: Final = "fruitful.marks-kubernetes-secret"  # it finds no secret, but where one may be
+_KUBERNETES: Final = "fruitful.kubernetes-secret"
 _EXITS: Final = frozenset({0, 200})  # 200: there are findings
 _LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 
@@ -91,7 +94,22 @@ def find(
     wanted = sum(size > 0 for size in staging.blobs.values())
     if read < wanted:
         raise ScannerFailed(_SCANNER, f"read {read:,} of {wanted:,} blobs")
-    return findings
+    marked = sorted({one.blob for one in findings if one.rule == _MARKS})
+    for blob in marked:
+        cancel.check()
+        findings += _of_kubernetes(staging, blob, key)
+    return _told_once({one for one in findings if one.rule != _MARKS})
+
+
+def _of_kubernetes(staging: Staging, blob: str, key: bytes | None) -> list[SecretFinding]:
+    """The values of the Kubernetes Secrets in one blob. It does not raise, as `_report` does not."""
+    if staging.blobs[blob] > kubernetes.LARGEST:
+        return []
+    held = kubernetes.values((staging.root / "blobs" / blob[:2] / blob).read_bytes())
+    return [
+        SecretFinding(blob, _KUBERNETES, one.line, "low", _fingerprint(one.value, key) if key else "")
+        for one in held
+    ]
 
 
 def warm(rule_cache: Path, *, folder: Path, seconds: float, cancel: Cancel) -> None:
@@ -184,7 +202,7 @@ def _report(
                 return None
             mark = _fingerprint(match.snippet, key) if key else ""
             findings.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
-    return None if read is None else (_told_once(findings), read)
+    return None if read is None else (list(findings), read)
 
 
 def _told_once(findings: set[SecretFinding]) -> list[SecretFinding]:

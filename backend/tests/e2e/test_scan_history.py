@@ -94,6 +94,8 @@ GO = {b"pkg/f.go": b"package pkg\n", b"main.go": b'package main\n\nimport "examp
 MODULE = b"module example.com/m\n"
 PYTHON = {b"lib.py": b"x = 1\n", b"app.py": b"import lib\n"}
 NAMED = {b"b.inc": b"def f(): pass\n", b"a/x.inc": b"def f(): pass\n", b"a/y.py": b"def g(): pass\n"}
+# The last of as many files as are read, and the one before it, which is read where the last is not.
+ATTRIBUTES, GENERATED = b"z/.gitattributes", b"z/+y.py"
 SCRIPTS = {
     b"m.ts": b"import {x} from '~/x';\nimport pkg from 'pkg';\n",
     b"a/x.ts": b"export const x = 1;\n",
@@ -198,9 +200,9 @@ QUIET: dict[str, tuple[dict[bytes, bytes], dict[bytes, tuple[bytes, bytes]]]] = 
     ),
     "attributes are beyond the limit of files": (
         NAMED
-        | {b"z/.gitattributes": b"* linguist-vendored linguist-generated\n", b"z/y.py": b"y = 1\n"}
+        | {ATTRIBUTES: b"* linguist-vendored linguist-generated\n", GENERATED: b"y = 1\n"}
         | {b"f%03d.txt" % n: b"x\n" for n in range(MAX_FILES - 5)},
-        {b"a/new.txt": (FILE, b"x\n"), b"a/newer.txt": (FILE, b"x\n")},
+        {b"a/new.txt": (FILE, b"x\n")},
     ),
     "a file moves to where it would be a manifest": (
         {b"notes.txt": b"requests==1.0\n"},
@@ -224,6 +226,27 @@ def test_what_follows_from_the_whole_tree_is_told_anew(
     trees.files |= after
     trees.commit()
     compare(lab, lab.take(trees.origin, taking), anew, anew.take(trees.origin, taking), change)
+
+
+def test_attributes_that_are_beyond_the_limit_of_files_say_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quickly(monkeypatch)
+    before, after = QUIET["attributes are beyond the limit of files"]
+    trees = Trees(Origin(tmp_path / "x.git"), 0)
+    taking = options(scan_options(max_file_bytes=MAX_FILE, max_files=MAX_FILES, max_total_bytes=MAX_TOTAL))
+    lab = Lab(tmp_path / "store")
+    trees.files = {}
+    said = []
+    for files in ({path: (FILE, content) for path, content in before.items()}, after):
+        trees.files |= files
+        trees.commit()
+        taken = lab.take(trees.origin, taking)
+        said += rows(lab, taken, f"SELECT generated, vendored FROM files WHERE path = '{GENERATED.decode()}'")
+        said += rows(
+            lab, taken, f"SELECT skip_reason IS NULL FROM files WHERE path = '{ATTRIBUTES.decode()}'"
+        )
+    assert said == [(True, True), (True,), (False, False), (False,)]
 
 
 @pytest.mark.full

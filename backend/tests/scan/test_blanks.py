@@ -235,3 +235,26 @@ def test_what_lies_deeper_than_anyone_looks_is_left_out_whole() -> None:
     deep = "A = " + "(" * 90 + f"'{VALUE}'" + ")" * 90
     (found,) = analyze(deep.encode(), "Python").symbols
     assert VALUE not in found.signature and "…" in found.signature
+
+
+@pytest.mark.parametrize(
+    ("language", "source", "quoted"),
+    [
+        ("Python", "PIN = 4711\n", "PIN = …"),
+        ("Python", "PIN: int = 12_34\n", "PIN: int = …"),
+        ("C", "#define PIN 47110815\n", "#define PIN …"),
+        ("C", "#define PIN 4711u\n", "#define PIN …"),
+        ("Java", "class A { @Min(4711) int q = 1; }\n", "int q = 1"),
+        ("Kotlin", "enum class E(val c: Int) { A(4711) }\n", "A(…)"),
+        ("C++", "const int pin = 4'711;\n", "const int pin = …"),
+        ("Go", "package a\nconst PIN = 4711\n", "PIN = …"),
+        ("Python", "LIMIT = 100\n", "LIMIT = 100"),
+        ("Python", "RATE = 0.12345\n", "RATE = 0.12345"),
+        ("Python", "MASK = 0xFFF\n", "MASK = 0xFFF"),
+        ("Python", "def f1234(x2345): pass\n", "def f1234(x2345)"),
+    ],
+)
+def test_a_number_that_may_be_a_pin_is_not_quoted(language: str, source: str, quoted: str) -> None:
+    symbols = {one.signature for one in analyze(source.encode(), language).symbols}
+    assert quoted in symbols
+    assert "4711" not in repr(symbols)

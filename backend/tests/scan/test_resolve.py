@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,6 +194,9 @@ MAIN, TEST = "jvm/src/main/java/org/shop", "jvm/src/test/java/org/shop"
         ("ruby/lib/shop/base.rb", "Ruby", "json", "", {None: ""}),
         ("ruby/lib/shop/base.rb", "Ruby", "net/http", "", {None: ""}),
         ("ruby/lib/shop/base.rb", "Ruby", "shop/json", "", {"ruby/lib/shop/json.rb": ""}),
+        ("ruby/lib/shop/base.rb", "Ruby", "./json", "", {"ruby/lib/shop/json.rb": ""}),
+        ("ruby/lib/shop/net/http.rb", "Ruby", "../json", "", {"ruby/lib/shop/json.rb": ""}),
+        ("ruby/lib/shop/net/http.rb", "Ruby", "../time", "", {None: ""}),
     ],
 )
 def test_an_import_of_several_means_each(
@@ -235,6 +240,64 @@ def test_a_crate_of_the_tree_is_found_by_its_name() -> None:
     assert means("util::io") == means("no_library::x") == means("std::io") == {None: ()}
 
 
+def test_tests_benches_examples_and_binaries_are_crates_of_their_own() -> None:
+    files = [
+        "Cargo.toml",
+        "src/lib.rs",
+        "src/bin/x.rs",
+        "src/bin/help.rs",
+        "tests/t.rs",
+        "tests/common/mod.rs",
+    ]
+    tree = SourceTree(
+        [*files, "src/tests/a.rs", "src/tests/b.rs", "other/tests/t.rs", "other/tests/common/mod.rs"]
+    )
+
+    def means(path: str, module: str) -> str | None:
+        ((_, target),) = tree.resolve(path, "Rust", Import(module, (), 1))
+        return target
+
+    assert means("tests/t.rs", "common") == "tests/common/mod.rs"
+    assert means("tests/t.rs", "self::common") == "tests/common/mod.rs"
+    assert means("src/bin/x.rs", "help") == "src/bin/help.rs"
+    assert means("src/tests/a.rs", "b") is None  # a module of the library
+    assert means("other/tests/t.rs", "common") is None
+
+
+def test_what_bundlers_ask_of_a_file_is_no_part_of_its_name() -> None:
+    tree = SourceTree(["a/m.ts", "a/x.svg", "a/y?z.js"])
+    for module, target in {"./x.svg?raw": "a/x.svg", "./y?z": "a/y?z.js", "./gone?url": None}.items():
+        assert tree.resolve("a/m.ts", "TypeScript", Import(module, (), 1)) == [((), target)]
+
+
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [
+        ("$lib", "app/src/lib/index.ts"),
+        ("$lib/db", "app/src/lib/db.js"),
+        ("$lib/db.js", "app/src/lib/db.js"),
+        ("$lib/none", None),
+        ("$libs/db", None),
+        ("$app/stores", None),
+    ],
+)
+def test_svelte_kits_library_is_that_of_the_project(module: str, target: str | None) -> None:
+    files = [
+        "app/svelte.config.js",
+        "app/src/lib/index.ts",
+        "app/src/lib/db.js",
+        "src/lib/db.js",
+        "src/lib/none.js",
+    ]
+    page = "app/src/routes/+page.ts"
+    for more in ([], ["svelte.config.ts"]):
+        assert SourceTree([*files, *more, page]).resolve(page, "TypeScript", Import(module, (), 1)) == [
+            ((), target)
+        ]
+    alone = SourceTree(["src/lib/db.js", "src/m.js"])
+    assert alone.resolve("src/m.js", "JavaScript", Import("$lib/db", (), 1)) == [((), None)]
+
+
 def test_without_go_mod_no_go_import_is_guessed() -> None:
     item = Import("example.com/shop/internal/store", (), 1)
     assert SourceTree(PATHS).resolve("go/main.go", "Go", item) == [((), None)]
@@ -252,4 +315,5 @@ def test_an_answer_is_always_inside_the_tree(path: str, language: str, module: s
     found = tree.resolve(path, language, Import(module, tuple(names), 1))
     assert sorted(name for taken, _ in found for name in taken) == sorted(names)
     assert len({target for _, target in found}) == len(found)
-    assert all(target is None or target in tree.files or target in tree.folders for _, target in found)
+    inside = {*PATHS, *(posixpath.dirname(one) for one in PATHS)}
+    assert all(target is None or target in inside for _, target in found)

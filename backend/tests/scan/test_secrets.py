@@ -94,6 +94,32 @@ def test_of_a_pair_each_half_is_reported_and_neither_is_shown(staging, find):
         ("named-credential", 'props.put("client.secret", "{}");'),
         ("named-credential", '{{"attributes":{{"master_password":"{}"}}}}'),
         ("named-credential", "config.secret_key_base = '{}'"),
+        ("named-credential", 'db_pass = "{}"'),
+        ("named-credential", "$dbPass = '{}';"),
+        ("named-credential", 'pub const PASSWORD: &\'static str = "{}";'),
+        ("named-credential", 'let password = String::from("{}");'),
+        ("named-credential", 'var apiToken string = "{}"'),
+        ("named-credential", 'const char password[] = "{}";'),
+        ("named-credential", '#define DB_PASSWORD "{}"'),
+        ("named-credential", "CREATE USER bob WITH PASSWORD '{}';"),
+        ("named-credential", "ALTER USER bob IDENTIFIED BY '{}';"),
+        ("named-credential", 'source.setPassword("{}");'),
+        ("named-credential", 'if (password === "{}") {{'),
+        ("named-credential", 'SECRET_KEY = os.getenv("SECRET_KEY", "{}")'),
+        ("named-credential", 'passphrase = """{}"""'),
+        ("with-other-settings", "ENV A=1 DB_SECRET={} B=2"),
+        ("with-other-settings", 'connect("host=db user=x password={} dbname=y")'),
+        ("with-other-settings", 'connectionString="Server=db;User Id=sa;Password={};"'),
+        ("with-other-settings", "web ansible_ssh_pass={} ansible_user=x"),
+        ("named-element", "<server><id>x</id><password>{}</password></server>"),
+        ("named-element", '<add key="ApiSecret" value="{}"/>'),
+        ("named-default", '@Value("${{db.password:{}}}") String password;'),
+        ("authorization-header", 'h = {{"Authorization": "Bearer {}"}}'),
+        ("terraform-state", '{{"type":"random_password","instances":[{{"attributes":{{"result":"{}"}}}}]}}'),
+        ("terraform-state", '"db_password": {{\n  "value": "{}"\n}}'),
+        ("pgpass-password", "db.acme.io:5432:shop:bob:{}"),
+        ("sshpass-password", "sshpass -p {} ssh deploy@h"),
+        ("netrc-password", "default login bob password {}"),
         ("named-setting", "hmac.secret={}"),
         ("named-setting", "    password: {}"),
         ("named-setting", "ENV DB_PASSWORD={}"),
@@ -111,7 +137,66 @@ def test_a_password_is_found_by_the_name_it_is_given(staging, find, rule, line):
     staging.add(oid(1), "", (line.format(value) + "\n").encode())
     (finding,) = find()
     assert (finding.rule, finding.confidence) == (f"fruitful.{rule}", "low")
-    assert (finding.fingerprint, finding.line) == (mark(value), line.count("\n") + 1)
+    before = line.partition("{}")[0]
+    assert (finding.fingerprint, finding.line) == (mark(value), before.count("\n") + 1)
+
+
+SECRETS = """kind: ConfigMap
+data: {a: q7Lw2ZxN4vKp9RtB3m00}
+---
+apiVersion: v1
+data:
+  one: q7Lw2ZxN4vKp9RtB3m01
+  two: "q7Lw2ZxN4vKp9RtB3m02"
+  short: abc
+  none: Y2hhbmdlbWU=
+  mine: ${PASSWORD}
+stringData:
+  three: |
+    q7Lw2ZxN4vKp9RtB3m03
+kind: Secret
+---
+kind: List
+items:
+- {kind: Secret, data: {four: q7Lw2ZxN4vKp9RtB3m04, five: q7Lw2ZxN4vKp9RtB3m05}}
+"""
+AS_JSON = """{
+\t"data": {
+\t\t"a": "q7Lw2ZxN4vKp9RtB3m06",
+\t\t"b": "q7Lw2ZxN4vKp9RtB3m07"
+\t},
+\t"kind": "Secret"
+}
+"""
+A_TEMPLATE = "kind: Secret\n{{- if .x }}\nmetadata: {name: x}\ndata:\n  a: q7Lw2ZxN4vKp9RtB3m08\n{{- end }}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [(SECRETS, [6, 7, 12, 18, 18]), (AS_JSON, [3, 4]), (A_TEMPLATE, [5]), ("kind: Secretary\n", [])],
+)
+def test_every_value_of_a_kubernetes_secret_is_found(staging, find, text, lines):
+    staging.add(oid(1), "yaml", text.encode())
+    found = [one for one in find() if one.rule == "fruitful.kubernetes-secret"]
+    assert [one.line for one in found] == lines
+    assert len({one.fingerprint for one in found}) == len(lines)
+    assert not [one for one in find() if "marks" in one.rule]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Secret\ndata: " + "[" * 20_000,
+        "kind: Secret\ndata: &a {x: *a}\n",
+        "kind: Secret\ndata:\n  a: !!python/object:os.system {}\n",
+        "kind: Secret\ndata: [a, b]\nstringData: text\n",
+        "- kind: Secret\n- kind: [Secret]\n- ? {kind: Secret}\n  : kind\n",
+        "kind: Secret\0",
+    ],
+)
+def test_a_secret_that_is_no_such_thing_is_passed_over(staging, find, text):
+    staging.add(oid(1), "yaml", text.encode())
+    assert find() == []
 
 
 @pytest.mark.parametrize(

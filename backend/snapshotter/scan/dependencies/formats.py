@@ -81,6 +81,20 @@ def yaml_object(blob: bytes) -> dict[str, Any]:
         raise ManifestError(f"not YAML: {_reason(error)}") from error
 
 
+def yaml_documents(blob: bytes) -> list[yaml.Node]:
+    """The documents of a YAML stream as nodes, which know their lines."""
+    source = text(blob)
+    try:
+        loader = _Loader(source)
+        try:
+            _check_events(loader)
+        finally:
+            loader.dispose()
+        return [node for node in yaml.compose_all(source, Loader=_Loader) if node is not None]
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise ManifestError(f"not YAML: {_reason(error)}") from error
+
+
 def _check_events(loader: Any) -> None:
     """Refuse masses of aliases and what nests too deeply, before anything is built."""
     depth = aliases = 0

@@ -180,5 +180,5 @@ def _kind(one: _Declaration, around: str, spec: Grammar) -> str:
 
 def _documentation(one: _Declaration, blob: bytes, spec: Grammar) -> str:
     if spec.docstring:
-        return docstring(blob, one.body) if one.body is not None else ""
+        return docstring(blob, one.start, one.body) if one.body is not None else ""
     return comment_above(blob, one.start, spec.comment)

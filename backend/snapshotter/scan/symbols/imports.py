@@ -40,6 +40,8 @@ class Imports:
         node = captures["module"][0]
         if node.start_byte not in self._imports:
             module = self._text(node.start_byte, node.end_byte)
+            if "module.relative" in captures and not module.startswith((".", "/")):
+                module = f"./{module}"
             line = captures["import"][0].start_point.row + 1
             self._imports[node.start_byte] = (module.strip(_QUOTES)[:MAX_MODULE], line, {})
         names_so_far = self._imports[node.start_byte][2]

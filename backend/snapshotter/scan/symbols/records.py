@@ -23,7 +23,8 @@ class Symbol(NamedTuple):
 class Import(NamedTuple):
     """One module that a file asks for.
 
-    `module` is as written, without quotes (a C system header keeps its angle brackets). `names` are what the
+    `module` is as written, without quotes (a C system header keeps its angle brackets), but what Ruby requires relative
+    to a file begins with a dot. `names` are what the
     statement selects from it, by their own names, not their aliases; `*` is everything, `default` a default
     export; in order, each once; empty when the statement takes the module itself.
     """

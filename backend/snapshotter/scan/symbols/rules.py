@@ -86,7 +86,9 @@ def _rust_start(tree: TreeIndex, path: str, parts: list[str]) -> str | None:
     if parts[0] == "crate":
         roots = (up for up in tree.upwards(path) if tree.first((_below(up, "lib.rs"), _below(up, "main.rs"))))
         return next(roots, None)
-    start = folder if stem in ("mod", "lib", "main") else posixpath.join(folder, stem)
+    start = (
+        folder if stem in ("mod", "lib", "main") or _is_target(tree, folder) else posixpath.join(folder, stem)
+    )
     if parts[0] not in ("self", "super"):  # a module of this one, or another crate
         below = _below(start, parts[0])
         return start if tree.first((f"{below}.rs", f"{below}/mod.rs")) else None
@@ -95,6 +97,16 @@ def _rust_start(tree: TreeIndex, path: str, parts: list[str]) -> str | None:
             break
         start = posixpath.dirname(start) if part == "super" else start
     return start
+
+
+def _is_target(tree: TreeIndex, folder: str) -> bool:
+    """Whether the files of a folder are crates of their own: tests, benches and examples beside a Cargo.toml, and
+    binaries."""
+    above, name = posixpath.split(folder)
+    if name == "bin":
+        above, name = posixpath.split(above)
+        return name == "src" and _below(above, "Cargo.toml") in tree.files
+    return name in ("tests", "benches", "examples") and _below(above, "Cargo.toml") in tree.files
 
 
 def _rust_module(tree: TreeIndex, start: str, parts: list[str]) -> str | None:
@@ -172,6 +184,8 @@ def _ruby(tree: TreeIndex, path: str, module: str) -> str | None:
     if not tree.has_name(name) or standard.of_ruby(module):
         return None
     near = (_join(posixpath.dirname(path), name),)
+    if name.startswith("../"):
+        return tree.first(near)  # relative to a file
     roots = (_join(up, root, name) for up in tree.upwards(path) for root in _SOURCE_ROOTS)
     return tree.first((*near, *roots))
 

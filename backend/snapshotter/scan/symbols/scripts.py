@@ -22,6 +22,7 @@ _COMPILED: Final = {
     ".mjs": (".mts", ".ts"),
     ".cjs": (".cts", ".ts"),
 }
+_SVELTE_LIBRARY: Final = "$lib"
 _CONFIGS: Final = ("tsconfig.json", "jsconfig.json")
 # Folders that a build makes of `src`.
 _BUILT: Final = frozenset("dist lib build out es esm cjs output types".split())
@@ -41,7 +42,8 @@ class Scripts:
     def find(self, path: str, module: str) -> str | None:
         """The file that `module` means in the file at `path`."""
         if module.startswith("."):
-            return self.file(_join(posixpath.dirname(path), module))
+            place = _join(posixpath.dirname(path), module)
+            return self.file(place) or (self.file(place.partition("?")[0]) if "?" in place else None)
         if module.startswith("#"):
             return self._own_name(path, module)
         for aliases in self._aliases(path):
@@ -49,11 +51,20 @@ class Scripts:
                 return target
         if of_node(module):
             return None
+        if module.split("/")[0] == _SVELTE_LIBRARY:
+            return self._svelte(path, module)
         for aliases in self._aliases(path):
             base = aliases.base_url
             if base is not None and (target := self.file(_join(base, module))):
                 return target
         return self._package(path, module)
+
+    def _svelte(self, path: str, module: str) -> str | None:
+        """What `$lib` means: SvelteKit's alias for `src/lib` of the nearest project of its own above a file."""
+        for up in self._tree.upwards(path):
+            if self._tree.first(_join(up, f"svelte.config.{end}") for end in ("js", "ts", "mjs")):
+                return self.file(_join(up, "src", "lib", *module.split("/")[1:]))
+        return None
 
     def file(self, base: str) -> str | None:
         """The file that a path means, as compilers and bundlers complete it."""

@@ -10,6 +10,7 @@ MAX_NAME: Final = 256  # characters; the names of people's code are shorter
 MAX_TEXT: Final = 240  # characters of a signature or of a line of documentation
 _READ: Final = 1024  # bytes of source read for either
 MAX_COMMENT: Final = 200  # lines above a declaration in which its comment may begin
+MAX_BELOW: Final = 60  # lines below a declaration's first that its signature or documentation may quote
 
 _SPACE: Final = re.compile(r"\s+")
 _REMARK: Final = re.compile(r"\s(?:#|//)\s[^\n]*")
@@ -17,8 +18,12 @@ _PADDING: Final = re.compile(r"(?<=[(\[]) |,? (?=[)\]])")
 _ATTRIBUTES: Final = re.compile(
     r"(?:@(?!interface\b)[\w.:]+(?:\([^()]*\))?\s+|\[\[[^\]]*\]\]\s*|#?\[[^\[\]]*\]\s*)+"
 )
-# Numbers that may be a key: a long one, and four in a row.
-_NUMBERS: Final = re.compile(r"\b\d[\w.]{8,}|-?\b\d[\w.]*(?:,\s*-?\d[\w.]*){3,}")
+# Numbers that may be a key or a PIN: a long one, one of four digits or more with which nothing is reckoned, and four
+# in a row.
+_NUMBERS: Final = re.compile(
+    r"\b\d[\w.]{8,}|(?<![\w.*+/%<&^-])(?<![*+/%<&^-] )\d(?:[_']?\d){3,}\w*(?!\w|\.\d| ?[*+/%<&^-])"
+    r"|-?\b\d[\w.]*(?:,\s*-?\d[\w.]*){3,}"
+)
 _BRACKETS: Final = re.compile(rb"[()\[\]{}<>\n;]")
 _MARKERS: Final = re.compile(rb"^[\s/*#!]+|[\s*/]+$")
 _TAGS: Final = re.compile(rb"</?\w+[^<>]*>")
@@ -50,15 +55,25 @@ def signature(source: bytes, name: str, has_body: bool) -> str:
     return text if name in text or not has_body else f"{text} … {name}"
 
 
+def _within(blob: bytes, start: int, end: int) -> int:
+    """`end`, or where the MAX_BELOW lines below the one at `start` end before it."""
+    at = start
+    for _ in range(MAX_BELOW + 1):
+        at = blob.find(b"\n", at, end) + 1
+        if not at:
+            return end
+    return at - 1
+
+
 def header_end(blob: bytes, start: int, body: int | None, end: int, callable_: bool) -> int:
-    """Where the signature of a declaration ends, at most _READ bytes after its start: at its body.
+    """Where the signature of a declaration ends, at most _READ bytes and MAX_BELOW lines after its start: at its body.
 
     Without a body field that is at its first line's end, brackets aside.
     """
     if body is not None:
-        return min(body, start + _READ)
+        return _within(blob, start, min(body, start + _READ))
     depth = 0
-    limit = min(end, start + _READ)
+    limit = _within(blob, start, min(end, start + _READ))
     for bracket in _BRACKETS.finditer(blob, start, limit):
         char = bracket.group()
         if char in b"([":
@@ -100,12 +115,15 @@ def _block_comment(blob: bytes, begin: int, end: int) -> str:
     return _sentence(map(_spoken, blob[opening : min(end, opening + _READ)].split(b"\n")))
 
 
-def docstring(blob: bytes, body: int) -> str:
-    """The first sentence of the string that opens a body, or ""."""
+def docstring(blob: bytes, start: int, body: int) -> str:
+    """The first sentence of the string that opens the body of the declaration at `start`, or "". One that is not
+    within MAX_BELOW lines of it is none."""
     opening = _DOCSTRING.match(blob, body, body + _READ)
     if not opening:
         return ""
     text = blob[opening.end() : opening.end() + _READ].split(opening.group(1), 1)[0]
+    if _within(blob, start, opening.end() + len(text)) < opening.end() + len(text):
+        return ""
     return _sentence(line.strip() for line in text.split(b"\n"))
 
 

@@ -9,7 +9,10 @@
 
 ((call method: (identifier) @_load
   arguments: (argument_list . (string (string_content) @module))) @import
-  (#any-of? @_load "require" "require_relative" "load"))
+  (#any-of? @_load "require" "load"))
+((call method: (identifier) @_load
+  arguments: (argument_list . (string (string_content) @module @module.relative))) @import
+  (#eq? @_load "require_relative"))
 ((call method: (identifier) @_load
   arguments: (argument_list (simple_symbol) . (string (string_content) @module))) @import
   (#eq? @_load "autoload"))
