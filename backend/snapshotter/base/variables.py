@@ -71,7 +71,7 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_VERIFY_TIMEOUT",
         "",
-        "how long the proof of one snapshot or chain may take; empty: a chain has 15 s, and 2 s for each MiB",
+        "how long the proof of a snapshot or chain may take; empty: those of a repo, 15 s and 2 s a bundle and MiB",
     ),
     Setting("SNAPSHOTTER_SCAN", "1", "0 leaves the scan out of snapshots"),
     Setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from snapshotter.base.text import plural
 from snapshotter.git.ref_names import named
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover.evidence import Evidence
-from snapshotter.recover.limits import ProofOutOfTime, out_of_time, replay_seconds
+from snapshotter.recover.limits import ProofOutOfTime, ReplayTime, out_of_time
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.verdict import Problem
 from snapshotter.store.objects import Store
@@ -44,7 +44,7 @@ class Replayed:
 @dataclass(frozen=True)
 class Replayer:
     """Replays chains. `temp` is where (None: the system's folder); `fsck` asks for what `git fsck --strict` finds;
-    `seconds` is how long one may take (None: by its size)."""
+    `limit` is how long they may take."""
 
     store: Store
     evidence: Evidence
@@ -52,7 +52,7 @@ class Replayer:
     cancel: Cancel
     temp: Path | None = None
     fsck: bool = False
-    seconds: float | None = None
+    limit: ReplayTime = field(default_factory=ReplayTime)
 
     def replay(self, group: Sequence[Outline]) -> dict[RunKey, Replayed]:
         """Replay the longest chain of a group from `sharing`, and judge each snapshot at the link where it ends.
@@ -63,16 +63,16 @@ class Replayer:
         longest = max(group, key=lambda outline: len(outline.chain))
         # The base's format is the chain's: a snapshot that mixes two is at fault itself, and no good base for it.
         base = self.evidence.outline(longest.base) or longest
-        size = sum(map(self.evidence.history_bytes, longest.chain))
-        self.observer.stage(f"replaying {plural(len(longest.chain), 'bundle')}", size)
+        bundles = {key: self.evidence.history_bytes(key) for key in longest.chain}
+        self.observer.stage(f"replaying {plural(len(longest.chain), 'bundle')}", sum(bundles.values()))
         place = self.temp or Path(tempfile.gettempdir())
         sweep(place, _PREFIX)
         results: dict[RunKey, Replayed] = {}
-        seconds = self.seconds or replay_seconds(size)
-        late = out_of_time(f"the replay of the chain up to {longest.key.run_id}", seconds)
+        what = f"the replay of the chain up to {longest.key.run_id}"
         try:
             with (
-                self.cancel.limited(seconds, late) as cancel,
+                self.limit.replay(bundles) as seconds,
+                self.cancel.limited(seconds, out_of_time(what, seconds)) as cancel,
                 locked_folder(place, _PREFIX, cancel=cancel) as temp,
             ):
                 try:

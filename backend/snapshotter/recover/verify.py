@@ -25,7 +25,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural, printable
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
-from snapshotter.recover.limits import ProofOutOfTime, out_of_time
+from snapshotter.recover.limits import ProofOutOfTime, ReplayTime, out_of_time
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.replays import Replayed, Replayer, sharing
 from snapshotter.recover.verdict import MAX_PROBLEMS, Problem, Verdict
@@ -159,7 +159,7 @@ class _RepoVerification:
             self._cancel,
             options.temp,
             options.fsck,
-            options.seconds,
+            ReplayTime(options.seconds),
         )
         for group in sharing(each.outline for each in checked if each.outline and each.outline.chain):
             results |= replayer.replay(group)

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from snapshotter.archive import receipts
+from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.sealed import Sealed
+from snapshotter.recover import limits
 from snapshotter.recover import verify as verification
 from snapshotter.recover.ending import ending
-from snapshotter.recover.limits import ProofOutOfTime, replay_seconds
+from snapshotter.recover.limits import ProofOutOfTime, ReplayTime
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import VerifyOptions
 from tests.support.cli import cli
 from tests.support.git import Origin
-from tests.support.lab import Lab
+from tests.support.lab import START, Lab
 
 # A git that works for hours on the index of the pack whose number is in `hang`, and notes who it is.
 SLOW_GIT = """#!/bin/sh
@@ -54,6 +56,22 @@ class Slow:
 
     def receipts(self) -> list[list[str]]:
         return [self.lab.catalog.folder(each.manifest.key).receipts for each in self.taken]
+
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of a clock that a test moves."""
+    now = [0.0]
+    monkeypatch.setattr(limits, "monotonic", lambda: now[0])
+    return now
+
+
+def keys(count: int) -> list[RunKey]:
+    """That many runs of one repo."""
+    return [RunKey("r", RunId.new(START)) for _ in range(count)]
 
 
 @pytest.fixture
@@ -122,7 +140,28 @@ def test_the_limit_is_a_flag_and_a_setting(slow: Slow, by: str) -> None:
     assert slow.receipts() == [[], []]
 
 
-def test_a_chain_has_time_by_what_is_stored_of_it() -> None:
-    mib = 1024 * 1024
-    assert replay_seconds(0) == 15
-    assert replay_seconds(500 * mib) == 1015
+def test_chains_have_time_by_what_is_stored_of_them(clock: list[float]) -> None:
+    base, one, other = keys(3)
+    limit = ReplayTime()
+    with limit.replay({base: 500 * MIB, one: 0}) as seconds:
+        assert seconds == 15 + 2 * 2 + 1000
+        clock[0] += 19
+    with limit.replay({base: 500 * MIB, other: 0}) as seconds:
+        assert seconds == 1000 + 2, "what was left, and its own bundle's"
+
+
+def test_any_number_of_chains_on_one_base_have_no_more_time_than_their_bundles(clock: list[float]) -> None:
+    base, *forks = keys(100)
+    limit = ReplayTime()
+    for fork in forks:
+        with limit.replay({base: MIB, fork: 100}) as seconds:
+            clock[0] += seconds  # a pack of few bytes may take any time
+    assert clock[0] == pytest.approx(15 + 2 + 100 * 2, abs=0.1)
+
+
+def test_a_limit_of_the_users_is_each_chains() -> None:
+    base, one, other = keys(3)
+    limit = ReplayTime(7)
+    for fork in (one, other):
+        with limit.replay({base: MIB, fork: 0}) as seconds:
+            assert seconds == 7
