@@ -131,10 +131,9 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
             check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        reason = type(error).__name__
-        raise Unavailable(
-            f"the token command did not run ({reason})", code="token-command", hint="run it by hand"
-        ) from None
+        late = isinstance(error, subprocess.TimeoutExpired)
+        why = f"took longer than {timeout:.0f} s" if late else f"did not run ({type(error).__name__})"
+        raise Unavailable(f"the token command {why}", code="token-command", hint="run it by hand") from None
     lines = command.stdout.decode("utf-8", "replace").splitlines()
     if command.returncode or not lines or not lines[0].strip():
         raise Unavailable(

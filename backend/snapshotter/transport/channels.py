@@ -108,6 +108,8 @@ class ProcessChannel:
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it, or the error with those words."""
+        if error.code == "stalled":  # it has not ended: what it has said so far may be why
+            return explained(error, self._stderr.lines)
         if not isinstance(error, (NoGitAnswer, OriginFailed)):
             return error
         # A child that failed writes its reason as it ends, which may be just after its answer broke off.

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -293,11 +294,12 @@ def test_lines_are_escaped_one_by_one() -> None:
 # Children's words
 
 
-def ssh_that(tmp_path: Path, script: str) -> Transport:
+def ssh_that(tmp_path: Path, script: str, **limits: float) -> Transport:
     ssh = tmp_path / "ssh"
     ssh.write_text(f"#!/bin/sh\n{script}\n")
     ssh.chmod(0o755)
-    return Connector(NoCredentials(), WireLimits(), ssh=SshClient(str(ssh)))(parse("git@h:x"), Cancel())
+    connector = Connector(NoCredentials(), replace(WireLimits(), **limits), ssh=SshClient(str(ssh)))
+    return connector(parse("git@h:x"), Cancel())
 
 
 def test_a_hosts_greeting_is_told(tmp_path: Path) -> None:
@@ -307,6 +309,15 @@ def test_a_hosts_greeting_is_told(tmp_path: Path) -> None:
     transport.close()
     assert error.code == "not-git"
     assert error.details == ("remote: This account is currently not available.",)
+
+
+def test_a_child_that_stalls_has_said_why(tmp_path: Path) -> None:
+    transport = ssh_that(
+        tmp_path, "echo 'Waiting for the second factor' >&2; exec sleep 60", idle_seconds=0.5
+    )
+    error = error_of(transport.ls_refs)
+    transport.close()
+    assert (error.code, error.details) == ("stalled", ("Waiting for the second factor",))
 
 
 def test_the_last_lines_of_stderr_are_told_line_by_line(tmp_path: Path) -> None:
