@@ -72,19 +72,22 @@ def expires(folder: str) -> Check:
 
 
 def snapshots_stay(answer: Document, prefix: str) -> str | None:
-    """Snapshots expire only by a rule for the whole prefix (SnapshotRetentionDays), and never by a tag.
-
-    Whoever may tag objects could otherwise have them deleted.
+    """Snapshots all expire at one age, by a rule for the whole prefix or for each first character that a repo may
+    have (SnapshotRetentionDays), and never by a tag: whoever may tag objects could otherwise have them deleted.
     """
-    folders = (f"{prefix}policy-tests/", f"{prefix}_diagnostics/")
+    folders = (f"{prefix}policy-tests/", f"{prefix}_")
+    ages: dict[str, int | None] = {}
     for rule in _rules(answer):
         scope, by_tag = _reach(rule)
         if not {"Days", "Date"} & set(rule.get("Expiration", {})) or (scope == prefix and not by_tag):
             continue
+        if scope.startswith(prefix) and scope[len(prefix) :] in _FIRST and not by_tag:
+            ages[scope[len(prefix) :]] = rule["Expiration"].get("Days")
+            continue
         if prefix.startswith(scope) or (scope.startswith(prefix) and not scope.startswith(folders)):
             what = f"{scope or 'the whole bucket'}{' by a tag' if by_tag else ''}"
             return f"the rule {rule.get('ID', 'without an id')} expires {what}"
-    return None
+    return None if not ages or (ages.keys() == _FIRST and len(set(ages.values())) == 1) else _UNLIKE
 
 
 def _rules(answer: Document) -> list[Document]:
@@ -106,6 +109,9 @@ def _reach(rule: Document) -> tuple[str, bool]:
     scope = both.get("Prefix") or narrowed.get("Prefix") or rule.get("Prefix") or ""
     return str(scope), bool(both.get("Tags") or narrowed.get("Tag"))
 
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_UNLIKE = "repositories expire at different ages, or only some of them do"
 
 # What each deny must say, beside Effect Deny and Principal *.
 _DENIES = {

@@ -103,6 +103,17 @@ def expired_by_tag(s3: Any) -> None:
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=document)
 
 
+def some_expire(keep: Callable[[dict[str, Any]], bool]) -> Callable[[Any], None]:
+    """The rules of a retention, but for some."""
+
+    def apply(s3: Any) -> None:
+        parameters = {"SnapshotRetentionDays": "365", "MaxChainAgeDays": "30"}
+        kept = [rule for rule in template(**parameters)["LifecycleConfiguration"]["Rules"] if keep(rule)]
+        s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration=lifecycle(kept))
+
+    return apply
+
+
 def half_open(s3: Any) -> None:
     blocks: Mapping[str, bool] = {**template()["PublicAccessBlockConfiguration"], "BlockPublicPolicy": False}
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=blocks)
@@ -149,6 +160,10 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], set[str]]] = {
     "everything-expires": (expired(""), {"config-snapshots-stay"}),
     "the-folder-above-expires": (expired("repo-scans/"), {"config-snapshots-stay"}),
     "what-is-tagged-expires": (expired_by_tag, {"config-snapshots-stay"}),
+    "all-but-some-expire": (
+        some_expire(lambda rule: rule["Id"] != "ExpireSnapshots-g"),
+        {"config-snapshots-stay"},
+    ),
     "one-repository-expires": (expired(f"{SCOPE}github.com__"), {"config-snapshots-stay"}),
     "no-policy": (
         lambda s3: s3.delete_bucket_policy(Bucket=BUCKET),

@@ -355,6 +355,22 @@ def test_a_store_without_snapshots_cannot_be_verified(tmp_path: Path) -> None:
     assert (done.code, done.document["error"]["code"]) == (4, "no-snapshot")
 
 
+def test_two_jobs_at_once_harm_nothing(origin: Origin, store: str, tmp_path: Path) -> None:
+    job({"origin": str(origin.path), "store": store})
+    origin.commit()
+    document = json.dumps({"origin": str(origin.path), "store": store})
+    env = cli_env(SNAPSHOTTER_SCAN="0", SNAPSHOTTER_JOB=document)
+    both = [
+        subprocess.Popen(command("job"), env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    results = [(json.loads(each.communicate()[0]), each.returncode) for each in both]
+    assert [code for _, code in results] == [0, 0]
+    assert len({result["origins"][0]["run_id"] for result, _ in results}) == 2
+    verified = job({"verb": "verify", "store": store})
+    assert (verified.code, verified.document["verification"]["ok"]) == (0, 3)
+
+
 def test_every_log_line_says_when_what_and_about_whom(origin: Origin, store: str) -> None:
     lines = [line for line in job({"origin": str(origin.path), "store": store}).log if "_aws" not in line]
     assert lines

@@ -172,7 +172,7 @@ def test_the_container_runs_snapshotter_job_whatever_the_images_entry_point() ->
 def test_a_job_ends_itself_in_time_and_a_program_that_hangs_is_killed_half_an_hour_later() -> None:
     found = container(TaskDeadlineHours=8)
 
-    assert found["EntryPoint"] == ["timeout", "--kill-after=60s", "8.5h", "snapshotter"]
+    assert found["EntryPoint"] == ["timeout", "--foreground", "--kill-after=60s", "8.5h", "snapshotter"]
     assert {"Name": "SNAPSHOTTER_JOB_TIMEOUT", "Value": "8h"} in found["Environment"]
     assert parse_span("8h") == timedelta(hours=8)
 
@@ -181,8 +181,14 @@ def test_what_ends_a_program_that_hangs_understands_its_time_and_hands_on_the_ex
     *before, _ = container()["EntryPoint"]
 
     assert subprocess.run([*before, "sh", "-c", "exit 3"], check=False).returncode == 3
-    hangs = [*before[:2], "0.2s", "sleep", "60"]
+    hangs = [*before[:-1], "0.2s", "sleep", "60"]
     assert subprocess.run(hangs, check=False).returncode == 124, "which fails the task, and that rings"
+    stopped = [*before, "sh", "-c", "trap 'exit 143' TERM; echo ready; while :; do sleep 0.1; done"]
+    with subprocess.Popen(stopped, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.terminate()
+        assert running.wait() == 143, "a task that ECS stops still says what it did"
 
 
 def test_a_base_is_as_old_as_the_expiry_allows_for() -> None:

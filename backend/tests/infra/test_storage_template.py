@@ -58,6 +58,13 @@ def lifecycle(**parameters: str | int) -> dict[str, Any]:
     }
 
 
+def expiring(**parameters: str | int) -> dict[str, Any]:
+    """The rules that expire snapshots, and what else is kept as long."""
+    tests = {"ExpireDiagnostics", "ExpirePolicyTests"}
+    rules = lifecycle(**parameters)
+    return {name: rule for name, rule in rules.items() if "ExpirationInDays" in rule and name not in tests}
+
+
 # ---- names
 
 
@@ -192,14 +199,31 @@ def test_nothing_expires_by_a_tag(parameters: dict[str, str]) -> None:
 
 
 def test_snapshots_expire_by_age_only_when_asked() -> None:
-    assert lifecycle(SnapshotRetentionDays="365", MaxChainAgeDays="30")["ExpireSnapshots"] == {
-        "Id": "ExpireSnapshots",
+    rules = expiring(SnapshotRetentionDays="365", MaxChainAgeDays="30")
+    assert rules["ExpireSnapshots-g"] == {
+        "Id": "ExpireSnapshots-g",
         "Status": "Enabled",
-        "Prefix": "repo-scans/snapshotter/",
-        "ObjectSizeGreaterThan": "1",
+        "Prefix": "repo-scans/snapshotter/g",
         "ExpirationInDays": "396",
     }
-    assert "ExpireSnapshots" not in lifecycle(MaxChainAgeDays="30")
+    assert expiring(MaxChainAgeDays="30") == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "expires"),
+    [
+        ("github.com__psf__requests/2026/11/23/20261123T031702Z-9f0c2a1b/manifest.json", True),
+        ("192.0.2.7__x/2026/11/23/20261123T031702Z-9f0c2a1b/refs.txt", True),
+        ("local__srv__x-0123abcd/2026/11/23/20261123T031702Z-9f0c2a1b/history.bundle", True),
+        ("_fleet/2026/11/23/20261123T031702Z-9f0c2a1b/status.json", True),
+        ("_jobs/nightly.json", False),
+    ],
+)
+def test_repositories_expire_and_what_the_service_needs_does_not(key: str, expires: bool) -> None:
+    rules = expiring(SnapshotRetentionDays="365", MaxChainAgeDays="30").values()
+
+    found = [rule for rule in rules if f"repo-scans/snapshotter/{key}".startswith(rule["Prefix"])]
+    assert len(found) == expires
 
 
 ALLOWED = {name: rule.get("AllowedValues") for name, rule in load(STORAGE)["Parameters"].items()}
@@ -210,13 +234,13 @@ ALLOWED = {name: rule.get("AllowedValues") for name, rule in load(STORAGE)["Para
 def test_an_expiry_leaves_the_retention_that_was_asked_for(retention: str, age: str) -> None:
     parameters = {"SnapshotRetentionDays": retention, "MaxChainAgeDays": age}
     if retention == "0":
-        assert "ExpireSnapshots" not in lifecycle(**parameters)
+        assert expiring(**parameters) == {}
     elif age == "0":
         with pytest.raises(ValueError, match="ExpiryNeedsAChainAge"):
             lifecycle(**parameters)
     else:
-        days = int(lifecycle(**parameters)["ExpireSnapshots"]["ExpirationInDays"])
-        assert days == int(retention) + int(age) + 1
+        days = {int(rule["ExpirationInDays"]) for rule in expiring(**parameters).values()}
+        assert days == {int(retention) + int(age) + 1}
 
 
 @pytest.mark.parametrize("days", ALLOWED["ObjectLockDays"])
