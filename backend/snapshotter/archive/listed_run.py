@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.layout import RunKey, parse_key
@@ -39,6 +40,11 @@ class ListedRun:
     def verified(self) -> bool | None:
         """What its newest receipt says, by the listing alone; None without one."""
         return receipts.says_ok(self.receipts[-1]) if self.receipts else None
+
+    @property
+    def verified_at(self) -> datetime | None:
+        """When its newest receipt was written, UTC, by the listing alone; None without one."""
+        return receipts.said_at(self.receipts[-1]) if self.receipts else None
 
 
 def grouped(objects: Iterable[ListedObject]) -> list[ListedRun]:

@@ -77,6 +77,12 @@ def says_ok(name: str) -> bool:
     return name.rpartition("-")[2].startswith(_OK)
 
 
+def said_at(name: str) -> datetime | None:
+    """When a receipt was written, UTC, by its name. Returns None for a name that is no receipt's."""
+    stamp = _stamp(name)
+    return stamp.started_at if stamp else None
+
+
 def read(store: Store, key: RunKey, name: str) -> Receipt:
     """The receipt `name` of the run `key`.
 

@@ -23,6 +23,7 @@ PUBLIC: Final = "Public access and CORS"
 ORIGIN: Final = "Origin unreachable or refused"
 GIT: Final = "git missing or too old"
 DISK: Final = "No room to verify"
+EXPIRY: Final = "Snapshots that expire too early"
 
 HEADINGS: Final = (
     PUT_DENIED,
@@ -41,6 +42,7 @@ HEADINGS: Final = (
     ORIGIN,
     GIT,
     DISK,
+    EXPIRY,
 )
 
 

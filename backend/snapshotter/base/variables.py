@@ -100,6 +100,16 @@ SETTINGS = (
     Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
     Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
     Setting("SNAPSHOTTER_STALE_AFTER", "48h", "when a job counts an origin without a good snapshot as stale"),
+    Setting(
+        "SNAPSHOTTER_EXPIRY",
+        "",
+        "after what time the store's objects expire, like 396d: `list` and `show` then mark what cannot be restored",
+    ),
+    Setting(
+        "SNAPSHOTTER_RETENTION",
+        "",
+        "for how long each snapshot must be restorable, like 365d; `doctor` refuses an expiry that leaves less",
+    ),
     Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
     Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
 )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from snapshotter.archive.listed_run import ListedRun
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
-    from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from snapshotter.recover.restore import Restored
     from snapshotter.recover.verdict import Verdict
 
-_LIST_HEAD: Final = ("SNAPSHOT", "TAKEN (UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES")
-_VERIFIED: Final = {True: "yes", False: "FAILED", None: "-"}
 _NOUNS: Final = {
     "files": "file",
     "symbols": "symbol",
@@ -140,32 +137,6 @@ def diff(old: Manifest, new: Manifest, changes: RefChanges) -> list[str]:
         if more := listed.count - len(listed.refs):
             lines.append(f"  … and {more:,} more")
     return lines
-
-
-def listing(snapshots: SnapshotList, where: str, now: datetime) -> list[str]:
-    """A table of snapshots, and of repos that could not be listed; or one line that `where` holds none."""
-    if not snapshots.snapshots and not snapshots.unread:
-        return [f"no snapshots in {where}"]
-    unread = [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in snapshots.unread]
-    rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots.snapshots), *unread]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-def _row(listed: ListedSnapshot, now: datetime) -> tuple[str, ...]:
-    key, manifest = listed.run.key, listed.manifest
-    taken = key.run_id.started_at
-    return (
-        name_of(key),
-        f"{taken:%Y-%m-%d %H:%M} ({age(taken, now)})",
-        manifest.kind if manifest else "unreadable",
-        f"{manifest.refs.count if manifest else 0:,}",
-        human_bytes(listed.stored_bytes),
-        _VERIFIED[listed.run.verified if manifest else None],
-        change_counts(manifest.ref_changes) if manifest else listed.error.message if listed.error else "",
-    )
 
 
 def age(taken: datetime, now: datetime) -> str:

@@ -30,7 +30,7 @@ class DoctorFlags:
 
 
 def doctor(session: Session, given: DoctorFlags) -> Output:
-    """Check what a snapshot needs: endpoint, identity, one write, list and read, origin, git, disk.
+    """Check what a snapshot needs: endpoint, identity, one write, list and read, origin, git, disk, retention.
 
     One small object is written under _diagnostics/; it expires after a day.
     Every check that fails names its entry in docs/operations.md.
@@ -41,6 +41,7 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
       snapshotter doctor https://github.com/psf/requests --store s3://bucket/path/
     """
     from snapshotter.access.proof import bucket_of
+    from snapshotter.base.settings import parse_span
     from snapshotter.capture import plan
     from snapshotter.doctor.check import Setup
     from snapshotter.doctor.preflight import examine, verdict
@@ -56,6 +57,8 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
         session.temp,
         session.env,
         session.allow_http,
+        session.expiry,
+        parse_span(age) if (age := session.settings["SNAPSHOTTER_MAX_CHAIN_AGE"]) else None,
     )
     checks: list[Check] = []
     for check in examine(setup, session.cancel):

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from snapshotter.access.proof import Proof
     from snapshotter.archive.every_repo import Unread
+    from snapshotter.archive.expiry import Expiry
     from snapshotter.archive.layout import RunKey
     from snapshotter.archive.listed_run import ListedRun
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.fleet.standing import Standing, Standings
     from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict
 
@@ -40,12 +42,42 @@ def later_scan(scanned: SnapshotScan) -> dict[str, object]:
     return _fields(scanned.scan) | {"snapshot": scanned.snapshot.key.folder, "made": scanned.is_new}
 
 
-def listing(snapshots: SnapshotList, store: str) -> dict[str, object]:
+def listing(snapshots: SnapshotList, store: str, expiry: Expiry | None = None) -> dict[str, object]:
     """A list of snapshots of the store named, and the repos that could not be listed."""
     return {
-        "snapshots": [_listed(each) for each in snapshots.snapshots],
+        "snapshots": [_listed(each) | restorable(each.manifest, expiry) for each in snapshots.snapshots],
         "unread": [unread(each) for each in snapshots.unread],
         "store": store,
+    }
+
+
+def restorable(manifest: Manifest | None, expiry: Expiry | None) -> dict[str, object]:
+    """Until when a snapshot can be restored, and whether that is too short; nothing if nothing is said to expire."""
+    if manifest is None or expiry is None:
+        return {}
+    until = expiry.restorable_until(manifest).isoformat()
+    return {"restorable_until": until, "too_short": expiry.falls_short(manifest)}
+
+
+def standings(found: Standings, store: str) -> dict[str, object]:
+    """Where the origins stand in the store named, and the repos that could not be looked up."""
+    return {
+        "origins": [_standing(each) for each in found.origins],
+        "lacking": len(found.lacking),
+        "unread": [unread(each) for each in found.unread],
+        "store": store,
+    }
+
+
+def _standing(standing: Standing) -> dict[str, object]:
+    good, proven = standing.good, standing.proven_at
+    return {
+        "origin": standing.origin,
+        "repo": standing.repo,
+        "run_id": str(good.run_id) if good else None,
+        "taken_at": good.run_id.started_at.isoformat() if good else None,
+        "verified_at": proven.isoformat() if proven else None,
+        "lacks": list(standing.lacks),
     }
 
 

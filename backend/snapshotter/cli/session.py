@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snapshotter.aws import identity
 from snapshotter.base import settings
@@ -14,6 +15,9 @@ from snapshotter.base.settings import Settings
 from snapshotter.cli.options import Flags
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
+
+if TYPE_CHECKING:
+    from snapshotter.archive.expiry import Expiry
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,13 @@ class Session:
     def temp(self) -> Path | None:
         """The folder for temporary files. None means the system's."""
         return Path(self.settings["SNAPSHOTTER_TEMP"]) if self.settings["SNAPSHOTTER_TEMP"] else None
+
+    @property
+    def expiry(self) -> Expiry | None:
+        """What is said to expire in the store; None if nothing is. Raises UsageError for a setting that is no span."""
+        from snapshotter.archive.expiry import Expiry
+
+        return Expiry.stated(self.settings)
 
     def store(self, uri: str | None = None, *, allow_http: bool = False, reading: bool = False) -> Store:
         """Open the store `uri`, or the store in force. If it is for `reading`, a folder must exist already.

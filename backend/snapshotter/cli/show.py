@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from snapshotter.base.errors import Unusable
-from snapshotter.cli import describe, documents
+from snapshotter.cli import describe, describe_list, documents
 from snapshotter.cli import options as flag
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
@@ -20,6 +21,8 @@ class ShowFlags:
 
 def show(session: Session, given: ShowFlags) -> Output:
     """Show a snapshot: its kind, chain, artifacts, ref changes, gaps and receipts.
+
+    Where SNAPSHOTTER_EXPIRY is set, also until when it can be restored.
 
     \b
     Examples:
@@ -39,6 +42,9 @@ def show(session: Session, given: ShowFlags) -> Output:
         session.observer.warn(f"{error.message}; {error.hint}")
         later = None
     folder = f"{catalog.store.place.uri.rstrip('/')}/{run.key.folder}/"
-    return Output(
-        documents.whole_snapshot(sealed, run, later), describe.whole_snapshot(sealed, run, later, folder)
-    )
+    document = documents.whole_snapshot(sealed, run, later)
+    lines = describe.whole_snapshot(sealed, run, later, folder)
+    if expiry := session.expiry:
+        document |= documents.restorable(sealed.manifest, expiry)
+        lines.append(describe_list.restorable(sealed.manifest, expiry, datetime.now(UTC)))
+    return Output(document, lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from snapshotter.base.unexpected import as_error
 from snapshotter.store.objects import Store
 
 if TYPE_CHECKING:
+    from snapshotter.archive.expiry import Expiry
     from snapshotter.transport.connect import Connector
 
 State = Literal["ok", "warning", "failed", "skipped"]
@@ -35,6 +37,8 @@ class Setup:
     temp: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     allow_http: bool = False
+    expiry: Expiry | None = None
+    max_chain_age: timedelta | None = None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
-"""The checks of what the store has no part in: the origin, git, and room on the disk."""
+"""The checks of what the store has no part in: the origin, git, room on the disk, and settings that agree."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.expiry import Expiry
 from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, SnapshotterError
@@ -53,6 +55,34 @@ def disk(setup: Setup, store: Store | None, least: int = LEAST_DISK) -> tuple[St
     for_what = f"a chain of {human_bytes(chain)}" if chain else "a chain of unknown size"
     says = f"{human_bytes(free)} free in {folder} to verify {for_what}"
     return ("ok" if free >= need else "warning"), says
+
+
+def retention(expiry: Expiry, max_chain_age: timedelta | None) -> tuple[State, str]:
+    """For how long every snapshot can be restored. Raises Finding if that is less than the settings promise."""
+    if max_chain_age is None:
+        raise Finding(
+            f"objects expire after {days(expiry.after)}, and no base has a greatest age: that of a quiet repository "
+            "goes before its increments",
+            code="retention",
+            hint="set SNAPSHOTTER_MAX_CHAIN_AGE to what MaxChainAgeDays is",
+        )
+    kept = expiry.kept_for(max_chain_age)
+    how = f"{days(expiry.after)} of expiry less {days(max_chain_age)} of the chain's age"
+    if not (kept >= expiry.retention if expiry.retention else kept > timedelta(0)):
+        asked = f", and {days(expiry.retention)} are promised" if expiry.retention else ""
+        left = f"leave {days(kept)}" if kept > timedelta(0) else "leave nothing"
+        raise Finding(
+            f"{how} {left}{asked}",
+            code="retention",
+            hint="let objects expire later (SnapshotRetentionDays makes the expiry), or take bases more often",
+        )
+    return "ok", f"every snapshot can be restored for {days(kept)}: {how}"
+
+
+def days(span: timedelta) -> str:
+    """A span in days, with its hours if it is not whole days."""
+    whole, rest = divmod(span, timedelta(days=1))
+    return f"{whole:,} days" if not rest else f"{span / timedelta(days=1):,.2f} days"
 
 
 def _chain(setup: Setup, store: Store | None) -> int:

@@ -27,6 +27,10 @@ def examine(setup: Setup, cancel: Cancel) -> Iterator[Check]:
         yield local_checks.origin(setup, setup.origin, cancel)
     yield guarded("git", runbook.GIT, local_checks.installed_git)
     yield guarded("disk", runbook.DISK, lambda: local_checks.disk(setup, store.store))
+    if expiry := setup.expiry:
+        yield guarded(
+            "retention", runbook.EXPIRY, lambda: local_checks.retention(expiry, setup.max_chain_age)
+        )
 
 
 def verdict(checks: list[Check]) -> SnapshotterError | None:

@@ -12,10 +12,9 @@ from datetime import datetime, timedelta
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.errors import SnapshotterError
+from snapshotter.fleet.standing import newest_good
 from snapshotter.git.origin_parsing import parse
 from snapshotter.store.backend import READS_AT_ONCE
-
-_CLOCKS = timedelta(minutes=15)  # by how much another machine's clock may be ahead
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,10 @@ def freshness(
 
     def age(origin: str) -> timedelta | None:
         try:
-            return _age(catalog, parse(origin).repo, now)
+            good = newest_good(catalog, parse(origin).repo, now)
         except SnapshotterError:
             return None
+        return max(now - good.run_id.started_at, timedelta(0)) if good else None
 
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         return Freshness(dict(zip(origins, pool.map(age, origins), strict=True)), stale_after)
-
-
-def _age(catalog: Catalog, repo: str, now: datetime) -> timedelta | None:
-    for batch in catalog.newest_first(repo, now):
-        for run in batch:
-            taken = run.key.run_id.started_at
-            # A snapshot from the future would look fresh for as long as its clock was ahead.
-            if run.verified is not False and taken <= now + _CLOCKS:
-                return max(now - taken, timedelta(0))
-    return None

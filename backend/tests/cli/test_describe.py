@@ -14,7 +14,7 @@ from snapshotter.archive.every_repo import Unread
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.manifest import Gap, Scan, ScanSettings
 from snapshotter.base.errors import AccessDenied, NewerSchema
-from snapshotter.cli import describe, describe_proof, documents
+from snapshotter.cli import describe, describe_list, describe_proof, documents
 from snapshotter.recover.many import Verification
 from snapshotter.recover.verdict import Problem, Verdict
 from tests.support.git import Origin
@@ -69,7 +69,7 @@ def test_a_snapshot_whose_manifest_does_not_read_is_in_the_list_and_says_why(tmp
     first, second = found.snapshots
     assert (first.manifest, first.error) == (good.manifest, None)
     assert second.error is not None
-    head, _, line = describe.listing(found, "file:/x", NOW)
+    head, _, line = describe_list.listing(found, "file:/x", NOW)
     assert head.split() == ["SNAPSHOT", "TAKEN", "(UTC)", "KIND", "REFS", "STORED", "VERIFIED", "CHANGES"]
     assert "unreadable" in line
     assert line.endswith(second.error.message)
