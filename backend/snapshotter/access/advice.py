@@ -5,8 +5,9 @@ from __future__ import annotations
 from snapshotter.access.answer import S3Answer
 from snapshotter.access.probe import Expected, Probe
 from snapshotter.access.proof import Target
-from snapshotter.aws.diagnosis import Refused, diagnose
+from snapshotter.aws.diagnosis import diagnose
 from snapshotter.aws.error_document import named_policy
+from snapshotter.aws.refused_request import Refused
 from snapshotter.base import runbook
 
 # The permission of each operation that has another name, as IAM has it.

@@ -78,8 +78,14 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Ans
         by_s3 = "x-amz-request-id" in metadata.get("HTTPHeaders", {})
         text = str(document.get("Message") or "")
         answer = from_error(str(document.get("Code", "")), status, text, head=head and by_s3)
-        region: Any = document.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
-        return replace(answer, metadata=metadata, request_id=metadata.get("RequestId"), region=region)
+        headers = metadata.get("HTTPHeaders", {})
+        return replace(
+            answer,
+            metadata=metadata,
+            # The document's, or where there is none, as for a HEAD, the header's.
+            request_id=metadata.get("RequestId") or headers.get("x-amz-request-id"),
+            region=_text(document.get("Region")) or headers.get("x-amz-bucket-region"),
+        )
     except ParamValidationError:
         raise  # our own table of probes is wrong
     except BotoCoreError as error:
@@ -92,6 +98,10 @@ def ask(call: Callable[..., Any], *, head: bool = False, **params: Any) -> S3Ans
     if refused:
         return from_error(str(refused[0].get("Code", "")), status, str(refused[0].get("Message") or ""))
     return S3Answer(Kind.ALLOWED, "", status, response=response, metadata=metadata)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def from_error(code: str, status: int, message: str, *, head: bool = False) -> S3Answer:

@@ -13,10 +13,11 @@ from enum import StrEnum
 
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.wire import Connection, S3Wire, connect
-from snapshotter.aws.diagnosis import Refused, diagnose
+from snapshotter.aws.diagnosis import diagnose
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.error_document import ErrorDocument, named_policy
 from snapshotter.aws.refusal import not_accepted
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import SCOPE
 from snapshotter.base.errors import UsageError
 

@@ -18,6 +18,10 @@ _SCOPED = "an administrator may do this, lawfully: run the proof as the task rol
 # The statements of the bucket policy, which deny to everybody.
 _DENIES = frozenset({TLS, WRONG_HEADER, NO_HEADER, OVERWRITE})
 _OWNER = "these credentials can see the bucket's settings, as only owners and administrators can"
+_PARTS_JUDGED = (
+    "parts are judged for the header that they cannot carry: no upload in parts can be completed here"
+)
+_PARTS_TAKEN = "parts are not judged for the header: an upload whose start names AES256 can be completed"
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,7 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
         return _not_made(probe, folder.key(probe), error.answer).refused(error.answer, None)
     status, note = judge(probe, answer)
     if probe.expected is Expected.REPORTED:
-        told = _reported_part if probe.operation == "UploadPart" else _reported
-        note = told(answer, caller.server) or note
+        note = _reported(probe, answer, caller.server) or note
     fix = advice.fix(probe, key, answer, folder.target, caller.identity)
     return Result.of(probe, key, str(answer), status, note).refused(answer, fix)
 
@@ -79,24 +82,18 @@ def _binds_everybody(probe: Probe) -> bool:
     return not denied or probe.rule.statement in _DENIES or probe.actor is Actor.ANONYMOUS
 
 
-def _reported(answer: S3Answer, server: KnownServer) -> str:
-    """What the answer to an overwriting write says about EnforceWriteOnce."""
-    if answer.kind is Kind.DENIED:
-        return "EnforceWriteOnce is in force: create-only writes pass, this one does not"
-    if answer.kind is not Kind.ALLOWED:
+def _reported(probe: Probe, answer: S3Answer, server: KnownServer) -> str:
+    """What an answer says that the rules leave open; empty for one that they do not."""
+    if answer.kind not in (Kind.ALLOWED, Kind.DENIED):
         return ""
+    denied = answer.kind is Kind.DENIED
+    if probe.operation == "UploadPart":
+        return _PARTS_JUDGED if denied else _PARTS_TAKEN
+    if denied:
+        return "EnforceWriteOnce is in force: create-only writes pass, this one does not"
     if server is not AWS:
         return f"whether EnforceWriteOnce is in force cannot be judged here: {WRITE_ONCE}"
     return "EnforceWriteOnce is not in force: only versioning keeps what was there"
-
-
-def _reported_part(answer: S3Answer, _: KnownServer) -> str:
-    """What the answer to a part of an upload says: it cannot carry the header that the policy asks for."""
-    if answer.kind is Kind.DENIED:
-        return "parts are judged for the header that they cannot carry: no multipart upload can be completed here"
-    if answer.kind is not Kind.ALLOWED:
-        return ""
-    return "parts are not judged for the header: an upload whose start names AES256 can be completed"
 
 
 def _not_made(probe: Probe, key: str | None, answer: S3Answer) -> Result:

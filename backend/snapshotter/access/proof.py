@@ -8,9 +8,10 @@ from enum import StrEnum
 from snapshotter.access.answer import Kind, S3Answer
 from snapshotter.access.configuration import GROUP
 from snapshotter.access.probe import Probe
-from snapshotter.aws.diagnosis import Refused, diagnose
+from snapshotter.aws.diagnosis import diagnose
 from snapshotter.aws.endpoint import check_bucket
 from snapshotter.aws.error_document import named_policy
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import PRODUCTION, SCOPE
 from snapshotter.base import runbook
 from snapshotter.base.errors import Finding, SnapshotterError, Unavailable, UsageError

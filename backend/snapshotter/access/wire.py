@@ -48,8 +48,9 @@ def here(
     reads itself. Raises UsageError for a profile that does not exist, or settings that cannot be used.
     """
     where = resolve(env)
-    made = session(where.region)
-    return Connection(made, plain_endpoint=plain_endpoint, ca_bundle=where.ca_bundle, allow_http=allow_http)
+    return Connection(
+        session(where.region), plain_endpoint=plain_endpoint, ca_bundle=where.ca_bundle, allow_http=allow_http
+    )
 
 
 class S3Wire:

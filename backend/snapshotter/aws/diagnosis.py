@@ -6,39 +6,10 @@ the heading of docs/operations.md that says how to check it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from snapshotter.aws.error_document import NamedPolicy, named_action, named_caller, named_policy
+from snapshotter.aws.error_document import NamedPolicy, named_action, named_policy
+from snapshotter.aws.refused_request import Cause, Diagnosis, Refused
 from snapshotter.aws.scope import GRANTED, SCOPE, TASK_ROLE, is_execution_role, role_of
 from snapshotter.base import runbook
-
-Cause = Literal[
-    # About the request, whoever sends it.
-    "multipart",
-    "plain-http",
-    "never-granted",
-    "unprefixed-list",
-    "list-without-slash",
-    "outside-prefix",
-    "missing-header",
-    "wrong-header",
-    "overwrite",
-    # About who sends it, or what it asks for.
-    "execution-role",
-    "wrong-role",
-    "missing-key",
-    "identity",
-    "changed-policy",
-    # About the policy that S3 names.
-    "bucket-policy",
-    "other-account",
-    "organisation-policy",
-    "endpoint-policy",
-    "boundary",
-    "session-policy",
-    "identity-policy",
-]
 
 _HEADINGS = {
     "PutObject": runbook.PUT_DENIED,
@@ -69,44 +40,6 @@ _BEYOND: dict[str, tuple[Cause, str]] = {
         "allows the actions of the access policy",
     ),
 }
-
-
-@dataclass(frozen=True)
-class Refused:
-    """One refused request: the S3 action, the full key or list prefix, and what the request carried.
-
-    `identity` is the caller's ARN as STS gives it, None where it is not known. `create_only` is whether a
-    PutObject carried ``If-None-Match``, `secure` whether the request went over HTTPS. `scope` is the prefix that
-    the access policy covers; see `scope_of`. `sentence` and `request_id` are S3's own, None where it gave none.
-    """
-
-    action: str
-    bucket: str
-    key: str
-    code: str = "AccessDenied"
-    status: int = 403
-    encryption: str | None = None
-    identity: str | None = None
-    multipart: bool = False
-    secure: bool = True
-    create_only: bool = True
-    scope: str = SCOPE
-    sentence: str | None = None
-    request_id: str | None = None
-
-    @property
-    def caller(self) -> str | None:
-        """The ARN of who asked: as STS gives it, else as S3's sentence has it; None if neither tells."""
-        return self.identity or named_caller(self.sentence)
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """The likely cause of a refusal, what to do, and the runbook's heading."""
-
-    cause: Cause
-    heading: str
-    hint: str
 
 
 def diagnose(refused: Refused) -> Diagnosis:

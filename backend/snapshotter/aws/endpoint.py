@@ -132,24 +132,26 @@ class _Profile:
         self._session, self._env = session, env
 
     def variable(self, name: str) -> str | None:
+        """What botocore takes for one of its own variables; None if nothing names it."""
         value = self._session.get_config_variable(name)
         return str(value) if value else None
 
     def flag(self, name: str) -> bool:
-        # The older place is the profile's s3 section.
+        """Whether one of the two switches of AWS's endpoints is on."""
+        # The older place is the profile's s3 section, which botocore reads too.
         section = self._session.get_scoped_config().get("s3", {})
         older = section.get(name) if isinstance(section, dict) else None
         return _true(self.variable(name)) or _true(older)
 
     def url(self) -> str | None:
+        """The endpoint that a variable, a profile's services or a profile names; None for AWS's own."""
         from botocore.configprovider import ConfiguredEndpointProvider
 
         if _true(self._env.get(_IGNORE)) or _true(self.variable("ignore_configured_endpoint_urls")):
             return None
         config, scoped = self._session.full_config, self._session.get_scoped_config()
-        # The stubs want botocore's own environment; ours may be one that a test gives.
-        found: str | None = ConfiguredEndpointProvider(config, scoped, "s3", dict(self._env)).provide()
-        return found
+        named: str | None = ConfiguredEndpointProvider(config, scoped, "s3", dict(self._env)).provide()
+        return named
 
 
 def _new_session() -> botocore.session.Session:

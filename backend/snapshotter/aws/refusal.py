@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from snapshotter.aws.diagnosis import Cause, Refused, diagnose
+from snapshotter.aws.diagnosis import diagnose
+from snapshotter.aws.refused_request import Cause, Refused
 from snapshotter.base import runbook
 from snapshotter.base.errors import AccessDenied, NoCredentials, SnapshotterError, Unavailable
 

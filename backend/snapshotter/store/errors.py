@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from snapshotter.aws import error_document
-from snapshotter.aws.diagnosis import Refused
 from snapshotter.aws.refusal import explain
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import scope_of
 from snapshotter.aws.unreached import OTHER_REGION, other_region, unreached
 from snapshotter.base import runbook

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from snapshotter.aws.diagnosis import Refused, diagnose
+from snapshotter.aws.diagnosis import diagnose
 from snapshotter.aws.refusal import explain
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import PRODUCTION, SCOPE, TASK_ROLE, role_of, scope_of
 from snapshotter.base import runbook
 

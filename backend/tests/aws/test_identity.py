@@ -14,9 +14,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from snapshotter.aws.diagnosis import Refused
 from snapshotter.aws.identity import Source, adopt, caller, source, with_identity
 from snapshotter.aws.refusal import StoreDenied, explain
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import SCOPE, TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.errors import Finding, NoCredentials, SnapshotterError, Unavailable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from snapshotter.aws.diagnosis import Refused
 from snapshotter.aws.refusal import StoreDenied, explain
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import SCOPE
 from snapshotter.base import runbook
 from snapshotter.base.errors import AccessDenied, NoCredentials, Unavailable

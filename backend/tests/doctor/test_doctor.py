@@ -19,8 +19,8 @@ import pytest
 
 from githost import GitHost
 from snapshotter.aws import endpoint, unsigned
-from snapshotter.aws.diagnosis import Refused
 from snapshotter.aws.refusal import explain
+from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import TASK_ROLE
 from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
