@@ -258,3 +258,13 @@ def test_a_number_that_may_be_a_pin_is_not_quoted(language: str, source: str, qu
     symbols = {one.signature for one in analyze(source.encode(), language).symbols}
     assert quoted in symbols
     assert "4711" not in repr(symbols)
+
+
+@pytest.mark.parametrize(("lines", "quoted"), [(10, True), (56, True), (62, False), (300, False)])
+def test_nothing_far_below_a_declaration_is_quoted(lines: int, quoted: bool) -> None:
+    """A found secret on such a line would not be taken for one that stands near."""
+    parameters = "".join(f" p{n},\n" for n in range(lines))
+    (function,) = analyze(f'def f(\n{parameters}):\n  """The {VALUE}."""\n'.encode(), "Python").symbols
+    assert function.doc == (f"The {VALUE}." if quoted else None)
+    (blank,) = analyze(f"int f(\n{chr(10) * lines} int {VALUE.split('-')[0]});\n".encode(), "C").symbols
+    assert (VALUE.split("-")[0] in (blank.signature or "")) == quoted
