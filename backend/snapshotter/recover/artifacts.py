@@ -50,6 +50,7 @@ class Artifacts:
         self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer
         self._shared: dict[Artifact, Problem | None] = {}
         self._later: _ScansBySnapshot | None = None
+        self._told: set[RunKey] = set()  # runs whose records were warned of
 
     def check(self, sealed: Sealed, *, segments: bool, cancel: Cancel) -> Iterator[Problem]:
         """The problems of a run's artifacts, and of its scan's. Without `segments` those of its history are only
@@ -69,11 +70,7 @@ class Artifacts:
         """What is wrong with the artifacts of a snapshot's scan that are not among its own: those of a run before
         it, or of one that scanned it later."""
         manifest = sealed.manifest
-        try:
-            scan = self._scan(sealed) if manifest.kind != "empty" else None
-        except Unusable as error:
-            yield Problem.of(error, manifest.key.folder)
-            return
+        scan = self._scan(sealed) if manifest.kind != "empty" else None
         if scan is None:
             return
         run_id, own = RunId.parse(scan.run_id), set(manifest.artifacts)
@@ -89,8 +86,9 @@ class Artifacts:
                 yield problem
 
     def _scan(self, sealed: Sealed) -> Scan | None:
-        """The scan of a snapshot: its manifest's, or one that was made later. Raises Unusable if a record of later
-        scans cannot be read, and no other holds one of this snapshot."""
+        """The scan of a snapshot: its manifest's, or one that was made later. Returns None without one, and where it
+        cannot be told: a record that cannot be read may be of another snapshot, or a stranger's, and none of this
+        snapshot's history rests on it. That is warned of."""
         key = sealed.manifest.key
         if sealed.manifest.scan is not None:
             return sealed.manifest.scan
@@ -102,8 +100,9 @@ class Artifacts:
         scan = self._later.scans.get((str(key.run_id), sealed.sha256))
         newest = self._later.newest_unusable
         # The record that cannot be read may be of this snapshot if it was made after it.
-        if scan is None and newest and newest[0] > key:
-            raise newest[1]
+        if scan is None and newest and newest[0] > key and newest[0] not in self._told:
+            self._told.add(newest[0])
+            self._observer.warn(newest[1].message)
         return scan
 
     def _check(self, artifact: Artifact, run: RunKey, cancel: Cancel, *, read: bool = True) -> Problem | None:

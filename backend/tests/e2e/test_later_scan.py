@@ -20,6 +20,7 @@ from snapshotter.archive.snapshot_list import newest_of_each
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.capture.later_scan import SnapshotScan, scan_snapshot
 from snapshotter.capture.options import CaptureOptions
+from snapshotter.recover.verify import VerifyOptions, verify
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
@@ -241,6 +242,24 @@ def test_a_later_scan_that_was_damaged_is_made_again(lab: Lab, origin: Origin, d
     assert tables(lab, second.scan)
     assert not scanned(lab, taken).is_new
     lab.assert_whole(taken)
+
+
+def test_a_record_that_cannot_be_read_says_nothing_against_snapshots(lab: Lab, origin: Origin) -> None:
+    """Anybody who may write to the store can put one there, and nobody can take it away."""
+    first = lab.take(origin, NO_SCAN)
+    origin.commit()
+    lab.take(origin, NO_SCAN)
+    stray = lab.root / first.manifest.repo / "2024/03/02/20240302T000000Z-0123abcd" / SCAN
+    stray.parent.mkdir(parents=True)
+    stray.write_text("hello")
+    repo = first.manifest.repo
+    chosen = lab.catalog.snapshots(repo)
+    verdicts = verify(lab.catalog, repo, chosen, VerifyOptions(), observer=lab.observer)
+    assert [verdict.problems for verdict in verdicts] == [(), ()]
+    warned = [warning for warning in lab.observer.warnings if "scan record" in warning]
+    assert len(warned) == 1, "of one record, once"
+    origin.commit()
+    assert lab.take(origin, NO_SCAN).manifest.kind == "increment"
 
 
 def test_a_later_scan_without_its_secrets_is_not_built_on(lab: Lab, origin: Origin) -> None:
