@@ -20,6 +20,7 @@ SCAN = "scan.json"  # the record of a scan that was made later, in a run without
 HISTORY = "history.bundle"
 RECEIPTS = "receipts/"
 DIAGNOSTICS = "_diagnostics"
+JOBS = "_jobs"  # documents of jobs, see fleet/stored_job.py
 
 # `\Z`, not `$`, here and below: `$` would let a newline follow, and a key is whatever its writer made it.
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")

@@ -111,6 +111,10 @@ SETTINGS = (
         "for how long each snapshot must be restorable, like 365d; `doctor` refuses an expiry that leaves less",
     ),
     Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
-    Setting("SNAPSHOTTER_JOB", "", "the JSON document that `snapshotter job` carries out"),
+    Setting(
+        "SNAPSHOTTER_JOB",
+        "",
+        "the JSON document that `snapshotter job` carries out, or where it lies in the store",
+    ),
 )
 DEFAULTS = {setting.name: setting.default for setting in SETTINGS}

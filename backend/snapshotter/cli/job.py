@@ -90,18 +90,28 @@ def read_document(session: Session, stdin: str | None, file: Path | None) -> byt
 
 def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
     from snapshotter.base.settings import parse_span
-    from snapshotter.fleet.document import read
     from snapshotter.fleet.limit import SETTING, time_limit
 
-    job = read(document)
     report.log.service = session.settings["SNAPSHOTTER_SERVICE"]
-    report.verb, report.origins = job.verb, job.all_origins
-    report.store = redact(job.store or session.settings["SNAPSHOTTER_STORE"])
     with time_limit(parse_span(session.settings[SETTING]), session.cancel):
+        job = _read(session, document)
+        report.verb, report.origins = job.verb, job.all_origins
+        report.store = redact(job.store or session.settings["SNAPSHOTTER_STORE"])
         output = _VERBS[job.verb](session, report, job)
     if output.error is None:
         report.stage = "done"
     return output
+
+
+def _read(session: Session, document: bytes) -> Job:
+    """The job that a document describes, or refers to."""
+    from snapshotter.fleet.document import read
+    from snapshotter.fleet.stored_job import read_stored, reference_in
+
+    reference = reference_in(document)
+    if reference is None:
+        return read(document)
+    return read_stored(session.store(reading=True), reference, session.settings)
 
 
 def _snapshots(session: Session, report: JobReport, job: Job) -> Output:

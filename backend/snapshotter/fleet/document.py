@@ -47,6 +47,15 @@ class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return [self.origin] if self.origin is not None else list(self.origins or [])
 
 
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """In a job's place, where its document lies: below `_jobs/` of the store in force, as in
+    ``s3://bucket/prefix/_jobs/daily.json``, and the document's SHA-256 in hexadecimal.
+    """
+
+    document: Text
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
 _JOBS: Final = msgspec.json.Decoder(Job)
 
 
@@ -102,7 +111,7 @@ def _contradiction(job: Job) -> str | None:
 
 def json_schema() -> dict[str, object]:
     """The job's JSON Schema (draft 2020-12), as kept in docs/job.schema.json."""
-    schema = msgspec.json.schema(Job)
+    _, schemas = msgspec.json.schema_components((Job, Reference), ref_template="#/$defs/{name}")
     # The rules of `_contradiction`, which the fields' types cannot tell.
     null, empty, false = {"type": "null"}, {"maxProperties": 0}, {"const": False}
     no_rows = {"only": {"maxItems": 0}, "skip": {"maxItems": 0}}
@@ -110,7 +119,7 @@ def json_schema() -> dict[str, object]:
     no_origin = {"origin": null, "origins": null, "labels": empty, "options": empty}
     one = {"origin": {"type": "string"}, "origins": null, **no_rows, **no_depth}
     several = {"origin": null, "origins": {"type": "array", "minItems": 1}, **no_rows, **no_depth}
-    schema["$defs"]["Job"] |= {
+    schemas["Job"] |= {
         "if": {"required": ["verb"], "properties": {"verb": {"const": "prove"}}},
         "then": {"properties": no_origin | no_depth},
         "else": {
@@ -124,7 +133,11 @@ def json_schema() -> dict[str, object]:
             },
         },
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "oneOf": [{"$ref": "#/$defs/Job"}, {"$ref": "#/$defs/Reference"}],
+        "$defs": schemas,
+    }
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 
 from snapshotter.base import runbook, variables
 from snapshotter.fleet import document as jobs
+from snapshotter.fleet.stored_job import reference_in
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.host_tokens import HostTokens
 from tests.infra.template import access_policy, bucket_policy
@@ -78,6 +79,13 @@ def test_the_job_in_the_page_is_one() -> None:
     assert jobs.read(document.encode()).all_origins
     for text in re.findall(r"`(\{\"verb\".*?\})`", PAGE):
         assert jobs.read(text.encode()).verb in ("prove", "verify")
+
+
+def test_the_reference_to_a_job_in_the_page_is_one() -> None:
+    (text,) = re.findall(r"`(\{\"document\".*?\})`", sections()["The job"])
+    reference = reference_in(text.replace("…", "0" * 64).encode())
+    assert reference is not None
+    assert f"s3://{BUCKET}/repo-scans/snapshotter/_jobs/" in reference.document
 
 
 def test_the_tokens_in_the_page_are_for_the_places_that_it_names() -> None:

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from snapshotter.base.errors import UsageError
-from snapshotter.fleet.document import Job, json_schema, read
+from snapshotter.fleet.document import Job, Reference, json_schema, read
+from snapshotter.fleet.stored_job import reference_in
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "job.schema.json").read_text(encoding="utf-8"))
@@ -95,12 +96,18 @@ def test_the_schema_in_docs_is_the_code_s() -> None:
         {"origin": "x", "store": ""},
         {"origins": [""]},
         {"origin": "x", "labels": {"": "v"}},
+        {"document": "s3://b/_jobs/x", "sha256": "0" * 64},
+        {"document": "s3://b/_jobs/x", "sha256": "x"},
+        {"document": "s3://b/_jobs/x"},
+        {"document": "", "sha256": "0" * 64},
+        {"document": "s3://b/_jobs/x", "sha256": "0" * 64, "origin": "x"},
     ],
     ids=json.dumps,
 )
 def test_the_schema_judges_as_the_code_does(document: object) -> None:
     try:
-        fits = isinstance(read(json.dumps(document).encode()), Job)
+        text = json.dumps(document).encode()
+        fits = isinstance(reference_in(text) or read(text), (Job, Reference))
     except UsageError:
         fits = False
     assert jsonschema.Draft202012Validator(SCHEMA).is_valid(document) == fits

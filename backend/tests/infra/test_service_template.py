@@ -10,6 +10,7 @@ import pytest
 from snapshotter.base.settings import parse_span
 from snapshotter.base.variables import DEFAULTS, SETTINGS
 from snapshotter.fleet.document import VARIABLE, read
+from snapshotter.fleet.stored_job import reference_in
 from tests.infra.template import SERVICE, STORAGE, load, resolve
 
 REQUIRED: dict[str, str | int] = {
@@ -241,6 +242,15 @@ def test_settings_come_by_environment() -> None:
 def test_a_job_that_is_no_json_object_is_refused(job: str) -> None:
     with pytest.raises(ValueError, match="Job"):
         resources(Job=job)
+
+
+def test_a_job_that_is_too_large_is_pinned_where_it_lies() -> None:
+    uri = "s3://fruitful-lab-snapshots-prod/repo-scans/snapshotter/_jobs/daily-1.json"
+    pinned = json.dumps({"document": uri, "sha256": "0" * 64})
+
+    given = {each["Name"]: each["Value"] for each in container(Job=pinned)["Environment"]}
+    assert reference_in(given["SNAPSHOTTER_JOB"].encode()) is not None
+    assert uri.startswith(f"{given['SNAPSHOTTER_STORE']}_jobs/")
 
 
 def test_tokens_are_a_secret_that_names_their_hosts_and_never_plain_environment() -> None:

@@ -1,0 +1,93 @@
+"""A job whose document lies in the store, for those that are too large for where jobs are given.
+
+Whoever may write to the store may put a document there. So the reference to it has its SHA-256, and the document may
+not say what only the operator may: where snapshots are put, and what of this machine or its secrets goes into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from snapshotter.archive import layout
+from snapshotter.base.errors import Finding, SnapshotterError, UsageError
+from snapshotter.base.text import printable
+from snapshotter.base.urls import redact
+from snapshotter.fleet.document import MAX_DOCUMENT, Job, Reference, read, refused
+from snapshotter.git.origin_parsing import parse
+from snapshotter.store.objects import Store, is_plain
+from snapshotter.transport import host_tokens
+from snapshotter.transport.credentials import setting_without_host
+
+
+def reference_in(document: bytes) -> Reference | None:
+    """The reference that a document is. Returns None if it is anything else, which `read` may take.
+
+    Raises UsageError for a reference that cannot be meant.
+    """
+    if len(document) > MAX_DOCUMENT:
+        return None
+    try:
+        names = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if "document" not in names:
+        return None
+    try:
+        return msgspec.json.decode(document, type=Reference)
+    except msgspec.MsgspecError as error:
+        raise refused(printable(str(error))[:300]) from None
+
+
+def read_stored(store: Store, reference: Reference, settings: Mapping[str, str]) -> Job:
+    """The job that a reference leads to.
+
+    Raises UsageError for a place that is not below `_jobs/` of this store, and for a document that is no job or says
+    what a stored one may not; Finding (code `job-digest`) if its SHA-256 is another; and as `Store.get` does.
+    """
+    data = store.get(_key(store.place.uri, reference.document), limit=MAX_DOCUMENT)
+    if hashlib.sha256(data).hexdigest() != reference.sha256:
+        raise Finding(
+            f"the job's document is not the one that was meant: its SHA-256 is another ({reference.document})",
+            code="job-digest",
+            hint="whoever changed it must give its new SHA-256 beside it; if nobody did, somebody put another there",
+        )
+    job = read(data)
+    if why := _forbidden(job, setting_without_host(settings)):
+        raise refused(f"in a document from the store, {why}")
+    return job
+
+
+def _key(root: str, document: str) -> str:
+    """The key, relative to the store's root, of a document's URI."""
+    folder = f"{root.rstrip('/')}/{layout.JOBS}/"
+    name = document.removeprefix(folder)
+    if name == document or not name or not is_plain(name):
+        raise UsageError(
+            f"the job's document is not below {layout.JOBS}/ of the store: {printable(redact(document))[:300]}",
+            code="job",
+            hint=f"put it there, and write {folder}NAME.json",
+        )
+    return f"{layout.JOBS}/{name}"
+
+
+def _forbidden(job: Job, without_host: str | None) -> str | None:
+    """What a document from the store says and may not. Returns None if there is nothing."""
+    if job.store is not None:
+        return "`store` is not allowed: it is the one that the document is in"
+    if job.options.allow_http:
+        return "`allow_http` is not allowed: set SNAPSHOTTER_ALLOW_HTTP"
+    for number, text in enumerate(job.all_origins, 1):
+        try:
+            origin = parse(text)
+        except SnapshotterError:
+            continue  # nobody is asked: its own result says why
+        if origin.is_local:
+            return f"origin {number} is a path on this machine"
+        if origin.credential is not None and origin.credential.secret:
+            return f"origin {number} holds a credential: {host_tokens.VARIABLE} is the place for it"
+        if without_host and origin.scheme in ("https", "http"):
+            return f"no origin may be given a token that names no host ({without_host}): use {host_tokens.VARIABLE}"
+    return None
