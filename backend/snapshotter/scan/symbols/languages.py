@@ -11,15 +11,14 @@ from typing import Final
 class Grammar:
     """One tree-sitter grammar, and what a tree of it does not say about the language.
 
-    `tags` are the packages whose own tag queries are used, `queries` the files beside this code that follow
-    them. `comment` starts a line comment, `separator` joins qualified names. `docstring`: documentation is
-    the first string of the body. `nests`: a function may declare functions and classes worth listing.
+    `queries` are the files beside this code, in their order, that say what is found in its trees. `comment` starts
+    a line comment, `separator` joins qualified names. `docstring`: documentation is the first string of the body.
+    `nests`: a function may declare functions and classes worth listing.
     `constants`: how a constant is spelled, where the language has no word for it.
     """
 
     package: str
     language: str = "language"
-    tags: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
     comment: bytes = b"//"
     separator: str = "."
@@ -36,31 +35,26 @@ _CPP: Final = "tree_sitter_cpp"
 _GRAMMARS: Final[dict[str, Grammar]] = {
     "python": Grammar(
         "tree_sitter_python",
-        tags=("tree_sitter_python",),
         queries=("python",),
         comment=b"#",
         docstring=True,
         constants=re.compile(r"_*[A-Z][A-Z0-9_]*"),
     ),
-    "javascript": Grammar(_JS, tags=(_JS,), queries=("javascript", "ecmascript")),
-    "typescript": Grammar(_TS, "language_typescript", tags=(_JS, _TS), queries=("javascript", "typescript")),
-    "tsx": Grammar(_TS, "language_tsx", tags=(_JS, _TS), queries=("javascript", "typescript")),
-    "go": Grammar("tree_sitter_go", tags=("tree_sitter_go",), queries=("go",), nests=False),
-    "rust": Grammar("tree_sitter_rust", tags=("tree_sitter_rust",), queries=("rust",), separator="::"),
-    "java": Grammar("tree_sitter_java", tags=("tree_sitter_java",), queries=("java",)),
-    "c": Grammar(_C, tags=(_C,), queries=("c",), nests=False),
-    "cpp": Grammar(_CPP, tags=(_CPP,), queries=("c", "cpp"), separator="::", nests=False),
+    "javascript": Grammar(_JS, queries=("javascript", "ecmascript")),
+    "typescript": Grammar(_TS, "language_typescript", queries=("javascript", "typescript")),
+    "tsx": Grammar(_TS, "language_tsx", queries=("javascript", "typescript")),
+    "go": Grammar("tree_sitter_go", queries=("go",), nests=False),
+    "rust": Grammar("tree_sitter_rust", queries=("rust",), separator="::"),
+    "java": Grammar("tree_sitter_java", queries=("java",)),
+    "c": Grammar(_C, queries=("c",), nests=False),
+    "cpp": Grammar(_CPP, queries=("c", "cpp"), separator="::", nests=False),
     "csharp": Grammar("tree_sitter_c_sharp", queries=("csharp",)),
-    "ruby": Grammar(
-        "tree_sitter_ruby", tags=("tree_sitter_ruby",), queries=("ruby",), comment=b"#", separator="::"
-    ),
-    "php": Grammar(
-        "tree_sitter_php", "language_php", tags=("tree_sitter_php",), queries=("php",), separator="\\"
-    ),
+    "ruby": Grammar("tree_sitter_ruby", queries=("ruby",), comment=b"#", separator="::"),
+    "php": Grammar("tree_sitter_php", "language_php", queries=("php",), separator="\\"),
     "bash": Grammar("tree_sitter_bash", queries=("bash",), comment=b"#", nests=False),
     "kotlin": Grammar("tree_sitter_kotlin", queries=("kotlin",)),
-    "swift": Grammar("tree_sitter_swift", tags=("tree_sitter_swift",), queries=("swift",)),
-    "scala": Grammar("tree_sitter_scala", tags=("tree_sitter_scala",), queries=("scala",)),
+    "swift": Grammar("tree_sitter_swift", queries=("swift",)),
+    "scala": Grammar("tree_sitter_scala", queries=("scala",)),
 }
 
 # By scc's name of a language, the grammar that reads it. TSX is a name of ours, see `refine`.

@@ -51,23 +51,20 @@ _Arguments = list[tuple[str, Literal["capture", "string"]]]
 
 @cache
 def compiled(name: str) -> Compiled:
-    """The grammar of this name with its query: the grammar's own tags first, then ours."""
+    """The grammar of this name with its query."""
     spec = grammar(name)
     language = Language(getattr(importlib.import_module(spec.package), spec.language)())
-    tags = [(files(package) / "queries" / "tags.scm").read_text("utf-8") for package in spec.tags]
-    ours = files("snapshotter.scan.symbols") / "queries"
-    text = "\n".join([*tags, *((ours / f"{query}.scm").read_text("utf-8") for query in spec.queries)])
+    folder = files("snapshotter.scan.symbols") / "queries"
+    text = "\n".join((folder / f"{query}.scm").read_text("utf-8") for query in spec.queries)
     text = _NATIVE.sub(r"#text-\1?", text)  # under names that the binding leaves to `_judge`
     query = Query(language, text)
-    source, roles = text.encode(), []
-    for index in range(query.pattern_count):
-        role = _ROLE.search(source[query.start_byte_for_pattern(index) : query.end_byte_for_pattern(index)])
-        roles.append(role.group(1).decode() if role else "")
-        if not role:
-            query.disable_pattern(index)  # references and locals: paid for in every node, and not in a table
-    if "@doc" in text:
-        query.disable_capture("doc")
-    return Compiled(language, query, tuple(roles), language.field_id_for_name("body") or 0)
+    source = text.encode()
+    patterns = (
+        source[query.start_byte_for_pattern(index) : query.end_byte_for_pattern(index)]
+        for index in range(query.pattern_count)
+    )
+    roles = tuple(role.group(1).decode() for role in map(_ROLE.search, patterns) if role)
+    return Compiled(language, query, roles, language.field_id_for_name("body") or 0)
 
 
 _local = threading.local()

@@ -1,5 +1,3 @@
-; the grammar ships no tags: everything is here
-
 (function_definition name: (word) @name) @definition.function
 (program (variable_assignment name: (variable_name) @name) @definition.variable)
 (program (declaration_command (variable_assignment name: (variable_name) @name)) @definition.variable)

@@ -1,5 +1,7 @@
 (package_clause (package_identifier) @package)
 
+(function_declaration name: (identifier) @name) @definition.function
+(method_declaration name: (field_identifier) @name) @definition.method
 (method_declaration
   receiver: (parameter_list (parameter_declaration type: [
     (type_identifier) @owner
@@ -9,6 +11,7 @@
   name: (field_identifier) @name) @definition.method
 (method_elem name: (field_identifier) @name) @definition.method
 
+(type_spec name: (type_identifier) @name) @definition.type
 (type_spec name: (type_identifier) @name
   type: (struct_type (field_declaration_list) @body)) @definition.struct
 (type_spec name: (type_identifier) @name type: (interface_type)) @definition.interface

@@ -1,5 +1,3 @@
-; the grammar ships no tags: everything is here
-
 (package_header (qualified_identifier) @package)
 
 (class_declaration name: (identifier) @name) @definition.class

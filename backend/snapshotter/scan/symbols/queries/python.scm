@@ -1,3 +1,6 @@
+(module (expression_statement (assignment left: (identifier) @name) @definition.constant))
+(class_definition name: (identifier) @name) @definition.class
+(function_definition name: (identifier) @name) @definition.function
 (class_definition body: (block (expression_statement
   (assignment left: (identifier) @name) @definition.field)))
 
