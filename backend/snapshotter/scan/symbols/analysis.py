@@ -134,8 +134,7 @@ def _declaration(pattern: int, captures: Captures, role: str, blob: bytes, body_
 
 def _rows(gathered: _Gathered, blob: bytes, spec: Grammar) -> Iterator[Symbol]:
     """Symbols in the order of the file, each qualified by what encloses it."""
-    declared = ((at, one) for at, one in gathered.declarations.items() if one.kind != "nothing")
-    ordered = sorted(declared, key=lambda item: (item[1].start, -item[1].end, item[0]))
+    ordered = sorted(gathered.declarations.items(), key=lambda item: (item[1].start, -item[1].end, item[0]))
     packages = deque(sorted(gathered.packages.items()))
     quoting = Quoting(blob)
     package, fresh = "", False  # Scala writes one package in several clauses

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_DEPTH: Final = 16  # levels of the tree that are searched: deeper declarations are callbacks in callbacks
 _MATCHES_AT_ONCE: Final = 512  # pattern states that a query may hold open
 _WIDEST: Final = 20_000  # children of a root that is an error: their query would be quadratic
-_ROLE: Final = re.compile(rb"@(definition\.\w+|nothing|scope|package|import\.path|import)\b")
+_ROLE: Final = re.compile(rb"@(definition\.\w+|scope|package|import\.path|import)\b")
 # the binding reads text for its own predicates from the parsed object, and crashes when that is a callback
 _NATIVE: Final = re.compile(r"#((?:not-)?(?:eq|match|any-of))\?")
 
