@@ -107,7 +107,7 @@ def _of_kubernetes(staging: Staging, blob: str, key: bytes | None) -> list[Secre
         return []
     held = kubernetes.values((staging.root / "blobs" / blob[:2] / blob).read_bytes())
     return [
-        SecretFinding(blob, _KUBERNETES, one.line, "low", _fingerprint(one.value, key) if key else "")
+        SecretFinding(blob, _KUBERNETES, one.line, "low", fingerprint(one.value, key) if key else "")
         for one in held
     ]
 
@@ -200,7 +200,7 @@ def _report(
             blob = match.path.rpartition("/")[2]
             if blob not in blobs:
                 return None
-            mark = _fingerprint(match.snippet, key) if key else ""
+            mark = fingerprint(match.snippet, key) if key else ""
             findings.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
     return None if read is None else (list(findings), read)
 
@@ -216,5 +216,6 @@ def _told_once(findings: set[SecretFinding]) -> list[SecretFinding]:
     return sorted([*(one for one in findings if not one.rule.startswith(_OURS)), *ours.values()])
 
 
-def _fingerprint(value: str, key: bytes) -> str:
+def fingerprint(value: str, key: bytes) -> str:
+    """The fingerprint that a secret of this value has wherever it is found: its HMAC-SHA256 under `key`, as hex."""
     return hmac.new(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
