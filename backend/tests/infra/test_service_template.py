@@ -195,9 +195,21 @@ def test_what_ends_a_program_that_hangs_understands_its_time_and_hands_on_the_ex
 def test_a_base_is_as_old_as_the_expiry_allows_for() -> None:
     names = [each["Name"] for each in container()["Environment"]]
 
-    assert "SNAPSHOTTER_MAX_CHAIN_AGE" not in names
+    assert not {"SNAPSHOTTER_MAX_CHAIN_AGE", "SNAPSHOTTER_RETENTION", "SNAPSHOTTER_EXPIRY"} & set(names)
     given = {each["Name"]: each["Value"] for each in container(MaxChainAgeDays="30")["Environment"]}
     assert parse_span(given["SNAPSHOTTER_MAX_CHAIN_AGE"]) == timedelta(days=30)
+
+
+def test_the_program_knows_the_retention_and_the_expiry_that_the_bucket_has() -> None:
+    parameters = {"SnapshotRetentionDays": "365", "MaxChainAgeDays": "30"}
+    given = {each["Name"]: each["Value"] for each in container(**parameters)["Environment"]}
+
+    assert parse_span(given["SNAPSHOTTER_RETENTION"]) == timedelta(days=365)
+    assert parse_span(given["SNAPSHOTTER_EXPIRY"]) == timedelta(days=396)
+    assert load(SERVICE)["Mappings"] == load(STORAGE)["Mappings"]
+    assert {"SNAPSHOTTER_RETENTION", "SNAPSHOTTER_EXPIRY"} <= set(DEFAULTS)
+    with pytest.raises(ValueError, match="ExpiryNeedsAChainAge"):
+        container(SnapshotRetentionDays="365")
 
 
 def test_the_container_is_not_root_and_can_change_nothing_but_tmp() -> None:
