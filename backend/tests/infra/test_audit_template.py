@@ -13,7 +13,7 @@ TOPIC = "arn:aws:sns:eu-central-1:123456789012:on-call"
 TRAIL = "arn:aws:cloudtrail:eu-central-1:123456789012:trail/fruitful-repo-snapshotter"
 LOGS, SNAPSHOTS = "arn:aws:s3:::fruitful-lab-snapshots-trail", "arn:aws:s3:::fruitful-lab-snapshots-prod"
 EVERYTHING = {"BreakGlassTrustedArns": ADA, "AlarmTopicArn": TOPIC}
-TAGGED = {"LogBucket", "Trail", "Deletions", "BreakGlassRole"}
+TAGGED = ["LogBucket", "Trail", "Deletions", "BreakGlassRole"]
 
 
 def properties(name: str, **parameters: str) -> dict[str, Any]:
