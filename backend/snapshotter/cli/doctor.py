@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from snapshotter.aws.scope import TASK_ROLE
+from snapshotter.base.errors import UsageError
 from snapshotter.base.urls import redact
 from snapshotter.cli import describe
 from snapshotter.cli.output import Output
@@ -27,6 +29,30 @@ class DoctorFlags:
     role: Annotated[
         str, typer.Option("--role", metavar="NAME", help="The role that a task is expected to have.")
     ] = TASK_ROLE
+    adopt: Annotated[
+        Path | None,
+        typer.Option(
+            "--adopt",
+            metavar="TEMPLATE",
+            help="Instead, look at a bucket in use and its role: what would applying this template, infra/storage.yaml "
+            "or one made of it, take away?",
+        ),
+    ] = None
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parameter", metavar="NAME=VALUE", help="With --adopt: a parameter of the template. Repeatable."
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="With --adopt: write the template, with all that is to stay merged into it, to this new file.",
+        ),
+    ] = None
 
 
 def doctor(session: Session, given: DoctorFlags) -> Output:
@@ -35,11 +61,23 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
     One small object is written under _diagnostics/; it expires after a day.
     Every check that fails names its entry in docs/operations.md.
 
+    With --adopt nothing is written or checked: a bucket in use and its role are
+    read as they are, and all that a deployment of the template would take away is
+    named and counted. Exit 0: nothing would go. 1: something would. 4: something
+    could not be read.
+
     \b
     Examples:
       snapshotter doctor
       snapshotter doctor https://github.com/psf/requests --store s3://bucket/path/
+      snapshotter doctor --adopt infra/storage.yaml -o adopted.yaml
     """
+    if given.adopt is not None:
+        from snapshotter.cli.adoption import adoption
+
+        return adoption(session, given.adopt, given.parameter or [], given.output)
+    if given.parameter or given.output:
+        raise UsageError("--parameter and -o are for --adopt", hint="add --adopt infra/storage.yaml")
     from snapshotter.access.proof import bucket_of
     from snapshotter.base.settings import parse_span
     from snapshotter.capture import plan

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import UsageError
 from snapshotter.base.text import human_bytes
 from snapshotter.cli import options as flag
+from snapshotter.cli.new_file import write_new
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -53,26 +53,6 @@ def get(session: Session, given: GetFlags) -> Output:
         # Bytes as they are, also on a terminal: an artifact that was altered on its way out would not be the artifact.
         sys.stdout.buffer.write(data)
         return Output(None)
-    _write_new(given.output, data)
+    write_new(given.output, data)
     document = {"artifact": given.artifact, "bytes": len(data), "output": str(given.output)}
     return Output(document, [f"{given.output}  {human_bytes(len(data))}"])
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that does not exist yet. Raises UsageError if it does, Unavailable if it cannot be written."""
-    try:
-        file = path.open("xb")
-    except FileExistsError:
-        raise UsageError(f"the file exists: {path}", hint="name another file; none is overwritten") from None
-    except OSError as error:
-        raise _unwritten(path, error, "check the path") from error
-    try:
-        with file:
-            file.write(data)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # half of an artifact would pass for one
-        raise _unwritten(path, error, "free space and run again") from error
-
-
-def _unwritten(path: Path, error: OSError, hint: str) -> Unavailable:
-    return Unavailable(f"cannot write {path}: {error.strerror}", code="disk", hint=hint)
