@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snapshotter.access import rules
+from snapshotter.access import bucket_rules
 from snapshotter.access.object_probes import OBJECT_PROBES
 from snapshotter.access.probe import Expected, Harm, Probe
 
@@ -52,19 +52,31 @@ _CHANGES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
 
 
 def _read(name: str, operation: str) -> Probe:
-    return Probe(f"settings-read-{name}", operation, None, "–", Expected.DENIED, rules.SEE_SETTINGS)
+    return Probe(f"settings-read-{name}", operation, None, "–", Expected.DENIED, bucket_rules.SEE_SETTINGS)
 
 
 def _change(name: str, operation: str, params: Mapping[str, Any]) -> Probe:
     row, says = f"settings-change-{name}", "a malformed document"
-    return Probe(row, operation, None, says, Expected.DENIED, rules.CHANGE_SETTINGS, params, Harm.CHANGE)
+    return Probe(
+        row, operation, None, says, Expected.DENIED, bucket_rules.CHANGE_SETTINGS, params, Harm.CHANGE
+    )
 
 
 BUCKET_PROBES = (
     *(_read(*row) for row in _READS),
     *(_change(*row) for row in _CHANGES),
-    Probe("head-bucket", "HeadBucket", None, "–", Expected.DENIED, rules.HEAD_BUCKET, in_group="bucket"),
-    Probe("list-buckets", "ListBuckets", None, "–", Expected.DENIED, rules.LIST_BUCKETS, in_group="bucket"),
+    Probe(
+        "head-bucket", "HeadBucket", None, "–", Expected.DENIED, bucket_rules.HEAD_BUCKET, in_group="bucket"
+    ),
+    Probe(
+        "list-buckets",
+        "ListBuckets",
+        None,
+        "–",
+        Expected.DENIED,
+        bucket_rules.LIST_BUCKETS,
+        in_group="bucket",
+    ),
 )
 
 PROBES = OBJECT_PROBES + BUCKET_PROBES

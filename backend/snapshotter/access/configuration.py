@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from snapshotter.access import setting_checks as checks
 from snapshotter.access.answer import Kind, S3Answer
-from snapshotter.access.rules import NO_HEADER, OVERWRITE, POLICY, TLS, WRONG_HEADER
+from snapshotter.access.bucket_rules import NO_HEADER, OVERWRITE, POLICY, TLS, WRONG_HEADER
 
 GROUP = "configuration"
 _FIX = "deploy infra/storage.yaml again, or set it by hand as docs/aws.md ('The bucket') says"

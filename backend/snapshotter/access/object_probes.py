@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snapshotter.access import rules
+from snapshotter.access import bucket_rules
+from snapshotter.access.bucket_rules import Rule
 from snapshotter.access.probe import HEADER, Actor, Expected, Harm, Probe
-from snapshotter.access.rules import Rule
 
 ALLOWED, DENIED = Expected.ALLOWED, Expected.DENIED
 ACLS_OFF = frozenset({"AccessControlListNotSupported"})
@@ -60,14 +60,14 @@ def _put(name: str, says: str, rule: Rule, params: Params, expected: Expected = 
     return Probe(name, PUT, OWN, says, expected, rule, params)
 
 
-def _outside(name: str, key: str, where: str, rule: Rule = rules.WRITE_INSIDE) -> Probe:
+def _outside(name: str, key: str, where: str, rule: Rule = bucket_rules.WRITE_INSIDE) -> Probe:
     """A write that would be lawful under the prefix."""
     return Probe(name, PUT, key, f"{WITH}, {where}", DENIED, rule, LAWFUL, Harm.ELSEWHERE)
 
 
 def _beside(name: str, says: str, rule: Rule, params: Params, expected: Expected = DENIED) -> Probe:
     """A write where the snapshots are, whose wrong digest keeps S3 from storing it."""
-    sent, plain = {**WRONG_DIGEST, **params}, rule is rules.TLS_EVERYWHERE
+    sent, plain = {**WRONG_DIGEST, **params}, rule is bucket_rules.TLS_EVERYWHERE
     return Probe(name, PUT, BESIDE, f"{says}, {UNSTORED}", expected, rule, sent, Harm.CHANGE, plain=plain)
 
 
@@ -78,25 +78,31 @@ def _taken(name: str, says: str, rule: Rule, params: Params, expected: Expected)
 
 
 def _list(
-    name: str, prefix: str | None, says: str, rule: Rule = rules.LIST_INSIDE, expected: Expected = DENIED
+    name: str,
+    prefix: str | None,
+    says: str,
+    rule: Rule = bucket_rules.LIST_INSIDE,
+    expected: Expected = DENIED,
 ) -> Probe:
     return Probe(name, LIST, prefix, says, expected, rule)
 
 
 def _delete(name: str, says: str, params: Params) -> Probe:
     """A deletion that would find nothing to delete."""
-    return Probe(name, DELETE, "{run}absent", says, DENIED, rules.NO_DELETE, params, Harm.CHANGE)
+    return Probe(name, DELETE, "{run}absent", says, DENIED, bucket_rules.NO_DELETE, params, Harm.CHANGE)
 
 
 def _acl(name: str, operation: str, key: str, acl: str, params: Params = NONE) -> Probe:
     """A change of an ACL, which a bucket without ACLs refuses by a code of its own."""
     says, sent = f"x-amz-acl: {acl}", {**params, "ACL": acl}
-    return Probe(name, operation, key, says, DENIED, rules.NO_ACL, sent, Harm.CHANGE, tolerated=ACLS_OFF)
+    return Probe(
+        name, operation, key, says, DENIED, bucket_rules.NO_ACL, sent, Harm.CHANGE, tolerated=ACLS_OFF
+    )
 
 
 def _plain(name: str, operation: str, key: str, more: str = "", params: Params = NONE) -> Probe:
     """A request by plain HTTP."""
-    return Probe(name, operation, key, f"plain HTTP{more}", DENIED, rules.ONLY_TLS, params, plain=True)
+    return Probe(name, operation, key, f"plain HTTP{more}", DENIED, bucket_rules.ONLY_TLS, params, plain=True)
 
 
 def _upload(name: str, operation: str, rule: Rule) -> Probe:
@@ -107,69 +113,83 @@ def _upload(name: str, operation: str, rule: Rule) -> Probe:
 def _anonymous(name: str, operation: str, key: str, more: str = "", params: Params = NONE) -> Probe:
     """A request that nobody signed."""
     says = f"not signed{more}"
-    return Probe(name, operation, key, says, DENIED, rules.NO_PUBLIC, params, actor=Actor.ANONYMOUS)
+    return Probe(name, operation, key, says, DENIED, bucket_rules.NO_PUBLIC, params, actor=Actor.ANONYMOUS)
 
 
 PUTS = (
-    _put("put-no-header", WITHOUT, rules.HEADER_REQUIRED, NEW),
-    _put("put-aes256", WITH, rules.WRITE, LAWFUL, ALLOWED),
-    _put("put-kms", WITH_KMS, rules.HEADER_RIGHT, NEW | KMS),
-    _put("put-kms-dsse", f"{WITH_KMS}:dsse", rules.HEADER_RIGHT, NEW | KMS_DSSE),
-    _put("put-customer-key", f"a key of the caller's, {WITHOUT}", rules.HEADER_REQUIRED, NEW | OWN_KEY),
+    _put("put-no-header", WITHOUT, bucket_rules.HEADER_REQUIRED, NEW),
+    _put("put-aes256", WITH, bucket_rules.WRITE, LAWFUL, ALLOWED),
+    _put("put-kms", WITH_KMS, bucket_rules.HEADER_RIGHT, NEW | KMS),
+    _put("put-kms-dsse", f"{WITH_KMS}:dsse", bucket_rules.HEADER_RIGHT, NEW | KMS_DSSE),
+    _put(
+        "put-customer-key", f"a key of the caller's, {WITHOUT}", bucket_rules.HEADER_REQUIRED, NEW | OWN_KEY
+    ),
     _outside("put-root", ELSEWHERE, "at the bucket's root"),
     _outside("put-outside", f"{{parent}}{ELSEWHERE}", "one folder above the prefix"),
-    _outside("put-look-alike", f"{ALIKE}{ELSEWHERE}", "at a prefix that only begins alike", rules.SLASH),
-    _outside("put-dots", f"{ELSEWHERE}/../{BESIDE}", "with .. in the key", rules.DOTS),
-    _beside("put-beside", WITH, rules.WRITE_EVERYWHERE, AES256, Expected.DIGEST),
-    _beside("put-beside-no-header", WITHOUT, rules.REQUIRED_EVERYWHERE, NONE),
-    _beside("put-beside-kms", WITH_KMS, rules.RIGHT_EVERYWHERE, KMS),
+    _outside(
+        "put-look-alike", f"{ALIKE}{ELSEWHERE}", "at a prefix that only begins alike", bucket_rules.SLASH
+    ),
+    _outside("put-dots", f"{ELSEWHERE}/../{BESIDE}", "with .. in the key", bucket_rules.DOTS),
+    _beside("put-beside", WITH, bucket_rules.WRITE_EVERYWHERE, AES256, Expected.DIGEST),
+    _beside("put-beside-no-header", WITHOUT, bucket_rules.REQUIRED_EVERYWHERE, NONE),
+    _beside("put-beside-kms", WITH_KMS, bucket_rules.RIGHT_EVERYWHERE, KMS),
 )
 
 READS = (
-    Probe("get-inside", GET, "{object}", "an object under the prefix", ALLOWED, rules.READ),
-    Probe("get-outside", GET, ELSEWHERE, "a key outside the prefix", DENIED, rules.READ_INSIDE),
-    Probe("get-missing", GET, "{run}missing", ABSENT_INSIDE, DENIED, rules.MISSING_KEY),
-    Probe("get-version", GET, "{object}", "a version by its id", DENIED, rules.OLD_VERSIONS, OLD),
-    _list("list-prefix", "{prefix}", "the prefix", rules.LIST_PREFIX, ALLOWED),
-    _list("list-under", "{run}", "a folder under the prefix", rules.LIST_FOLDERS, ALLOWED),
-    _list("list-beside", f"{BESIDE}/", "a folder beside the test folder", rules.LIST_EVERYWHERE, ALLOWED),
+    Probe("get-inside", GET, "{object}", "an object under the prefix", ALLOWED, bucket_rules.READ),
+    Probe("get-outside", GET, ELSEWHERE, "a key outside the prefix", DENIED, bucket_rules.READ_INSIDE),
+    Probe("get-missing", GET, "{run}missing", ABSENT_INSIDE, DENIED, bucket_rules.MISSING_KEY),
+    Probe("get-version", GET, "{object}", "a version by its id", DENIED, bucket_rules.OLD_VERSIONS, OLD),
+    _list("list-prefix", "{prefix}", "the prefix", bucket_rules.LIST_PREFIX, ALLOWED),
+    _list("list-under", "{run}", "a folder under the prefix", bucket_rules.LIST_FOLDERS, ALLOWED),
+    _list(
+        "list-beside", f"{BESIDE}/", "a folder beside the test folder", bucket_rules.LIST_EVERYWHERE, ALLOWED
+    ),
     _list("list-none", None, "no prefix"),
     _list("list-empty", "", "an empty prefix"),
     _list("list-other", f"{ELSEWHERE}/", "another prefix"),
     _list("list-parent", "{parent}", "the folder above the prefix"),
     _list("list-no-slash", "{unslashed}", "the prefix less its slash"),
     _list("list-look-alike", ALIKE, "a prefix that only begins alike"),
-    Probe("list-versions", "ListObjectVersions", "{prefix}", "the prefix", DENIED, rules.LIST_VERSIONS),
-    Probe("list-uploads", "ListMultipartUploads", "{prefix}", "the prefix", DENIED, rules.LIST_UPLOADS),
+    Probe(
+        "list-versions", "ListObjectVersions", "{prefix}", "the prefix", DENIED, bucket_rules.LIST_VERSIONS
+    ),
+    Probe(
+        "list-uploads", "ListMultipartUploads", "{prefix}", "the prefix", DENIED, bucket_rules.LIST_UPLOADS
+    ),
 )
 
 CHANGES = (
     _delete("delete-one", "a key that does not exist, under a condition", {"IfMatch": NO_ETAG}),
-    Probe("delete-many", "DeleteObjects", None, ABSENT, DENIED, rules.NO_DELETE, ABSENT_KEYS, Harm.CHANGE),
+    Probe(
+        "delete-many", "DeleteObjects", None, ABSENT, DENIED, bucket_rules.NO_DELETE, ABSENT_KEYS, Harm.CHANGE
+    ),
     _delete("delete-version", f"the null version of {ABSENT}", {"VersionId": "null"}),
-    _taken("create-conflict", "If-None-Match: *", rules.CREATE_ONLY, LAWFUL, Expected.CONFLICT),
-    _taken("overwrite", "no If-None-Match", rules.WRITE_ONCE, AES256, Expected.REPORTED),
-    _put("tag-on-put", "with x-amz-tagging", rules.TAG_UPLOADS, LAWFUL | TAGGING, ALLOWED),
-    Probe("tag-write", "PutObjectTagging", "{object}", "one tag", ALLOWED, rules.TAG_OBJECTS, ONE_TAG),
-    Probe("tag-read", "GetObjectTagging", "{object}", "–", DENIED, rules.READ_TAGS),
-    Probe("tag-delete", UNTAG, "{object}", "–", DENIED, rules.REMOVE_TAGS, harm=Harm.CHANGE),
+    _taken("create-conflict", "If-None-Match: *", bucket_rules.CREATE_ONLY, LAWFUL, Expected.CONFLICT),
+    _taken("overwrite", "no If-None-Match", bucket_rules.WRITE_ONCE, AES256, Expected.REPORTED),
+    _put("tag-on-put", "with x-amz-tagging", bucket_rules.TAG_UPLOADS, LAWFUL | TAGGING, ALLOWED),
+    Probe("tag-write", "PutObjectTagging", "{object}", "one tag", ALLOWED, bucket_rules.TAG_OBJECTS, ONE_TAG),
+    Probe("tag-read", "GetObjectTagging", "{object}", "–", DENIED, bucket_rules.READ_TAGS),
+    Probe("tag-delete", UNTAG, "{object}", "–", DENIED, bucket_rules.REMOVE_TAGS, harm=Harm.CHANGE),
     _acl("acl-on-put", PUT, OWN, "authenticated-read", LAWFUL),
     _acl("acl-write", "PutObjectAcl", "{object}", "private"),
-    Probe("acl-read", "GetObjectAcl", "{object}", "–", DENIED, rules.READ_ACLS),
+    Probe("acl-read", "GetObjectAcl", "{object}", "–", DENIED, bucket_rules.READ_ACLS),
 )
 
 WAYS = (
     _plain("http-get", GET, "{object}"),
     _plain("http-put", PUT, OWN, f", {WITH}", LAWFUL),
     _plain("http-list", LIST, "{prefix}"),
-    Probe("http-link", GET, "{object}", BY_LINK, DENIED, rules.ONLY_TLS, actor=Actor.LINK, plain=True),
-    _beside("http-beside", f"plain HTTP, {WITH}", rules.TLS_EVERYWHERE, AES256),
-    Probe("multipart-create", UPLOAD, OWN, WITH, ALLOWED, rules.START_UPLOAD, AES256),
-    Probe("multipart-no-header", UPLOAD, OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED),
-    Probe("multipart-part", PART, "{run}upload", A_PART, Expected.REPORTED, rules.SEND_PART, FIRST_PART),
-    _upload("multipart-parts", "ListParts", rules.OWN_PARTS),
-    _upload("multipart-abort", "AbortMultipartUpload", rules.GIVE_UP),
-    Probe("copy-no-header", "CopyObject", OWN, WITHOUT, DENIED, rules.HEADER_REQUIRED, COPY),
+    Probe("http-link", GET, "{object}", BY_LINK, DENIED, bucket_rules.ONLY_TLS, actor=Actor.LINK, plain=True),
+    _beside("http-beside", f"plain HTTP, {WITH}", bucket_rules.TLS_EVERYWHERE, AES256),
+    Probe("multipart-create", UPLOAD, OWN, WITH, ALLOWED, bucket_rules.START_UPLOAD, AES256),
+    Probe("multipart-no-header", UPLOAD, OWN, WITHOUT, DENIED, bucket_rules.HEADER_REQUIRED),
+    Probe(
+        "multipart-part", PART, "{run}upload", A_PART, Expected.REPORTED, bucket_rules.SEND_PART, FIRST_PART
+    ),
+    _upload("multipart-parts", "ListParts", bucket_rules.OWN_PARTS),
+    _upload("multipart-abort", "AbortMultipartUpload", bucket_rules.GIVE_UP),
+    Probe("copy-no-header", "CopyObject", OWN, WITHOUT, DENIED, bucket_rules.HEADER_REQUIRED, COPY),
     _anonymous("anonymous-get", GET, "{object}"),
     _anonymous("anonymous-list", LIST, "{prefix}"),
     _anonymous("anonymous-put", PUT, OWN, f", {WITH}", LAWFUL),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from enum import StrEnum
 
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
+from snapshotter.access.proof import Status
 from snapshotter.access.wire import Connection, S3Wire, connect
 from snapshotter.aws.diagnosis import diagnose
 from snapshotter.aws.endpoint import check_bucket
@@ -22,14 +22,6 @@ from snapshotter.aws.scope import SCOPE
 from snapshotter.base.errors import UsageError
 
 BODY = b"Written by s3_policy_test.py to test this bucket's rules. It may be deleted.\n"
-
-
-class Verdict(StrEnum):
-    """How one write came out."""
-
-    AS_EXPECTED = "as expected"
-    UNEXPECTED = "unexpected"
-    UNCHECKED = "could not check"
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class Outcome:
 
     write: Write
     key: str
-    verdict: Verdict
+    status: Status
     answer: S3Answer
     meaning: str = ""
 
@@ -55,9 +47,9 @@ class Outcome:
     def line(self) -> str:
         """The outcome as one line for people."""
         code = self.answer.code
-        if self.verdict is Verdict.AS_EXPECTED:
+        if self.status is Status.PASSED:
             words = "✅ SUCCESS" if self.write.must_succeed else f"✅ EXPECTED FAILURE ({code})"
-        elif self.verdict is Verdict.UNCHECKED:
+        elif self.status is Status.UNCHECKED:
             words = f"❌ COULD NOT CHECK ({code}): {self.meaning}"
         elif self.answer.kind is Kind.ALLOWED:
             words = f"❌ UNEXPECTED SUCCESS: {self.meaning}"
@@ -100,10 +92,10 @@ def run(
 
 def exit_code(outcomes: tuple[Outcome, ...]) -> int:
     """0 if all three behave, 1 if one misbehaves, 4 if one could not be checked and none misbehaves."""
-    verdicts = {outcome.verdict for outcome in outcomes}
-    if Verdict.UNEXPECTED in verdicts:
+    statuses = {outcome.status for outcome in outcomes}
+    if Status.FAILED in statuses:
         return 1
-    return 4 if Verdict.UNCHECKED in verdicts else 0
+    return 4 if Status.UNCHECKED in statuses else 0
 
 
 def outcome_of(wire: S3Wire, bucket: str, key: str, write: Write, scope: str = SCOPE) -> Outcome:
@@ -120,9 +112,9 @@ def outcome_of(wire: S3Wire, bucket: str, key: str, write: Write, scope: str = S
     answer = wire.send("PutObject", request)
     if answer.kind is Kind.UNCHECKED:
         error = unavailable(answer, bucket)
-        return Outcome(write, key, Verdict.UNCHECKED, answer, f"{error.message}; {error.hint}")
+        return Outcome(write, key, Status.UNCHECKED, answer, f"{error.message}; {error.hint}")
     if answer.kind is (Kind.ALLOWED if write.must_succeed else Kind.DENIED):
-        return Outcome(write, key, Verdict.AS_EXPECTED, answer)
+        return Outcome(write, key, Status.PASSED, answer)
     meaning = _meaning(write, answer)
     if answer.kind is Kind.DENIED:
         refused = Refused(
@@ -136,7 +128,7 @@ def outcome_of(wire: S3Wire, bucket: str, key: str, write: Write, scope: str = S
             request_id=answer.request_id,
         )
         meaning = _refusal(refused)
-    return Outcome(write, key, Verdict.UNEXPECTED, answer, meaning)
+    return Outcome(write, key, Status.FAILED, answer, meaning)
 
 
 def _refusal(refused: Refused) -> str:

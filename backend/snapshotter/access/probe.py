@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from snapshotter.access.rules import Rule
+from snapshotter.access.bucket_rules import Rule
 
 HEADER = "x-amz-server-side-encryption"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from snapshotter.access import advice
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
+from snapshotter.access.bucket_rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.access.judge import judge
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.probe_folder import NotMade, ProbeFolder
 from snapshotter.access.proof import Result, Status
-from snapshotter.access.rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.access.servers import AWS, WRITE_ONCE, KnownServer, recognise
 
 _SCOPED = "an administrator may do this, lawfully: run the proof as the task role or an operator, too"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from snapshotter.access.rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
+from snapshotter.access.bucket_rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.base.text import plural
 
 Document = Mapping[str, Any]

@@ -21,7 +21,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import HungUp, Interrupted, OutOfProcessorTime, Quit, Terminated
 from snapshotter.base.observer import Observer
 from snapshotter.cli import output
-from snapshotter.cli.options import Flags
+from snapshotter.cli.flags import Flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.progress import progress
 from snapshotter.cli.session import Session, open_session

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from snapshotter.cli import describe, documents
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, documents, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -17,7 +16,7 @@ from snapshotter.cli.session import Session
 class DiffFlags:
     """What `diff` is given."""
 
-    a: Annotated[str, typer.Argument(metavar="A", help=f"The older snapshot. {flag.SNAPSHOT_NAMES}")]
+    a: Annotated[str, typer.Argument(metavar="A", help=f"The older snapshot. {flags.SNAPSHOT_NAMES}")]
     b: Annotated[str, typer.Argument(metavar="B", help="The newer snapshot, named in the same ways.")]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import human_bytes
-from snapshotter.cli import options as flag
+from snapshotter.cli import flags
 from snapshotter.cli.new_file import write_new
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
@@ -20,7 +20,7 @@ from snapshotter.cli.session import Session
 class GetFlags:
     """What `get` is given."""
 
-    snapshot: flag.SnapshotArgument
+    snapshot: flags.SnapshotArgument
     artifact: Annotated[
         str,
         typer.Argument(
@@ -28,7 +28,7 @@ class GetFlags:
             help="An artifact's name, like refs.txt, report.html, digest.md, or manifest.json.",
         ),
     ]
-    output: flag.OutputOption = None
+    output: flags.OutputOption = None
 
 
 def get(session: Session, given: GetFlags) -> Output:

@@ -11,12 +11,11 @@ import typer
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.urls import redact
-from snapshotter.cli import documents
-from snapshotter.cli import options as flag
+from snapshotter.cli import documents, flags
 from snapshotter.cli.command import run
+from snapshotter.cli.flags import Flags
 from snapshotter.cli.job_report import JobReport
 from snapshotter.cli.jsonlog import JsonLog
-from snapshotter.cli.options import Flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -38,8 +37,8 @@ def job(
             "--json", show_default=False, help="Allowed, and without effect: a job's result is always JSON."
         ),
     ] = True,
-    quiet: flag.QuietOption = False,
-    verbose: flag.VerboseOption = False,
+    quiet: flags.QuietOption = False,
+    verbose: flags.VerboseOption = False,
 ) -> None:
     """Carry out one job: a JSON document from a file, stdin, or SNAPSHOTTER_JOB.
 

@@ -13,7 +13,7 @@ from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable,
 from snapshotter.base.text import printable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
-from snapshotter.cli.options import Flags
+from snapshotter.cli.flags import Flags
 from snapshotter.cli.streams import unwritten
 
 

@@ -11,8 +11,7 @@ import typer
 
 from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.unexpected import as_error
-from snapshotter.cli import describe, results
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, flags, results
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -20,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
+    from snapshotter.query.left_out import LeftOut
     from snapshotter.query.query_result import QueryResult
-    from snapshotter.query.terms import LeftOut, QueryOptions
+from snapshotter.query.terms import QueryOptions
 
 _WARNED_OF = 5  # snapshots and tables left out that are warned of one by one; `--json` lists all
 
@@ -55,7 +55,7 @@ class QueryFlags:
         str | None,
         typer.Option("--format", metavar="FORMAT", help="table (the default), json, csv or parquet."),
     ] = None
-    output: flag.OutputOption = None
+    output: flags.OutputOption = None
     limit: Annotated[
         int, typer.Option("--limit", min=0, help="Show no more rows than this in a table; 0 shows all.")
     ] = 100
@@ -179,11 +179,11 @@ def _options(session: Session, given: QueryFlags) -> QueryOptions:
 
 def _ending(session: Session, left_out: Sequence[LeftOut]) -> SnapshotterError | None:
     """Warn of what is left out of an answer; return the error that the query then ends with, None if nothing is."""
-    from snapshotter.query.ending import ending
+    from snapshotter.query.left_out import incomplete
 
     for each in left_out[:_WARNED_OF]:
         session.observer.warn(str(each))
-    return ending(left_out)
+    return incomplete(left_out)
 
 
 def _examples() -> Output:

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from snapshotter.base.errors import UsageError
-from snapshotter.cli import describe
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -19,7 +18,7 @@ from snapshotter.cli.session import Session
 class RestoreFlags:
     """What `restore` is given."""
 
-    snapshot: flag.SnapshotArgument
+    snapshot: flags.SnapshotArgument
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="A folder that does not exist, or is empty.")]
     bare: Annotated[bool, typer.Option("--bare", help="Make a bare repository.")] = False
     mirror: Annotated[

@@ -9,8 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from snapshotter.base.errors import UsageError
-from snapshotter.cli import describe, documents
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, documents, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -21,11 +20,11 @@ _LARGEST: Final = 1 << 20  # bytes of a secret's value
 class ScanFlags:
     """What `scan` is given."""
 
-    snapshot: Annotated[str | None, typer.Argument(metavar="[ORIGIN|SNAPSHOT]", help=flag.SNAPSHOT_NAMES)] = (
-        None
-    )
-    ref: flag.ScanRefOption = None
-    secret_gate: flag.SecretGateOption = False
+    snapshot: Annotated[
+        str | None, typer.Argument(metavar="[ORIGIN|SNAPSHOT]", help=flags.SNAPSHOT_NAMES)
+    ] = None
+    ref: flags.ScanRefOption = None
+    secret_gate: flags.SecretGateOption = False
     fingerprint: Annotated[
         bool,
         typer.Option(

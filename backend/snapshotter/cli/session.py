@@ -12,7 +12,7 @@ from snapshotter.base import settings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
-from snapshotter.cli.options import Flags
+from snapshotter.cli.flags import Flags
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 

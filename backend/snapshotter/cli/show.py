@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from snapshotter.base.errors import Unusable
-from snapshotter.cli import describe, describe_list, documents
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, describe_list, documents, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -16,7 +15,7 @@ from snapshotter.cli.session import Session
 class ShowFlags:
     """What `show` is given."""
 
-    snapshot: flag.SnapshotArgument
+    snapshot: flags.SnapshotArgument
 
 
 def show(session: Session, given: ShowFlags) -> Output:

@@ -10,8 +10,7 @@ import typer
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
-from snapshotter.cli import describe, documents
-from snapshotter.cli import options as flag
+from snapshotter.cli import describe, documents, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -76,8 +75,8 @@ class SnapshotFlags:
             help="Scan the default branch too, or leave that out. It is scanned unless SNAPSHOTTER_SCAN=0.",
         ),
     ] = None
-    ref: flag.ScanRefOption = None
-    secret_gate: flag.SecretGateOption = False
+    ref: flags.ScanRefOption = None
+    secret_gate: flags.SecretGateOption = False
 
 
 def snapshot(session: Session, given: SnapshotFlags) -> Output:

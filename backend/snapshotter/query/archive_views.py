@@ -16,9 +16,9 @@ from snapshotter.base.errors import AccessDenied, Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
 from snapshotter.git.refs import RefsLedger, parse_ledger
 from snapshotter.query.engine import Engine
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
-from snapshotter.query.terms import LeftOut
 from snapshotter.query.views import VIEWS, ViewColumn
 from snapshotter.store.backend import READS_AT_ONCE
 

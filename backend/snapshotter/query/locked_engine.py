@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import duckdb
 
-from snapshotter.query.quoting import literal
+from snapshotter.query.sql_text import literal
 
 
 def threads() -> int:

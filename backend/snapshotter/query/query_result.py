@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from snapshotter.query import sql_plan
 from snapshotter.query.engine import ROWS
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.partial_file import PartialFile
-from snapshotter.query.quoting import identifier, literal
 from snapshotter.query.running import Running
-from snapshotter.query.terms import LeftOut
+from snapshotter.query.sql_text import identifier, literal
 
 # Looked for in the text first: a value without such a word is JSON as it is, and need not be parsed.
 _NOT_JSON: Final = re.compile(r"\b(?:NaN|Infinity)\b")

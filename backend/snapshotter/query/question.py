@@ -12,13 +12,14 @@ from snapshotter.base.observer import Observer
 from snapshotter.query import cache
 from snapshotter.query.archive_views import ArchiveViews
 from snapshotter.query.engine import ROWS, Engine, EngineFailed, Late
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.query_result import QueryResult
 from snapshotter.query.refusals import too_large, too_slow, unreadable
 from snapshotter.query.running import Running
 from snapshotter.query.scan_views import ScanViews
 from snapshotter.query.snapshot_choice import choose
 from snapshotter.query.sources import Sources
-from snapshotter.query.terms import LeftOut, QueryOptions
+from snapshotter.query.terms import QueryOptions
 from snapshotter.query.views import SCANNED
 from snapshotter.store.objects import Store
 

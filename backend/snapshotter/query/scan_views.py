@@ -8,11 +8,11 @@ from pathlib import Path
 from snapshotter.query import schema
 from snapshotter.query.archive_views import create, insert, keys
 from snapshotter.query.engine import Engine
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
 from snapshotter.query.table_files import TableFile, TableFiles
-from snapshotter.query.terms import LeftOut
 from snapshotter.query.views import KEYS, ViewColumn
 
 

@@ -10,7 +10,7 @@ from snapshotter.archive.later_scans import LaterScans, later_scans
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
-from snapshotter.query.terms import LeftOut
+from snapshotter.query.left_out import LeftOut
 from snapshotter.store.backend import READS_AT_ONCE
 
 

@@ -16,9 +16,9 @@ import msgspec
 
 from snapshotter.query.cache import Cache
 from snapshotter.query.engine import Engine, EngineFailed
-from snapshotter.query.quoting import literal
 from snapshotter.query.refusals import shortened
 from snapshotter.query.sql_plan import PLACE
+from snapshotter.query.sql_text import literal
 from snapshotter.query.views import KEYS
 from snapshotter.scan.columns import COLUMNS
 

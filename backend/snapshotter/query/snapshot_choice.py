@@ -15,10 +15,11 @@ from snapshotter.archive.manifest import Manifest, Scan
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, NewerSchema, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.text import printable
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.manifest_index import ManifestIndex
 from snapshotter.query.scans import scans_of
 from snapshotter.query.sources import Sources
-from snapshotter.query.terms import LeftOut, QueryOptions
+from snapshotter.query.terms import QueryOptions
 from snapshotter.store.backend import READS_AT_ONCE
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from snapshotter.query.partial_file import PartialFile, Span
-from snapshotter.query.quoting import literal
 from snapshotter.query.running import Running
+from snapshotter.query.sql_text import literal
 
 PLACE: Final = "_place_"  # begins the name of the column that holds a row's file; the table's name follows
 

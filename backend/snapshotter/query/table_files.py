@@ -21,10 +21,10 @@ from snapshotter.archive.manifest import Artifact
 from snapshotter.archive.transfer import checked_get, damaged, missing
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unusable
 from snapshotter.query.cache import has_glob
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.partial_file import PartialFile
 from snapshotter.query.snapshot_choice import Snapshot
 from snapshotter.query.sources import Sources
-from snapshotter.query.terms import LeftOut
 from snapshotter.store.backend import READS_AT_ONCE
 
 _BATCH: Final = 64  # tables of a folder that one thread reads in a row

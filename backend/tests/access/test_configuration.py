@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from snapshotter.access import configuration
+from snapshotter.access.bucket_rules import OVERWRITE
 from snapshotter.access.proof import Status, Target, error_of
 from snapshotter.access.prove import prove
-from snapshotter.access.rules import OVERWRITE
 from tests.access.support import SCOPE, connection, ids
 from tests.infra.template import STORAGE, bucket_policy, resolve
 from tests.servers import Server, client

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from snapshotter.access.answer import Kind, from_error
-from snapshotter.access.policy_test import WRITES, Outcome, Verdict, exit_code, inside
+from snapshotter.access.policy_test import WRITES, Outcome, exit_code, inside
+from snapshotter.access.proof import Status
 from tests.access.support import SCOPE, make_bucket
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Keys, Server, assume_role, client
@@ -221,7 +222,7 @@ def test_no_other_code_is_an_expected_failure(code: str, status: int, kind: Kind
 
 def test_a_misbehaviour_outweighs_what_could_not_be_checked() -> None:
     found = [
-        Outcome(WRITES[0], "k", verdict, from_error("SlowDown", 503, ""))
-        for verdict in (Verdict.UNCHECKED, Verdict.UNEXPECTED, Verdict.AS_EXPECTED)
+        Outcome(WRITES[0], "k", status, from_error("SlowDown", 503, ""))
+        for status in (Status.UNCHECKED, Status.FAILED, Status.PASSED)
     ]
     assert exit_code(tuple(found)) == 1

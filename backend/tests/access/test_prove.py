@@ -15,10 +15,10 @@ import pytest
 
 from snapshotter.access import configuration
 from snapshotter.access.bucket_probes import MALFORMED, PROBES
+from snapshotter.access.bucket_rules import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER
 from snapshotter.access.probe import Harm
 from snapshotter.access.proof import Proof, Result, Status, Target, error_of, target
 from snapshotter.access.prove import prove, select
-from snapshotter.access.rules import LIST, NO_HEADER, NOBODY, OVERWRITE, TLS, USE, WRONG_HEADER
 from snapshotter.access.servers import AWS, MINISTACK, RGW
 from snapshotter.base.errors import Finding, Interrupted, Unavailable, UsageError
 from tests.access.support import SCOPE, connection, ids, make_bucket

@@ -14,7 +14,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.cli.command import command
-from snapshotter.cli.options import Flags
+from snapshotter.cli.flags import Flags
 from snapshotter.cli.output import Output, report
 from snapshotter.cli.session import Session, open_session
 

@@ -13,9 +13,10 @@ from scanstore import ScanStore
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.query import sql_plan
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.partial_file import merged, without
 from snapshotter.query.question import ask
-from snapshotter.query.terms import LeftOut, QueryOptions
+from snapshotter.query.terms import QueryOptions
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 from tests.support.lake import NOV, Counting, Lake, file_row

@@ -10,8 +10,9 @@ import pytest
 
 from scanstore import ScanStore
 from snapshotter.base.errors import SnapshotterError
+from snapshotter.query.left_out import LeftOut
 from snapshotter.query.question import ask
-from snapshotter.query.terms import LeftOut, QueryOptions
+from snapshotter.query.terms import QueryOptions
 from snapshotter.store.objects import Store
 from tests.support.faults import RecordingStore
 
