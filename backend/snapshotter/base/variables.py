@@ -47,7 +47,7 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_GIT_TOKENS",
         "",
-        'tokens by their host, in JSON: {"git.example.org": "TOKEN"}; over all others',
+        'tokens, or GitHub Apps, by their host, in JSON: {"git.example.org": "TOKEN"}; over all others',
         secret=True,
     ),
     Setting(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,9 @@ from snapshotter.store.objects import Store, is_plain
 from snapshotter.transport import host_tokens
 from snapshotter.transport.credentials import setting_without_host
 
+_OBJECTS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_REFERENCES: Final = msgspec.json.Decoder(Reference)
+
 
 def reference_in(document: bytes) -> Reference | None:
     """The reference that a document is. Returns None if it is anything else, which `read` may take.
@@ -30,13 +34,13 @@ def reference_in(document: bytes) -> Reference | None:
     if len(document) > MAX_DOCUMENT:
         return None
     try:
-        names = msgspec.json.decode(document, type=dict[str, msgspec.Raw])
+        names = _OBJECTS.decode(document)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if "document" not in names:
         return None
     try:
-        return msgspec.json.decode(document, type=Reference)
+        return _REFERENCES.decode(document)
     except msgspec.MsgspecError as error:
         raise refused(printable(str(error))[:300]) from None
 

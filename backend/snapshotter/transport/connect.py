@@ -12,7 +12,7 @@ from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.upload_pack import UploadPack, Wire
 
 if TYPE_CHECKING:
-    from snapshotter.transport.http import Credentials
+    from snapshotter.transport.credentials import Credentials
     from snapshotter.transport.http_pool import HttpPool
     from snapshotter.transport.ssh import SshClient
 

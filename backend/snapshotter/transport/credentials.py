@@ -1,4 +1,4 @@
-"""Secrets for origins: the environment, a command that prints a fresh one, git's credential helpers.
+"""Secrets for origins: the environment, a command or a GitHub App that makes a fresh one, git's credential helpers.
 
 A secret never reaches argv, a log, a manifest or an exception.
 """
@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 import shlex
-import threading
 from collections.abc import Mapping
+from typing import Protocol
 
 from snapshotter.base.errors import UsageError
 from snapshotter.git import program
 from snapshotter.git.origin import Credential, Origin
 from snapshotter.transport import host_tokens
+from snapshotter.transport.app_key import AppKey
+from snapshotter.transport.github_app import AppTokens
 from snapshotter.transport.host_tokens import HostTokens
+from snapshotter.transport.renewed import Issued, Renewed
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
 COMMAND = "SNAPSHOTTER_GIT_TOKEN_COMMAND"
@@ -22,9 +25,21 @@ AUTH = "SNAPSHOTTER_GIT_AUTH"
 USER = "SNAPSHOTTER_GIT_USER"
 
 
+class Credentials(Protocol):
+    """Where secrets for an origin come from."""
+
+    def initial(self, origin: Origin) -> Credential | None:
+        """A credential to send unasked, or None. Raises Unavailable if the command that prints one fails."""
+        ...
+
+    def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
+        """Another credential after a 401, or None when there is no other. Raises as `initial` does."""
+        ...
+
+
 class GitCredentials:
     """The order of search: the URL itself, the tokens that name their host, the host's own variable, the command, the
-    general variable; after a refusal the command again (its token may have expired), then git's helpers.
+    general variable; after a refusal the command or the App again (its token may have expired), then git's helpers.
 
     Safe to share between threads.
     """
@@ -32,7 +47,9 @@ class GitCredentials:
     def __init__(self, settings: Mapping[str, str], own: HostTokens | None = None) -> None:
         self._settings = settings
         self._own = own or HostTokens()
-        self._command = _CommandTokens(settings)
+        self._command = Renewed(self._from_command)
+        ca_bundle = settings.get("SNAPSHOTTER_CA_BUNDLE") or None
+        self._apps = {app: Renewed(AppTokens(app, ca_bundle).issue) for app in self._own.apps}
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> GitCredentials:
@@ -43,29 +60,31 @@ class GitCredentials:
         """A credential to send unasked, or None."""
         if origin.credential is not None and origin.credential.secret:
             return origin.credential
-        if token := self._own.find(origin):
-            return self._credential(token)
-        if token := self._settings.get(host_variable(origin.host) or ""):
+        own = self._own.find(origin)
+        if isinstance(own, AppKey):
+            return self._apps[own].credential()
+        if token := own or self._settings.get(host_variable(origin.host) or ""):
             return self._credential(token)
         if self._settings.get(COMMAND):
-            return self._credential(self._command.token())
+            return self._command.credential()
         if token := self._settings.get(VARIABLE):
             return self._credential(token)
         return None
 
     def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
         """Another credential after a 401, or None when there is no other."""
-        if refused is not None and self._command.gave(refused.secret):
-            # The refused one is named: of many threads that it was refused to, the first alone asks for another.
-            renewed = self._credential(self._command.token(refused.secret))
-            return renewed if renewed.secret != refused.secret else None
         if refused is not None:
-            return None
+            source = next((one for one in (self._command, *self._apps.values()) if one.gave(refused)), None)
+            renewed = source.credential(refused) if source else None
+            return renewed if renewed != refused else None
         if origin.credential is not None:
             # A user without a secret is a name or, as hosts take it, a token; without one we were refused.
             return Credential("x-access-token", origin.credential.user)
         answer = program.credential_fill(origin.scheme, origin.netloc, origin.path)
         return Credential(*answer) if answer else None
+
+    def _from_command(self) -> Issued:
+        return Issued(self._credential(program.command_output(_words(self._settings[COMMAND]))))
 
     def _credential(self, token: str) -> Credential:
         """A token as a credential; ``user:token`` names its own user, Bearer has none."""
@@ -75,28 +94,6 @@ class GitCredentials:
         if colon:
             return Credential(user, secret)
         return Credential(self._settings.get(USER) or "x-access-token", token)
-
-
-class _CommandTokens:
-    """What the command printed: asked for once, and again after it was refused."""
-
-    def __init__(self, settings: Mapping[str, str]) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._given: list[str] = []  # the newest last
-
-    def gave(self, secret: str) -> bool:
-        """Whether a credential with this secret was the command's."""
-        return any(secret in (token, token.partition(":")[2]) for token in self._given)
-
-    def token(self, refused: str | None = None) -> str:
-        """The newest token, or another one if that was refused. Raises as the command's run does."""
-        with self._lock:
-            newest = self._given[-1] if self._given else None
-            if newest is None or refused in (newest, newest.partition(":")[2]):
-                newest = program.command_output(_words(self._settings[COMMAND]))
-                self._given.append(newest)
-            return newest
 
 
 def setting_without_host(settings: Mapping[str, str]) -> str | None:

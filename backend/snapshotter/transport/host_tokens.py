@@ -1,4 +1,7 @@
-"""Tokens that name their host: SNAPSHOTTER_GIT_TOKENS, one JSON object, so that one secret of a task holds them all."""
+"""Tokens that name their host: SNAPSHOTTER_GIT_TOKENS, one JSON object, so that one secret of a task holds them all.
+
+In a token's place there may be a GitHub App, which makes tokens.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from snapshotter.base.errors import UsageError
 from snapshotter.git.origin import CASE_BLIND_HOSTS, Origin
+from snapshotter.transport.app_key import AppKey, api_of, is_api
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKENS"
 
+_OBJECTS: Final = msgspec.json.Decoder(dict[str, str | AppKey])
 _PLACE: Final = re.compile(
     r"(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?(?P<path>(?:/[^/\s?#@]+)*)/?"
 )
@@ -25,7 +31,7 @@ class HostTokens:
     """Tokens by the place that each is for: a host, with its port if that is not https's, and maybe the first
     segments of a path, as in ``github.com/psf``."""
 
-    by_place: Mapping[str, str] = field(default_factory=dict, repr=False)
+    by_place: Mapping[str, str | AppKey] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, text: str) -> HostTokens:
@@ -36,8 +42,16 @@ class HostTokens:
         """
         return cls(_read(text)) if text.strip() else cls()
 
-    def find(self, origin: Origin) -> str | None:
-        """The token for an origin: of the places that it is in, that of the longest. Returns None if there is none."""
+    @property
+    def apps(self) -> list[AppKey]:
+        """The GitHub Apps among them."""
+        return [each for each in self.by_place.values() if isinstance(each, AppKey)]
+
+    def find(self, origin: Origin) -> str | AppKey | None:
+        """The token for an origin, or the App that makes it: of the places that the origin is in, that of the longest.
+
+        Returns None if there is none.
+        """
         place = (origin.netloc + origin.path).rstrip("/")
         if origin.host in CASE_BLIND_HOSTS:
             place = place.lower()
@@ -48,23 +62,34 @@ class HostTokens:
         return None
 
 
-def _read(text: str) -> dict[str, str]:
+def _read(text: str) -> dict[str, str | AppKey]:
     try:
-        msgspec.json.decode(text, type=dict[str, str])
+        values = _OBJECTS.decode(text)
         pairs = json.loads(text, object_pairs_hook=list)  # a mapping would keep one of two equal hosts
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise _refused("it is not a JSON object of hosts and their tokens") from None
-    tokens: dict[str, str] = {}
-    for number, (written, token) in enumerate(pairs, 1):
-        place = _place(written)
+    tokens: dict[str, str | AppKey] = {}
+    for number, (written, _) in enumerate(pairs, 1):
+        place, token = _place(written), values[written]
         if place is None:
             raise _refused(f"its entry {number} is not for a host, like git.example.org or github.com/psf")
         if place in tokens:
             raise _refused(f"its entry {number} is for a host that has one already")
-        if not token.strip():
+        if isinstance(token, AppKey):
+            tokens[place] = _whole(token, place, number)
+        elif token.strip():
+            tokens[place] = token.strip()
+        else:
             raise _refused(f"its entry {number} has no token")
-        tokens[place] = token.strip()
     return tokens
+
+
+def _whole(app: AppKey, place: str, number: int) -> AppKey:
+    """The App with the URL of its API, which by default is that of the place's host."""
+    api = (app.api or api_of(place.partition("/")[0])).rstrip("/")
+    if not is_api(api):
+        raise _refused(f"`api` of its entry {number} is no https URL")
+    return replace(app, api=api)
 
 
 def _place(written: str) -> str | None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import gzip
 import random
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
@@ -32,24 +33,15 @@ from snapshotter.transport.upload_pack import Wire
 from snapshotter.transport.words import SentCredentials
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
+if TYPE_CHECKING:
+    from snapshotter.transport.credentials import Credentials
+
 _ANSWERS = frozenset({200, 203})  # 203: a proxy on the way has changed headers, and says so
 _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER = 60.0  # seconds: a host may ask for hours
-
-
-class Credentials(Protocol):
-    """Where secrets for an origin come from."""
-
-    def initial(self, origin: Origin) -> Credential | None:
-        """A credential to send unasked, or None. Raises Unavailable if the command that prints one fails."""
-        ...
-
-    def after_refusal(self, origin: Origin, refused: Credential | None) -> Credential | None:
-        """Another credential after a 401, or None when there is no other. Raises as `initial` does."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class HttpWire:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
         if not self._credential_asked:
             self.sent.learn(proxy_credential(self._base))
-            self._sign_in(self._client.credentials.initial(self._origin))
+            self._sign_in(self._asked(lambda: self._client.credentials.initial(self._origin)))
             self._credential_asked = True
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
@@ -202,10 +194,15 @@ class HttpWire:
         if self._credential and "bearer" in challenge and "basic" not in challenge and not self._bearer:
             self._bearer = True
             return True
-        other = self._client.credentials.after_refusal(self._origin, self._credential)
+        refused = self._credential
+        other = self._asked(lambda: self._client.credentials.after_refusal(self._origin, refused))
         if other is not None:
             self._sign_in(other)
         return other is not None
+
+    def _asked(self, credential: Callable[[], Credential | None]) -> Credential | None:
+        """A credential that may have to be waited for: a program prints it, or a server makes it."""
+        return self._cancel.abandonable(credential, lambda _: None)
 
     def _sign_in(self, credential: Credential | None) -> None:
         self._credential = credential

@@ -16,6 +16,7 @@ from snapshotter.base import runbook, variables
 from snapshotter.fleet import document as jobs
 from snapshotter.fleet.stored_job import reference_in
 from snapshotter.git.origin_parsing import parse
+from snapshotter.transport.app_key import AppKey
 from snapshotter.transport.host_tokens import HostTokens
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, put_bucket_with_policy, rgw
@@ -89,9 +90,12 @@ def test_the_reference_to_a_job_in_the_page_is_one() -> None:
 
 
 def test_the_tokens_in_the_page_are_for_the_places_that_it_names() -> None:
-    (text,) = [
+    text, of_app = [
         text for language, text in BLOCK.findall(sections()["Tokens of origins"]) if language == "json"
     ]
+    app = HostTokens.of(of_app).find(parse("https://github.com/psf/requests"))
+    assert isinstance(app, AppKey)
+    assert (app.app, app.installation, app.api) == (12345, 67890, "https://api.github.com")
     tokens = HostTokens.of(text)
     assert tokens.find(parse("https://git.example.org:8443/team/project.git")) == "USER:TOKEN"
     assert tokens.find(parse("https://github.com/psf/requests")) == "TOKEN"
@@ -108,7 +112,9 @@ def test_the_origin_s_error_codes_are_those_of_the_code() -> None:
         re.findall(r"`([a-z]+(?:-[a-z]+)*)`", sections()[runbook.ORIGIN].partition("in the origin's own")[0])
     )
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "backend" / "snapshotter").rglob("*.py")]
-    assert named <= {code for text in sources for code in re.findall(r"code ?= ?\"([a-z-]+)\"", text)}
+    assert named <= {
+        code for text in sources for code in re.findall(r"(?i:code)(?:: Final)? ?= ?\"([a-z-]+)\"", text)
+    }
 
 
 def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> None:
