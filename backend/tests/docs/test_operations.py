@@ -18,7 +18,7 @@ from snapshotter.fleet.stored_job import reference_in
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.app_key import AppKey
 from snapshotter.transport.host_tokens import HostTokens
-from tests.infra.template import access_policy, bucket_policy
+from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
 from tests.servers import Server, put_bucket_with_policy, rgw
 from tests.servers.ecs import Gate
 from tests.support.cli import cli_env, command
@@ -127,6 +127,69 @@ def test_every_aws_variable_that_the_code_knows_is_in_the_readme_s_table() -> No
         for name in re.findall(r"\"(AWS_[A-Z0-9_]+)\"", path.read_text(encoding="utf-8"))
     }
     assert known - {"AWS_"} <= rows
+
+
+WHO = re.search(r"^\| commands \| role \|.*?\n\n", PAGE, re.M | re.S)
+ROLES = ("anyone", "operator", "on-call", "administrator", "break-glass")
+
+
+def rows() -> list[tuple[list[str], str, set[str]]]:
+    """The table of who may do what: commands, the role, and the IAM actions that on-call needs for them."""
+    assert WHO
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in WHO[0].strip().splitlines()[2:]]
+    return [
+        (re.findall(r"`([^`]+)`", first), role, set(re.findall(r"`([a-z]+:\w+)`", needs)))
+        for first, role, needs in cells
+    ]
+
+
+def role_of(command: str) -> str:
+    """The role of the longest command in the table that this one begins with."""
+    known = {name: role for names, role, _ in rows() for name in names}
+    fitting = [name for name in known if f"{command} ".startswith(f"{name} ")]
+    assert fitting, f"docs/operations.md, 'Who may do what', has no row for: {command}"
+    return known[max(fitting, key=len)]
+
+
+def test_every_command_of_the_page_has_a_role() -> None:
+    outside = PAGE.replace(WHO[0], "") if WHO else PAGE
+    found = re.findall(r"(?<![\w./-])aws (?:[a-z0-9]+) [a-z][a-z0-9-]+", outside)
+
+    assert len(found) > 30
+    assert {role_of(command) for command in found} <= set(ROLES)
+
+
+def test_commands_that_are_not_run_here_say_their_role_themselves() -> None:
+    said = 0
+    for language, text in BLOCK.findall(PAGE):
+        for line in re.sub(r"\\\n\s*", "", text).splitlines() if language == "console" else ():
+            if found := re.search(r"(?:\$ |; |\()((?:aws|snapshotter|uv) .*)", line):
+                told = re.search(r"  # ([a-z-]+)(?:;|$)", line)
+                assert told, f"which role does it need, as a comment? {line}"
+                assert told[1] == role_of(found[1]), line
+                said += 1
+    assert said > 10
+
+
+def test_the_policy_of_on_call_is_what_its_commands_need_and_no_more() -> None:
+    needs = set().union(*(actions for _, role, actions in rows() if role == "on-call"))
+    given = {"Image": f"x@sha256:{'0' * 64}", "Job": "{}", "VpcId": "v", "SubnetIds": "s"}
+    service = resolve(SERVICE, **given, OnCallPolicyName="on-call")["Resources"]
+    granted = [
+        each["Action"] for each in service["OnCallPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    ]
+
+    assert needs == {action for each in granted for action in (each if isinstance(each, list) else [each])}
+    assert not [actions for _, role, actions in rows() if role != "on-call" and actions]
+
+
+def test_every_role_of_the_page_is_explained() -> None:
+    explained = re.findall(
+        r"^\| ([a-z-]+) \| ", PAGE.partition("| role | who | may |")[2].partition("\n\n")[0], re.M
+    )
+
+    assert explained == list(ROLES)
+    assert {role for _, role, _ in rows()} <= set(ROLES)
 
 
 class Done(NamedTuple):

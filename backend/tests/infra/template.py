@@ -29,7 +29,12 @@ REPLICA = INFRA / "replica.yaml"
 AUDIT = INFRA / "audit.yaml"
 ALARMS = INFRA / "alarms.yaml"
 
-PSEUDO = {"AWS::AccountId": "123456789012", "AWS::Partition": "aws", "AWS::Region": "eu-central-1"}
+PSEUDO = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": "eu-central-1",
+    "AWS::StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/a-stack/1",
+}
 
 # What Ref and GetAtt Arn give for the types that the templates refer to, put together from the resource's own
 # properties and the pseudo parameters ("Return values" on the type's page of the CloudFormation reference).

@@ -196,6 +196,11 @@ BROKEN = [
         when="cron(47 5 ? * SUN *)",
         job={"verb": "verify", "newest": True},
     ),
+    service(
+        "              - logs:GetLogEvents\n",
+        "              - logs:GetLogEvents\n              - logs:DeleteLogGroup\n",
+        "test_on_call_may_read_logs_and_run_the_task_and_change_nothing_of_the_service",
+    ),
     service("FromPort: !Ref ExtraPort\n", "FromPort: 0\n", "test_two_more_ports_go_out_when_asked"),
 ]
 

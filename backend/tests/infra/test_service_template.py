@@ -90,6 +90,7 @@ def test_the_service_makes_these_things_and_nothing_else() -> None:
         "S3Endpoint": "AWS::EC2::VPCEndpoint",
         "ScheduleGroup": "AWS::Scheduler::ScheduleGroup",
         "SchedulerRole": "AWS::IAM::Role",
+        "OnCallPolicy": "AWS::IAM::ManagedPolicy",
         "Schedule": "AWS::Scheduler::Schedule",
         "ProofSchedule": "AWS::Scheduler::Schedule",
         "VerifySchedule": "AWS::Scheduler::Schedule",
@@ -129,6 +130,7 @@ def test_the_service_makes_these_things_and_nothing_else() -> None:
         ("ExtraPort", 65536),
         ("LogRetentionDays", 1),
         ("AlarmTopicArn", "on-call@example.org"),
+        ("OnCallPolicyName", "on call"),
     ],
 )
 def test_a_value_that_could_not_work_is_refused(parameter: str, value: str | int) -> None:
@@ -582,6 +584,66 @@ def test_the_scheduler_may_run_this_task_in_this_cluster_and_pass_the_two_roles_
         },
     ]
     assert "ManagedPolicyArns" not in properties("SchedulerRole")
+
+
+# ---- whoever is on call
+
+TWO_ROLES = [TASK_ROLE, EXECUTION_ROLE]
+ON_CALL = {
+    "ReadLogs": (
+        ["logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents"],
+        [
+            f"{LOGS}:/ecs/fruitful-repo-snapshotter:*",
+            f"{LOGS}:/aws/events/fruitful-repo-snapshotter-failed-tasks:*",
+        ],
+        None,
+    ),
+    "StartTheTask": ("ecs:RunTask", f"{TASK_DEFINITION}:*", {"ArnEquals": {"ecs:cluster": CLUSTER}}),
+    "PassTheTwoRolesToEcs": (
+        "iam:PassRole",
+        TWO_ROLES,
+        {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+    ),
+    "SeeAndStopTasks": (
+        ["ecs:DescribeTasks", "ecs:StopTask"],
+        "arn:aws:ecs:eu-central-1:123456789012:task/fruitful-repo-snapshotter/*",
+        None,
+    ),
+    "ListTasks": ("ecs:ListTasks", "*", {"ArnEquals": {"ecs:cluster": CLUSTER}}),
+    "SeeTheTaskDefinition": ("ecs:DescribeTaskDefinition", "*", None),
+    "SeeThePoliciesOfTheTwoRoles": ("iam:ListAttachedRolePolicies", TWO_ROLES, None),
+    "SeeTheNetwork": (
+        "cloudformation:DescribeStacks",
+        "arn:aws:cloudformation:eu-central-1:123456789012:stack/a-stack/1",
+        None,
+    ),
+    "SeeAndSettleDeadLetters": (
+        ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"],
+        DEAD_LETTERS,
+        None,
+    ),
+}
+
+
+def test_there_is_no_policy_for_on_call_unless_it_is_named() -> None:
+    assert "OnCallPolicy" not in resources()
+
+
+def test_on_call_may_read_logs_and_run_the_task_and_change_nothing_of_the_service() -> None:
+    # Which resources and condition keys each action takes: the Service Authorization Reference's pages on CloudWatch
+    # Logs, ECS, IAM, CloudFormation and SQS.
+    policy = properties("OnCallPolicy", OnCallPolicyName="on-call")
+
+    assert policy.keys() == {"ManagedPolicyName", "PolicyDocument"}, "it is attached to nobody by itself"
+    assert policy["ManagedPolicyName"] == "on-call"
+    assert policy["PolicyDocument"] == {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": where}
+            | ({"Condition": condition} if condition else {})
+            for sid, (actions, where, condition) in ON_CALL.items()
+        ],
+    }
 
 
 def test_only_the_scheduler_for_this_schedule_group_may_assume_its_role() -> None:
