@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from snapshotter.scan.symbols import analyze, refine
-from snapshotter.scan.symbols.analysis import MAX_BYTES
+from snapshotter.scan.symbols.analysis import MAX_BYTES, analyze
+from snapshotter.scan.symbols.languages import refine
 
 LANGUAGES = {
     ".py": "Python",

@@ -7,8 +7,9 @@ the same words mean the same thing in both.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +88,20 @@ def make(
         scan=scan_options(settings, requested.ref, age) if scans else None,
     )
     return Plan(options, connector(settings, limits, allow_http=allow_http or requested.allow_http))
+
+
+@contextmanager
+def keeping_workers(plan: Plan) -> Iterator[Plan]:
+    """The plan, by which every scan uses the same processes for source; they end with the block."""
+    scan = plan.options.scan
+    if scan is None:
+        yield plan
+        return
+    from snapshotter.scan.symbols.workers import Workers  # which runs without a scan do not load
+
+    with Workers(scan.resources.workers) as workers:
+        kept = replace(scan, resources=replace(scan.resources, kept=workers))
+        yield replace(plan, options=replace(plan.options, scan=kept))
 
 
 def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:

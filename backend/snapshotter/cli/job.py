@@ -131,11 +131,12 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
         if job.options.secret_gate
         else lambda _: None
     )
-    results = Round(store, in_force, session.observer, session.cancel, gate).take_each(report.origins)
-    for text in report.origins:
-        # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.
-        report.log.context = {"origin": shown(text)}
-        report.add(next(results))
+    with plan.keeping_workers(in_force) as kept:
+        results = Round(store, kept, session.observer, session.cancel, gate).take_each(report.origins)
+        for text in report.origins:
+            # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.
+            report.log.context = {"origin": shown(text)}
+            report.add(next(results))
     report.log.context = {}
     if not session.cancel.cancelled:  # a signal leaves no time for it
         _tell_freshness(session, report, Catalog(store))

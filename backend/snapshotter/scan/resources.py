@@ -6,13 +6,16 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan import lines, secrets
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging
+
+if TYPE_CHECKING:
+    from snapshotter.scan.symbols.workers import Workers
 
 
 class LineCounter(Protocol):
@@ -37,8 +40,9 @@ class ScanResources:
 
     `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
     `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
-    the processes that analyse source. `count_lines` and `find_secrets` stand for the two scanners that are
-    programs.
+    the processes that analyse source; `kept` are such processes that serve one scan after another, and are ended by
+    whoever gave them. Without, each scan starts and ends its own. `count_lines` and `find_secrets` stand for the
+    two scanners that are programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
@@ -46,6 +50,7 @@ class ScanResources:
     temp: Path | None = None
     tmpfs: Path = TMPFS
     workers: int = 2
+    kept: Workers | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
 

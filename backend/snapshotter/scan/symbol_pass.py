@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Final, NamedTuple
 
 from snapshotter.base.cancel import Cancel
@@ -15,9 +16,11 @@ from snapshotter.scan.reading_plan import Unit
 from snapshotter.scan.redaction import Redaction
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.symbols import LANGUAGES, Analysis, Workers
+from snapshotter.scan.symbols.languages import LANGUAGES
+from snapshotter.scan.symbols.records import Analysis
+from snapshotter.scan.symbols.routing import Job
+from snapshotter.scan.symbols.workers import Workers
 
-_A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more worker: it starts in the time of these
 _BATCH: Final = 20_000  # rows that are held before the tables take them
 
 
@@ -47,13 +50,13 @@ def sources_of(
 
 
 class SymbolPass:
-    """One pass over staged files, by at most `workers` processes.
+    """One pass over staged files, by `workers`.
 
     `errors` says which units could not be analysed, and why; `late` whether any of them came too late.
     """
 
-    def __init__(self, staging: Staging, tables: ScanTables, workers: int, cancel: Cancel) -> None:
-        self._staging, self._tables, self._most, self._cancel = staging, tables, workers, cancel
+    def __init__(self, staging: Staging, tables: ScanTables, workers: Workers, cancel: Cancel) -> None:
+        self._staging, self._tables, self._workers, self._cancel = staging, tables, workers, cancel
         self.errors: dict[Unit, str] = {}
         self.late = False
 
@@ -73,13 +76,14 @@ class SymbolPass:
             return
         deadline = time.monotonic() + seconds
         adding: Future[None] | None = None
+        jobs = [Job(one, one.language, self._staging.staged[one.name].bytes) for one in sources]
         with (
             # A thread of its own, so that no worker waits for the tables.
             ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,
-            Workers(self._workers(sources)) as workers,
-            self._cancel.ending(workers.close),
+            self._cancel.ending(self._workers.interrupt),
+            closing(self._workers.analyze(jobs, lambda source: self._in_time(source, deadline))) as analyses,
         ):
-            for batch in _batches(workers.analyze(self._in_time(sources, deadline))):
+            for batch in _batches(analyses):
                 self.errors.update({source.unit: one.error for source, one in batch if one.error})
                 if adding is not None:
                     adding.result()  # one batch at a time waits in memory
@@ -87,22 +91,14 @@ class SymbolPass:
             if adding is not None:
                 adding.result()
 
-    def _in_time(
-        self, sources: Iterable[SourceFile], deadline: float
-    ) -> Iterator[tuple[SourceFile, bytes, str]]:
-        """The sources as the workers take them, each read when its turn comes; those after the deadline are late."""
-        for source in sources:
-            self._cancel.check()
-            if time.monotonic() > deadline:
-                self.late = True
-                self.errors[source.unit] = "not analysed: out of time"
-            else:
-                yield source, self._staging.read(source.name), source.language
-
-    def _workers(self, sources: Sequence[SourceFile]) -> int:
-        """How many processes to start: each must have enough to do to pay for its start."""
-        size = sum(self._staging.staged[source.name].bytes for source in sources)
-        return min(self._most, len(sources), 1 + size // _A_WORKER)
+    def _in_time(self, source: SourceFile, deadline: float) -> bytes | None:
+        """The blob of a source whose turn has come; None for one that comes after the deadline, which is late."""
+        self._cancel.check()
+        if time.monotonic() > deadline:
+            self.late = True
+            self.errors[source.unit] = "not analysed: out of time"
+            return None
+        return self._staging.read(source.name)
 
     def _add(
         self,

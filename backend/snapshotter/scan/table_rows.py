@@ -13,8 +13,7 @@ from snapshotter.scan.lines import Lines
 from snapshotter.scan.reading_plan import PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import SecretFinding
-from snapshotter.scan.symbols import Analysis
-from snapshotter.scan.symbols.records import Import, Symbol
+from snapshotter.scan.symbols.records import Analysis, Import, Symbol
 from snapshotter.scan.symbols.signatures import MAX_COMMENT
 from snapshotter.scan.tree_contents import TreeContents
 

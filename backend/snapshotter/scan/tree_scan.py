@@ -33,7 +33,9 @@ from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbol_pass import SymbolPass, sources_of
-from snapshotter.scan.symbols import SourceTree, refine
+from snapshotter.scan.symbols.languages import refine
+from snapshotter.scan.symbols.resolve import SourceTree
+from snapshotter.scan.symbols.workers import Workers
 from snapshotter.scan.tree_contents import TreeContents
 
 REPORT: Final = "report.html"
@@ -73,6 +75,7 @@ class TreeScan:
                 )
             )
             self._tables = opening.enter_context(ScanTables(temp=self._staging.root))
+            self._workers = self._resources.kept or opening.enter_context(Workers(self._resources.workers))
             self._stack = opening.pop_all()
         return self
 
@@ -94,6 +97,8 @@ class TreeScan:
             self._tables.load_before(before)
         earlier, told = self._tables.before_files(), self._tables.told_before()
         plan = plan_reading(listing, earlier, self._settings, told)
+        if any(file.is_read and file.kind == "file" for file in plan.files):
+            self._workers.start(1)  # while the blobs are read
         contents = read_blobs(plan, read, self._settings, self._staging)
         if contents.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
@@ -223,7 +228,7 @@ class TreeScan:
     ) -> dict[Unit, str]:
         """Analyse every staged unit of a language with a grammar; returns why some could not be analysed."""
         sources, errors = sources_of(contents.staged, counted)
-        symbol_pass = SymbolPass(self._staging, self._tables, self._resources.workers, self._cancel)
+        symbol_pass = SymbolPass(self._staging, self._tables, self._workers, self._cancel)
         try:
             symbol_pass.run(sources, self._settings.scanner_seconds, paths, searching)
         except ScannerFailed as error:

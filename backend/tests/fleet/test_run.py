@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from snapshotter.fleet.document import OriginResult
 from snapshotter.fleet.run import Gate, Round, verdict
 from snapshotter.store.opening import open_store
 from tests.support.git import Origin
+from tests.support.scans import quickly, scan_of, scan_options
 
 
 def round_of(tmp_path: Path, cancel: Cancel, gate: Gate = lambda _: None) -> Round:
@@ -35,6 +37,26 @@ def test_a_gate_s_error_stands_beside_the_snapshot_and_every_failure_keeps_its_s
     assert second.sealed is not None
     assert third.error is not None
     assert third.error.message.startswith("the job names this origin twice")
+
+
+def test_the_scans_of_one_job_use_the_same_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly(monkeypatch)
+    in_force = plan.make(Settings({}), plan.RequestedOptions(scan=False), {})
+    scanning = replace(in_force, options=replace(in_force.options, scan=scan_options()))
+    names = []
+    for name in ("a", "b"):
+        origin = Origin(tmp_path / f"{name}.git")
+        origin.commit(files={f"{name}.py": b"def f(): pass\n"})
+        names.append(str(origin.path))
+    pids = []
+    with plan.keeping_workers(scanning) as kept:
+        workers = kept.options.scan.resources.kept  # type: ignore[union-attr]
+        store = open_store(f"file:{tmp_path / 'store'}")
+        for result in Round(store, kept, Observer(), Cancel()).take_each(names):
+            assert scan_of(result.sealed).tables["symbols"] == 1  # type: ignore[arg-type]
+            pids.append(workers.pids)  # type: ignore[union-attr]
+    assert pids[0] == pids[1] != []
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids[1])
 
 
 def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None:

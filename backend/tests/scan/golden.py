@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snapshotter.scan.dependencies import parse
-from snapshotter.scan.symbols import analyze
+from snapshotter.scan.symbols.analysis import analyze
 
 FIXTURES = Path(__file__).parent / "fixtures"
 LANGUAGES = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snapshotter.scan.symbols import LANGUAGES, analyze
+from snapshotter.scan.symbols.analysis import analyze
+from snapshotter.scan.symbols.languages import LANGUAGES
 
 VALUE = "Hp7wq-kind"  # a password by no rule
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapshotter.scan.project_files import is_project_file, read_project_file
-from snapshotter.scan.symbols import LANGUAGES, Import, SourceTree
+from snapshotter.scan.symbols.languages import LANGUAGES
 from snapshotter.scan.symbols.projects import Projects
+from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.symbols.resolve import SourceTree
 
 PATHS = [
     "backend/shop/__init__.py",

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapshotter.scan.project_files import is_project_file, read_project_file
-from snapshotter.scan.symbols import Import, SourceTree
 from snapshotter.scan.symbols.projects import Projects
+from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.symbols.resolve import SourceTree
 
 FILES = """app/src/main.ts app/src/lib/b.ts app/src/lib/index.ts app/src/fs.ts app/generated/api.ts app/tsconfig.json
     packages/ui/src/Button.tsx packages/ui/src/index.ts packages/ui/src/theme/dark.ts packages/ui/util.js

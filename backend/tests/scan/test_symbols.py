@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,10 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from snapshotter.scan.runner import ScannerFailed
-from snapshotter.scan.symbols import LANGUAGES, Workers, analyze, refine
-from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS
+from snapshotter.scan.symbols.analysis import MAX_BYTES, MAX_ROWS, analyze
 from snapshotter.scan.symbols.imports import split_path
+from snapshotter.scan.symbols.languages import LANGUAGES, refine
 from snapshotter.scan.symbols.parsing import compiled
 from snapshotter.scan.symbols.rewriting import readable
 from tests.scan import golden
@@ -251,104 +248,6 @@ def test_paths_are_taken_apart(text: str, separator: str, expected: tuple[str, t
     assert split_path(text, separator) == expected
 
 
-# each of these drives a grammar into memory or time without bounds, or is a worst case of the query
-HOSTILE = {
-    "unbounded memory in a grammar": (b"a<" * 200_000, "Java"),
-    "unbounded memory in another": (b"%w[" * 50_000, "Rust"),
-    "quadratic query": (b"{" * 19_000, "C"),
-    "nesting": (b"(" * 100_000 + b")" * 100_000, "JavaScript"),
-    "nested blocks": (b"".join(b" " * depth + b"if x:\n" for depth in range(1_200)), "Python"),
-    "heredocs": (b"".join(b"cat <<E%d\n" % number for number in range(3_000)), "BASH"),
-    "interpolation": (b'"#{' * 30_000, "Ruby"),
-    "generics": (b"class A<" + b"B<" * 50_000, "C#"),
-    "unclosed comments": (b"class A /*" * 50_000, "Kotlin"),
-    "one line": (b"x = '" + b"a" * 900_000 + b"'\n", "JavaScript"),
-}
-
-
-def test_hostile_sources_cost_one_file_each() -> None:
-    jobs = [(name, blob, language) for name, (blob, language) in HOSTILE.items()]
-    jobs += [(f"good {number}", b"def f(): pass\n", "Python") for number in range(20)]
-    with Workers(count=2, seconds=5) as workers:
-        found = dict(workers.analyze(jobs))
-    assert {*found} == {key for key, _, _ in jobs}
-    assert all(found[f"good {number}"].parsed for number in range(20))
-    assert str(found["unbounded memory in a grammar"].error).startswith(("the grammar", "ran out", "gave up"))
-
-
-def test_a_worker_that_runs_too_long_is_replaced() -> None:
-    endless = """if True:
-        from snapshotter.scan.symbols import workers
-        analyze = workers.analyze
-        def endless(blob, language):
-            while language == "JavaScript":
-                pass
-            return analyze(blob, language)
-        workers.analyze = endless
-        workers.serve()
-    """
-    with Workers(count=1, seconds=0, program=endless) as workers:
-        found = dict(workers.analyze([("slow", b"a=1;", "JavaScript"), ("next", b"int x;", "C")]))
-    assert found["slow"].error == "the grammar ran for over 0 s"
-    assert [one.name for one in found["next"].symbols] == ["x"]
-
-
-def test_a_worker_limits_its_own_memory() -> None:
-    with Workers(count=1, memory=700 << 20) as workers:
-        list(workers.analyze([("any", b"x = 1", "Python")]))
-        limits = Path(f"/proc/{workers.pids[0]}/limits").read_text()
-    assert any(
-        line.startswith("Max address space") and str(700 << 20) in line for line in limits.splitlines()
-    )
-
-
-def test_workers_answer_as_the_function_does() -> None:
-    jobs = [(path.name, path.read_bytes(), language) for path, language in _SOURCES]
-    with Workers() as workers:
-        found = dict(workers.analyze(jobs))
-    assert found == {name: analyze(blob, language) for name, blob, language in jobs}
-
-
-def test_closing_ends_the_processes() -> None:
-    with Workers(count=1) as workers:
-        (pid,) = workers.pids
-        assert Path(f"/proc/{pid}").exists()
-        workers.close()
-        workers.close()
-        assert not Path(f"/proc/{pid}").exists()
-
-
-def test_workers_end_with_their_parent() -> None:
-    script = (
-        "import os, sys\n"
-        "from snapshotter.scan.symbols import Workers\n"
-        "if __name__ == '__main__':\n"
-        "    with Workers(count=1) as workers:\n"
-        "        list(workers.analyze([(1, b'x = 1', 'Python')]))\n"
-        "        print(workers.pids[0], flush=True)\n"
-        "        os._exit(0)\n"
-    )
-    code = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, cwd=code, timeout=60, check=True
-    )
-    pid = int(done.stdout)
-    status = Path(f"/proc/{pid}/status")
-    deadline = 100
-    while status.exists() and "Z (zombie)" not in status.read_text() and deadline:
-        deadline -= 1
-        threading.Event().wait(0.05)
-    assert deadline
-
-
-def test_processes_that_do_not_start_are_no_fault_of_a_blob() -> None:
-    with (
-        Workers(count=1, program="raise SystemExit(1)") as workers,
-        pytest.raises(ScannerFailed, match="does not start"),
-    ):
-        list(workers.analyze([("any", b"x = 1", "Python")]))
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells what memory is held")
 def test_what_was_analysed_is_let_go() -> None:
     """The binding keeps what it hands to a predicate, so nothing may be left in there."""
@@ -364,16 +263,3 @@ def test_what_was_analysed_is_let_go() -> None:
     for _ in range(20):
         analyze(blob, "Go")
     assert held() - before < 20 * 1024 * 1024
-
-
-def test_modules_of_the_working_directory_are_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may be the checkout of a stranger's repository."""
-    for name in ("tree_sitter", "msgspec", "socket"):
-        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
-    monkeypatch.chdir(tmp_path)
-    with Workers(1) as workers:
-        ((key, analysis),) = workers.analyze([("a", b"def f(): pass\n", "Python")])
-    assert (key, analysis.error, len(analysis.symbols)) == ("a", None, 1)
-    assert not (tmp_path / "run").exists()

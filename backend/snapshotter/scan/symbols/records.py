@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+READY: Final = b"ready"
+"""What a process that analyses says first."""
+
+OUT_OF_MEMORY: Final = "ran out of memory"
+"""The error of a blob that took more memory than a process has."""
 
 
 class Symbol(NamedTuple):

@@ -1,22 +1,22 @@
 """Analysis in processes of their own, so that a grammar that crashes or hangs costs one file.
 
 Grammars are native code, and a few bytes can send one into unbounded memory or time where no callback is
-asked (a long run of `a<` does it to Java's). Each worker limits itself, by its own resource limits, to
+asked (a long run of `a<` does it to Java's). Each process limits itself, by its own resource limits, to
 `seconds` of processor time a blob and to `memory` bytes; one that dies is replaced, and the blob it held gets
 an `Analysis` with an error.
+
+The processes may serve one scan after another, so that each query is compiled once for all of them. They keep nothing
+of a blob but memory, and one that ran out of it is replaced. They hold no credentials; still, a blob that took one
+over could make up the rows of later blobs. Whoever trusts no repository with another's rows gives each scan its own.
 """
 
 from __future__ import annotations
 
-import gc
-import math
-import resource
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -25,40 +25,34 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 import snapshotter
-from snapshotter.base import children
 from snapshotter.scan.runner import ScannerFailed
-from snapshotter.scan.symbols.analysis import analyze
-from snapshotter.scan.symbols.records import Analysis
+from snapshotter.scan.symbols.records import OUT_OF_MEMORY, READY, Analysis
+from snapshotter.scan.symbols.routing import Job, Queues, family
 
 Key = TypeVar("Key")
 
 # A program of its own, not multiprocessing's spawn: that would run the caller's main module once more. It runs
 # with -P: the working directory may be a stranger's checkout, with modules called like ours.
-SERVE: Final = "from snapshotter.scan.symbols.workers import serve; serve()"
-_READY: Final = b"ready"
+SERVE: Final = "from snapshotter.scan.symbols.serving import serve; serve()"
+_A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more process: it starts in the time of these
 # Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
 _ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
 
 class Workers:
-    """`count` processes that analyse blobs. A context manager: they start on entry, and end with it.
+    """At most `count` processes that analyse blobs. A context manager: they start when needed, and end with it.
 
     Each process runs `program` in Python and is killed at `seconds` of processor time for one blob, or at `memory`
-    bytes.
+    bytes. One analysis runs at a time; only `interrupt` may be called by another thread meanwhile.
     """
 
     def __init__(
         self, count: int = 2, seconds: int = 10, memory: int = 1 << 30, *, program: str = SERVE
     ) -> None:
-        self._count, self._how = count, (program, seconds, memory)
-        self._workers: list[_Worker] = []
+        self._workers = [_Worker(program, seconds, memory) for _ in range(count)]
 
     def __enter__(self) -> Self:
-        for _ in range(self._count):
-            worker = _Worker(*self._how)
-            worker.start()
-            self._workers.append(worker)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,47 +61,92 @@ class Workers:
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that run now; a process that died is replaced by one with another id."""
-        return [worker.pid for worker in self._workers]
+        return [worker.pid for worker in self._workers if worker.runs]
+
+    def start(self, count: int) -> None:
+        """Start processes until `count` run, or as many as there may be. Returns before they are ready."""
+        for worker in self._workers[:count]:
+            if not worker.runs:
+                worker.start()
+
+    def interrupt(self) -> None:
+        """Kill the processes; an analysis that waits for them goes on at once, with errors."""
+        for worker in self._workers:
+            worker.interrupt()
 
     def close(self) -> None:
         """End the processes now, whatever they do. May be called twice."""
         for worker in self._workers:
             worker.kill()
 
-    def analyze(self, jobs: Iterable[tuple[Key, bytes, str]]) -> Iterator[tuple[Key, Analysis]]:
-        """Analyse (key, blob, language) jobs; yields (key, analysis) as they finish, every key once.
+    def analyze(
+        self, jobs: Sequence[Job[Key]], read: Callable[[Key], bytes | None]
+    ) -> Generator[tuple[Key, Analysis], None, None]:
+        """Analyse blobs; yields (key, analysis) as they finish, every key once, but for those that `read` leaves out.
 
-        Holds one blob a worker at a time, so `jobs` may be a generator over a large tree.
+        `read` gives a key's blob when its turn comes, so one blob a process is held at a time; None leaves it out.
+        Processes that run are all used. More are started if there is enough to do for each to pay for its start.
+        Raises ScannerFailed if one does not come to life, and what `read` raises.
         """
-        idle, busy = list(self._workers), dict[Connection, tuple[_Worker, Key]]()
-        for key, blob, language in jobs:
-            if not idle:
-                for done in self._finished(busy):
-                    idle.append(done[0])
-                    yield done[1:]
-            worker = idle.pop()
-            worker.send(blob, language)
-            busy[worker.connection] = (worker, key)
-        while busy:
-            for done in self._finished(busy):
-                yield done[1:]
+        if not jobs:
+            return
+        self.start(min(len(jobs), 1 + sum(job.size for job in jobs) // _A_WORKER))
+        queues, idle = Queues(jobs), [worker for worker in self._workers if worker.runs]
+        team, busy = [*idle], dict[Connection, tuple[_Worker, Key]]()
+        try:
+            while True:
+                for worker in [*idle]:
+                    others = set[str]().union(*(one.families for one in team if one is not worker))
+                    if handed := _next(worker, others, queues, read):
+                        busy[worker.connection] = (worker, *handed)
+                        idle.remove(worker)
+                if not busy:
+                    return
+                for worker, key, analysis in _finished(busy):
+                    idle.append(worker)
+                    yield key, analysis
+        finally:
+            for worker, _ in busy.values():
+                worker.kill()  # what it would answer, nobody asks any more
 
-    @staticmethod
-    def _finished(busy: dict[Connection, tuple[_Worker, Key]]) -> list[tuple[_Worker, Key, Analysis]]:
-        """Wait for at least one busy worker and take the finished ones out of `busy`."""
-        ready = wait(list(busy))
-        finished = [busy.pop(connection) for connection in ready if isinstance(connection, Connection)]
-        return [(worker, key, worker.receive()) for worker, key in finished]
+
+def _next(
+    worker: _Worker, others: set[str], queues: Queues[Key], read: Callable[[Key], bytes | None]
+) -> tuple[Key] | None:
+    """Hand the next blob over; its key, or None if there is nothing for this worker to do."""
+    while job := queues.take(worker.families, others):
+        if (blob := read(job.key)) is not None:
+            worker.send(blob, job.language)
+            return (job.key,)
+    return None
+
+
+def _finished(busy: dict[Connection, tuple[_Worker, Key]]) -> list[tuple[_Worker, Key, Analysis]]:
+    """Wait for at least one busy worker and take the finished ones out of `busy`."""
+    ready = wait(list(busy))
+    finished = [busy.pop(connection) for connection in ready if isinstance(connection, Connection)]
+    return [(worker, key, worker.receive()) for worker, key in finished]
 
 
 class _Worker:
-    """One process after another, each with the pipe to it. None runs before `start`."""
+    """One process after another, each with the pipe to it. None runs before `start`.
+
+    `families` are the languages that the process has read, as `routing` groups them.
+    """
 
     def __init__(self, program: str, seconds: int, memory: int) -> None:
         self._program, self._seconds, self._memory = program, seconds, memory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.families: set[str] = set()
+
+    @property
+    def runs(self) -> bool:
+        """Whether a process runs now. One may end by itself: the kernel kills where memory is short."""
+        return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start a process, in the place of one that ran before. Returns before it is ready."""
+        self.kill()
         ours, theirs = socket.socketpair()
         with theirs:
             limits = [str(theirs.fileno()), str(self._seconds), str(self._memory)]
@@ -126,6 +165,7 @@ class _Worker:
     @property
     def pid(self) -> int:
         """The id of the process that runs now."""
+        assert self._process is not None  # noqa: S101 - asked only of one that runs
         return self._process.pid
 
     def send(self, blob: bytes, language: str) -> None:
@@ -133,53 +173,42 @@ class _Worker:
 
         Raises ScannerFailed if the process never came to life: that is no fault of a blob.
         """
+        if not self.runs:
+            self.start()
+        self.families.add(family(language))
         if not self._ready:
             try:
-                self._ready = self.connection.recv_bytes() == _READY
+                self._ready = self.connection.recv_bytes() == READY
             except (EOFError, OSError):
                 raise ScannerFailed("symbols", "does not start") from None
-        try:
+        with suppress(OSError):
             self.connection.send((blob, language))
-        except OSError:
-            self._process.kill()
 
     def receive(self) -> Analysis:
-        """The answer to the blob that was sent; a dead worker is replaced."""
+        """The answer to the blob that was sent; a worker that died or ran out of memory is replaced at its next one."""
+        assert self._process is not None  # noqa: S101 - `send` came before
         try:
-            return _ANSWERS.decode(self.connection.recv_bytes())
+            answer = _ANSWERS.decode(self.connection.recv_bytes())
         except (EOFError, OSError, msgspec.DecodeError):
             with suppress(subprocess.TimeoutExpired):  # it is dead, or says what is no answer
                 self._process.wait(1)
             out_of_time = self._process.returncode == -signal.SIGXCPU
             self.kill()
-            self.start()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
             return Analysis(error=f"the grammar {reason}")
+        if answer.error == OUT_OF_MEMORY:
+            self.kill()
+        return answer
+
+    def interrupt(self) -> None:
+        """Kill the process, and leave it to the thread that uses it to find out."""
+        if self._process is not None:
+            self._process.kill()
 
     def kill(self) -> None:
-        """End the process now and wait until it is gone."""
-        self._process.kill()
-        self._process.wait()
-        self.connection.close()
-
-
-def serve() -> None:
-    """A worker's life: answer blobs until the pipe closes. Its arguments: the pipe, seconds a blob, bytes."""
-    descriptor, seconds, memory = map(int, sys.argv[1:4])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    children.limit(resource.RLIMIT_CORE, 0)  # a core file would hold source of private repositories
-    children.limit(resource.RLIMIT_AS, memory)
-    gc.disable()  # rows and nodes make no cycles, and collecting them would cost a tenth of the time
-    connection = Connection(descriptor)
-    with suppress(EOFError, OSError):  # the parent is gone
-        connection.send_bytes(_READY)
-        while True:
-            blob, language = connection.recv()
-            # The limit is of the process's whole life, so it moves on with each blob.
-            used = math.ceil(time.process_time())
-            children.limit(resource.RLIMIT_CPU, used + seconds, again=True)
-            try:
-                answer = analyze(blob, language)
-            except MemoryError:
-                answer = Analysis(error="ran out of memory")
-            connection.send_bytes(msgspec.msgpack.encode(answer))
+        """End the process now, if there is one, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self.connection.close()
+        self._process, self.families = None, set()
