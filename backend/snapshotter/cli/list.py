@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +42,8 @@ class ListFlags:
         typer.Option(
             "--origins",
             metavar="FILE",
-            help="Tell instead which of the origins in FILE (one a line; - for stdin) lack a good snapshot.",
+            help="Tell instead which of the origins in FILE (one a line, or a job document; - for stdin) lack a good "
+            "snapshot.",
         ),
     ] = None
     max_age: Annotated[
@@ -120,7 +120,7 @@ def _standings(session: Session, given: ListFlags, catalog: Catalog, file: str) 
         parse_span(given.max_age or session.settings["SNAPSHOTTER_STALE_AFTER"]),
         parse_span(proof) if proof is not None else None,
     )
-    repos = standing.named(_lines(file), catalog.repo_of)
+    repos = standing.named(_listed_origins(file), catalog.repo_of)
     now = datetime.now(UTC)
     found = standing.look_up(catalog, repos, demand, now)
     return Output(
@@ -128,13 +128,17 @@ def _standings(session: Session, given: ListFlags, catalog: Catalog, file: str) 
     )
 
 
-def _lines(file: str) -> Iterator[str]:
-    """The lines of a file, or of stdin. Raises UsageError if the file cannot be read."""
+def _listed_origins(file: str) -> list[str]:
+    """The lines of a file or of stdin, or the origins of a job document there. Raises UsageError if there are none."""
+    from snapshotter.fleet import document
+
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}", hint="check the path") from error
-    yield from data.decode("utf-8", "surrogateescape").splitlines()
+    if data.lstrip().startswith(b"{"):  # as no origin does
+        return document.read(data).all_origins
+    return data.decode("utf-8", "surrogateescape").splitlines()
 
 
 def _instant(time: str) -> datetime:

@@ -40,6 +40,12 @@ def test_an_origin_that_was_never_taken_is_found_by_the_list_alone(taken: Path) 
     assert never["run_id"] is None
 
 
+def test_the_origins_of_a_job_are_a_list_too(taken: Path) -> None:
+    (taken / "job.json").write_text('{"origins": ["taken.git", "never.git"]}')
+    done = cli("list", "--origins", "job.json", "--store", "store", cwd=taken)
+    assert (done.code, "never.git" in done.out, "taken.git  " in done.out) == (1, True, False)
+
+
 def test_a_list_from_stdin_and_a_proof_that_is_asked_for(taken: Path) -> None:
     def asked(*more: str) -> int:
         argv = command("list", "--origins", "-", "--store", "store", "--max-age", "1h", *more)
