@@ -135,7 +135,7 @@ def arn_of(identity: S3Answer) -> str | None:
 
 def unavailable(answer: S3Answer, bucket: str) -> Unavailable:
     """The error for an answer that leaves everything open: what is missing and what to do."""
-    from snapshotter.store.errors import no_credentials
+    from snapshotter.aws.credentials import no_credentials
 
     if answer.code in _NO_CREDENTIALS:
         return no_credentials()

@@ -14,10 +14,10 @@ from snapshotter.access.answer import Kind, S3Answer, ask, from_error
 from snapshotter.access.bucket_probes import MALFORMED
 from snapshotter.access.probe import Actor
 from snapshotter.aws import error_document, unsigned
+from snapshotter.aws.credentials import no_credentials
 from snapshotter.aws.endpoint import require_tls, resolve, session, settings
 from snapshotter.base.errors import UsageError
 from snapshotter.base.urls import redact
-from snapshotter.store.errors import no_credentials
 
 if TYPE_CHECKING:
     import boto3

@@ -29,7 +29,8 @@ _IGNORE: Final = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _DUALSTACK: Final = "AWS_USE_DUALSTACK_ENDPOINT"
 _FIPS: Final = "AWS_USE_FIPS_ENDPOINT"
 # What in a configuration file decides where S3 is or whom it trusts, beside the region.
-_DECIDES: Final = re.compile(r"endpoint_url|use_dualstack|use_fips|ca_bundle|\bservices\b")
+_DECIDES: Final = re.compile(r"endpoint_url|use_dualstack|use_fips|ca_bundle|\bservices\b", re.IGNORECASE)
+_DECIDES_REGION: Final = re.compile(rf"{_DECIDES.pattern}|region", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ def resolve(env: Mapping[str, str], make_session: MakeSession | None = None) -> 
     """
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
     bundle = env.get("AWS_CA_BUNDLE")
-    url = None if _true(env.get(_IGNORE)) else env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL")
-    dualstack, fips = _true(env.get(_DUALSTACK)), _true(env.get(_FIPS))
-    if region is None or _by_profile(env):
+    url = configured_url(env, "S3")
+    dualstack, fips = true(env.get(_DUALSTACK)), true(env.get(_FIPS))
+    if _by_profile(env, region):
         with settings():
-            profile = _Profile((make_session or _new_session)(), env)
+            profile = _Profile((make_session or new_session)(), env)
             url, region = profile.url(), region or profile.variable("region")
             bundle = bundle or profile.variable("ca_bundle")
             dualstack, fips = profile.flag("use_dualstack_endpoint"), profile.flag("use_fips_endpoint")
@@ -141,41 +142,62 @@ class _Profile:
         # The older place is the profile's s3 section, which botocore reads too.
         section = self._session.get_scoped_config().get("s3", {})
         older = section.get(name) if isinstance(section, dict) else None
-        return _true(self.variable(name)) or _true(older)
+        return true(self.variable(name)) or true(older)
 
     def url(self) -> str | None:
         """The endpoint that a variable, a profile's services or a profile names; None for AWS's own."""
         from botocore.configprovider import ConfiguredEndpointProvider
 
-        if _true(self._env.get(_IGNORE)) or _true(self.variable("ignore_configured_endpoint_urls")):
+        if true(self._env.get(_IGNORE)) or true(self.variable("ignore_configured_endpoint_urls")):
             return None
         config, scoped = self._session.full_config, self._session.get_scoped_config()
         named: str | None = ConfiguredEndpointProvider(config, scoped, "s3", dict(self._env)).provide()
         return named
 
 
-def _new_session() -> botocore.session.Session:
+def new_session() -> botocore.session.Session:
+    """botocore's session by this process's own settings."""
     import botocore.session
 
     return botocore.session.get_session()
 
 
-def _true(value: object) -> bool:
+def configured_url(env: Mapping[str, str], service: str) -> str | None:
+    """The endpoint that variables name for a service, like ``S3``; None for AWS's own."""
+    if true(env.get(_IGNORE)):
+        return None
+    return env.get(f"AWS_ENDPOINT_URL_{service}") or env.get("AWS_ENDPOINT_URL")
+
+
+def true(value: object) -> bool:
+    """Whether a setting is on."""
     return str(value).lower() == "true"
 
 
-def _by_profile(env: Mapping[str, str]) -> bool:
-    """Whether a profile, or one of its files, may decide where S3 is."""
-    if env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE"):
-        return True
-    home = Path(env.get("HOME") or "~").expanduser() / ".aws"
-    files = (
-        (env.get("AWS_CONFIG_FILE") or home / "config"),
-        (env.get("AWS_SHARED_CREDENTIALS_FILE") or home / "credentials"),
+def names_profile(env: Mapping[str, str]) -> bool:
+    """Whether the environment names a profile."""
+    return bool(env.get("AWS_PROFILE") or env.get("AWS_DEFAULT_PROFILE"))
+
+
+def files(env: Mapping[str, str]) -> tuple[Path, Path]:
+    """The files in which profiles are, which need not exist: configuration and credentials."""
+    home = Path(env.get("HOME") or "~") / ".aws"
+    named = (env.get("AWS_CONFIG_FILE"), env.get("AWS_SHARED_CREDENTIALS_FILE"))
+    config, credentials = (
+        Path(name or home / own).expanduser()
+        for name, own in zip(named, ("config", "credentials"), strict=True)
     )
-    for file in files:
+    return config, credentials
+
+
+def _by_profile(env: Mapping[str, str], region: str | None) -> bool:
+    """Whether a profile, or one of its files, may decide where S3 is; of the region only if no variable names it."""
+    if names_profile(env):
+        return True
+    decides = _DECIDES if region else _DECIDES_REGION
+    for file in files(env):
         try:
-            if _DECIDES.search(Path(file).expanduser().read_text(encoding="utf-8", errors="replace")):
+            if decides.search(file.read_text(encoding="utf-8", errors="replace")):
                 return True
         except OSError:
             continue  # botocore, too, takes a file that cannot be read for none

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from snapshotter.aws import endpoint
+from snapshotter.aws import container_role, endpoint
 from snapshotter.aws.refusal import StoreDenied, explain, not_accepted
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
@@ -18,7 +18,7 @@ from snapshotter.base.errors import NoCredentials, SnapshotterError, Unavailable
 if TYPE_CHECKING:
     import boto3
 
-_CONTAINER = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_CONTAINER = (container_role.RELATIVE, container_role.FULL)
 # The variables from which botocore's chain takes an identity.
 _WHO = re.compile(
     r"AWS_((DEFAULT_)?PROFILE|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SE(SSION|CURITY)_TOKEN|ROLE_(ARN|SESSION_NAME)"
@@ -148,12 +148,7 @@ def _missing(env: Mapping[str, str]) -> NoCredentials:
 def _unanswered(error: Exception, env: Mapping[str, str]) -> NoCredentials:
     named = next((name for name in _CONTAINER if env.get(name)), None)
     if named:
-        return NoCredentials(
-            f"{named} is set, but the credential endpoint that it names gives no credentials",
-            details=(type(error).__name__,),
-            hint="check that the task definition has a taskRoleArn, that the role exists, and that nothing "
-            f"in the task blocks the endpoint {runbook.see(runbook.CREDENTIALS)}",
-        )
+        return container_role.gives_nothing(named, type(error).__name__)
     return NoCredentials(
         f"the AWS credentials cannot be had ({type(error).__name__})",
         hint=f"log in again (aws sso login) or check AWS_PROFILE {runbook.see(runbook.CREDENTIALS)}",

@@ -8,19 +8,12 @@ import re
 from pathlib import Path
 
 from snapshotter.aws import error_document
+from snapshotter.aws.credentials import no_credentials
 from snapshotter.aws.refusal import explain
 from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import scope_of
 from snapshotter.aws.unreached import OTHER_REGION, other_region, unreached
-from snapshotter.base import runbook
-from snapshotter.base.errors import (
-    AccessDenied,
-    Damaged,
-    Missing,
-    NoCredentials,
-    SnapshotterError,
-    Unavailable,
-)
+from snapshotter.base.errors import AccessDenied, Damaged, Missing, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 
 _TRANSIENT = re.compile(
@@ -162,15 +155,6 @@ def key_taken(key: str) -> Unavailable:
         f"the key is taken by another object: {key}",
         code="exists",
         hint="nothing is ever overwritten; run again, which takes a new run id",
-    )
-
-
-def no_credentials(why: str | None = None) -> NoCredentials:
-    """The error for S3 without credentials; `why` is what the search for them raised."""
-    return NoCredentials(
-        "no AWS credentials were found" + (f": {why}" if why else ""),
-        hint="log in (aws sso login), set AWS_PROFILE, or run with the task role; `snapshotter doctor` says more "
-        f"{runbook.see(runbook.CREDENTIALS)}",
     )
 
 

@@ -1,4 +1,4 @@
-"""S3 as a store's backend: opened by a URI, with credentials from botocore's chain.
+"""S3 as a store's backend: opened by a URI, with credentials and an endpoint from the usual settings.
 
 Source: S3's PutObject page (create-only by `If-None-Match`, AES256 by header) and obstore's S3Store.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,11 +18,12 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 from obstore.store import S3Store
 
 from snapshotter.aws import endpoint
+from snapshotter.aws.credentials import AwsCredentials
 from snapshotter.aws.endpoint import Endpoint
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
-from snapshotter.store.errors import NOWHERE, no_credentials
+from snapshotter.store.errors import NOWHERE
 from snapshotter.store.s3_listing import Lister
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -47,9 +49,10 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     allowed; NoCredentials if there are none.
     """
     bucket, prefix = _parse(uri)
-    provider: Any = AwsCredentials(env)
-    where = endpoint.resolve(env, provider.session)
+    make_session = cache(endpoint.new_session)
+    where = endpoint.resolve(env, make_session)
     endpoint.require_tls(where.url, allow_http=allow_http)
+    provider: Any = AwsCredentials(env, where, make_session)
     provider.require()
     # AWS's certificate covers one label before its own name.
     hosted = not where.named and "." not in bucket
@@ -117,62 +120,3 @@ def _parse(uri: str) -> tuple[str, str]:
             hint="give s3://bucket/prefix/, in letters, digits and ._-=+@:, between single slashes",
         )
     return bucket, prefix
-
-
-class AwsCredentials:
-    """botocore's chain for obstore: profiles, SSO, web identity, ECS and EC2 roles, renewed as they expire.
-
-    Static keys in the environment win, as in that chain, and are read without loading botocore,
-    which takes longer than a whole small run.
-    """
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self._session: Any = None
-
-    def require(self) -> None:
-        """Ask for them once, so that a run without any ends before it does anything. Raises NoCredentials."""
-        if self._static() is None:
-            self._renewable()
-
-    def session(self) -> Any:
-        """botocore's session, loaded when it is first needed."""
-        if self._session is None:
-            import botocore.session
-
-            self._session = botocore.session.get_session()
-        return self._session
-
-    def __call__(self) -> dict[str, Any]:
-        """Credentials as obstore takes them; `expires_at` is aware, UTC."""
-        static = self._static()
-        if static is not None:
-            return static
-        credentials = self._renewable()
-        frozen = credentials.get_frozen_credentials()
-        expiry: datetime | None = getattr(credentials, "_expiry_time", None)
-        return {
-            "access_key_id": frozen.access_key,
-            "secret_access_key": frozen.secret_key,
-            "token": frozen.token,
-            "expires_at": expiry.astimezone(UTC) if expiry else None,
-        }
-
-    def _static(self) -> dict[str, Any] | None:
-        key, secret = self._env.get("AWS_ACCESS_KEY_ID"), self._env.get("AWS_SECRET_ACCESS_KEY")
-        if not key or not secret:
-            return None
-        token = self._env.get("AWS_SESSION_TOKEN") or None
-        return {"access_key_id": key, "secret_access_key": secret, "token": token, "expires_at": None}
-
-    def _renewable(self) -> Any:
-        """What botocore's chain finds. Raises NoCredentials if it finds none."""
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            credentials = self.session().get_credentials()
-        except BotoCoreError as error:  # an endpoint, a profile or a process was named and gave nothing
-            raise no_credentials(type(error).__name__) from error
-        if credentials is None:
-            raise no_credentials()
-        return credentials

@@ -10,20 +10,18 @@ Source: S3's ListObjectsV2 page.
 from __future__ import annotations
 
 import re
-import ssl
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, unquote_plus, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 from xml.parsers import expat
 
 import urllib3
 
-from snapshotter.base.urls import is_loopback
+from snapshotter.aws import connections
 from snapshotter.store.backend import READS_AT_ONCE, ListedObject, ListPage, ListRequest
 from snapshotter.store.sigv4 import query_string, signed_get
 
@@ -92,32 +90,10 @@ class Lister:
 
     @cached_property
     def _connections(self) -> urllib3.PoolManager:
-        """Direct, or through the environment's proxy."""
-        split = urlsplit(self.url)
-        proxy = urllib.request.getproxies().get(split.scheme, "")
-        options: dict[str, Any] = {
-            "maxsize": READS_AT_ONCE,
-            "retries": False,  # the store tries again, and knows what may help
-            "timeout": urllib3.Timeout(connect=_CONNECT, read=_SILENCE),
-        }
-        if split.scheme == "https":
-            context = ssl.create_default_context()
-            if self.ca_bundle:
-                context.load_verify_locations(self.ca_bundle)
-            options["ssl_context"] = context
-        if (
-            not proxy
-            or urllib.request.proxy_bypass(split.hostname or "")
-            or is_loopback(split.hostname or "")
-        ):
-            return urllib3.PoolManager(**options)
-        at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        pair = f"{unquote(at.username)}:{unquote(at.password or '')}" if at.username else None
-        return urllib3.ProxyManager(
-            f"{at.scheme}://{at.hostname}:{at.port or 3128}",
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=pair) if pair else None,
-            **options,
-        )
+        timeout = urllib3.Timeout(
+            connect=_CONNECT, read=_SILENCE
+        )  # the store tries again, and knows what may help
+        return connections.pool(self.url, timeout, ca_bundle=self.ca_bundle, at_once=READS_AT_ONCE)
 
 
 def _body(answer: urllib3.BaseHTTPResponse) -> bytes:

@@ -206,7 +206,7 @@ def test_the_snapshot_verb_too_says_what_a_dead_credential_endpoint_means(
     argv = command("snapshot", origin.path, "--store", STORE)
     done = subprocess.run(argv, env=cli_env(**env), capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 4
-    assert "no AWS credentials were found" in done.stderr
+    assert "the credential endpoint that it names gives no credentials" in done.stderr
     assert runbook.see(runbook.CREDENTIALS) in done.stderr
 
 
