@@ -52,7 +52,9 @@ class HostTokens:
 
         Returns None if there is none.
         """
-        place = (origin.netloc + origin.path).rstrip("/")
+        # A key without a port means https: a token for it is never sent in plain text, even where http is allowed.
+        port = ":80" if origin.scheme == "http" and origin.port in (None, 80) else ""
+        place = (origin.netloc + port + origin.path).rstrip("/")
         if origin.host in CASE_BLIND_HOSTS:
             place = place.lower()
         while place:

@@ -76,8 +76,17 @@ def test_a_github_app_signs_in_for_job_and_snapshot_and_leaves_no_trace(tmp_path
         api.answers = [SUSPENDED]
         refused = job({"origins": origins[:1], "store": f"file:{store}"}, "--verbose", **app(api, host))
         assert (refused.code, refused.document["error"]["code"]) == (5, "github-app")
+        api.answers = [SUSPENDED]
+        looked = subprocess.run(
+            command("doctor", origins[0], "--store", store),
+            env=cli_env(**app(api, host)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (looked.returncode, "unsuspend" in looked.stdout) == (5, True), looked
     signed = [seen.headers["authorization"].split()[1] for seen in api.seen]
-    told = str(done) + verb.stdout + verb.stderr + str(refused)
+    told = str(done) + verb.stdout + verb.stderr + str(refused) + looked.stdout + looked.stderr
     kept = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file()).decode("latin-1")
     for secret in ("s3cr3t", *signed, *key.splitlines()[1:-1]):
         assert secret not in told

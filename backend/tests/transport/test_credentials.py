@@ -59,6 +59,7 @@ TOKENS = json.dumps(
         "github.com/PSF": "me:psfs",
         "[::1]:8443": "sixes",
         "other.test:443": "default port",
+        "plain.test:80": "in plain text",
     }
 )
 
@@ -82,6 +83,9 @@ TOKENS = json.dumps(
         ("https://xgit.example.test/x", None),
         ("https://[::1]:8443/x", "sixes"),
         ("https://other.test/x", "default port"),
+        ("http://git.example.test/x", None),
+        ("http://git.example.test:443/x", None),
+        ("http://plain.test/x", "in plain text"),
     ],
 )
 def test_a_token_is_for_the_place_that_it_names(url: str, secret: str | None) -> None:
