@@ -67,7 +67,7 @@ class BucketBackend:
         """See Backend."""
         full = self._full(f"{key}/" if action == "ListBucket" and key else key)
         secure = self._bucket.lister.url.startswith("https://")
-        return errors.in_bucket(error, self._uri, self._bucket.name, action, full, secure=secure)
+        return errors.in_bucket(error, self._uri, action, full, secure=secure)
 
     def _full(self, key: str) -> str:
         return f"{self._bucket.prefix}{key}"

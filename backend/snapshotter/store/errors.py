@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snapshotter.aws import error_document
 from snapshotter.aws.credentials import no_credentials
+from snapshotter.aws.error_document import ErrorDocument
 from snapshotter.aws.refusal import explain
 from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import scope_of
@@ -95,45 +96,35 @@ def impossible(key: str) -> Missing:
     )
 
 
-def in_bucket(
-    error: Exception, uri: str, bucket: str, action: str, key: str, *, secure: bool = True
-) -> SnapshotterError:
-    """What `error` means for the S3 `action` on the full key, or list prefix, `key` of `bucket`.
+def in_bucket(error: Exception, uri: str, action: str, key: str, *, secure: bool = True) -> SnapshotterError:
+    """What `error` means for the S3 `action` on the full key, or list prefix, `key` of the bucket that `uri` names.
 
     `secure` is whether S3 was asked over HTTPS.
     """
     text = str(error)
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     document, status = error_document.read(text), _status(text)
     code = document.code
-    if code == "NoSuchBucket":
-        return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
-    if code in OTHER_REGION or status == 301 or "redirect without LOCATION" in text:
-        return other_region(bucket, document.region)
-    if status in (302, 303, 307, 308) or _redirected(text):
-        return Unavailable(
-            f"S3 redirects {action} to another address, and no redirect is followed",
-            code="region",
-            hint="set AWS_ENDPOINT_URL_S3 and AWS_REGION to the bucket's own",
-        )
+    if elsewhere := _elsewhere(text, document, bucket, action):
+        return elsewhere
     if code == "NoSuchKey" or status == 404:
         return missing(key, uri)
     if not status and "credential" in _without_urls(text).lower():
         return no_credentials(_first_line(text))
     if status in (401, 403) or code in _EXPIRED:
-        return explain(
-            Refused(
-                action,
-                bucket,
-                key,
-                code or "AccessDenied",
-                status or 403,
-                encryption="AES256" if action == "PutObject" else None,
-                secure=secure,
-                scope=scope_of(bucket, uri.removeprefix(f"s3://{bucket}/")),
-                sentence=document.message,
-                request_id=document.request_id,
-            )
+        refused = Refused(
+            action,
+            bucket,
+            key,
+            code or "AccessDenied",
+            status or 403,
+            encryption="AES256" if action == "PutObject" else None,
+            secure=secure,
+            scope=scope_of(bucket, prefix),
+            sentence=document.message,
+            request_id=document.request_id,
         )
+        return explain(refused)
     if not status and (silent := unreached(text)):
         return silent
     return Unavailable(
@@ -142,6 +133,22 @@ def in_bucket(
         details=document.facts,
         hint="the store is in trouble or cannot be reached; try again, and check AWS_ENDPOINT_URL_S3",
     )
+
+
+def _elsewhere(text: str, document: ErrorDocument, bucket: str, action: str) -> SnapshotterError | None:
+    """The error for a bucket that is not where it was asked for: nowhere, in another region, behind a redirect."""
+    status = _status(text)
+    if document.code == "NoSuchBucket":
+        return Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")
+    if document.code in OTHER_REGION or status == 301 or "redirect without LOCATION" in text:
+        return other_region(bucket, document.region)
+    if status in (302, 303, 307, 308) or _redirected(text):
+        return Unavailable(
+            f"S3 redirects {action} to another address, and no redirect is followed",
+            code="region",
+            hint="set AWS_ENDPOINT_URL_S3 and AWS_REGION to the bucket's own",
+        )
+    return None
 
 
 def missing(key: str, uri: str) -> Missing:

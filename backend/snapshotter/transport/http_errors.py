@@ -23,15 +23,8 @@ def retriable(error: Exception) -> bool:
 def network_error(error: Exception, origin: Origin) -> SnapshotterError:
     """The error that a urllib3 or socket error stands for."""
     host = origin.netloc
-    cause = error.original_error if isinstance(error, u3.ProxyError) else error
     if isinstance(error, u3.ProxyError):
-        status = re.search(r"Tunnel connection failed: (\d{3})", str(cause))
-        why = f"HTTP {status[1]}" if status else type(cause).__name__
-        return Unavailable(
-            f"the proxy for {host} refuses or cannot be reached ({why})",
-            code="proxy",
-            hint="check HTTPS_PROXY and NO_PROXY",
-        )
+        return _proxy_error(error, host)
     if isinstance(error, u3.NameResolutionError):
         return Unavailable(
             f"no such host: {host}", code="no-such-host", hint="check the origin's spelling, and DNS"
@@ -61,6 +54,17 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
         f"the connection to {host} broke ({type(error).__name__})",
         code="stream-cut",
         hint="the origin or something before it closed the connection; try again",
+    )
+
+
+def _proxy_error(error: u3.ProxyError, host: str) -> Unavailable:
+    cause = error.original_error
+    status = re.search(r"Tunnel connection failed: (\d{3})", str(cause))
+    why = f"HTTP {status[1]}" if status else type(cause).__name__
+    return Unavailable(
+        f"the proxy for {host} refuses or cannot be reached ({why})",
+        code="proxy",
+        hint="check HTTPS_PROXY and NO_PROXY",
     )
 
 

@@ -277,7 +277,7 @@ def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> Non
         "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
         f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, timeout: 1s, {cause} }}"
     )
-    found = errors.in_bucket(Exception(text), "s3://b/", "b", "GetObject", "k")
+    found = errors.in_bucket(Exception(text), "s3://b/", "GetObject", "k")
     assert found.message.startswith("no answer from S3 at s3.example:9: ")
     assert said in found.message
     assert hint in found.hint
