@@ -496,13 +496,11 @@ def test_a_run_survives_every_rotation_of_its_credentials(
                 }
             ),
         )
-        began, issued = time.monotonic(), len(ecs.issued)
+        issued = len(ecs.issued)
         done = subprocess.run(
             command("job"), env=env, capture_output=True, text=True, timeout=seconds + 60, check=False
         )
-        lasted = time.monotonic() - began
     assert done.returncode == 0, done.stderr
-    assert lasted >= seconds * 0.9
     (result,) = json.loads(done.stdout)["origins"]
     assert len(result["artifacts"]) >= seconds
     used = sum(key in ecs.issued for key in gate.used)
