@@ -10,16 +10,14 @@ bitmaps and all, as hosts keep their repositories.
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastimport import build, commit_head, fast_import, git, inline_file
+
 EPOCH = 1_600_000_000
-GIT_ENV = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "TZ": "UTC"}
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,6 @@ PROFILES = {
 def generate(path: Path, profile: str = "default", seed: int = 1) -> Path:
     """A bare repository of the profile at `path`; the same bytes every time, kept if it is there already."""
     return build(path, _Writer(PROFILES[profile], seed).stream(), f"{PROFILES[profile]} {seed}")
-
-
-def build(path: Path, stream: Iterator[bytes], made_from: str) -> Path:
-    """A bare repository of a fast-import stream at `path`, kept if it is there already and made from the same."""
-    done = path / "benchmark-complete"
-    if done.exists() and done.read_text() == made_from:
-        return path
-    shutil.rmtree(path, ignore_errors=True)  # of another profile, or interrupted
-    path.mkdir(parents=True)
-    git(path, "init", "--quiet", "--bare", "--initial-branch=main", ".")
-    fast_import(path, stream)
-    git(path, "repack", "-adbq")
-    git(path, "pack-refs", "--all")
-    done.write_text(made_from)
-    return path
 
 
 def grow(path: Path, commits: int, seed: int) -> str:
@@ -197,23 +180,6 @@ def _path(rng: random.Random, index: int) -> str:
     return f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{rng.choice(NOUNS)}_{index:05d}.py"
 
 
-def commit_head(branch: str, when: int, message: str, again: bool) -> bytes:
-    """A commit's head on a branch, at so many seconds since 1970; `again` names the branch's tip as its parent."""
-    text = message.encode()
-    start = f"from {branch}^0\n" if again else ""
-    return (
-        f"commit {branch}\ncommitter A U Thor <author@example.org> {when} +0000\ndata {len(text)}\n".encode()
-        + text
-        + b"\n"
-        + start.encode()
-    )
-
-
-def inline_file(name: str, data: bytes) -> bytes:
-    """A file of the commit whose head came before."""
-    return f"M 100644 inline {name}\ndata {len(data)}\n".encode() + data + b"\n"
-
-
 def _tag(index: int) -> bytes:
     if index % 800:
         return f"reset refs/tags/build-{index}\nfrom refs/heads/main\n\n".encode()
@@ -221,26 +187,6 @@ def _tag(index: int) -> bytes:
     tagger = f"tagger A U Thor <author@example.org> {EPOCH + index * 60} +0000\n"
     head = f"tag v{index // 800}\nfrom refs/heads/main\n{tagger}"
     return head.encode() + f"data {len(message)}\n".encode() + message + b"\n"
-
-
-def fast_import(path: Path, stream: Iterator[bytes]) -> None:
-    """Feed a stream to `git fast-import`."""
-    importer = subprocess.Popen(
-        ["git", "fast-import", "--quiet"], cwd=path, stdin=subprocess.PIPE, env=GIT_ENV
-    )
-    assert importer.stdin is not None
-    for piece in stream:
-        importer.stdin.write(piece)
-    importer.stdin.close()
-    if importer.wait():
-        raise SystemExit("git fast-import failed")
-
-
-def git(path: Path, *argv: str) -> str:
-    """What a git command in the repository prints."""
-    return subprocess.run(
-        ["git", *argv], cwd=path, check=True, capture_output=True, text=True, env=GIT_ENV
-    ).stdout
 
 
 def main() -> None:

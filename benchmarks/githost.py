@@ -14,8 +14,9 @@ import base64
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -33,42 +34,41 @@ HOST_CONFIG = {
 }
 
 
+@dataclass(eq=False)
 class GitHost:
-    """Serves the repositories in the folder `root` on a free loopback port until closed.
+    """Serves the repositories in the folder `root` on a loopback port, by default a free one, from `open` to `close`.
 
     `fault` is asked before each request is carried out, with the path as `requests` logs it, and may have
     side effects (move a ref between listing and fetching). With `basic` (user, password) or `bearer` set, a
     request without one of these credentials gets 401. `config` is git configuration for the serving git. `v0`
     drops the Git-Protocol header, as an old server does. `tls` is a folder with tls.crt and tls.key. All
-    but `tls` may be changed while it serves.
+    but `port` and `tls` may be changed while it serves.
     """
 
-    def __init__(
-        self,
-        root: Path | str,
-        *,
-        port: int = 0,
-        basic: tuple[str, str] | None = None,
-        bearer: str | None = None,
-        config: Mapping[str, str] | None = None,
-        v0: bool = False,
-        fault: Callable[[str], Fault | None] | None = None,
-        tls: Path | None = None,
-    ) -> None:
-        self.root = Path(root).resolve()
-        self.basic, self.bearer, self.v0, self.fault = basic, bearer, v0, fault
-        self.config = dict(config or {})
-        self.requests: list[Request] = []
-        self.closing = threading.Event()
-        self._scheme = "https" if tls else "http"
-        self._server = Server(("127.0.0.1", port), CgiHandler, self, tls)
+    root: Path
+    _: KW_ONLY
+    port: int = 0
+    basic: tuple[str, str] | None = None
+    bearer: str | None = None
+    config: dict[str, str] = field(default_factory=dict)
+    v0: bool = False
+    fault: Callable[[str], Fault | None] | None = None
+    tls: Path | None = None
+    requests: list[Request] = field(default_factory=list, init=False)
+    closing: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def open(self) -> Self:
+        """Listen. Raises OSError if the port is taken."""
+        self._server = Server(("127.0.0.1", self.port), CgiHandler, self, self.tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+        return self
 
     def url(self, name: str = "") -> str:
         """The URL of the repository in folder `name`; of the host itself, without a closing slash, for ""."""
         name_part = f"/{name}" if name else ""
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}{name_part}"
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}{name_part}"
 
     def close(self) -> None:
         """Stop listening and hang up on whoever is connected; what git still serves ends with it."""
@@ -79,7 +79,7 @@ class GitHost:
         self._thread.join()
 
     def __enter__(self) -> Self:
-        return self
+        return self.open()
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -98,7 +98,7 @@ class GitHost:
         config = {**HOST_CONFIG, **self.config}
         env = {
             "PATH": os.environ["PATH"],
-            "GIT_PROJECT_ROOT": str(self.root),
+            "GIT_PROJECT_ROOT": str(self.root.resolve()),
             "GIT_HTTP_EXPORT_ALL": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,

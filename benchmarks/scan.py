@@ -19,23 +19,21 @@ A scan without symbols and imports is no product: the step is taken out of the p
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import sources
-from capture import HERE, MIB, SNAPSHOTTER, Bench, figures, run, total
-from generate import git
+from bench import HERE, MIB, SNAPSHOTTER, Bench, figures, main, run, total
+from fastimport import git
 from githost import GitHost
 from measure import Sample, medians, paired
+from processes import Watched
 from snapshotter.scan.runner import program
 
 WITHOUT = (
@@ -125,7 +123,7 @@ def _against_hand(bench: ScanBench, name: str, bar: float, *, symbols: bool) -> 
     ours, theirs = paired(lambda: bench.scan(symbols=symbols), bench.by_hand, bench.rounds)
     value, medians_of_both = figures(ours, theirs, "wall")
     cpu, spent = figures(ours, theirs, "cpu")
-    bench.claim(f"{name}_wall", value, bar, **medians_of_both, cpu_ratio=round(cpu, 2), cpu=spent)
+    bench.claim(f"{name}_wall", value, bar, {**medians_of_both, "cpu_ratio": round(cpu, 2), "cpu": spent})
 
 
 def adds(bench: ScanBench) -> None:
@@ -148,7 +146,7 @@ def adds(bench: ScanBench) -> None:
     bench.report("adds_to_base_s", base["adds"], **base)
     bench.report("adds_to_increment_s", increment["adds"], **increment)
     value = (increment["adds"] - start["start_up"]) / whole
-    bench.claim("increment_scan_wall", value, 0.10, full_scan=round(whole, 3), **increment, **start)
+    bench.claim("increment_scan_wall", value, 0.10, {"full_scan": round(whole, 3), **increment, **start})
 
 
 def _added(scans: list[Sample], plain: list[Sample]) -> dict[str, float]:
@@ -184,7 +182,7 @@ def symbols(bench: ScanBench) -> None:
             each.unlink()
     argv = [sys.executable, str(HERE / "symbols.py"), str(path), "--runs", str(bench.rounds)]
     report = json.loads(subprocess.check_output(argv))
-    bench.claim("symbols_ratio", report["total"]["ratio"], 0.12, at_least=True, **report["total"])
+    bench.claim("symbols_ratio", report["total"]["ratio"], 0.12, report["total"], at_least=True)
 
 
 def memory(bench: ScanBench) -> None:
@@ -202,73 +200,7 @@ def memory(bench: ScanBench) -> None:
         files.append(watched.tmpfs / MIB)
         largest.append(watched.at_peak)
     at = sorted(range(len(peaks)), key=peaks.__getitem__)[len(peaks) // 2]
-    bench.claim("memory_mib", peaks[at], 400, at_peak_mib=largest[at], tmpfs_mib=round(files[at], 1))
-
-
-class Watched:
-    """The memory of a command's processes, sampled while it runs to its end.
-
-    `peak` is bytes of PSS, `at_peak` what each process held then in MiB, `tmpfs` the most that /dev/shm grew.
-    """
-
-    def __init__(self) -> None:
-        self.peak, self.tmpfs = 0, 0
-        self.at_peak: dict[str, float] = {}
-
-    def run(self, argv: list[str]) -> None:
-        """Run a command. Ends the benchmark if it fails."""
-        before = _shm()
-        with tempfile.TemporaryFile() as stderr:
-            process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=stderr, env=os.environ)
-            ended = threading.Event()
-            sampler = threading.Thread(target=self._sample, args=(process.pid, before, ended))
-            sampler.start()
-            code = process.wait()
-            ended.set()
-            sampler.join()
-            if code:
-                stderr.seek(0)
-                raise SystemExit(f"the watched command ended with {code}: {stderr.read().decode()[-2000:]}")
-
-    def _sample(self, root: int, before: int, ended: threading.Event) -> None:
-        while not ended.wait(0.02):
-            held = {f"{_name(pid)} {pid}": size for pid in _family(root) if (size := _pss(pid))}
-            if sum(held.values()) > self.peak:
-                self.peak = sum(held.values())
-                self.at_peak = {name: round(size / MIB, 1) for name, size in held.items()}
-            self.tmpfs = max(self.tmpfs, _shm() - before)
-
-
-def _family(root: int) -> list[int]:
-    """A process and all of its descendants."""
-    tree, at = [root], 0
-    while at < len(tree):
-        for task in Path(f"/proc/{tree[at]}/task").glob("*/children"):
-            tree += map(int, (_read(task) or "").split())
-        at += 1
-    return tree
-
-
-def _pss(pid: int) -> int:
-    lines = (_read(Path(f"/proc/{pid}/smaps_rollup")) or "").splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def _name(pid: int) -> str:
-    return (_read(Path(f"/proc/{pid}/comm")) or "gone").strip()
-
-
-def _read(path: Path) -> str | None:
-    """The text of a file that may go while it is read, as those of processes do."""
-    try:
-        return path.read_text()
-    except OSError:
-        return None
-
-
-def _shm() -> int:
-    room = os.statvfs("/dev/shm")
-    return (room.f_blocks - room.f_bfree) * room.f_frsize
+    bench.claim("memory_mib", peaks[at], 400, {"at_peak_mib": largest[at], "tmpfs_mib": round(files[at], 1)})
 
 
 def tables(bench: ScanBench) -> None:
@@ -293,28 +225,5 @@ CLAIMS: dict[str, Callable[[ScanBench], None]] = {
 }
 
 
-def main() -> None:
-    """Measure the chosen claims and print them as JSON; exit 1 if a bar was missed."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--origin", help="a repository, by path or URL, to measure instead of the generated one"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default=",".join(CLAIMS), help="claims, separated by commas")
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "snapshotter-benchmarks")
-    given = parser.parse_args()
-    given.cache.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="snapshotter-bench-") as work:
-        bench = ScanBench.open(Path(work), given.cache, given.origin, given.rounds)
-        try:
-            for name in given.only.split(","):
-                CLAIMS[name](bench)
-        finally:
-            bench.host.close()
-    machine = f"{os.cpu_count()} cores"
-    print(json.dumps({"machine": machine, "rounds": given.rounds, "claims": bench.results}, indent=2))
-    sys.exit(0 if all(claim["met"] for claim in bench.results.values()) else 1)  # type: ignore[index]
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__ or "", CLAIMS, ScanBench)

@@ -31,6 +31,9 @@ from snapshotter.store.objects import Store
 PARQUET = "application/vnd.apache.parquet"
 LEDGER = RefsLedger.build([Ref(b"refs/heads/main", "a" * 40)], b"refs/heads/main")
 
+Tables = Mapping[str, Sequence[Mapping[str, Any]] | tuple[bytes, int]]
+"""The tables of a scan by their names: rows, or Parquet with the number of its rows."""
+
 
 class ScanStore:
     """Adds snapshots to a store."""
@@ -52,60 +55,40 @@ class ScanStore:
         source = json.dumps(list(rows)).replace("'", "''")
         return self.parquet(f"SELECT unnest(from_json('{source}'::JSON, '{shape}'), max_depth := 2)")
 
-    def add(
+    def add(self, repo: str, when: datetime, tables: Tables | None = None, **options: Any) -> Sealed:
+        """Add one snapshot. A table is its rows, or Parquet with the number of its rows; see `prepare`."""
+        sealed = self.prepare(repo, when, tables, **options)
+        self.store.put_new(sealed.manifest.key.key("manifest.json"), sealed.data)
+        return sealed
+
+    def prepare(
         self,
         repo: str,
         when: datetime,
-        tables: Mapping[str, Sequence[Mapping[str, Any]] | tuple[bytes, int]] | None = None,
+        tables: Tables | None = None,
         *,
         ledger: RefsLedger = LEDGER,
         scan_of: Sealed | None = None,
-        put: bool = True,
         **changes: Any,
     ) -> Sealed:
-        """Add one snapshot. A table is its rows, or Parquet with the number of its rows.
+        """All of a snapshot but its manifest, which is returned.
 
-        With `scan_of`, its scan is that snapshot's, by reference. `put=False` leaves out the manifest.
+        With `scan_of`, its scan is that snapshot's, by reference. `changes` are fields of the manifest.
         """
         key = RunKey(repo, RunId.new(when))
-        scan = scan_of.manifest.scan if scan_of else self._scan(key, tables) if tables is not None else None
         refs = self._put(key, "refs.txt", ledger.encoded, "text/plain")
-        own = scan.artifacts if scan and scan_of is None else []
-        run = str(key.run_id)
+        record = RefsRecord(count=len(ledger), sha256=refs.sha256, artifact=refs.key)
+        own = self._scan(key, tables) if tables is not None and scan_of is None else None
         facts: dict[str, Any] = {
-            "schema_version": 1,
-            "tool_version": "0.1.0",
-            "run_id": run,
-            "repo": repo,
-            "origin": "https://" + repo.replace("__", "/"),
-            "started_at": when,
-            "finished_at": when,
-            "kind": "base",
-            "reason": "the first snapshot",
-            "parent": None,
+            **_plain(key, when),
             "head": ledger.head_text,
-            "object_format": "sha1",
-            "refs": RefsRecord(count=len(ledger), sha256=refs.sha256, artifact=refs.key),
-            "history": None,
-            "chain": [run],
-            "chain_bytes": ChainBytes(base=0, increments=0),
-            "scan": scan,
-            "ref_changes": None,
-            "gaps": [],
-            "artifacts": [refs, *own],
-            "limits": Limits(segment_bytes=1, uploads_in_flight=1, max_refs=1, idle_seconds=1.0),
-            "filters": Filters(refs=[], exclude_refs=[]),
-            "labels": {},
-            "timings": {},
+            "refs": record,
+            "scan": scan_of.manifest.scan if scan_of else own,
+            "artifacts": [refs, *(own.artifacts if own else [])],
         }
-        sealed = seal(Manifest(**(facts | changes)))
-        if put:
-            self.store.put_new(key.key("manifest.json"), sealed.data)
-        return sealed
+        return seal(Manifest(**(facts | changes)))
 
-    def _scan(
-        self, key: RunKey, tables: Mapping[str, Sequence[Mapping[str, Any]] | tuple[bytes, int]]
-    ) -> Scan:
+    def _scan(self, key: RunKey, tables: Tables) -> Scan:
         counts: dict[str, int] = {}
         artifacts: list[Artifact] = []
         for name in COLUMNS:
@@ -138,3 +121,30 @@ class ScanStore:
         return Artifact(
             name=name, key=key.key(name), bytes=len(data), sha256=digest, content_type=content_type
         )
+
+
+def _plain(key: RunKey, when: datetime) -> dict[str, Any]:
+    """The fields of a base without history, which say nothing of refs and scan."""
+    run = str(key.run_id)
+    return {
+        "schema_version": 1,
+        "tool_version": "0.1.0",
+        "run_id": run,
+        "repo": key.repo,
+        "origin": "https://" + key.repo.replace("__", "/"),
+        "started_at": when,
+        "finished_at": when,
+        "kind": "base",
+        "reason": "the first snapshot",
+        "parent": None,
+        "object_format": "sha1",
+        "history": None,
+        "chain": [run],
+        "chain_bytes": ChainBytes(base=0, increments=0),
+        "ref_changes": None,
+        "gaps": [],
+        "limits": Limits(segment_bytes=1, uploads_in_flight=1, max_refs=1, idle_seconds=1.0),
+        "filters": Filters(refs=[], exclude_refs=[]),
+        "labels": {},
+        "timings": {},
+    }

@@ -14,200 +14,17 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import generate
+from fastimport import build, commit_head, fast_import, git, inline_file
 from generate import EPOCH, NOUNS, VERBS
+from syntaxes import SYNTAX, Syntax
 
 FILES = 5_000
 MEAN_BYTES = 17_600
 COMMITS = 200  # of history, each changing ten files
 
 
-@dataclass(frozen=True)
-class Syntax:
-    """How a language writes things. `{C}` is a type, `{f}` a function, `{a}` `{b}` `{c}` are names, `{i}` a number,
-    `{w}` words and `{m}` a module."""
-
-    load: str
-    doc: str
-    open_type: str
-    close_type: str
-    function: str
-    close: str
-    when: str
-    loop: str
-    call: str
-    text: str
-    give: str
-    comment: str = "//"
-
-
-_C = Syntax(
-    load='#include "{m}.h"',
-    doc="/* {w} */",
-    open_type="struct {C} {{ int {a}; char *{b}; }};",
-    close_type="",
-    function="static int {f}(struct {C} *{a}, int {b}, int {c})\n{{",
-    close="}}",
-    when="if ({b} > {i}) {{",
-    loop="for (int {c} = 0; {c} < {b}; {c}++) {{",
-    call="{b} = {f}({a}, {b} + {i}, {c});",
-    text='log_line("{w}", {b});',
-    give="return {b};",
-)
-_TS = Syntax(
-    load='import {{ {f} }} from "./{m}";',
-    doc="/** {w} */",
-    open_type="export class {C} {{",
-    close_type="}}",
-    function="{f}({a}: string, {b}: number, {c}: Map<string, number>): number {{",
-    close="}}",
-    when="if ({b} > {i} && {a}.length) {{",
-    loop="for (const entry of {c}.values()) {{",
-    call="{b} += this.{f}({a}, {i}, {c});",
-    text='console.log("{w}", {b});',
-    give="return {b};",
-)
-_JAVA = Syntax(
-    load="import org.example.{m}.{C};",
-    doc="/** {w} */",
-    open_type="final class {C} {{",
-    close_type="}}",
-    function="public int {f}(String {a}, int {b}, List<Integer> {c}) {{",
-    close="}}",
-    when="if ({b} > {i} && !{a}.isEmpty()) {{",
-    loop="for (int entry : {c}) {{",
-    call="{b} += this.{f}({a}, {i}, {c});",
-    text='logger.info("{w}" + {b});',
-    give="return {b};",
-)
-SYNTAX = {
-    "py": Syntax(
-        load="from {m} import {f}",
-        doc="# {w}",
-        open_type="class {C}:",
-        close_type="",
-        function='def {f}(self, {a}, {b}: int, {c}=None):\n    """{w}"""',
-        close="",
-        when="if {b} > {i} and {a}:",
-        loop="for entry in {a}.{f}({b}):",
-        call="{b} += self.{f}({a}, {i}, {c}={c})",
-        text='log.info("{w}", {b})',
-        give="return {b}",
-        comment="#",
-    ),
-    "ts": _TS,
-    "js": Syntax(**{**vars(_TS), "function": "{f}({a}, {b}, {c}) {{"}),
-    "go": Syntax(
-        load='import "example.org/big/{m}"',
-        doc="// {C} {w}",
-        open_type="type {C} struct {{\n\t{a} int\n}}",
-        close_type="",
-        function="func (s *{C}) {f}({a} string, {b} int, {c} []int) int {{",
-        close="}}",
-        when="if {b} > {i} {{",
-        loop="for _, entry := range {c} {{",
-        call="{b} += s.{f}({a}, {i}, {c})",
-        text='log.Printf("{w}", {b})',
-        give="return {b}",
-    ),
-    "java": _JAVA,
-    "kt": Syntax(
-        load="import org.example.{m}.{C}",
-        doc="/** {w} */",
-        open_type="class {C} {{",
-        close_type="}}",
-        function="fun {f}({a}: String, {b}: Int, {c}: List<Int>): Int {{",
-        close="}}",
-        when="if ({b} > {i} && {a}.isNotEmpty()) {{",
-        loop="for (entry in {c}) {{",
-        call="{f}({a}, {b} + {i}, {c})",
-        text='logger.info("{w}")',
-        give="return {b}",
-    ),
-    "c": _C,
-    "h": Syntax(**{**vars(_C), "text": "{b} += {i};"}),
-    "cc": Syntax(
-        load='#include "{m}.h"',
-        doc="/// {w}",
-        open_type="class {C} {{ public:",
-        close_type="}};",
-        function="int {f}(const std::string &{a}, int {b}, std::vector<int> {c}) {{",
-        close="}}",
-        when="if ({b} > {i} && !{a}.empty()) {{",
-        loop="for (auto entry : {c}) {{",
-        call="{b} += this->{f}({a}, {i}, {c});",
-        text='log_line("{w}", {b});',
-        give="return {b};",
-    ),
-    "rs": Syntax(
-        load="use crate::{m}::{f};",
-        doc="/// {w}",
-        open_type="pub struct {C};\nimpl {C} {{",
-        close_type="}}",
-        function="pub fn {f}(&self, {a}: &str, mut {b}: i64, {c}: &[i64]) -> i64 {{",
-        close="}}",
-        when="if {b} > {i} && !{a}.is_empty() {{",
-        loop="for entry in {c}.iter() {{",
-        call="{b} += self.{f}({a}, {i}, {c});",
-        text='println!("{w} {{}}", {b});',
-        give="return {b};",
-    ),
-    "cs": Syntax(
-        **{
-            **vars(_JAVA),
-            "load": "using Example.{m};",
-            "doc": "/// {w}",
-            "open_type": "sealed class {C} {{",
-            "function": "public int {f}(string {a}, int {b}, List<int> {c}) {{",
-            "loop": "foreach (var entry in {c}) {{",
-            "when": "if ({b} > {i} && {a} != null) {{",
-        }
-    ),
-    "rb": Syntax(
-        load="require_relative '{m}'",
-        doc="# {w}",
-        open_type="class {C}",
-        close_type="end",
-        function="def {f}({a}, {b}, {c})",
-        close="end",
-        when="if {b} > {i} && {a}",
-        loop="{c}.each do |entry|",
-        call="{b} += {f}({a}, {i}, {c})",
-        text="puts '{w}'",
-        give="return {b}",
-        comment="#",
-    ),
-    "php": Syntax(
-        load="use Example\\{m}\\{C};",
-        doc="/** {w} */",
-        open_type="class {C} {{",
-        close_type="}}",
-        function="public function {f}(string ${a}, int ${b}, array ${c}): int {{",
-        close="}}",
-        when="if (${b} > {i} && ${a}) {{",
-        loop="foreach (${c} as $entry) {{",
-        call="${b} += $this->{f}(${a}, {i}, ${c});",
-        text="error_log('{w}');",
-        give="return ${b};",
-    ),
-    "sh": Syntax(
-        load=". ./{m}.sh",
-        doc="# {w}",
-        open_type="",
-        close_type="",
-        function="{f}() {{\nlocal {b}=$1",
-        close="}}",
-        when='if [ "${b}" -gt {i} ]; then',
-        loop='for entry in "${a}"/*; do',
-        call='{b}="$({f} "${a}" {i})"',
-        text='echo "{w}" >&2',
-        give='echo "${b}"',
-        comment="#",
-    ),
-}
 _ENDS = {"rb": ("end", "end"), "sh": ("fi", "done"), "py": ("", "")}
 _MIX = (
     "py 20 ts 12 js 9 go 11 java 11 c 7 h 4 cc 5 rs 5 cs 3 rb 3 php 3 sh 1 kt 1 md 5 json 4 yaml 4 css 1 min.js 0.3"
@@ -230,25 +47,23 @@ _MANIFESTS = {
 
 def repository(path: Path, seed: int = 1) -> Path:
     """A bare repository with the tree and some history, the same every time; kept if it is there already."""
-    return generate.build(
-        path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}"
-    )
+    return build(path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
 
 
 def change(path: Path, files: int, seed: int) -> str:
     """Add one commit to the default branch that changes so many source files, and return its id."""
     rng = random.Random(seed)
-    names = generate.git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
+    names = git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
     sources = [name for name in names if name.rpartition(".")[2] in SYNTAX]
 
     def stream() -> Iterator[bytes]:
-        yield generate.commit_head("refs/heads/main", EPOCH * 2 + seed, f"change {seed}", True)
+        yield commit_head("refs/heads/main", EPOCH * 2 + seed, f"change {seed}", True)
         for name in rng.sample(sources, files):
-            text = generate.git(path, "show", f"main:{name}")
-            yield generate.inline_file(name, (text + _remark(rng, name.rpartition(".")[2])).encode())
+            text = git(path, "show", f"main:{name}")
+            yield inline_file(name, (text + _remark(rng, name.rpartition(".")[2])).encode())
 
-    generate.fast_import(path, stream())
-    return generate.git(path, "rev-parse", "main").strip()
+    fast_import(path, stream())
+    return git(path, "rev-parse", "main").strip()
 
 
 def _stream(rng: random.Random) -> Iterator[bytes]:
@@ -260,21 +75,21 @@ def _stream(rng: random.Random) -> Iterator[bytes]:
         for module, suffix in zip(modules, suffixes, strict=True)
     ]
     texts: dict[str, bytes] = {}
-    yield generate.commit_head("refs/heads/main", EPOCH, "begin", False)
+    yield commit_head("refs/heads/main", EPOCH, "begin", False)
     for name, suffix in zip(names, suffixes, strict=True):
         size = int(min(MEAN_BYTES * 0.15 + rng.expovariate(1 / (MEAN_BYTES * 0.85)), 12 * MEAN_BYTES))
         data = _content(rng, suffix, size, modules)
         if suffix in SYNTAX:
             texts[name] = data
-        yield generate.inline_file(name, data)
+        yield inline_file(name, data)
     for name, text in _MANIFESTS.items():
-        yield generate.inline_file(name, text.encode())
+        yield inline_file(name, text.encode())
     sources = sorted(texts)
     for index in range(COMMITS):
-        yield generate.commit_head("refs/heads/main", EPOCH + 60 * index, f"change {index}", False)
+        yield commit_head("refs/heads/main", EPOCH + 60 * index, f"change {index}", False)
         for name in rng.sample(sources, 10):
             texts[name] += _remark(rng, name.rpartition(".")[2]).encode()
-            yield generate.inline_file(name, texts[name])
+            yield inline_file(name, texts[name])
 
 
 def _content(rng: random.Random, suffix: str, size: int, modules: list[str]) -> bytes:
@@ -384,7 +199,7 @@ def main() -> None:
     parser.add_argument("dest", type=Path)
     path = repository(parser.parse_args().dest)
     shutil.rmtree(path / "hooks", ignore_errors=True)
-    print(generate.git(path, "rev-parse", "main").strip())
+    print(git(path, "rev-parse", "main").strip())
 
 
 if __name__ == "__main__":

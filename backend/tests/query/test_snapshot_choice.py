@@ -56,12 +56,8 @@ def test_a_scan_that_still_holds_counts_for_each_snapshot_that_refers_to_it(lake
 
 def later_scan(lake: Lake, of: Sealed, hours: int, path: str) -> RunKey:
     """A scan of a snapshot that was taken without one, as `snapshotter scan` records it."""
-    made = lake.made.add(
-        of.manifest.repo,
-        of.manifest.started_at + timedelta(hours=hours),
-        {"files": [file_row(path)]},
-        put=False,
-    )
+    when = of.manifest.started_at + timedelta(hours=hours)
+    made = lake.made.prepare(of.manifest.repo, when, {"files": [file_row(path)]})
     assert made.manifest.scan
     record = ScanRecord(
         schema_version=2,
@@ -116,7 +112,7 @@ def test_a_new_snapshot_is_seen_at_once(lake: Lake) -> None:
 
 def test_a_run_without_a_manifest_is_no_snapshot(lake: Lake) -> None:
     lake.made.add("h__a", NOV, {"files": [file_row("x", 1)]})
-    lake.made.add("h__a", NOV + DAY, {"files": [file_row("x", 2)]}, put=False)
+    lake.made.prepare("h__a", NOV + DAY, {"files": [file_row("x", 2)]})
     assert lake.ask("SELECT code FROM files", history=True) == [("1",)]
 
 
