@@ -27,6 +27,7 @@ NARROW = (
     f"infra/storage.yaml {see(runbook.NEVER_GRANTED)}"
 )
 SHUT = f"turn Block Public Access on, and remove every Allow from the bucket policy {see(runbook.PUBLIC)}"
+LOCK = "give the bucket its lock back: ObjectLockDays of infra/storage.yaml (docs/aws.md, 'Object Lock')"
 NOT_THIS_SERVER = "the server does not know If-None-Match: do not store snapshots in it"
 
 
@@ -98,6 +99,8 @@ WRITE_ONCE = Rule(_WRITE_ONCE, OVERWRITE, GRANT)
 
 # What nobody may do.
 NO_DELETE = ungranted("nobody deletes")
+LOCKED = Rule("what is locked is not deleted, and its lock is not shortened", NOBODY, LOCK)
+NO_BYPASS = ungranted("nobody gets around a lock")
 NO_ACL = ungranted("ACLs are off")
 OLD_VERSIONS = ungranted("nobody reads old versions")
 LIST_VERSIONS = ungranted("nobody lists versions")

@@ -26,6 +26,7 @@ OWNERSHIP = SettingSource("GetBucketOwnershipControls", "OwnershipControlsNotFou
 ENCRYPTION = SettingSource("GetBucketEncryption", "ServerSideEncryptionConfigurationNotFoundError")
 VERSIONING = SettingSource("GetBucketVersioning", "")
 CORS = SettingSource("GetBucketCors", "NoSuchCORSConfiguration")
+OBJECT_LOCK = SettingSource("GetObjectLockConfiguration", "ObjectLockConfigurationNotFoundError")
 LIFECYCLE = SettingSource("GetBucketLifecycleConfiguration", "NoSuchLifecycleConfiguration")
 BUCKET_POLICY = SettingSource("GetBucketPolicy", "NoSuchBucketPolicy")
 
@@ -114,6 +115,14 @@ SETTINGS = (
     ),
     BucketSetting(
         "versioning", VERSIONING, "Enabled", "an overwritten object can be recovered", checks.versioning
+    ),
+    BucketSetting(
+        "object-lock",
+        OBJECT_LOCK,
+        "governance mode, or none",
+        "where versions are locked, a secret can still be purged",
+        checks.object_lock,
+        may_be_absent=True,
     ),
     BucketSetting("cors", CORS, "none", "no browser has business here", checks.cors, may_be_absent=True),
     BucketSetting("abort-multipart", LIFECYCLE, "after 1 day", _NO_UPLOADS, checks.uploads_aborted),

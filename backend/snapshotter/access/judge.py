@@ -27,6 +27,8 @@ def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
         )
     if wanted is Expected.REPORTED:
         return (Status.PASSED if allowed or denied else Status.FAILED), ""
+    if wanted is Expected.LOCKED:
+        return (Status.PASSED if denied else Status.FAILED), ""
     if denied and probe.operation == "GetObject" and probe.id != "get-missing" and _only_listing(answer):
         return Status.FAILED, "reading is allowed there: S3 refused only to tell that the key does not exist"
     if denied or answer.code in probe.tolerated:
@@ -34,6 +36,16 @@ def judge(probe: Probe, answer: S3Answer) -> tuple[Status, str]:
     if allowed:
         return Status.FAILED, ""
     return Status.FAILED, f"S3 passed it on and failed later: {answer.message[:200]}".rstrip(": ")
+
+
+def unlocked(answer: S3Answer, retention: S3Answer, *, owner: bool) -> bool:
+    """Whether what a lock would have refused came to pass because there is no lock, which only is to be reported.
+
+    `retention` is the answer to who asked until when the version is locked. Without a lock, an owner or administrator
+    may delete what is theirs; nobody else may.
+    """
+    none = retention.kind is Kind.OTHER  # there is none, or the bucket has no Object Lock at all
+    return none and (answer.kind is Kind.OTHER or (owner and answer.kind is Kind.ALLOWED))
 
 
 def _words(answer: S3Answer) -> str:

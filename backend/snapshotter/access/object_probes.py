@@ -20,7 +20,7 @@ ACLS_OFF = frozenset({"AccessControlListNotSupported"})
 
 # Operations of the S3 API.
 PUT, GET, LIST = "PutObject", "GetObject", "ListObjectsV2"
-DELETE, UNTAG = "DeleteObject", "DeleteObjectTagging"
+DELETE, UNTAG, RETAIN = "DeleteObject", "DeleteObjectTagging", "PutObjectRetention"
 UPLOAD, PART = "CreateMultipartUpload", "UploadPart"
 
 # Keys and prefixes: the row's own in this run's folder, one outside, one beside the folder of the tests.
@@ -44,10 +44,14 @@ ABSENT_KEYS = {"Delete": {"Objects": [{"Key": "{run}absent", "ETag": NO_ETAG}]}}
 TAGGING = {"Tagging": "policy-test=1"}
 ONE_TAG = {"Tagging": {"TagSet": [{"Key": "policy-test", "Value": "1"}]}}
 OLD = {"VersionId": "{version}"}
+KEPT = {"VersionId": "{kept_version}"}
+BYPASS = KEPT | {"BypassGovernanceRetention": True}
+SHORTER = KEPT | {"Retention": {"Mode": "GOVERNANCE", "RetainUntilDate": "{soon}"}}
 OUR_UPLOAD = {"UploadId": "{upload}"}
 FIRST_PART: Params = OUR_UPLOAD | {"PartNumber": 1}
 
 # The conditions in words.
+OURS = "the version just written"
 WITH, WITHOUT, WITH_KMS = f"{HEADER}: AES256", f"no {HEADER}", f"{HEADER}: aws:kms"
 UNSTORED = "beside the test folder, with a wrong digest"
 ABSENT, ABSENT_INSIDE = "a key that does not exist", "a key under the prefix that does not exist"
@@ -176,6 +180,23 @@ CHANGES = (
     Probe("acl-read", "GetObjectAcl", "{object}", "–", DENIED, bucket_rules.READ_ACLS),
 )
 
+# In this order, and of an object that no other row is about: where the bucket does not lock, the last may delete it.
+LOCKS = (
+    Probe(
+        "lock-shorter",
+        RETAIN,
+        "{kept}",
+        f"an hour, for {OURS}",
+        Expected.LOCKED,
+        bucket_rules.LOCKED,
+        SHORTER,
+    ),
+    Probe(
+        "lock-bypass", DELETE, "{kept}", f"{OURS}, with the bypass", DENIED, bucket_rules.NO_BYPASS, BYPASS
+    ),
+    Probe("lock-delete", DELETE, "{kept}", OURS, Expected.LOCKED, bucket_rules.LOCKED, KEPT),
+)
+
 WAYS = (
     _plain("http-get", GET, "{object}"),
     _plain("http-put", PUT, OWN, f", {WITH}", LAWFUL),
@@ -195,4 +216,4 @@ WAYS = (
     _anonymous("anonymous-put", PUT, OWN, f", {WITH}", LAWFUL),
 )
 
-OBJECT_PROBES = PUTS + READS + CHANGES + WAYS
+OBJECT_PROBES = PUTS + READS + CHANGES + LOCKS + WAYS

@@ -29,6 +29,7 @@ class Expected(StrEnum):
     CONFLICT = "refused as taken"  # 412: create-only
     DIGEST = "refused for its digest"  # the rules let it pass; nothing is stored
     REPORTED = "allowed, or denied by its statement"  # both are lawful; the row reports which
+    LOCKED = "denied, where the bucket locks"  # without a lock it is reported
 
 
 class Harm(StrEnum):
@@ -45,8 +46,9 @@ class Probe:
 
     `key` is an object's key or a list's prefix, or None for neither, and like `params` may name what the
     runner fills in: {id} (the row's own), {prefix} (the scoped one), {run} (this run's test folder), {random},
-    {bucket}, and, made when first asked for, {object} and {version} (an object of ours) and {upload} (a
-    multipart upload of ours). `params` are those of the S3 API's operation. `tolerated` are error codes other
+    {bucket}, {soon} (a time an hour away), and, made when first asked for, {object} and {version} (an object of
+    ours), {kept} and {kept_version} (another, for what a lock refuses) and {upload} (a multipart upload of ours).
+    `params` are those of the S3 API's operation. `tolerated` are error codes other
     than AccessDenied that also mean that the bucket refused.
     """
 

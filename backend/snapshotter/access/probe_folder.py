@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
@@ -91,6 +92,10 @@ class ProbeFolder:
             self._made["object"] = self.send("PutObject", self.object_key, _LAWFUL)
         return self._made["object"]
 
+    def retention(self) -> S3Answer:
+        """The answer to until when the object that locks are tried on was locked when it was written."""
+        return self._made["retention"]
+
     def clean_up(self) -> None:
         """Give up the multipart uploads that were started, and note those that stay. Nothing can be deleted."""
         for key, upload in self._uploads:
@@ -111,6 +116,15 @@ class ProbeFolder:
             if answer.kind is Kind.ALLOWED:
                 self._uploads.append((key, answer.response["UploadId"]))
         return self._made["upload"]
+
+    def _kept(self) -> S3Answer:
+        """The answer to a lawful write, which is made once: the object that locks are tried on."""
+        if "kept" not in self._made:
+            key = f"{self.path}kept"
+            self._made["kept"] = written = self.send("PutObject", key, _LAWFUL)
+            version = {"VersionId": written.response.get("VersionId", "null")} if written.response else {}
+            self._made["retention"] = self.send("GetObjectRetention", key, version)
+        return self._made["kept"]
 
     def _remember(self, probe: Probe, key: str | None, answer: S3Answer) -> None:
         """Note what a probe made that has to be given up or removed."""
@@ -136,6 +150,8 @@ class ProbeFolder:
             "parent": "/".join([*prefix.split("/")[:-2], ""]),
             "run": self.path,
             "random": self.random,
+            "kept": f"{self.path}kept",
+            "soon": (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds"),
         }
 
     def _name(self, probe: Probe, name: str) -> str:
@@ -145,6 +161,12 @@ class ProbeFolder:
                 raise NotMade(written)
             if name == "object":
                 return self.object_key
+            return str(written.response.get("VersionId", "null"))
+        if name == "kept_version":
+            if (written := self._kept()).kind is not Kind.ALLOWED:
+                raise NotMade(written)
+            if (retention := self.retention()).kind is Kind.UNCHECKED:
+                raise NotMade(retention)
             return str(written.response.get("VersionId", "null"))
         if name == "upload":
             if (started := self._upload()).kind is not Kind.ALLOWED:

@@ -8,7 +8,7 @@ from snapshotter.access import advice
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
 from snapshotter.access.bucket_rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
-from snapshotter.access.judge import judge
+from snapshotter.access.judge import judge, unlocked
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.probe_folder import NotMade, ProbeFolder
 from snapshotter.access.proof import Result, Status
@@ -18,6 +18,7 @@ _SCOPED = "an administrator may do this, lawfully: run the proof as the task rol
 # The statements of the bucket policy, which deny to everybody.
 _DENIES = frozenset({TLS, WRONG_HEADER, NO_HEADER, OVERWRITE})
 _OWNER = "these credentials can see the bucket's settings, as only owners and administrators can"
+_NO_LOCK = "no lock holds here: whoever may delete versions can delete them at once"
 _PARTS_JUDGED = (
     "parts are judged for the header that they cannot carry: no upload in parts can be completed here"
 )
@@ -71,6 +72,8 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
     status, note = judge(probe, answer)
     if probe.expected is Expected.REPORTED:
         note = _reported(probe, answer, caller.server) or note
+    if probe.expected is Expected.LOCKED and unlocked(answer, folder.retention(), owner=caller.owner):
+        status, note = Status.PASSED, _NO_LOCK
     fix = advice.fix(probe, key, answer, folder.target, caller.identity)
     return Result.of(probe, key, str(answer), status, note).refused(answer, fix)
 

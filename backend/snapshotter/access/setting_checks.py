@@ -42,6 +42,14 @@ def versioning(answer: Document, _: str) -> str | None:
     return None if status == "Enabled" else f"it is {status}"
 
 
+def object_lock(answer: Document, _: str) -> str | None:
+    """What locks by default locks in governance mode."""
+    default = answer.get("ObjectLockConfiguration", {}).get("Rule", {}).get("DefaultRetention")
+    if not default:
+        return "it is on, and locks nothing by default"
+    return None if default.get("Mode") == "GOVERNANCE" else f"it is {default.get('Mode')}"
+
+
 def cors(answer: Document, _: str) -> str | None:
     """There is no CORS rule."""
     return plural(len(rules), "rule") if (rules := answer.get("CORSRules")) else None

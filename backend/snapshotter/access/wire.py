@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -95,6 +97,7 @@ class S3Wire:
         self, operation: str, params: Mapping[str, Any], actor: Actor = Actor.SELF, *, plain: bool = False
     ) -> S3Answer:
         """One request. Once plain HTTP could not be reached, it is not tried again."""
+        params = _with_digest(params) if operation in ("PutObject", "UploadPart") else params
         if plain and self._closed:
             return S3Answer(Kind.UNCHECKED, self._closed, message="plain HTTP could not be reached before")
         if actor is Actor.LINK:
@@ -168,6 +171,16 @@ def connect(connection: Connection) -> S3Wire:
             hint="give one like http://host:port",
         )
     return wire
+
+
+def _with_digest(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A write with a digest of its body, unless it has one already.
+
+    S3 takes no other where a bucket locks by default: its answer is "Content-MD5 OR x-amz-checksum- HTTP header is
+    required for Put Object requests with Object Lock parameters". Any server knows Content-MD5.
+    """
+    digest = hashlib.md5(params.get("Body", b""), usedforsecurity=False).digest()
+    return {"ContentMD5": b64encode(digest).decode(), **params}
 
 
 class _Send:

@@ -397,7 +397,7 @@ SCOPES = (
 
 GRANTS = (
     _granted("s3:DeleteObject", _INSIDE, "delete-one", "delete-many"),
-    _granted("s3:DeleteObjectVersion", _INSIDE, "delete-version"),
+    _granted("s3:DeleteObjectVersion", _INSIDE, "delete-version", "lock-delete", "lock-bypass"),
     _granted("s3:GetObjectVersion", _INSIDE, "get-version"),
     _granted("s3:GetObjectTagging", _INSIDE, "tag-read"),
     _granted("s3:DeleteObjectTagging", _INSIDE, "tag-delete"),

@@ -237,6 +237,6 @@ def test_each_wrong_setting_fails(server: Server, name: str) -> None:
 
 
 def test_every_setting_fails_on_some_mutant() -> None:
-    assert set().union(*(wanted for _, wanted in MUTANTS.values())) == {
-        each.id for each in configuration.SETTINGS
-    }
+    # A lock cannot be taken off again, so its buckets are test_lock.py's own.
+    rest = {each.id for each in configuration.SETTINGS} - {"config-object-lock"}
+    assert set().union(*(wanted for _, wanted in MUTANTS.values())) == rest

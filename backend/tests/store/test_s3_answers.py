@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 import subprocess
 import threading
@@ -139,6 +140,32 @@ def test_every_request_keeps_the_buckets_rules(store: Store, server: Scripted) -
         (prefix,) = parse_qs(urlsplit(request.target).query)["prefix"]
         assert prefix.startswith(PREFIX)
     assert all("x-amz-security-token" in request.headers for request in server.seen)
+
+
+def test_every_write_carries_the_checksum_without_which_a_bucket_that_locks_takes_none(
+    store: Store, bucket: Bucket, server: Scripted
+) -> None:
+    assert crc64nvme(b"123456789") == 0xAE8B14860A799888, "the algorithm's published check value"
+    needs = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
+    bucket.only = lambda request: not any(name.startswith("x-amz-checksum-") for name in request.headers)
+    bucket.faults = [refusal("InvalidRequest", needs, status=400)] * 9
+    bodies = (b"", b"these bytes", bytes(range(256)) * 300)
+    for number, body in enumerate(bodies):
+        store.put_new(f"r/{number}", body)
+    for request, body in zip(server.seen, bodies, strict=True):
+        sent = base64.b64decode(request.headers["x-amz-checksum-crc64nvme"])
+        assert (sent, request.body) == (crc64nvme(body).to_bytes(8, "big"), body)
+        assert "x-amz-checksum-crc64nvme" in request.headers["authorization"], "it is signed"
+
+
+def crc64nvme(data: bytes) -> int:
+    """CRC-64/NVME, as the NVM Express specification has it, bit by bit."""
+    crc = 2**64 - 1
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x9A6C9329AC4BC9B5 if crc & 1 else 0)
+    return crc ^ 2**64 - 1
 
 
 def test_a_write_whose_answer_was_lost_is_done(store: Store, bucket: Bucket, server: Scripted) -> None:
