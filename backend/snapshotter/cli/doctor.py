@@ -72,12 +72,19 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
       snapshotter doctor https://github.com/psf/requests --store s3://bucket/path/
       snapshotter doctor --adopt infra/storage.yaml -o adopted.yaml
     """
-    if given.adopt is not None:
-        from snapshotter.cli.adoption import adoption
+    if given.adopt is None:
+        if given.parameter or given.output:
+            raise UsageError("--parameter and -o are for --adopt", hint="add --adopt infra/storage.yaml")
+        return _preflight(session, given)
+    if given.origin is not None:
+        raise UsageError("--adopt looks at a bucket, and at no origin", hint="leave the origin out")
+    from snapshotter.cli.adoption import adoption
 
-        return adoption(session, given.adopt, given.parameter or [], given.output)
-    if given.parameter or given.output:
-        raise UsageError("--parameter and -o are for --adopt", hint="add --adopt infra/storage.yaml")
+    role = [f"TaskRoleName={given.role}"] if given.role != TASK_ROLE else []
+    return adoption(session, given.adopt, [*role, *(given.parameter or [])], given.output)
+
+
+def _preflight(session: Session, given: DoctorFlags) -> Output:
     from snapshotter.access.proof import bucket_of
     from snapshotter.base.settings import parse_span
     from snapshotter.capture import plan

@@ -175,7 +175,10 @@ def test_the_numbers_are_those_of_the_bucket(server: Server) -> None:
 
     assert effects["versions"]["says"] == "1 noncurrent version (3 B) would be deleted, 0 of them at once"
     assert effects["uploads"]["says"] == "1 unfinished upload would be given up, 0 of them at once"
-    assert effects["lifecycle"]["says"] == "1 of 1 rules would go"
+    rules = "AbortIncompleteMultipartUploads, ExpireDiagnostics, ExpirePolicyTests, ExpireNoncurrentVersions"
+    assert effects["lifecycle"]["says"] == f"1 of 1 rules would go; new: {rules}"
+    denials = "DenyInsecureTransport, DenyWrongEncryptionHeader, DenyMissingEncryptionHeader, DenyOverwrite"
+    assert effects["policy"]["says"] == f"1 of 1 statements would go; new: {denials}"
     assert effects["access-policy"]["says"] == "1 of 3 statements would go"
     assert effects["task-role-attached"]["says"] == "1 of 2 attached policies would go"
     assert effects["neighbours"]["says"].startswith("3 neighbours would have new rules")
@@ -317,6 +320,7 @@ def test_an_expiry_of_snapshots_that_is_new_counts_every_object(server: Server) 
     ("arguments", "says"),
     [
         (["--parameter", "A=b"], "are for --adopt"),
+        (["--adopt", STORAGE, "https://github.com/psf/requests"], "and at no origin"),
         (["--adopt", "no-such.yaml"], "cannot read the template"),
         (["--adopt", STORAGE.parent / "alarms.yaml"], "not infra/storage.yaml"),
         (["--adopt", STORAGE.parent / "check"], "cannot be applied"),
@@ -330,6 +334,14 @@ def test_what_cannot_be_meant_is_told(server: Server, arguments: list[str | Path
 
     assert look.code == 2
     assert says in look.stderr
+
+
+def test_a_role_that_is_not_there_is_no_loss_and_is_not_imported(server: Server) -> None:
+    look = Look(server, server.user, "--adopt", STORAGE, "--role", "another-role")
+
+    assert look.effects["task-role-trust"]["says"] == "another-role does not exist, and would be made"
+    assert {name for name in look.named("goes") if name.startswith("task-role")} == set()
+    assert "TaskRole" not in {each["LogicalResourceId"] for each in look.document["import"]}
 
 
 def test_a_bucket_that_is_not_there_is_nothing_to_adopt(server: Server) -> None:

@@ -79,7 +79,8 @@ class _Look:
         for rule in wanted:
             if not lifecycle.prefix(rule) and not any(lifecycle.same(rule, old) for old in have):
                 self._felt.append(rule["Id"])
-        yield _rules(self._plan, have, wanted)
+        new = [rule["Id"] for rule in wanted if not any(lifecycle.same(rule, old) for old in have)]
+        yield _with_new(_rules(self._plan, have, wanted), new)
         yield from versions.look(self._reader, self._plan, have, wanted, self._now)
 
     def _policy(self) -> Iterator[Effect]:
@@ -99,7 +100,7 @@ class _Look:
         if any(each.value.get("Sid") == _WRITE_ONCE for each in effect.additions):
             left = tuple(each for each in effect.additions if each.value.get("Sid") != _WRITE_ONCE)
             effect = replace(effect, parameters={"EnforceWriteOnce": "true"}, additions=left)
-        yield effect
+        yield _with_new(effect, [str(each["Sid"]) for each in new])
         if any(each.get("Sid") == _WRITE_ONCE for each in new):
             yield self._write_once()
 
@@ -112,6 +113,11 @@ class _Look:
             "EnforceWriteOnce=false while adopting; give --parameter EnforceWriteOnce=true if there is nobody"
         )
         return Effect("write-once", "goes", says, (_WRITE_ONCE,), hint, {"EnforceWriteOnce": "false"})
+
+
+def _with_new(effect: Effect, new: list[str]) -> Effect:
+    """The effect, with the names of what would be new beside it."""
+    return replace(effect, says=f"{effect.says}; new: {', '.join(new)}") if new else effect
 
 
 def _rules(plan: Plan, have: list[Rule], wanted: list[Rule]) -> Effect:

@@ -144,7 +144,7 @@ def _new(have: list[Rule], wanted: list[Rule], action: str) -> list[Rule]:
         rule
         for rule in wanted
         if lifecycle.days(rule, action) is not None
-        and not any(lifecycle.covers(old, rule, action) for old in have)
+        and not any(lifecycle.same(old, rule) or lifecycle.covers(old, rule, action) for old in have)
     ]
 
 
