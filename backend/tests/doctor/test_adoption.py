@@ -307,6 +307,38 @@ def template_rules(bucket: str) -> list[dict[str, Any]]:
     return made
 
 
+def test_old_versions_go_as_late_as_today_where_a_rule_says_when(server: Server) -> None:
+    s3, name = client(server, server.owner), "old-versions-stay-a-year"
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    rule = {"ID": "a-year", "Status": "Enabled", "Filter": {"Prefix": PREFIX}}
+    rules = [{**rule, "NoncurrentVersionExpiration": {"NoncurrentDays": 365}}]
+    s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+    for _ in range(2):
+        s3.put_object(Bucket=name, Key=f"{PREFIX}x", Body=b"-")
+
+    first = Look(server, server.user, "--adopt", STORAGE, store=f"s3://{name}/")
+    year = ("--parameter", "NoncurrentVersionDays=365")
+    second = Look(server, server.user, "--adopt", STORAGE, *year, store=f"s3://{name}/")
+
+    assert {"lifecycle", "versions"} <= first.named("goes")
+    assert first.document["parameters"]["NoncurrentVersionDays"] == "365"
+    assert {"lifecycle", "versions"} <= second.named("stays")
+
+
+def test_people_read_what_goes_why_and_what_keeps_it(server: Server) -> None:
+    argv = command("doctor", "--adopt", STORAGE, "--store", f"s3://{BUCKET}/")
+    env = cli_env(**server.environment(server.user))
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 1
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert {line[1] for line in lines if line[:1] == ["GOES"]} == set(NAMED)
+    assert ["NoncurrentVersionDays=36500"] in lines
+    assert "BucketPolicy.Properties.PolicyDocument.Statement: + " in done.stdout
+    assert "docs/aws.md, 'Adopting existing production resources'" in done.stderr
+
+
 def test_an_expiry_of_snapshots_that_is_new_counts_every_object(server: Server) -> None:
     years = ("--parameter", "SnapshotRetentionDays=30", "--parameter", "MaxChainAgeDays=7")
     look = Look(server, server.user, "--adopt", STORAGE, *years)

@@ -70,7 +70,12 @@ class Adoption:
     @property
     def parameters_to_keep(self) -> dict[str, str]:
         """The template's parameters, with the values that keep what they can."""
-        kept = {name: value for effect in self.effects for name, value in effect.parameters.items()}
+        kept: dict[str, str] = {}
+        for (
+            effect
+        ) in self.effects:  # the first wins: a rule in force says it more exactly than what it leaves
+            for name, value in effect.parameters.items():
+                kept.setdefault(name, value)
         return {**self.parameters, **kept}
 
     @property
