@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -122,7 +121,7 @@ def carried_out(
     lines: list[tuple[str, str]], folder: Path, env: dict[str, str], stdin: str = ""
 ) -> list[Done]:
     """What came of commands in one shell. Each comes with the shell's text that is to go before it."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     script = "".join(
         f"{before}\n{{ {line.partition('   #')[0]}\n}} 2>err.{n} >out.{n}"
         f"{'' if 'read -rs' in line else ' </dev/null'}; echo $? >code.{n}\n"
@@ -191,6 +190,10 @@ def test_the_answers_are_what_their_commands_say(server: Server, world: World, t
     assert re.search(r"~ refs/heads/main|! refs/heads/main", said("snapshotter diff").out)
     sides = [line[:1] for line in said("git -C after log").out.splitlines()]
     assert sorted(sides) == ["<", ">"]
+    first = world.keys[0].split("/")[-2]
+    assert f"{first[:4]}-{first[4:6]}-{first[6:8]}" in said('snapshotter restore "$REPO@2005').err, (
+        "the first's day"
+    )
     assert "a.py" in said('snapshotter query --history "SELECT repo, path').out
     assert VALUES["github-pat"] not in "".join(each.out + each.err for each in done)
     assert f'"schema_version":{SCHEMA_VERSION}' in said("snapshotter get").out
@@ -200,41 +203,92 @@ def test_the_answers_are_what_their_commands_say(server: Server, world: World, t
     assert (work / "good.bin").read_bytes() != b"damaged"
 
 
-def test_the_secrets_of_the_guides_are_made_and_replaced_and_no_file_of_theirs_is_left(
-    tmp_path: Path,
-) -> None:
-    """Step 4 of the first deployment, and the runbook's rotation, on an emulator of Secrets Manager."""
-    programs, temp = tmp_path / "bin", tmp_path / "temp"
-    programs.mkdir()
+CLOUD = ("fruitful-snapshotter-service", "broken")
+PARAMETERS = "VpcId=vpc-0123456789abcdef0 SubnetIds=subnet-0123456789abcdef0,subnet-0fedcba9876543210"
+
+
+def test_the_commands_in_the_account_do_what_the_page_says(tmp_path: Path) -> None:
+    """Step 4 of the first deployment, and then the runbook's, on an emulator, beside a deployment that fails there."""
+    origin = Origin(tmp_path / "x.git")
+    origin.commit()
+    Lab(tmp_path / "store", now=datetime.now(UTC) - timedelta(hours=2)).take(origin)
+    temp, work = tmp_path / "temp", tmp_path / "work"
     temp.mkdir()
-    for name, says in {
-        "vi": 'echo "{\\"git.example.org\\": \\"TOKEN\\"}" > "$1"',
-        "ssh-keyscan": "echo git.example.org ssh-ed25519 AAAA",
-    }.items():
-        (programs / name).write_text(f"#!/bin/sh\n{says}\n")
-        (programs / name).chmod(0o755)
+    checkout = deployable(tmp_path / "checkout")
+    images = [f"123456789012.dkr.ecr.us-east-1.amazonaws.com/x@sha256:{digit * 64}" for digit in "01"]
+    job = json.dumps({"origins": [str(origin.path)]})
     step = BLOCK.findall(AWS_GUIDE.partition("**4. The secrets**")[2])[0][2]
-    rotated = [line for _, role, text in BLOCK.findall(PAGE) if role == "account" for line in commands(text)]
-    assert shutil.which("ssh-keygen")
+    stand_ins = {"IMAGE": images[1], "STACK": CLOUD[1]}
+    lines = [("", line) for line in commands(step)]
+    deploy = "aws cloudformation deploy --capabilities CAPABILITY_NAMED_IAM >/dev/null 2>&1 "
+    lines[0] = (
+        f"CHECKOUT={checkout}; {deploy} --stack-name {CLOUD[0]} --template-file {checkout}/infra/service.yaml "
+        f"--parameter-overrides Image={images[0]} {PARAMETERS} Job={shlex.quote(job)}\n"
+        f"echo '{job[:-1]}, \"labels\": {{}}}}' >job.json; aws s3api create-bucket --bucket {BUCKET} >/dev/null",
+        lines[0][1],
+    )
+    for line in [one for _, role, text in BLOCK.findall(PAGE) if role == "account" for one in commands(text)]:
+        name = line.partition("=")[0]
+        # As it is, the emulator refuses the template, after it has made a good part of it.
+        failing = f"{deploy} --stack-name {CLOUD[1]} --template-file {ROOT}/infra/service.yaml "
+        failing += f"--parameter-overrides Image={images[0]} {PARAMETERS} Job='{{}}' ServiceName=broken"
+        before = failing if name == "STACK" else ""
+        lines.append((before, f"{name}={stand_ins[name]}" if name in stand_ins else line))
     with ministack() as server:
         env = {
             **cli_env(**server.environment(server.owner)),
+            "SNAPSHOTTER_STORE": str(tmp_path / "store"),
             "TMPDIR": str(temp),
-            "PATH": f"{programs}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{stubs(tmp_path / 'bin')}:{ROOT / '.venv' / 'bin'}:{os.environ['PATH']}",
         }
-        work = tmp_path / "work"
-        done = carried_out([("", line) for line in (*commands(step), *rotated)], work, env)
+        done = carried_out(lines, work, env)
         assert [each for each in done if each.code] == []
         manager = client(server, server.owner, "secretsmanager")
         names = [secret["Name"].rpartition("/")[2] for secret in manager.list_secrets()["SecretList"]]
         key = manager.get_secret_value(SecretId="fruitful-repo-snapshotter/ssh-key")["SecretString"]
         tokens = manager.get_secret_value(SecretId="fruitful-repo-snapshotter/git-tokens")["SecretString"]
-    assert [each for each in done if each.code] == []
+        stacks = client(server, server.owner, "cloudformation").describe_stacks()["Stacks"]
+
+    def said(start: str) -> str:
+        return "".join(each.out for each in done if each.command.startswith(start))
+
     assert sorted(names) == ["fingerprint-key", "git-tokens", "ssh-key", "ssh-known-hosts"]
     assert "PRIVATE KEY" in key
     assert json.loads(tokens) == {"git.example.org": "TOKEN"}
-    assert "AWSPREVIOUS" in done[-1].out
+    assert "AWSPREVIOUS" in said("aws secretsmanager describe-secret")
     assert list(temp.iterdir()) == [], "no key and no token is left"
-    assert [path.name for path in work.iterdir() if not re.match(r"(out|err|code)\.\d+$", path.name)] == []
-    secret = "".join(each.out for each in done if "create-secret" not in each.command)
-    assert "PRIVATE" not in secret
+    left = [path.name for path in work.iterdir() if not re.match(r"(out|err|code)\.\d+$", path.name)]
+    assert left == ["job.json"]
+    assert "PRIVATE" not in "".join(each.out + each.err for each in done)
+    assert "1 of 1 origin lack nothing" in said("aws cloudformation describe-stacks")
+    assert images[0] in said("aws cloudformation describe-stacks"), "the one to come back to"
+    assert images[1] in said("aws ecs describe-task-definition")
+    assert "NoSnapshotAlarm" in said("aws cloudformation describe-stack-events"), "what failed, and why"
+    assert [stack["StackName"] for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"] == [CLOUD[0]]
+
+
+def deployable(checkout: Path) -> Path:
+    """A checkout whose template the emulator can deploy: without the alarm on a formula, which it does not know."""
+    (checkout / "infra").mkdir(parents=True)
+    text = (ROOT / "infra" / "service.yaml").read_text(encoding="utf-8")
+    without = re.sub(r"^  NoSnapshotAlarm:\n(?:(?:    .*)?\n)+", "", text, flags=re.M)
+    assert without != text
+    (checkout / "infra" / "service.yaml").write_text(without, encoding="utf-8")
+    return checkout
+
+
+def stubs(folder: Path) -> Path:
+    """Stand-ins for the editor, and for the program that asks a host for its keys."""
+    folder.mkdir()
+    for name, says in {
+        "vi": 'echo "{\\"git.example.org\\": \\"TOKEN\\"}" > "$1"',
+        "ssh-keyscan": "echo git.example.org ssh-ed25519 AAAA",
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{says}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_the_guides_call_the_program_as_the_readme_installs_it(page: Path) -> None:
+    assert "uv run" not in page.read_text(encoding="utf-8")
