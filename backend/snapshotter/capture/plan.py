@@ -97,9 +97,7 @@ def keeping_workers(plan: Plan) -> Iterator[Plan]:
     if scan is None:
         yield plan
         return
-    from snapshotter.scan.symbols.workers import Workers  # which runs without a scan do not load
-
-    with Workers(scan.resources.workers) as workers:
+    with scan.resources.processes() as workers:
         kept = replace(scan, resources=replace(scan.resources, kept=workers))
         yield replace(plan, options=replace(plan.options, scan=kept))
 

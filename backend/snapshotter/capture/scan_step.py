@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -94,25 +94,35 @@ class ScanStep:
         """
         if previous is not None and previous.commit == target.commit:
             return previous
-        # DuckDB and the analyzers are loaded only by runs that scan.
         from snapshotter.capture.commit_tree import Blobs, TreeLimits
-        from snapshotter.scan.tree_scan import TreeScan
 
         settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
         self.observer.stage("reading the tree to scan")
         limits = TreeLimits(
             settings.max_file_bytes, settings.max_total_bytes, _LISTED_FACTOR * settings.max_files
         )
-        with Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs:
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="loading") as pool,
+            resources.processes() as workers,
+            Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs,
+        ):
+            if (
+                previous is None
+            ):  # most of the tree will be read, so what reads it is made ready while the tree comes
+                workers.start(1)
+                pool.submit(_load)
             # With a scan to build on few blobs are new, and only they are fetched, once the listing tells which.
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
                 return structs.replace(
                     previous, commit=target.commit, committed_at=blobs.committed_at or UNSET
                 )
+            from snapshotter.scan.tree_scan import TreeScan
+
+            kept = replace(resources, kept=workers)
             with (
                 self._tables(previous) as before,
-                TreeScan(settings, resources, self.observer, cancel) as tree_scan,
+                TreeScan(settings, kept, self.observer, cancel) as tree_scan,
             ):
                 facts = self._facts(manifest, target, blobs.committed_at, previous)
                 scan = self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)
@@ -185,6 +195,11 @@ class ScanStep:
                 self.observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
                 files = {}
             yield files
+
+
+def _load() -> None:
+    """DuckDB and the analyzers, which only runs that scan load: they take longer than many a tree."""
+    import snapshotter.scan.tree_scan  # noqa: F401
 
 
 def _gap(why: str) -> Gap:

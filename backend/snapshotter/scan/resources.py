@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -53,6 +55,17 @@ class ScanResources:
     kept: Workers | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
+
+    @contextmanager
+    def processes(self) -> Iterator[Workers]:
+        """The processes that are kept, or some that end with the block."""
+        if self.kept is not None:
+            yield self.kept
+            return
+        from snapshotter.scan.symbols.workers import Workers  # which runs without a scan do not load
+
+        with Workers(self.workers) as workers:
+            yield workers
 
     @property
     def key_name(self) -> str:

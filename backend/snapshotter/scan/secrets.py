@@ -22,7 +22,6 @@ from typing import Final, NamedTuple
 import msgspec
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.scan import kubernetes
 from snapshotter.scan.runner import Command, ScannerFailed, program, run
 from snapshotter.scan.staging import Staging
 
@@ -103,6 +102,8 @@ def find(
 
 def _of_kubernetes(staging: Staging, blob: str, key: bytes | None) -> list[SecretFinding]:
     """The values of the Kubernetes Secrets in one blob. It does not raise, as `_report` does not."""
+    from snapshotter.scan import kubernetes  # with YAML, which runs without a scan do not load
+
     if staging.blobs[blob] > kubernetes.LARGEST:
         return []
     held = kubernetes.values((staging.root / "blobs" / blob[:2] / blob).read_bytes())

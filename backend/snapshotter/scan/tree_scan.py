@@ -35,7 +35,6 @@ from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbol_pass import SymbolPass, sources_of
 from snapshotter.scan.symbols.languages import refine
 from snapshotter.scan.symbols.resolve import SourceTree
-from snapshotter.scan.symbols.workers import Workers
 from snapshotter.scan.tree_contents import TreeContents
 
 REPORT: Final = "report.html"
@@ -75,7 +74,7 @@ class TreeScan:
                 )
             )
             self._tables = opening.enter_context(ScanTables(temp=self._staging.root))
-            self._workers = self._resources.kept or opening.enter_context(Workers(self._resources.workers))
+            self._workers = opening.enter_context(self._resources.processes())
             self._stack = opening.pop_all()
         return self
 
