@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import smallscan
 import sources
 from bench import HERE, MIB, SNAPSHOTTER, Bench, figures, main, run, total
 from fastimport import git
@@ -221,6 +222,8 @@ CLAIMS: dict[str, Callable[[ScanBench], None]] = {
     "full": full,
     "memory": memory,
     "symbols": symbols,
+    "cold": smallscan.cold,
+    "warm": smallscan.warm,
     "adds": adds,
 }
 

@@ -15,14 +15,22 @@ import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from fastimport import build, commit_head, fast_import, git, inline_file
 from generate import EPOCH, NOUNS, VERBS
 from syntaxes import SYNTAX, Syntax
 
-FILES = 5_000
-MEAN_BYTES = 17_600
-COMMITS = 200  # of history, each changing ten files
+
+class Scale(NamedTuple):
+    """How large a tree is: files beside the manifests, their mean size in bytes, and commits that each change ten."""
+
+    files: int = 5_000
+    mean_bytes: int = 17_600
+    commits: int = 200
+
+
+LARGE = Scale()
 
 
 _ENDS = {"rb": ("end", "end"), "sh": ("fi", "done"), "py": ("", "")}
@@ -45,9 +53,10 @@ _MANIFESTS = {
 }
 
 
-def repository(path: Path, seed: int = 1) -> Path:
+def repository(path: Path, seed: int = 1, scale: Scale = LARGE) -> Path:
     """A bare repository with the tree and some history, the same every time; kept if it is there already."""
-    return build(path, _stream(random.Random(seed)), f"sources 2 {FILES} {MEAN_BYTES} {COMMITS} {seed}")
+    made_from = f"sources 2 {scale.files} {scale.mean_bytes} {scale.commits} {seed}"
+    return build(path, _stream(random.Random(seed), scale), made_from)
 
 
 def change(path: Path, files: int, seed: int) -> str:
@@ -66,10 +75,10 @@ def change(path: Path, files: int, seed: int) -> str:
     return git(path, "rev-parse", "main").strip()
 
 
-def _stream(rng: random.Random) -> Iterator[bytes]:
+def _stream(rng: random.Random, scale: Scale) -> Iterator[bytes]:
     """The first commit with every file, then commits that each change ten."""
-    suffixes = rng.choices(_SUFFIXES, _WEIGHTS, k=FILES)
-    modules = [f"{rng.choice(NOUNS)}_{index:04d}" for index in range(FILES)]
+    suffixes = rng.choices(_SUFFIXES, _WEIGHTS, k=scale.files)
+    modules = [f"{rng.choice(NOUNS)}_{index:04d}" for index in range(scale.files)]
     names = [
         f"{rng.choice(NOUNS)}/{rng.choice(VERBS)}_{rng.randrange(14)}/{module}.{suffix}"
         for module, suffix in zip(modules, suffixes, strict=True)
@@ -77,7 +86,8 @@ def _stream(rng: random.Random) -> Iterator[bytes]:
     texts: dict[str, bytes] = {}
     yield commit_head("refs/heads/main", EPOCH, "begin", False)
     for name, suffix in zip(names, suffixes, strict=True):
-        size = int(min(MEAN_BYTES * 0.15 + rng.expovariate(1 / (MEAN_BYTES * 0.85)), 12 * MEAN_BYTES))
+        mean = scale.mean_bytes
+        size = int(min(mean * 0.15 + rng.expovariate(1 / (mean * 0.85)), 12 * mean))
         data = _content(rng, suffix, size, modules)
         if suffix in SYNTAX:
             texts[name] = data
@@ -85,7 +95,7 @@ def _stream(rng: random.Random) -> Iterator[bytes]:
     for name, text in _MANIFESTS.items():
         yield inline_file(name, text.encode())
     sources = sorted(texts)
-    for index in range(COMMITS):
+    for index in range(scale.commits):
         yield commit_head("refs/heads/main", EPOCH + 60 * index, f"change {index}", False)
         for name in rng.sample(sources, 10):
             texts[name] += _remark(rng, name.rpartition(".")[2]).encode()
