@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from snapshotter.aws import container_role, web_identity
 from snapshotter.aws.endpoint import Endpoint, files, names_profile
-from snapshotter.aws.renewal import Renewed, SessionKeys
+from snapshotter.aws.renewal import RenewedKeys, SessionKeys
 from snapshotter.base import runbook
 from snapshotter.base.errors import NoCredentials
 
@@ -71,9 +71,9 @@ def _source(
         return lambda: static
     if not key and not _file_may_decide(env):
         if web_identity.is_plain(env, where):
-            return Renewed(partial(web_identity.fetch, env, where, pause))
+            return RenewedKeys(partial(web_identity.fetch, env, where, pause))
         if not env.get(web_identity.FILE) and container_role.is_named(env):
-            return Renewed(partial(container_role.fetch, env, pause))
+            return RenewedKeys(partial(container_role.fetch, env, pause))
     return _ByBotocore(make_session)
 
 

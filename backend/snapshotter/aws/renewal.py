@@ -34,7 +34,7 @@ class SessionKeys:
         }
 
 
-class Renewed:
+class RenewedKeys:
     """Keys that `fetch` gives, fetched again before they end. Safe to share between threads."""
 
     def __init__(self, fetch: Callable[[], SessionKeys]) -> None:

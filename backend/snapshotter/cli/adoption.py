@@ -18,13 +18,13 @@ def adoption(session: Session, path: Path, parameters: list[str], output: Path |
     """Look at the store's bucket, or the template's own, and its role; write the merged template if asked to."""
     from snapshotter.aws import endpoint, identity
     from snapshotter.cli import describe_adoption
-    from snapshotter.doctor.adoption import plan
+    from snapshotter.doctor.adoption import applied_template
     from snapshotter.doctor.adoption.adopt import look
     from snapshotter.doctor.adoption.effects import verdict
     from snapshotter.doctor.adoption.reading import Reader
 
-    template = plan.read(path)
-    given = plan.of_store(session.store_uri) | plan.pairs(parameters)
+    template = applied_template.read(path)
+    given = applied_template.of_store(session.store_uri) | applied_template.pairs(parameters)
     where = endpoint.resolve(session.env)
     endpoint.require_tls(where.url, allow_http=session.allow_http)
     aws = endpoint.session(where.region)
@@ -32,11 +32,11 @@ def adoption(session: Session, path: Path, parameters: list[str], output: Path |
     caller = identity.caller(aws)
     session.observer.stage("reading the bucket and its role")
     found = look(Reader(aws, where, session.cancel.check), template, given, caller, where.region)
-    merged = plan.merged(template, found.parameters_to_keep, found.additions)
+    merged = applied_template.merged(template, found.parameters_to_keep, found.additions)
     lines = describe_adoption.adoption(found)
     document = found.document() | {"template": str(path), "merged": merged}
     if output is not None and not found.of("unread"):  # what was not read would be missing in it
-        data = plan.written(merged).encode()
+        data = applied_template.written(merged).encode()
         write_new(output, data)
         document["output"] = str(output)
         large = " (upload it to S3 first, and give --template-url)" if len(data) > _MOST_SENT else ""

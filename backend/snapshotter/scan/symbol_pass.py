@@ -18,7 +18,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbols.languages import LANGUAGES
 from snapshotter.scan.symbols.records import Analysis
-from snapshotter.scan.symbols.routing import Job
+from snapshotter.scan.symbols.routing import QueuedBlob
 from snapshotter.scan.symbols.workers import Workers
 
 _BATCH: Final = 20_000  # rows that are held before the tables take them
@@ -76,7 +76,7 @@ class SymbolPass:
             return
         deadline = time.monotonic() + seconds
         adding: Future[None] | None = None
-        jobs = [Job(one, one.language, self._staging.staged[one.name].bytes) for one in sources]
+        jobs = [QueuedBlob(one, one.language, self._staging.staged[one.name].bytes) for one in sources]
         with (
             # A thread of its own, so that no worker waits for the tables.
             ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,

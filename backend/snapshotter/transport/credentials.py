@@ -17,7 +17,7 @@ from snapshotter.transport import host_tokens
 from snapshotter.transport.app_key import AppKey
 from snapshotter.transport.github_app import AppTokens
 from snapshotter.transport.host_tokens import HostTokens
-from snapshotter.transport.renewed import Issued, Renewed
+from snapshotter.transport.renewed import Issued, RenewedCredential
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKEN"
 COMMAND = "SNAPSHOTTER_GIT_TOKEN_COMMAND"
@@ -47,9 +47,9 @@ class GitCredentials:
     def __init__(self, settings: Mapping[str, str], own: HostTokens | None = None) -> None:
         self._settings = settings
         self._own = own or HostTokens()
-        self._command = Renewed(self._from_command)
+        self._command = RenewedCredential(self._from_command)
         ca_bundle = settings.get("SNAPSHOTTER_CA_BUNDLE") or None
-        self._apps = {app: Renewed(AppTokens(app, ca_bundle).issue) for app in self._own.apps}
+        self._apps = {app: RenewedCredential(AppTokens(app, ca_bundle).issue) for app in self._own.apps}
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> GitCredentials:

@@ -24,7 +24,7 @@ class Issued:
     until: float = math.inf
 
 
-class Renewed:
+class RenewedCredential:
     """The newest credential of one source; safe to share between threads. `make` gets another one."""
 
     def __init__(self, make: Callable[[], Issued], clock: Callable[[], float] = time.time) -> None:

@@ -18,7 +18,7 @@ import pytest
 from snapshotter.aws import container_role, web_identity
 from snapshotter.aws.credentials import AwsCredentials
 from snapshotter.aws.endpoint import Endpoint, new_session, resolve
-from snapshotter.aws.renewal import Renewed, SessionKeys
+from snapshotter.aws.renewal import RenewedKeys, SessionKeys
 from snapshotter.base.errors import NoCredentials
 from tests.support.httpservers import Scripted, Seen, reply
 
@@ -371,7 +371,7 @@ def test_keys_are_renewed_before_they_end(seconds: float, fetched: int) -> None:
         asked.append(next(lifetimes))
         return keys_for(asked[-1])
 
-    renewed = Renewed(fetch)
+    renewed = RenewedKeys(fetch)
     for _ in range(4):
         renewed()
     assert len(asked) == fetched
@@ -387,7 +387,7 @@ def test_keys_that_still_last_outlive_a_failed_renewal(seconds: float, kept: boo
         except StopIteration:
             raise NoCredentials("gone") from None
 
-    renewed = Renewed(fetch)
+    renewed = RenewedKeys(fetch)
     first = renewed()
     if kept:
         assert renewed() is first

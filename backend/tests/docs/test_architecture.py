@@ -72,6 +72,17 @@ def test_every_module_is_named_but_verbs_and_parsers() -> None:
     assert {name for name in unnamed if not name.startswith("scan/dependencies/")} == set()
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    modules: dict[str, list[str]] = {}
+    for path in sorted(HOUSE.rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(path.relative_to(HOUSE).as_posix())
+    # One module for each version of the protocol, with the same names: they are read as v0.Server and v2.Server.
+    del modules["Server"]
+    assert {name: found for name, found in modules.items() if found[1:]} == {}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_module_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

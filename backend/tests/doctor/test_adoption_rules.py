@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snapshotter.doctor.adoption import lifecycle, plan, statements, versions
+from snapshotter.doctor.adoption import applied_template, lifecycle, statements, versions
 from snapshotter.doctor.adoption.effects import Addition, Adoption, Effect, State, named, verdict
 from snapshotter.doctor.adoption.reading import Reader
 from tests.infra.template import STORAGE, load, resolve
@@ -39,8 +39,10 @@ class Pages(Reader):
         return iter(self._given if operation == "list_object_versions" else ())
 
 
-def adopted() -> plan.Plan:
-    return plan.make(plan.read(STORAGE), {}, "arn:aws:iam::123456789012:user/ada", "eu-central-1")
+def adopted() -> applied_template.AppliedTemplate:
+    return applied_template.make(
+        applied_template.read(STORAGE), {}, "arn:aws:iam::123456789012:user/ada", "eu-central-1"
+    )
 
 
 def test_a_version_is_noncurrent_since_the_next_newer_one_whatever_page_that_is_on() -> None:
@@ -209,8 +211,10 @@ def test_a_merged_template_comes_out_with_what_was_added_and_nothing_else(tmp_pa
         Addition("TaskRole", ("Policies",), {"PolicyName": "p", "PolicyDocument": {"Statement": []}}),
     ]
     path = tmp_path / "merged.yaml"
-    text = plan.written(
-        plan.merged(plan.read(STORAGE), {"Owner": "me", "NoncurrentVersionDays": "7"}, additions)
+    text = applied_template.written(
+        applied_template.merged(
+            applied_template.read(STORAGE), {"Owner": "me", "NoncurrentVersionDays": "7"}, additions
+        )
     )
     path.write_text(text, encoding="ascii")
 

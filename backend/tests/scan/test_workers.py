@@ -15,7 +15,7 @@ import pytest
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.analysis import analyze
 from snapshotter.scan.symbols.records import Analysis
-from snapshotter.scan.symbols.routing import WORTH, Job, Queues
+from snapshotter.scan.symbols.routing import WORTH, QueuedBlob, Queues
 from snapshotter.scan.symbols.workers import Workers
 from tests.scan import golden
 
@@ -25,7 +25,9 @@ _SOURCES = [(golden.FIXTURES / "symbols" / name, language) for name, language in
 def analyzed(workers: Workers, jobs: Sequence[tuple[str, bytes, str]]) -> dict[str, Analysis]:
     """What the workers find in blobs of (key, blob, language), by key."""
     blobs = {key: blob for key, blob, _ in jobs}
-    return dict(workers.analyze([Job(key, language, len(blob)) for key, blob, language in jobs], blobs.get))
+    return dict(
+        workers.analyze([QueuedBlob(key, language, len(blob)) for key, blob, language in jobs], blobs.get)
+    )
 
 
 # each of these drives a grammar into memory or time without bounds, or is a worst case of the query
@@ -186,7 +188,7 @@ def test_a_process_that_ran_out_of_memory_is_replaced() -> None:
 
 def test_an_analysis_that_is_left_early_leaves_nothing_for_the_next() -> None:
     blobs = {str(n): f"x{n} = {n}\n".encode() * 2000 for n in range(6)}
-    jobs = [Job(key, "Python", len(blob)) for key, blob in blobs.items()]
+    jobs = [QueuedBlob(key, "Python", len(blob)) for key, blob in blobs.items()]
 
     def stops(key: str) -> bytes:
         if key == "3":
@@ -221,7 +223,7 @@ def test_an_interruption_ends_an_analysis_and_not_the_workers() -> None:
 
         thread = threading.Thread(target=lambda: (asked.wait(), workers.interrupt()))
         thread.start()
-        (found,) = workers.analyze([Job("slow", "JavaScript", 4)], blob)
+        (found,) = workers.analyze([QueuedBlob("slow", "JavaScript", 4)], blob)
         thread.join()
         assert found[1].error == "the grammar crashed"
         assert analyzed(workers, [("next", b"int x;", "C")])["next"].parsed
@@ -243,23 +245,23 @@ def _routed(queues: Queues[str], knowing: list[set[str]]) -> list[list[str]]:
 
 
 def test_a_language_is_one_process_until_another_pays() -> None:
-    few = [Job(f"{name}{n}", name, 100) for n in range(5) for name in ("Python", "Go", "Rust", "Java")]
+    few = [QueuedBlob(f"{name}{n}", name, 100) for n in range(5) for name in ("Python", "Go", "Rust", "Java")]
     taken = _routed(Queues(few), [set(), set()])
     assert sorted(taken[0] + taken[1]) == sorted(job.key for job in few)
     assert {key[:-1] for key in taken[0]}.isdisjoint(key[:-1] for key in taken[1])
-    many = [Job(str(n), "Python", WORTH) for n in range(6)]
+    many = [QueuedBlob(str(n), "Python", WORTH) for n in range(6)]
     first, second = _routed(Queues(many), [set(), set()])
     assert len(first) > 1 < len(second), "both read what is worth a second compilation"
 
 
 def test_what_nobody_has_read_is_anybodys() -> None:
     """A process that died knows nothing any more, and what it had begun is left for the others."""
-    queues = Queues([Job("a", "Python", 1), Job("b", "Go", 1)])
-    assert queues.take({"python"}, {"go"}) == Job("a", "Python", 1)
+    queues = Queues([QueuedBlob("a", "Python", 1), QueuedBlob("b", "Go", 1)])
+    assert queues.take({"python"}, {"go"}) == QueuedBlob("a", "Python", 1)
     assert queues.take({"python"}, {"go"}) is None
-    assert queues.take({"python"}, set()) == Job("b", "Go", 1)
+    assert queues.take({"python"}, set()) == QueuedBlob("b", "Go", 1)
 
 
 def test_c_and_its_headers_are_read_by_one_process() -> None:
-    jobs = [Job("a", "C", 3), Job("b", "C++", 2), Job("c", "C Header", 1)]
+    jobs = [QueuedBlob("a", "C", 3), QueuedBlob("b", "C++", 2), QueuedBlob("c", "C Header", 1)]
     assert _routed(Queues(jobs), [{"c"}, {"python"}]) == [["a", "b", "c"], []]

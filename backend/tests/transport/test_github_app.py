@@ -25,7 +25,7 @@ from snapshotter.transport.app_key import AppKey
 from snapshotter.transport.credentials import GitCredentials
 from snapshotter.transport.github_app import AppTokens
 from snapshotter.transport.host_tokens import HostTokens
-from snapshotter.transport.renewed import Issued, Renewed
+from snapshotter.transport.renewed import Issued, RenewedCredential
 from tests.support.githubapp import (
     APP,
     BAD_JWT,
@@ -114,7 +114,7 @@ def test_an_app_s_token_is_for_its_place_only(api: GitHubApi, key: str) -> None:
 def test_a_token_is_renewed_before_it_expires() -> None:
     now = [1000.0]
     made = iter([Issued(Credential("u", str(n)), 1000.0 + 3600 * (n + 1)) for n in range(9)])
-    source = Renewed(lambda: next(made), lambda: now[0])
+    source = RenewedCredential(lambda: next(made), lambda: now[0])
     assert source.credential().secret == "0"
     now[0] += 3600 - 301
     assert source.credential().secret == "0"
@@ -128,7 +128,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
 
 def test_the_end_of_a_token_is_read_from_the_answer(key: str) -> None:
     with GitHubApi(key, FIRST, SECOND, seconds=200) as api:
-        source = Renewed(tokens(api, key).issue)
+        source = RenewedCredential(tokens(api, key).issue)
         assert [source.credential().secret, source.credential().secret] == [FIRST, SECOND]
 
 

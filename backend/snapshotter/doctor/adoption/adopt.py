@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from snapshotter.doctor.adoption import (
+    bucket_settings,
     foreign_settings,
     identities,
     lifecycle,
     neighbours,
-    settings,
     statements,
     versions,
 )
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate, make
 from snapshotter.doctor.adoption.effects import Addition, Adoption, Effect, named
 from snapshotter.doctor.adoption.lifecycle import Rule
-from snapshotter.doctor.adoption.plan import Plan, make
-from snapshotter.doctor.adoption.reading import Reader, Unread, guarded
+from snapshotter.doctor.adoption.reading import NotRead, Reader, guarded
 from snapshotter.doctor.adoption.template import Template
 
 _WRITE_ONCE: Final = "DenyOverwrite"
@@ -44,25 +44,28 @@ def look(reader: Reader, template: Template, given: Mapping[str, str], caller: s
 class _Look:
     """One look. `felt` is what would be new for everybody in the bucket."""
 
-    def __init__(self, reader: Reader, plan: Plan) -> None:
+    def __init__(self, reader: Reader, plan: AppliedTemplate) -> None:
         self._reader, self._plan = reader, plan
         self._now = datetime.now(UTC)
         self._felt: list[str] = []
 
     def effects(self) -> Iterator[Effect]:
         """Every effect, the bucket's before the identities'."""
-        for effect in (*settings.own(self._reader, self._plan), self._guarded("object-lock", settings.lock)):
+        for effect in (
+            *bucket_settings.own(self._reader, self._plan),
+            self._guarded("object-lock", bucket_settings.lock),
+        ):
             if effect.state == "changes":
                 self._felt.append(effect.name)
             yield effect
-        yield self._guarded("tags", settings.tags)
+        yield self._guarded("tags", bucket_settings.tags)
         yield from foreign_settings.look(self._reader, self._plan)
         yield from self._lifecycle()
         yield from self._policy()
         yield guarded("neighbours", lambda: neighbours.look(self._reader, self._plan, self._felt))
         yield from identities.look(self._reader, self._plan)
 
-    def _guarded(self, name: str, look: Callable[[Reader, Plan], Effect]) -> Effect:
+    def _guarded(self, name: str, look: Callable[[Reader, AppliedTemplate], Effect]) -> Effect:
         return guarded(name, lambda: look(self._reader, self._plan))
 
     def _lifecycle(self) -> Iterator[Effect]:
@@ -70,7 +73,7 @@ class _Look:
             answer = self._reader.s3(
                 "get_bucket_lifecycle_configuration", "NoSuchLifecycleConfiguration", Bucket=self._plan.bucket
             )
-        except Unread as error:  # without the rules in force, nothing can be said of what the new ones do
+        except NotRead as error:  # without the rules in force, nothing can be said of what the new ones do
             for name in ("lifecycle", "versions", "objects", "uploads"):
                 yield Effect(name, "unread", error.message)
             return
@@ -86,7 +89,7 @@ class _Look:
     def _policy(self) -> Iterator[Effect]:
         try:
             answer = self._reader.s3("get_bucket_policy", "NoSuchBucketPolicy", Bucket=self._plan.bucket)
-        except Unread as error:
+        except NotRead as error:
             yield Effect("policy", "unread", error.message)
             return
         document = answer["Policy"] if answer else {}
@@ -120,7 +123,7 @@ def _with_new(effect: Effect, new: list[str]) -> Effect:
     return replace(effect, says=f"{effect.says}; new: {', '.join(new)}") if new else effect
 
 
-def _rules(plan: Plan, have: list[Rule], wanted: list[Rule]) -> Effect:
+def _rules(plan: AppliedTemplate, have: list[Rule], wanted: list[Rule]) -> Effect:
     """The rules in force that the template does not have."""
     lost = [rule for rule in have if not any(lifecycle.same(rule, other) for other in wanted)]
     if not lost:
@@ -137,4 +140,6 @@ def _rules(plan: Plan, have: list[Rule], wanted: list[Rule]) -> Effect:
         )
         items.append(lifecycle.words(rule) + beside)
     says = f"{len(lost)} of {len(have)} rules would go"
-    return Effect("lifecycle", "goes", says, named(items), settings.MERGE, parameters, tuple(additions))
+    return Effect(
+        "lifecycle", "goes", says, named(items), bucket_settings.MERGE, parameters, tuple(additions)
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate
+from snapshotter.doctor.adoption.bucket_settings import MERGE, SettingForm, Value
 from snapshotter.doctor.adoption.effects import Addition, Effect
-from snapshotter.doctor.adoption.plan import Plan
-from snapshotter.doctor.adoption.reading import Reader, Unread
-from snapshotter.doctor.adoption.settings import MERGE, Setting, Value
+from snapshotter.doctor.adoption.reading import NotRead, Reader
 
 _BY_HAND = (
     "write it into the template by hand (AWS::S3::Bucket in the CloudFormation reference), or let it go"
@@ -52,57 +52,57 @@ def _without_metadata(answer: Value) -> Any:
 
 # What the template does not set, or by an option only. It may be somebody's.
 _FOREIGN = (
-    Setting("cors", "get_bucket_cors", "NoSuchCORSConfiguration", "CorsConfiguration", _cors),
-    Setting(
+    SettingForm("cors", "get_bucket_cors", "NoSuchCORSConfiguration", "CorsConfiguration", _cors),
+    SettingForm(
         "replication",
         "get_bucket_replication",
         "ReplicationConfigurationNotFoundError",
         "ReplicationConfiguration",
         _replication,
     ),
-    Setting("logging", "get_bucket_logging", "", "LoggingConfiguration", _logging),
-    Setting(
+    SettingForm("logging", "get_bucket_logging", "", "LoggingConfiguration", _logging),
+    SettingForm(
         "acceleration", "get_bucket_accelerate_configuration", "", "AccelerateConfiguration", _acceleration
     ),
 )
 # Those whose form differs too much from the template's to be merged.
 _BY_NAME = (
-    Setting(
+    SettingForm(
         "website",
         "get_bucket_website",
         "NoSuchWebsiteConfiguration",
         "WebsiteConfiguration",
         _without_metadata,
     ),
-    Setting(
+    SettingForm(
         "notifications",
         "get_bucket_notification_configuration",
         "",
         "NotificationConfiguration",
         _without_metadata,
     ),
-    Setting(
+    SettingForm(
         "inventory",
         "list_bucket_inventory_configurations",
         "",
         "InventoryConfigurations",
         _listed("InventoryConfigurationList"),
     ),
-    Setting(
+    SettingForm(
         "analytics",
         "list_bucket_analytics_configurations",
         "",
         "AnalyticsConfigurations",
         _listed("AnalyticsConfigurationList"),
     ),
-    Setting(
+    SettingForm(
         "request-metrics",
         "list_bucket_metrics_configurations",
         "",
         "MetricsConfigurations",
         _listed("MetricsConfigurationList"),
     ),
-    Setting(
+    SettingForm(
         "tiering",
         "list_bucket_intelligent_tiering_configurations",
         "",
@@ -112,12 +112,12 @@ _BY_NAME = (
 )
 
 
-def look(reader: Reader, plan: Plan) -> Iterator[Effect]:
+def look(reader: Reader, plan: AppliedTemplate) -> Iterator[Effect]:
     """The settings that the template does not set."""
     for setting in (*_FOREIGN, *_BY_NAME):
         try:
             answer = reader.s3(setting.operation, setting.absent, Bucket=plan.bucket)
-        except Unread as error:
+        except NotRead as error:
             yield Effect(setting.name, "unread", error.message)
             continue
         found = setting.form(answer) if answer else None
@@ -125,7 +125,7 @@ def look(reader: Reader, plan: Plan) -> Iterator[Effect]:
         yield _foreign(setting, found, wanted)
 
 
-def _foreign(setting: Setting, found: Any, wanted: Any) -> Effect:
+def _foreign(setting: SettingForm, found: Any, wanted: Any) -> Effect:
     if found is None or found == wanted:
         return Effect(setting.name, "stays", "none" if found is None else "as in the template")
     if setting in _BY_NAME:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapshotter.doctor.adoption import statements
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate
+from snapshotter.doctor.adoption.bucket_settings import MERGE, of_tags
 from snapshotter.doctor.adoption.effects import Addition, Effect, named
-from snapshotter.doctor.adoption.plan import Plan
 from snapshotter.doctor.adoption.reading import Reader, guarded
-from snapshotter.doctor.adoption.settings import MERGE, of_tags
 
 _NAMES = {
     "AccessPolicy": "access-policy",
@@ -30,7 +30,7 @@ class _Holder:
     params: Mapping[str, str]
 
 
-def look(reader: Reader, plan: Plan) -> Iterator[Effect]:
+def look(reader: Reader, plan: AppliedTemplate) -> Iterator[Effect]:
     """What applying does to each identity of the template, and to the access policy."""
     for resource in plan.of_type("AWS::IAM::ManagedPolicy"):
         name = _NAMES.get(resource, resource)
@@ -56,7 +56,7 @@ def _exists(reader: Reader, holder: _Holder) -> Effect:
     return Effect(holder.name, "stays", f"{holder.params['GroupName']} exists")
 
 
-def _managed(reader: Reader, plan: Plan, resource: str, name: str) -> Effect:
+def _managed(reader: Reader, plan: AppliedTemplate, resource: str, name: str) -> Effect:
     wanted = plan.properties(resource)
     arn = plan.arn(f"policy/{wanted['ManagedPolicyName']}")
     found = reader.iam("get_policy", PolicyArn=arn)
@@ -77,7 +77,7 @@ def of_statements(
     return _lost(name, f"{len(lost)} of {len(have)} statements would go", found)
 
 
-def _role(reader: Reader, plan: Plan, holder: _Holder) -> Iterator[Effect]:
+def _role(reader: Reader, plan: AppliedTemplate, holder: _Holder) -> Iterator[Effect]:
     wanted = plan.properties(holder.resource)
 
     def trust() -> Effect:
@@ -105,7 +105,7 @@ def _role(reader: Reader, plan: Plan, holder: _Holder) -> Iterator[Effect]:
     yield guarded(f"{holder.name}-tags", tags)
 
 
-def _policies(reader: Reader, plan: Plan, holder: _Holder) -> Iterator[Effect]:
+def _policies(reader: Reader, plan: AppliedTemplate, holder: _Holder) -> Iterator[Effect]:
     """The policies that a role or group has. Both lists are replaced as a whole."""
     wanted = plan.properties(holder.resource)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from snapshotter.base.text import plural
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate
 from snapshotter.doctor.adoption.effects import Effect, named
-from snapshotter.doctor.adoption.plan import Plan
 from snapshotter.doctor.adoption.reading import Reader
 
 _HINT = (
@@ -15,8 +15,8 @@ _HINT = (
 )
 
 
-def look(reader: Reader, plan: Plan, felt: Iterable[str]) -> Effect:
-    """The folders and objects beside the prefix. `felt` is what would be new for them. Raises Unread."""
+def look(reader: Reader, plan: AppliedTemplate, felt: Iterable[str]) -> Effect:
+    """The folders and objects beside the prefix. `felt` is what would be new for them. Raises NotRead."""
     found: list[str] = []
     above = ""
     for step in plan.prefix.rstrip("/").split("/"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NO_ENTITY = "NoSuchEntity"
 
 
-class Unread(Unavailable):
+class NotRead(Unavailable):
     """One thing could not be read. The rest of the look goes on."""
 
     default_code = "unread"
@@ -44,7 +44,7 @@ class Reader:
     def s3(self, operation: str, absent: str = "", **params: Any) -> Any:
         """S3's answer, None for the error code by which it says that there is no such thing.
 
-        Raises Unread if it refuses, Unavailable if it cannot be asked, or if the bucket is not there.
+        Raises NotRead if it refuses, Unavailable if it cannot be asked, or if the bucket is not there.
         """
         return self._ask(lambda: getattr(self._s3, operation)(**params), absent)
 
@@ -99,12 +99,12 @@ def _refused(code: str, message: str) -> Unavailable:
         return Unavailable(
             "no such bucket", code="no-bucket", hint="check --store: there is nothing to adopt"
         )
-    return Unread(f"{code}: {message}" if message else code)
+    return NotRead(f"{code}: {message}" if message else code)
 
 
 def guarded(name: str, look: Callable[[], Effect]) -> Effect:
     """The effect that `look` finds; what it could not read is no effect that is known."""
     try:
         return look()
-    except Unread as error:
+    except NotRead as error:
         return Effect(name, "unread", error.message)

@@ -11,10 +11,10 @@ from typing import Any
 from snapshotter.archive import layout
 from snapshotter.base.text import human_bytes, plural
 from snapshotter.doctor.adoption import lifecycle
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate
 from snapshotter.doctor.adoption.effects import MOST_NAMED, Effect
 from snapshotter.doctor.adoption.lifecycle import NEVER, Rule
-from snapshotter.doctor.adoption.plan import Plan
-from snapshotter.doctor.adoption.reading import Reader, Unread, guarded
+from snapshotter.doctor.adoption.reading import NotRead, Reader, guarded
 
 _OLD_VERSIONS, _CURRENT, _UPLOADS = (
     "NoncurrentVersionExpiration",
@@ -56,17 +56,19 @@ class Tally:
         return (*self.samples, *([f"and {rest:,} more"] if rest else []))
 
 
-def look(reader: Reader, plan: Plan, have: list[Rule], wanted: list[Rule], now: datetime) -> Iterator[Effect]:
+def look(
+    reader: Reader, plan: AppliedTemplate, have: list[Rule], wanted: list[Rule], now: datetime
+) -> Iterator[Effect]:
     """What the rules `wanted` would delete that the rules in force do not."""
     try:
         yield from _objects(reader, plan, have, wanted, now)
-    except Unread as error:
+    except NotRead as error:
         yield from (Effect(name, "unread", error.message) for name in ("versions", "objects"))
     yield guarded("uploads", lambda: _uploads(reader, plan, have, wanted, now))
 
 
 def _objects(
-    reader: Reader, plan: Plan, have: list[Rule], wanted: list[Rule], now: datetime
+    reader: Reader, plan: AppliedTemplate, have: list[Rule], wanted: list[Rule], now: datetime
 ) -> Iterator[Effect]:
     old, current = _new(have, wanted, _OLD_VERSIONS), _new(have, wanted, _CURRENT)
     gone, snapshots, tests = Tally(), Tally(), Tally()
@@ -87,12 +89,14 @@ def _objects(
     yield _tests(tests)
 
 
-def _tests_of(plan: Plan) -> tuple[str, str]:
+def _tests_of(plan: AppliedTemplate) -> tuple[str, str]:
     """The folders in which only tests write."""
     return f"{plan.prefix}{layout.DIAGNOSTICS}/", f"{plan.prefix}policy-tests/"
 
 
-def _uploads(reader: Reader, plan: Plan, have: list[Rule], wanted: list[Rule], now: datetime) -> Effect:
+def _uploads(
+    reader: Reader, plan: AppliedTemplate, have: list[Rule], wanted: list[Rule], now: datetime
+) -> Effect:
     """The unfinished uploads that a rule which is new would give up."""
     rules, tally = _new(have, wanted, _UPLOADS), Tally()
     for page in reader.s3_pages("list_multipart_uploads", Bucket=plan.bucket) if rules else ():

@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 WORTH: Final = 128 * 1024  # bytes of source that take about as long as a query's compilation
 
 
-class Job(NamedTuple, Generic[Key]):
+class QueuedBlob(NamedTuple, Generic[Key]):
     """A blob to analyse: the caller's name for it, its language and its size in bytes."""
 
     key: Key
@@ -34,15 +34,15 @@ def family(language: str) -> str:
 class Queues(Generic[Key]):
     """Jobs that wait, by family; those of one family keep their order."""
 
-    def __init__(self, jobs: Iterable[Job[Key]]) -> None:
-        self._waiting: dict[str, deque[Job[Key]]] = {}
+    def __init__(self, jobs: Iterable[QueuedBlob[Key]]) -> None:
+        self._waiting: dict[str, deque[QueuedBlob[Key]]] = {}
         self._bytes: dict[str, int] = {}
         for job in jobs:
             name = family(job.language)
             self._waiting.setdefault(name, deque()).append(job)
             self._bytes[name] = self._bytes.get(name, 0) + job.size
 
-    def take(self, mine: Set[str], others: Set[str]) -> Job[Key] | None:
+    def take(self, mine: Set[str], others: Set[str]) -> QueuedBlob[Key] | None:
         """The next job of a process that has read the families `mine`, while others have read `others`.
 
         None leaves what waits to the others: each of it is of a family that they have read.
@@ -57,7 +57,7 @@ class Queues(Generic[Key]):
                 return self._pop(max(names, key=self._bytes.__getitem__))
         return None
 
-    def _pop(self, name: str) -> Job[Key]:
+    def _pop(self, name: str) -> QueuedBlob[Key]:
         job = self._waiting[name].popleft()
         self._bytes[name] -= job.size
         if not self._waiting[name]:

@@ -27,7 +27,7 @@ import msgspec
 import snapshotter
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.records import OUT_OF_MEMORY, READY, Analysis
-from snapshotter.scan.symbols.routing import Job, Queues, family
+from snapshotter.scan.symbols.routing import QueuedBlob, Queues, family
 
 Key = TypeVar("Key")
 
@@ -80,7 +80,7 @@ class Workers:
             worker.kill()
 
     def analyze(
-        self, jobs: Sequence[Job[Key]], read: Callable[[Key], bytes | None]
+        self, jobs: Sequence[QueuedBlob[Key]], read: Callable[[Key], bytes | None]
     ) -> Generator[tuple[Key, Analysis], None, None]:
         """Analyse blobs; yields (key, analysis) as they finish, every key once, but for those that `read` leaves out.
 

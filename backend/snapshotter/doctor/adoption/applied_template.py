@@ -39,7 +39,7 @@ _IDENTIFIED_BY: Final = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class AppliedTemplate:
     """The template's resources as they would be, and the parameters that make them so."""
 
     bucket: str
@@ -91,7 +91,7 @@ def read(path: Path) -> Template:
         raise _wrong(error) from error
 
 
-def make(template: Template, parameters: Mapping[str, str], caller: str, region: str) -> Plan:
+def make(template: Template, parameters: Mapping[str, str], caller: str, region: str) -> AppliedTemplate:
     """What the template would make by these parameters, in the account of the ARN `caller`.
 
     Raises UsageError for parameters that CloudFormation would refuse, and for a template without what
@@ -112,7 +112,7 @@ def make(template: Template, parameters: Mapping[str, str], caller: str, region:
         raise _wrong(error) from error
     except (KeyError, TypeError, AttributeError) as error:
         raise _wrong(ValueError(f"it is not well formed: {error!r}")) from error
-    return Plan(bucket, prefix, account, partition, parameters, resources)
+    return AppliedTemplate(bucket, prefix, account, partition, parameters, resources)
 
 
 def of_store(uri: str) -> dict[str, str]:

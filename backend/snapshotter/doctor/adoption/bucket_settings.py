@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from snapshotter.doctor.adoption.applied_template import AppliedTemplate
 from snapshotter.doctor.adoption.effects import Addition, Effect
-from snapshotter.doctor.adoption.plan import Plan
-from snapshotter.doctor.adoption.reading import Reader, Unread
+from snapshotter.doctor.adoption.reading import NotRead, Reader
 
 Value = Mapping[str, Any]
 MERGE = "the template written by -o keeps it; leave it out there if it is to go"
@@ -18,7 +18,7 @@ _BY_HAND = (
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingForm:
     """One setting: how it is read, the code by which S3 says that there is none, the template's property, its form."""
 
     name: str
@@ -50,37 +50,37 @@ def _versioning(answer: Value) -> Any:
 
 # What the template sets by a value of its own. These take no data away, but neighbours may rest on what is there.
 _OWN = (
-    Setting(
+    SettingForm(
         "public-access",
         "get_public_access_block",
         "NoSuchPublicAccessBlockConfiguration",
         "PublicAccessBlockConfiguration",
         _public_access,
     ),
-    Setting(
+    SettingForm(
         "ownership",
         "get_bucket_ownership_controls",
         "OwnershipControlsNotFoundError",
         "OwnershipControls",
         _ownership,
     ),
-    Setting(
+    SettingForm(
         "encryption",
         "get_bucket_encryption",
         "ServerSideEncryptionConfigurationNotFoundError",
         "BucketEncryption",
         _encryption,
     ),
-    Setting("versioning", "get_bucket_versioning", "", "VersioningConfiguration", _versioning),
+    SettingForm("versioning", "get_bucket_versioning", "", "VersioningConfiguration", _versioning),
 )
 
 
-def own(reader: Reader, plan: Plan) -> Iterator[Effect]:
+def own(reader: Reader, plan: AppliedTemplate) -> Iterator[Effect]:
     """The settings that the template sets, one by one."""
     for setting in _OWN:
         try:
             answer = reader.s3(setting.operation, setting.absent, Bucket=plan.bucket)
-        except Unread as error:
+        except NotRead as error:
             yield Effect(setting.name, "unread", error.message)
             continue
         is_now = setting.form(answer) if answer else None
@@ -91,8 +91,8 @@ def own(reader: Reader, plan: Plan) -> Iterator[Effect]:
             yield Effect(setting.name, "changes", f"it is {is_now or 'not set'}, and would be {will_be}")
 
 
-def lock(reader: Reader, plan: Plan) -> Effect:
-    """Object Lock's default retention. Raises Unread."""
+def lock(reader: Reader, plan: AppliedTemplate) -> Effect:
+    """Object Lock's default retention. Raises NotRead."""
     answer = reader.s3(
         "get_object_lock_configuration", "ObjectLockConfigurationNotFoundError", Bucket=plan.bucket
     )
@@ -113,14 +113,14 @@ def lock(reader: Reader, plan: Plan) -> Effect:
     return Effect("object-lock", "goes", says, (f"{told}",), MERGE, additions=additions)
 
 
-def tags(reader: Reader, plan: Plan) -> Effect:
-    """The bucket's tags, which are replaced as a whole. Raises Unread."""
+def tags(reader: Reader, plan: AppliedTemplate) -> Effect:
+    """The bucket's tags, which are replaced as a whole. Raises NotRead."""
     answer = reader.s3("get_bucket_tagging", "NoSuchTagSet", Bucket=plan.bucket)
     found = [dict(tag) for tag in (answer or {}).get("TagSet", ())]
     return of_tags("tags", "Bucket", found, plan)
 
 
-def of_tags(name: str, resource: str, found: list[dict[str, str]], plan: Plan) -> Effect:
+def of_tags(name: str, resource: str, found: list[dict[str, str]], plan: AppliedTemplate) -> Effect:
     """The tags that a resource has, against those that it would have."""
     wanted = {tag["Key"]: tag["Value"] for tag in plan.properties(resource).get("Tags", ())}
     own_tags = [tag for tag in found if not tag["Key"].startswith("aws:")]
