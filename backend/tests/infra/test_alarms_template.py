@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import ALARMS, SERVICE, load, resolve
+from tests.infra.template import ALARMS, SERVICE, STORAGE, load, resolve
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:fruitful-repo-snapshotter-alarms"
 KEY = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-EVERYTHING = {"Email": "on-call@example.org", "MonthlyBudget": 50}
+REPLICA = "fruitful-lab-snapshots-replica"
+EVERYTHING = {"Email": "on-call@example.org", "MonthlyBudget": 50, "ReplicaBucketName": REPLICA}
 PUBLISHERS = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com", "events.amazonaws.com"]
 
 
@@ -19,7 +20,7 @@ def properties(name: str, **parameters: str | int) -> dict[str, Any]:
     return found
 
 
-def test_mail_and_budget_are_options() -> None:
+def test_mail_budget_and_the_replicas_alarm_are_options() -> None:
     assert resolve(ALARMS)["Resources"].keys() == {"Key", "Topic", "TopicPolicy"}
     assert properties("Subscription") == {
         "TopicArn": TOPIC,
@@ -54,6 +55,24 @@ def test_whoever_publishes_may_use_the_key_that_encrypts() -> None:
     assert sorted(services) == sorted(PUBLISHERS)
 
 
+def test_one_copy_that_failed_rings_by_the_rule_that_storage_makes() -> None:
+    alarm = properties("ReplicationFailedAlarm")
+    bucket = resolve(STORAGE, ReplicaBucketName=REPLICA)["Resources"]["Bucket"]["Properties"]
+    (rule,) = bucket["ReplicationConfiguration"]["Rules"]
+
+    assert rule["Destination"]["Metrics"] == {"Status": "Enabled"}, "without it, there is nothing to watch"
+    dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert dimensions == {
+        "SourceBucket": bucket["BucketName"],
+        "DestinationBucket": rule["Destination"]["Bucket"].rpartition(":")[2],
+        "RuleId": rule["Id"],
+    }
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/S3", "OperationsFailedReplication")
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["TreatMissingData"]) == ("Sum", 1, "notBreaching")
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert alarm["AlarmActions"] == [TOPIC]
+
+
 def test_the_budget_counts_what_the_templates_tag_and_rings_before_and_at_its_limit() -> None:
     budget = properties("Budget")
 
@@ -80,7 +99,10 @@ def test_the_topic_is_what_the_service_takes() -> None:
     assert resolve(SERVICE, AlarmTopicArn=TOPIC, **required), pattern
 
 
-@pytest.mark.parametrize(("name", "key"), [("Key", "Tags"), ("Topic", "Tags"), ("Budget", "ResourceTags")])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("Key", "Tags"), ("Topic", "Tags"), ("Budget", "ResourceTags"), ("ReplicationFailedAlarm", "Tags")],
+)
 def test_all_that_can_be_tagged_is(name: str, key: str) -> None:
     assert properties(name, Project="p", Owner="o")[key] == [
         {"Key": "Project", "Value": "p"},
