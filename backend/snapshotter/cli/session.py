@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snapshotter.aws import identity
 from snapshotter.base import settings
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
@@ -72,7 +71,10 @@ def open_session(flags: Flags, env: MutableMapping[str, str], observer: Observer
     Warns of a SNAPSHOTTER_ variable that is no setting. Raises UsageError for a `.env` that is refused.
     """
     from_file = settings.dotenv()
-    identity.adopt(from_file, env)
+    if from_file:
+        from snapshotter.aws import identity  # whoever has no `.env` need not load it: start-up
+
+        identity.adopt(from_file, env)
     for name, near in settings.misspelt([*env, *from_file]):
         observer.warn(f"{name} is no setting, so it has no effect; did you mean {near}?")
     return Session(flags, Settings(from_file | dict(env)), env, observer, cancel)

@@ -9,7 +9,7 @@ import obstore
 from obstore import exceptions as obs
 
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.store import errors
+from snapshotter.store import bucket_errors
 from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
 from snapshotter.store.s3 import Bucket
 from snapshotter.store.s3_listing import ListFailed
@@ -61,13 +61,13 @@ class BucketBackend:
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""
-        return errors.transient(error)
+        return bucket_errors.transient(error)
 
     def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         """See Backend."""
         full = self._full(f"{key}/" if action == "ListBucket" and key else key)
         secure = self._bucket.lister.url.startswith("https://")
-        return errors.in_bucket(error, self._uri, action, full, secure=secure)
+        return bucket_errors.in_bucket(error, self._uri, action, full, secure=secure)
 
     def _full(self, key: str) -> str:
         return f"{self._bucket.prefix}{key}"

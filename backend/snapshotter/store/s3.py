@@ -23,7 +23,7 @@ from snapshotter.aws.endpoint import Endpoint
 from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
-from snapshotter.store.errors import NOWHERE
+from snapshotter.store.bucket_errors import NOWHERE
 from snapshotter.store.s3_listing import Lister
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")

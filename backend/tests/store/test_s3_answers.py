@@ -16,7 +16,7 @@ from snapshotter.aws.refusal import StoreDenied
 from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
-from snapshotter.store import errors
+from snapshotter.store import bucket_errors
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 from tests.support.httpservers import Scripted, Seen, reply
@@ -304,7 +304,7 @@ def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> Non
         "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
         f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, timeout: 1s, {cause} }}"
     )
-    found = errors.in_bucket(Exception(text), "s3://b/", "GetObject", "k")
+    found = bucket_errors.in_bucket(Exception(text), "s3://b/", "GetObject", "k")
     assert found.message.startswith("no answer from S3 at s3.example:9: ")
     assert said in found.message
     assert hint in found.hint
