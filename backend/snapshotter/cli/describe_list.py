@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from snapshotter.base.text import human_bytes, plural
+from snapshotter.base.text import human_bytes, noun, plural
 from snapshotter.cli import describe
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def standings(found: Standings, now: datetime) -> list[str]:
     rows = [_standing(standing, now) for standing in found.lacking]
     rows += [(each.repo, "-", "-", f"not known: {each.error.message}") for each in found.unread]
     well = len(found.origins) - len(found.lacking)
-    total = f"{well:,} of {plural(len(found.origins) + len(found.unread), 'origin')} lack nothing"
+    every = plural(len(found.origins) + len(found.unread), "origin")
+    total = f"{well:,} of {every} {noun(well, 'lacks', 'lack')} nothing"
     return [*table([_ORIGINS_HEAD, *rows]), "", total] if rows else [total]
 
 

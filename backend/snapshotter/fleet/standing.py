@@ -15,7 +15,7 @@ from snapshotter.archive.every_repo import Unread, of_each
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.listed_run import ListedRun
 from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, UsageError
-from snapshotter.base.text import plural, printable
+from snapshotter.base.text import noun, plural, printable
 
 CLOCKS: Final = timedelta(minutes=15)  # by how much another machine's clock may be ahead
 _DETAILS: Final = 10  # origins that an error names
@@ -68,7 +68,8 @@ class Standings:
             named = tuple(f"{printable(each.origin)}: {', '.join(each.lacks)}" for each in lacking[:_DETAILS])
             more = len(lacking) - len(named)
             return Finding(
-                f"{len(lacking):,} of {plural(len(self.origins), 'origin')} lack what they should have",
+                f"{len(lacking):,} of {plural(len(self.origins), 'origin')} {noun(len(lacking), 'lacks', 'lack')} "
+                "a good snapshot or a recent verification",
                 code="origins-lacking",
                 details=(*named, *([f"and {more:,} more"] if more else [])),
                 hint="`snapshotter snapshot ORIGIN` takes one, `snapshotter verify REPO` proves it; `snapshotter "

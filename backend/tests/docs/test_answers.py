@@ -260,7 +260,7 @@ def test_the_commands_in_the_account_do_what_the_page_says(tmp_path: Path) -> No
     left = [path.name for path in work.iterdir() if not re.match(r"(out|err|code)\.\d+$", path.name)]
     assert left == ["job.json"]
     assert "PRIVATE" not in "".join(each.out + each.err for each in done)
-    assert "1 of 1 origin lack nothing" in said("aws cloudformation describe-stacks")
+    assert "1 of 1 origin lacks nothing" in said("aws cloudformation describe-stacks")
     assert images[0] in said("aws cloudformation describe-stacks"), "the one to come back to"
     assert images[1] in said("aws ecs describe-task-definition")
     assert "NoSnapshotAlarm" in said("aws cloudformation describe-stack-events"), "what failed, and why"

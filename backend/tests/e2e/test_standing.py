@@ -28,8 +28,8 @@ def test_an_origin_that_was_never_taken_is_found_by_the_list_alone(taken: Path) 
     assert done.code == 1
     assert "never taken" in done.out
     assert "taken.git  " not in done.out, "only what lacks something is shown"
-    assert "1 of 2 origins lack nothing" in done.out
-    assert "1 of 2 origins lack what they should have" in done.err
+    assert "1 of 2 origins lacks nothing" in done.out
+    assert "1 of 2 origins lacks a good snapshot" in done.err
 
     document = cli(*asked, "--json", cwd=taken).json
     assert (document["ok"], document["lacking"], document["unread"]) == (False, 1, [])
