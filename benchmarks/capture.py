@@ -138,17 +138,8 @@ def unchanged(bench: Bench) -> None:
     store = open_store(str(bench.fresh("store")))
     calls: list[tuple[str, str]] = []
 
-    def noted(name: str) -> Callable[..., object]:
-        method = getattr(store, name)
-
-        def call(key: str, *given: object, **named: object) -> object:
-            calls.append((name, key))
-            return method(key, *given, **named)
-
-        return call
-
     for name in ("put_new", "get", "stream", "list", "folders"):
-        setattr(store, name, noted(name))
+        setattr(store, name, _noted(name, getattr(store, name), calls))
     origin = parse(bench.url)
     connect = Connector(GitCredentials({}))
 
@@ -168,6 +159,16 @@ def unchanged(bench: Bench) -> None:
     bench.claim(
         "unchanged_store_calls", len(calls), 4, {"written": [key.rpartition("/")[2] for key in written]}
     )
+
+
+def _noted(name: str, method: Callable[..., object], calls: list[tuple[str, str]]) -> Callable[..., object]:
+    """A method that notes its name and first argument in `calls`."""
+
+    def call(key: str, *given: object, **named: object) -> object:
+        calls.append((name, key))
+        return method(key, *given, **named)
+
+    return call
 
 
 def version(bench: Bench) -> None:

@@ -18,10 +18,12 @@ from snapshotter.scan.dependencies import (
     images,
     maven,
     npm,
+    npm_lock,
     pnpm,
     pyproject,
     python_locks,
     requirements,
+    requirements_file,
     ruby,
     swift,
     yarn,
@@ -39,8 +41,8 @@ _NAMES: Final[dict[str, Parser]] = {
     "uv.lock": python_locks.uv_lock,
     "poetry.lock": python_locks.poetry_lock,
     "pdm.lock": python_locks.poetry_lock,
-    "package-lock.json": npm.package_lock,
-    "npm-shrinkwrap.json": npm.package_lock,
+    "package-lock.json": npm_lock.package_lock,
+    "npm-shrinkwrap.json": npm_lock.package_lock,
     "yarn.lock": yarn.yarn_lock,
     "pnpm-lock.yaml": pnpm.pnpm_lock,
     "Cargo.lock": cargo.cargo_lock,
@@ -113,7 +115,7 @@ def family_of(path: str) -> str | None:
 def bears_on(path: str) -> str | None:
     """The family whose rows may change when a file of this path comes, goes or changes: a manifest's own, and that of
     lists, which requirements files may take in under any name."""
-    return family_of(path) or ("pip" if requirements.LIST.fullmatch(path) else None)
+    return family_of(path) or ("pip" if requirements_file.LIST.fullmatch(path) else None)
 
 
 def is_manifest(path: str) -> bool:

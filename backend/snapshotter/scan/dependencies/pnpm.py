@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from snapshotter.scan.dependencies.formats import mapping, string, yaml_object
-from snapshotter.scan.dependencies.npm import CATALOG, SCOPES, catalogs, lock_scope
+from snapshotter.scan.dependencies.npm import CATALOG, SCOPES, catalogs
+from snapshotter.scan.dependencies.npm_lock import lock_scope
 from snapshotter.scan.dependencies.record import Dependency, NamedPackage, dependency
 
 _NAME: Final = r"((?:@[^/@()]+/)?[^/@()]+)"
