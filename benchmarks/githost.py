@@ -70,6 +70,11 @@ class GitHost:
         scheme = "https" if self.tls else "http"
         return f"{scheme}://127.0.0.1:{self._server.server_address[1]}{name_part}"
 
+    @property
+    def connections(self) -> int:
+        """How many connections clients have opened so far."""
+        return self._server.connections
+
     def close(self) -> None:
         """Stop listening and hang up on whoever is connected; what git still serves ends with it."""
         self.closing.set()

@@ -57,12 +57,14 @@ class Server(ThreadingTCPServer):
         if self.tls and tls:
             self.tls.load_cert_chain(tls / "tls.crt", tls / "tls.key")
         self._open: set[socket.socket] = set()
+        self.connections = 0
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Hand a connection to a thread of its own, wrapped in TLS if there is any."""
         if self.tls:  # the handshake is left to the connection's own thread
             request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         self._open.add(request)
+        self.connections += 1
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]

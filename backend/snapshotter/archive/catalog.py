@@ -106,16 +106,22 @@ class Catalog:
         with ThreadPoolExecutor(READS_AT_ONCE) as pool:
             return list(pool.map(self.manifest, keys))
 
-    def ledger(self, manifest: Manifest) -> RefsLedger:
-        """The refs ledger of a snapshot. Raises Unusable if it is not the one recorded."""
-        return self.recorded_ledger(manifest.refs, manifest.key, manifest.object_format)
+    def ledger(self, manifest: Manifest, *, listed: bool = False) -> RefsLedger:
+        """The refs ledger of a snapshot, whose folder is listed first unless the caller has `listed` it.
 
-    def recorded_ledger(self, refs: RefsRecord, key: RunKey, object_format: ObjectFormat) -> RefsLedger:
+        Raises Unusable if it is not the one recorded.
+        """
+        return self.recorded_ledger(manifest.refs, manifest.key, manifest.object_format, listed=listed)
+
+    def recorded_ledger(
+        self, refs: RefsRecord, key: RunKey, object_format: ObjectFormat, *, listed: bool = False
+    ) -> RefsLedger:
         """The refs ledger that the manifest of the run `key` records. Raises as `ledger` does."""
         if parse_key(refs.artifact) is None:  # which a store may refuse to look up at all
             what = f"it says that its refs are in no run: {refs.artifact[:200]!r}"
             raise damaged(key.key(layout.MANIFEST), what)
-        self._present(refs.artifact)
+        if not listed:
+            self._present(refs.artifact)
         ledger = parse_ledger(self.store.get(refs.artifact, limit=_MAX_LEDGER), object_format)
         if ledger.sha256 != refs.sha256 or len(ledger) != refs.count:
             raise damaged(

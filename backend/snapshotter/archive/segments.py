@@ -81,13 +81,21 @@ class SegmentWriter:
             self._filled += count
             data = data[count:]
 
-    def finish(self) -> Written:
-        """Ship the rest, check the pack's checksum, and wait until everything is stored."""
+    def put_beside(self, name: str, data: bytes, content_type: str) -> Future[Artifact]:
+        """Put another object into the run's folder, in the time of the segments. Whoever asks for it waits for it."""
+        return self._uploads.submit(self._folder.put, name, data, content_type)
+
+    def end(self) -> None:
+        """Ship the rest: no more is written. Raises as `write` does."""
         if self._buffer is not None:
             self._ship(only=not self._pending)
+
+    def finish(self) -> Written:
+        """Ship the rest, check the pack's checksum, and wait until everything is stored."""
+        self.end()
         self._hasher.submit(lambda: None).result()  # one thread takes them in order: so all before are hashed
         checksum = self._check.finish()
-        artifacts = [_awaited(future, self._cancel) for future in self._pending]
+        artifacts = [awaited(future, self._cancel) for future in self._pending]
         self._uploads.shutdown()
         self._hasher.shutdown()
         return Written(artifacts, checksum, self._check.objects, self.bytes)
@@ -179,7 +187,7 @@ class SegmentReader:
                     if len(pending) > self._ahead:
                         break
                 while pending:
-                    data = _awaited(pending.pop(0), self._cancel)
+                    data = awaited(pending.pop(0), self._cancel)
                     yield memoryview(data)
                     del data  # before the next is waited for: else one segment more would be in memory
                     pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
@@ -193,7 +201,7 @@ class SegmentReader:
         return checked_get(self._store, segment)
 
 
-def _awaited(future: Future[T], cancel: Cancel) -> T:
+def awaited(future: Future[T], cancel: Cancel) -> T:
     """A future's result, or the cancellation's error while a dead network keeps it from coming."""
     while not future.done():
         cancel.check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from snapshotter.archive.catalog import AHEAD, Catalog
-from snapshotter.archive.layout import RunKey
+from snapshotter.archive.layout import RunKey, parse_key
 from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.manifest import Manifest
 from snapshotter.archive.sealed import Sealed
@@ -21,11 +21,12 @@ from snapshotter.git.refs import RefsLedger
 @dataclass(frozen=True)
 class ParentSnapshot:
     """The snapshot before this one, why its chain may not be built on (None if it may), and its refs
-    (None if they cannot be read; then it is not built on either)."""
+    (None if they cannot be read; then it is not built on either). `listed` is whether a listing showed these."""
 
     sealed: Sealed
     damage: str | None = None
     ledger: RefsLedger | None = None
+    listed: bool = False
 
     @property
     def chain(self) -> Chain:
@@ -77,7 +78,8 @@ def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> P
             sealed = _manifest(catalog, newest, origin, observer)
             if sealed is None:
                 return ParentSearch(None, own, "the newest snapshot's manifest cannot be read")
-            return ParentSearch(ParentSnapshot(sealed, _damage(catalog, sealed.manifest, seen)), own)
+            damage, listed = _damage(catalog, sealed.manifest, seen), _lists_refs(seen, sealed.manifest)
+            return ParentSearch(ParentSnapshot(sealed, damage, listed=listed), own)
     return ParentSearch(None, key, "the first snapshot")
 
 
@@ -88,7 +90,7 @@ def with_ledger(
     if parent.sealed.manifest.refs.sha256 == listed.sha256:
         return replace(parent, ledger=listed)
     try:
-        return replace(parent, ledger=catalog.ledger(parent.sealed.manifest))
+        return replace(parent, ledger=catalog.ledger(parent.sealed.manifest, listed=parent.listed))
     except Unusable as error:
         observer.warn(f"the parent's refs cannot be read, so this snapshot is a base: {error.message}")
         return parent
@@ -108,6 +110,12 @@ def _manifest(catalog: Catalog, newest: ListedRun, origin: Origin, observer: Obs
             hint="take this origin into another --store",
         )
     return sealed
+
+
+def _lists_refs(seen: list[ListedRun], manifest: Manifest) -> bool:
+    """Whether the listed runs show the refs ledger that a manifest names."""
+    parsed = parse_key(manifest.refs.artifact)
+    return parsed is not None and any(run.key == parsed[0] and parsed[1] in run.files for run in seen)
 
 
 def _damage(catalog: Catalog, manifest: Manifest, seen: list[ListedRun]) -> str | None:

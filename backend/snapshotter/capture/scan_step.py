@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec import UNSET, structs
 
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.manifest import Gap, Manifest, Scan, ScanSettings
+from snapshotter.archive.manifest import Artifact, Gap, Manifest, Scan, ScanSettings
 from snapshotter.archive.transfer import RunFolder, checked_get
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 NO_HEAD: Final = "HEAD names no branch that was taken"
 _LISTED_FACTOR: Final = 2  # times the limit of files: so many paths are listed, and the rest is a gap
+_PUTS_AT_ONCE: Final = 8  # tables, report and digest are small: each is a round trip
 _TYPES: Final = {
     ".parquet": "application/vnd.apache.parquet",
     ".html": "text/html; charset=utf-8",
@@ -130,10 +131,13 @@ class ScanStep:
 
     def _stored(self, result: ScanResult, target: ScanTarget, tree: str) -> Scan:
         """The record of a scan, once its files are stored: they last no longer than the scanners' folder."""
-        artifacts = [
-            self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
-            for name, path in result.files.items()
-        ]
+
+        def put(name: str) -> Artifact:
+            path = result.files[name]
+            return self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
+
+        with ThreadPoolExecutor(_PUTS_AT_ONCE, thread_name_prefix="scan-upload") as pool:
+            artifacts = list(pool.map(put, result.files))
         return Scan(
             run_id=str(self.folder.key.run_id),
             ref=target.ref,

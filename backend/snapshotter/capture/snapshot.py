@@ -30,7 +30,7 @@ from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_
 from snapshotter.capture.refused_objects import RefusedObjects
 from snapshotter.capture.scan_choice import ScanTarget
 from snapshotter.capture.scan_step import ScanAttempt, ScanStep
-from snapshotter.capture.stream import StoredBundle, base, increment, stream
+from snapshotter.capture.stream import StoredBundle, base, increment, streamed
 from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
 from snapshotter.git.ref_names import named
@@ -130,7 +130,7 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     folder = RunFolder(run.store, search.key, decision.kind, run.cancel)
     stored, compared = _stream(run, folder, decision, ledger, parent)
     clock = clock.lap("history") if stored else clock
-    refs, refs_artifacts = _refs(folder, decision, ledger, parent)
+    refs, refs_artifacts = _refs(folder, decision, ledger, parent, stored)
     capture = Capture(
         key=search.key,
         decision=decision,
@@ -181,9 +181,10 @@ def _stream(
     judge = changes.OriginJudge(run.transport, ledger.object_format)
     with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
         comparing = pool.submit(changes.compare, before, ledger, judge) if before else None
-        stored = stream(request, run.transport, folder, run.options, run.observer)
-        changed = comparing.result() if comparing else None
-    asked = tips.ask(run.transport, ledger, commits | judge.committed_at.keys())
+        with streamed(request, run.transport, folder, run.options, run.observer) as finish:
+            changed = comparing.result() if comparing else None
+            asked = tips.ask(run.transport, ledger, commits | judge.committed_at.keys())
+            stored = finish()
     return stored, _Compared(changed, Tips({**judge.committed_at, **asked.committed_at}, asked.others))
 
 
@@ -195,12 +196,16 @@ class _Compared(NamedTuple):
 
 
 def _refs(
-    folder: RunFolder, decision: Decision, ledger: RefsLedger, parent: ParentSnapshot | None
+    folder: RunFolder,
+    decision: Decision,
+    ledger: RefsLedger,
+    parent: ParentSnapshot | None,
+    stored: StoredBundle | None,
 ) -> tuple[RefsRecord, list[Artifact]]:
-    """The record of the refs, and the artifact if they had to be stored: unchanged ones are the parent's."""
+    """The record of the refs, and their artifact, if they had to be stored: unchanged ones are the parent's."""
     if decision.kind == "unchanged" and parent is not None:
         return parent.sealed.manifest.refs, []
-    artifact = folder.put(layout.REFS, ledger.encoded, "text/plain")
+    artifact = stored.refs if stored else folder.put(layout.REFS, ledger.encoded, "text/plain")
     return RefsRecord(count=len(ledger), sha256=ledger.sha256, artifact=artifact.key), [artifact]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Set
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
-from snapshotter.archive.segments import SegmentWriter
+from snapshotter.archive.segments import SegmentWriter, awaited
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
@@ -32,10 +35,11 @@ class BundleRequest:
 
 @dataclass(frozen=True)
 class StoredBundle:
-    """A bundle in the store: its record, and its segments in order."""
+    """A bundle in the store: its record, its segments in order, and the refs that it lists."""
 
     history: History
     segments: list[Artifact]
+    refs: Artifact
 
 
 def base(refs: RefsLedger, expected: int | None = None) -> BundleRequest:
@@ -57,14 +61,18 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
     return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - known), sorted(haves)))
 
 
-def stream(
+@contextmanager
+def streamed(
     request: BundleRequest,
     transport: Transport,
     folder: RunFolder,
     options: CaptureOptions,
     observer: Observer,
-) -> StoredBundle:
-    """Fetch the pack and store it as a bundle, segment by segment, while it arrives.
+) -> Iterator[Callable[[], StoredBundle]]:
+    """Fetch the pack and store it as a bundle, segment by segment, while it arrives; the refs ledger beside it.
+
+    Once all of it has arrived, the block is entered: the transport is free again while the last segments are on their
+    way. What it is given waits for them.
 
     Nothing is stored before the pack's first bytes: until then WantVanished is raised as it is, and the caller may
     try again. Later it is Unavailable. Raises whatever else the transport and the store raise.
@@ -76,7 +84,8 @@ def stream(
             transport.fetch(request.fetch, bundle.take)
         else:  # refs changed and objects did not: a server refuses a fetch of nothing, and a bundle needs its pack
             bundle.take(memoryview(pack_frame.empty_pack(request.refs.object_format)))
-        return bundle.finish()
+        bundle.arrived()
+        yield bundle.finish
     except BaseException as error:
         if bundle.abort() and isinstance(error, WantVanished):
             # Part of it is stored, and nothing is overwritten: another try needs another run id.
@@ -93,15 +102,22 @@ class _ArrivingBundle:
     options: CaptureOptions
     observer: Observer
     writer: SegmentWriter | None = None
+    refs: Future[Artifact] | None = None
 
     def take(self, data: memoryview) -> None:
         """The next bytes of the pack."""
         self._opened().write(data)
         self.observer.advance(len(data))
 
+    def arrived(self) -> None:
+        """Say that there is no more of the pack."""
+        self._opened().end()
+
     def finish(self) -> StoredBundle:
-        """Store the rest. Raises Unusable if the pack is not whole."""
-        written, required = self._opened().finish(), self.request.required
+        """Wait until all is stored. Raises Unusable if the pack is not whole."""
+        writer, required = self._opened(), self.request.required
+        written = writer.finish()
+        assert self.refs is not None  # noqa: S101 - the writer was opened with it
         history = History(
             prerequisites=sorted(required),
             segments=[segment.name for segment in written.artifacts],
@@ -110,7 +126,7 @@ class _ArrivingBundle:
             objects=written.objects,
             bytes=written.bytes,
         )
-        return StoredBundle(history, written.artifacts)
+        return StoredBundle(history, written.artifacts, awaited(self.refs, self.folder.cancel))
 
     def abort(self) -> bool:
         """Stop, and tell whether anything may be stored."""
@@ -123,5 +139,6 @@ class _ArrivingBundle:
             fmt, size = self.request.refs.object_format, self.options.segment_bytes
             in_flight = self.options.in_flight
             self.writer = SegmentWriter(self.folder, fmt=fmt, segment_bytes=size, in_flight=in_flight)
+            self.refs = self.writer.put_beside(layout.REFS, self.request.refs.encoded, "text/plain")
             self.writer.begin(header(self.request.refs, self.request.required))
         return self.writer

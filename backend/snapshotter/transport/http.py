@@ -111,7 +111,13 @@ class HttpWire:
 
     def fork(self) -> Wire:
         """See Wire."""
-        return HttpWire(self._origin, self._client, self._cancel)
+        fork = HttpWire(self._origin, self._client, self._cancel)
+        fork._base, fork._zones = self._base, self._zones
+        fork._credential, fork._bearer = self._credential, self._bearer
+        fork._credential_asked = self._credential_asked
+        for known in (proxy_credential(self._base), self._credential):
+            fork.sent.learn(known)
+        return fork
 
     def close(self) -> None:
         """See Wire."""

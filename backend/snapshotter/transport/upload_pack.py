@@ -53,7 +53,7 @@ class Wire(Protocol):
         ...
 
     def fork(self) -> Wire:
-        """A wire of its own to the same origin."""
+        """A wire of its own to the same origin; a stateless one goes on where this one has been led."""
         ...
 
     def close(self) -> None:
@@ -112,7 +112,10 @@ class UploadPack:
 
     def fork(self) -> Transport:
         """See Transport."""
-        return UploadPack(self._wire.fork(), self._limits, self._cancel)
+        fork = UploadPack(self._wire.fork(), self._limits, self._cancel)
+        if self._wire.stateless and isinstance(self._server, v2.Server):
+            fork._server = self._server  # what it can do was told once, and holds for every request
+        return fork
 
     def close(self) -> None:
         """See Transport."""

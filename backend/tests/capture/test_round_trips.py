@@ -1,0 +1,125 @@
+"""What a run asks of the origin and the store: as docs/format.md says, and what can be at once is."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from githost import GitHost
+from snapshotter.archive import layout
+from snapshotter.capture.options import CaptureOptions
+from tests.support.faults import RecordingStore
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.scans import scan_options
+
+FORMAT = (Path(__file__).resolve().parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
+PATIENCE = 30.0  # seconds after which what should come at the same time counts as never coming
+
+
+def documented() -> dict[str, list[str]]:
+    """The table "What a run asks": the cells behind each kind."""
+    rows = re.search(r"## What a run asks\n.*?\n\|---.*?\n(.*?)\n\n", FORMAT, re.S)
+    assert rows
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[1].splitlines()]
+    return {first: rest for first, *rest in cells}
+
+
+@pytest.fixture
+def host(tmp_path: Path, origin: Origin) -> Iterator[GitHost]:
+    with GitHost(tmp_path / "srv") as host:
+        yield host
+
+
+def asked(host: GitHost) -> str:
+    """The requests to the origin, in words."""
+    words = {"info/refs": "discovery", "#ls-refs": "ls-refs", "#fetch": "fetch"}
+    named = [next(word for part, word in words.items() if part in request.path) for request in host.requests]
+    counted = [(word, named.count(word)) for word in dict.fromkeys(named)]
+    return ", ".join(f"{count} {word}" for word, count in counted)
+
+
+def called(store: RecordingStore) -> str:
+    """The calls to the store, in S3's words."""
+    words = {"list": "LIST", "folders": "LIST", "get": "GET", "put_new": "PUT"}
+    named = [words[name] for name, _ in store.calls]
+    return ", ".join(f"{named.count(word)} {word}" for word in dict.fromkeys(words.values()) if word in named)
+
+
+@pytest.mark.parametrize("kind", ["base", "increment", "unchanged"])
+def test_a_run_asks_what_the_page_says(lab: Lab, origin: Origin, host: GitHost, kind: str) -> None:
+    if kind != "base":
+        lab.take(host.url("x.git"))
+    if kind == "increment":
+        origin.commit()
+    host.requests.clear()
+    opened = host.connections
+    store = RecordingStore(lab.store)
+    taken = lab.take(host.url("x.git"), store=store)
+    assert taken.manifest.kind == kind
+    connections = host.connections - opened
+    assert [asked(host), str(connections), called(store)] == documented()[kind][:3]
+    assert store.calls[-1] == ("put_new", taken.manifest.key.key(layout.MANIFEST))
+
+
+def test_the_page_s_round_trips_are_as_many_as_it_names() -> None:
+    for kind, (*_, count, how) in documented().items():
+        assert int(count) == len(how.split("; ")), kind
+
+
+def test_a_ledger_that_a_listing_showed_is_not_listed_again(lab: Lab, origin: Origin, host: GitHost) -> None:
+    lab.take(host.url("x.git"))
+    lab.take(host.url("x.git"))  # unchanged: its ledger is the base's, in another folder
+    origin.commit()
+    store = RecordingStore(lab.store)
+    assert lab.take(host.url("x.git"), store=store).manifest.kind == "increment"
+    assert called(store).startswith("1 LIST")
+
+
+def test_the_refs_and_the_history_are_put_at_the_same_time(lab: Lab, host: GitHost) -> None:
+    both = threading.Barrier(2, timeout=PATIENCE)
+
+    def meet(_: str, key: str) -> None:
+        if key.endswith((layout.REFS, layout.segment_name(0, only=True))):
+            both.wait()  # raises where the other one never comes
+
+    lab.take(host.url("x.git"), store=RecordingStore(lab.store, meet))
+    assert not both.broken
+
+
+def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(lab: Lab, host: GitHost) -> None:
+    told = threading.Event()
+    host.fault = lambda path: told.set() if sum("#fetch" in each.path for each in host.requests) else None
+
+    def wait(_: str, key: str) -> None:
+        if layout.HISTORY in key:
+            assert told.wait(PATIENCE)
+
+    taken = lab.take(host.url("x.git"), store=RecordingStore(lab.store, wait))
+    assert taken.manifest.tip_dates
+
+
+def test_nothing_is_stored_where_the_refs_cannot_be(lab: Lab, host: GitHost) -> None:
+    def refuse(method: str, key: str) -> None:
+        if key.endswith(layout.REFS):
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        lab.take(host.url("x.git"), CaptureOptions(), store=RecordingStore(lab.store, refuse))
+    assert not [entry for entry in lab.store.list("") if entry.key.endswith(layout.MANIFEST)]
+
+
+def test_a_scan_s_files_are_put_at_the_same_time(lab: Lab, host: GitHost) -> None:
+    several = threading.Barrier(3, timeout=PATIENCE)
+
+    def meet(method: str, key: str) -> None:
+        if method == "put_new" and key.endswith(("files.parquet", "report.html", "digest.md")):
+            several.wait()
+
+    options = CaptureOptions(scan=scan_options())
+    assert lab.take(host.url("x.git"), options, store=RecordingStore(lab.store, meet)).manifest.scan
+    assert not several.broken
