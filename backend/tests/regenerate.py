@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snapshotter.archive import manifest
-from snapshotter.fleet import document
+from snapshotter.fleet import document, inventory
 from tests.scan import golden
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +29,7 @@ def _schema(schema: dict[str, Any]) -> str:
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/manifest.schema.json": lambda: _schema(manifest.json_schema()),
     "docs/job.schema.json": lambda: _schema(document.json_schema()),
+    "docs/fleet.schema.json": lambda: _schema(inventory.json_schema()),
     "backend/tests/scan/fixtures/symbols.golden.txt": golden.all_symbols,
     "backend/tests/scan/fixtures/dependencies.golden.txt": golden.all_dependencies,
 }

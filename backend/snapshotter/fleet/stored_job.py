@@ -6,19 +6,17 @@ not say what only the operator may: where snapshots are put, and what of this ma
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from snapshotter.archive import layout
-from snapshotter.base.errors import Finding, SnapshotterError, UsageError
+from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.text import printable
-from snapshotter.base.urls import redact
 from snapshotter.fleet.document import MAX_DOCUMENT, Job, Reference, read, refused
+from snapshotter.fleet.pinned import read_pinned
 from snapshotter.git.origin_parsing import parse
-from snapshotter.store.objects import Store, is_plain
+from snapshotter.store.objects import Store
 from snapshotter.transport import host_tokens
 from snapshotter.transport.credentials import setting_without_host
 
@@ -48,33 +46,13 @@ def reference_in(document: bytes) -> Reference | None:
 def read_stored(store: Store, reference: Reference, settings: Mapping[str, str]) -> Job:
     """The job that a reference leads to.
 
-    Raises UsageError for a place that is not below `_jobs/` of this store, and for a document that is no job or says
-    what a stored one may not; Finding (code `job-digest`) if its SHA-256 is another; and as `Store.get` does.
+    Raises UsageError for a document that is no job or says what a stored one may not, and as `read_pinned` does.
     """
-    data = store.get(_key(store.place.uri, reference.document), limit=MAX_DOCUMENT)
-    if hashlib.sha256(data).hexdigest() != reference.sha256:
-        raise Finding(
-            f"the job's document is not the one that was meant: its SHA-256 is another ({reference.document})",
-            code="job-digest",
-            hint="whoever changed it must give its new SHA-256 beside it; if nobody did, somebody put another there",
-        )
+    data = read_pinned(store, reference.document, reference.sha256, limit=MAX_DOCUMENT)
     job = read(data)
     if why := _forbidden(job, setting_without_host(settings)):
         raise refused(f"in a document from the store, {why}")
     return job
-
-
-def _key(root: str, document: str) -> str:
-    """The key, relative to the store's root, of a document's URI."""
-    folder = f"{root.rstrip('/')}/{layout.JOBS}/"
-    name = document.removeprefix(folder)
-    if name == document or not name or not is_plain(name):
-        raise UsageError(
-            f"the job's document is not below {layout.JOBS}/ of the store: {printable(redact(document))[:300]}",
-            code="job",
-            hint=f"put it there, and write {folder}NAME.json",
-        )
-    return f"{layout.JOBS}/{name}"
 
 
 def _forbidden(job: Job, without_host: str | None) -> str | None:
