@@ -16,7 +16,7 @@ RUN pip install --quiet --no-cache-dir "uv==${UV_VERSION}"
 COPY pyproject.toml README.md ./
 COPY backend/snapshotter backend/snapshotter
 # Wheels only, so that nothing needs a compiler; no newer release than `exclude-newer` in pyproject.toml.
-RUN uv sync --quiet --no-dev --no-editable --compile-bytecode --no-build
+RUN uv sync --quiet --no-dev --extra fleet --no-editable --compile-bytecode --no-build
 
 FROM ${PYTHON}@${PYTHON_DIGEST}
 RUN apt-get update \

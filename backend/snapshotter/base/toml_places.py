@@ -26,7 +26,7 @@ _SPACE: Final = re.compile(r"[ \t]*")
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class TomlPlace:
     """A line and a column, both from 1; a column is a character."""
 
     line: int
@@ -40,14 +40,14 @@ class Place:
 class Places:
     """Where each key (of a table, its header) and each value of a document begins."""
 
-    keys: Mapping[Path, Place]
-    values: Mapping[Path, Place]
+    keys: Mapping[Path, TomlPlace]
+    values: Mapping[Path, TomlPlace]
 
-    def of_key(self, path: Path) -> Place:
+    def of_key(self, path: Path) -> TomlPlace:
         """The place of the key, or of the nearest thing around it that has one."""
         return _nearest(path, self.keys, self.values)
 
-    def of_value(self, path: Path) -> Place:
+    def of_value(self, path: Path) -> TomlPlace:
         """The place of the value, or of the nearest thing around it that has one."""
         return _nearest(path, self.values, self.keys)
 
@@ -61,23 +61,23 @@ def places(text: str) -> Places:
     return Places(walk.keys, walk.values)
 
 
-def syntax_place(error: tomllib.TOMLDecodeError) -> Place | None:
+def syntax_place(error: tomllib.TOMLDecodeError) -> TomlPlace | None:
     """The place that tomllib names in its message. Returns None if it names none, as at the end of a document."""
     match = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-    return Place(int(match[1]), int(match[2])) if match else None
+    return TomlPlace(int(match[1]), int(match[2])) if match else None
 
 
-def end_of(text: str) -> Place:
+def end_of(text: str) -> TomlPlace:
     """The place behind the last character of a text."""
-    return Place(text.count("\n") + 1, len(text) - text.rfind("\n"))
+    return TomlPlace(text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
-def _nearest(path: Path, first: Mapping[Path, Place], second: Mapping[Path, Place]) -> Place:
+def _nearest(path: Path, first: Mapping[Path, TomlPlace], second: Mapping[Path, TomlPlace]) -> TomlPlace:
     for length in range(len(path), -1, -1):
         for index in (first, second):
             if place := index.get(path[:length]):
                 return place
-    return Place(1, 1)
+    return TomlPlace(1, 1)
 
 
 class _Walk:
@@ -87,8 +87,8 @@ class _Walk:
         self._text = text
         self._line, self._line_at = 1, 0  # the line that was counted to, and where it begins
         self.at = 0
-        self.keys: dict[Path, Place] = {}
-        self.values: dict[Path, Place] = {}
+        self.keys: dict[Path, TomlPlace] = {}
+        self.values: dict[Path, TomlPlace] = {}
         self._arrays: dict[Path, int] = {}  # how many tables each array of tables has so far
 
     def document(self) -> None:
@@ -190,9 +190,9 @@ class _Walk:
         # Nothing else than what the pattern is for can stand here: tomllib has read the document.
         self.at = match.end() if match else len(self._text)
 
-    def _place(self) -> Place:
+    def _place(self) -> TomlPlace:
         newlines = self._text.count("\n", self._line_at, self.at)
         if newlines:
             self._line += newlines
             self._line_at = self._text.rfind("\n", 0, self.at) + 1
-        return Place(self._line, self.at - self._line_at + 1)
+        return TomlPlace(self._line, self.at - self._line_at + 1)

@@ -90,6 +90,12 @@ def _doctor() -> Verb:
     return command(doctor, DoctorFlags)
 
 
+def _fleet_plan() -> Verb:
+    from snapshotter.cli.fleet_plan import FleetPlanFlags, fleet_plan
+
+    return command(fleet_plan, FleetPlanFlags)
+
+
 # In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
@@ -105,6 +111,11 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "job": _job,
     "doctor": _doctor,
 }
+# Verbs of several words, by their first. Each group's help is for `--help`.
+_GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {"fleet": {"plan": _fleet_plan}}
+_GROUP_HELP: Final = {
+    "fleet": "Many repositories, by an inventory: what an organisation has, in one command."
+}
 
 
 def _main(version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
@@ -114,8 +125,8 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Show the vers
         raise typer.Exit
 
 
-def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
-    """The command line with these verbs."""
+def app(verbs: Iterable[str] = (*_VERBS, *_GROUPS), of_group: str | None = None) -> typer.Typer:
+    """The command line with these verbs and groups of verbs; of the groups, only the verb `of_group` if it is given."""
     line = typer.Typer(
         name="snapshotter",
         no_args_is_help=True,
@@ -129,8 +140,28 @@ def app(verbs: Iterable[str] = _VERBS) -> typer.Typer:
     )
     line.callback(invoke_without_command=True)(_main)
     for name in verbs:
-        line.command(name)(_VERBS[name]())
+        if name in _VERBS:
+            line.command(name)(_VERBS[name]())
+        else:
+            line.add_typer(_group(name, of_group), name=name)
     return line
+
+
+def _group(name: str, only: str | None) -> typer.Typer:
+    group = typer.Typer(no_args_is_help=True, help=_GROUP_HELP[name])
+    group.callback()(lambda: None)  # a group of one verb is a group
+    for verb, load in _GROUPS[name].items():
+        if only is None or verb == only:
+            group.command(verb)(load())
+    return group
+
+
+def _line_for(arguments: list[str]) -> typer.Typer:
+    """The command line with what the arguments need of it."""
+    first, second = (*arguments, "", "")[:2]
+    if first in _GROUPS:
+        return app([first], second if second in _GROUPS[first] else None)
+    return app([first]) if first in _VERBS else app()
 
 
 def run() -> None:
@@ -139,7 +170,7 @@ def run() -> None:
     Arguments that make no sense end with exit code 2; if JSON was asked for, as one document.
     """
     arguments = sys.argv[1:]
-    line = app(arguments[:1] if arguments and arguments[0] in _VERBS else _VERBS)
+    line = _line_for(arguments)
     # Whoever reads JSON finds a document on stdout in every case; typer prints its refusals for people only. That
     # of `job` is always JSON.
     if "--json" not in arguments and arguments[:1] != ["job"]:

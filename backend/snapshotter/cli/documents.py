@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.fleet.plan import Entry, FleetPlan
     from snapshotter.fleet.standing import Standing, Standings
     from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict
@@ -136,6 +137,42 @@ def proof(proof: Proof) -> dict[str, object]:
     from snapshotter.access.proof import Status
 
     return asdict(proof) | {"counts": {status.name.lower(): proof.count(status) for status in Status}}
+
+
+def fleet_plan(plan: FleetPlan) -> dict[str, object]:
+    """A fleet's plan. Read again, it tells what has changed since (see `fleet/roster.py`)."""
+    return {
+        "inventory": plan.name,
+        "repos": [_fleet_entry(entry) for entry in plan.entries],
+        "left_out": [asdict(each) for each in plan.left_out],
+        "sources": [
+            {
+                "source": state.title,
+                "listed": state.listed,
+                "taken": state.taken,
+                "error": state.error.as_dict() if state.error else None,
+            }
+            for state in plan.sources
+        ],
+        "changes": [asdict(change) for change in plan.changes],
+    }
+
+
+def _fleet_entry(entry: Entry) -> dict[str, object]:
+    from msgspec import to_builtins
+
+    return {
+        "origin": entry.origin.url,
+        "repo": entry.origin.repo,
+        "why": entry.why,
+        "source": entry.source,
+        "path": entry.path,
+        "id": entry.id,
+        "labels": dict(entry.labels),
+        "options": to_builtins(entry.options),
+        "optional": entry.optional,
+        "bytes": entry.bytes,
+    }
 
 
 def _fields(struct: msgspec.Struct) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshotter.base.toml_places import Path, Place, places, syntax_place
+from snapshotter.base.toml_places import Path, TomlPlace, places, syntax_place
 
 DOCUMENT = '''# fleet
 name = "a"   # a comment with = and [brackets]
@@ -46,16 +46,16 @@ def test_each_key_and_value_has_its_place() -> None:
         ("repo", 1, "options", "scan"): (15, 1),
         ("repo", 1, "labels", "dotted.key", "more"): (18, 1),
     }
-    assert {path: found.keys[path] for path in expected} == {p: Place(*at) for p, at in expected.items()}
-    assert found.values[("repo", 0, "origin")] == Place(5, 10)
-    assert found.values[("repo", 0, "options", "refs", 1)] == Place(9, 3)
-    assert found.values[("repo", 1, "options", "when")] == Place(16, 8)
+    assert {path: found.keys[path] for path in expected} == {p: TomlPlace(*at) for p, at in expected.items()}
+    assert found.values[("repo", 0, "origin")] == TomlPlace(5, 10)
+    assert found.values[("repo", 0, "options", "refs", 1)] == TomlPlace(9, 3)
+    assert found.values[("repo", 1, "options", "when")] == TomlPlace(16, 8)
 
 
 def test_what_has_no_place_has_that_of_what_is_around_it() -> None:
     found = places(DOCUMENT)
-    assert found.of_value(("repo", 1, "url")) == Place(12, 3)
-    assert found.of_key(("nothing",)) == Place(1, 1)
+    assert found.of_value(("repo", 1, "url")) == TomlPlace(12, 3)
+    assert found.of_key(("nothing",)) == TomlPlace(1, 1)
 
 
 def leaves(value: Any, path: Path = ()) -> list[Path]:
@@ -66,7 +66,7 @@ def leaves(value: Any, path: Path = ()) -> list[Path]:
     return [path]
 
 
-def at(text: str, place: Place) -> str:
+def at(text: str, place: TomlPlace) -> str:
     return text.split("\n")[place.line - 1][place.column - 1 :]
 
 
@@ -120,13 +120,13 @@ def _read(token: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [("a = \n", Place(1, 5)), ("a=1\na=2\n", Place(2, 4)), ("a = [", None)]
+    ("text", "place"), [("a = \n", TomlPlace(1, 5)), ("a=1\na=2\n", TomlPlace(2, 4)), ("a = [", None)]
 )
-def test_the_place_of_a_slip_in_the_syntax_is_tomllib_s(text: str, place: Place | None) -> None:
+def test_the_place_of_a_slip_in_the_syntax_is_tomllib_s(text: str, place: TomlPlace | None) -> None:
     with pytest.raises(tomllib.TOMLDecodeError) as raised:
         tomllib.loads(text)
     assert syntax_place(raised.value) == place
 
 
 def test_arrays_in_arrays_without_end_end() -> None:
-    assert places("a = " + "[" * 100_000).keys[("a",)] == Place(1, 1)
+    assert places("a = " + "[" * 100_000).keys[("a",)] == TomlPlace(1, 1)

@@ -14,6 +14,8 @@ import pytest
 
 from snapshotter.base import runbook, variables
 from snapshotter.fleet import document as jobs
+from snapshotter.fleet.inventory import InventoryTables
+from snapshotter.fleet.inventory_reading import read as read_inventory
 from snapshotter.fleet.stored_job import reference_in
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.app_key import AppKey
@@ -264,3 +266,11 @@ def test_the_commands_do_what_the_page_says(aws: str, server: Server, tmp_path: 
     count = next(n for n, line in enumerate(lines) if "--query KeyCount" in line)
     assert read(f"out.{count}").strip() == "0"
     assert git(work / "restored.git", "rev-parse", "refs/heads/main").decode().strip() == origin.oid("main")
+
+
+def test_the_inventory_in_the_page_is_one() -> None:
+    (text,) = [text for language, text in BLOCK.findall(sections()["Fleets"]) if language == "toml"]
+    found = read_inventory(text.encode(), "fleet.toml", ROOT)
+    assert (len(found.repos), len(found.sources)) == (1, 3)
+    for key in {each for table in (*found.sources, InventoryTables()) for each in table.__struct_fields__}:
+        assert key in ("repo", "github", "gitlab", "folder") or f"`{key}`" in sections()["Fleets"], key
