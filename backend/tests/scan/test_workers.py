@@ -186,20 +186,17 @@ def test_a_process_that_ran_out_of_memory_is_replaced() -> None:
         assert workers.pids != [first]
 
 
-def test_an_analysis_that_is_left_early_leaves_nothing_for_the_next() -> None:
-    blobs = {str(n): f"x{n} = {n}\n".encode() * 2000 for n in range(6)}
-    jobs = [QueuedBlob(key, "Python", len(blob)) for key, blob in blobs.items()]
-
+def test_an_analysis_that_is_left_early_leaves_no_answer_for_the_next() -> None:
     def stops(key: str) -> bytes:
-        if key == "3":
+        if key == "Go":
             raise InterruptedError
-        return blobs[key]
+        return b"x = 1\n" * 50_000
 
     with Workers(count=2) as workers:
+        workers.start(2)
         with pytest.raises(InterruptedError):
-            list(workers.analyze(jobs, stops))
-        found = dict(workers.analyze(jobs, blobs.get))
-    assert found == {key: analyze(blob, "Python") for key, blob in blobs.items()}
+            list(workers.analyze([QueuedBlob("Python", "Python", 2), QueuedBlob("Go", "Go", 1)], stops))
+        assert analyzed(workers, [("next", b"def f(): pass\n", "Python")])["next"].symbols[0].name == "f"
 
 
 def test_an_interruption_ends_an_analysis_and_not_the_workers() -> None:
@@ -245,7 +242,8 @@ def _routed(queues: Queues[str], knowing: list[set[str]]) -> list[list[str]]:
 
 
 def test_a_language_is_one_process_until_another_pays() -> None:
-    few = [QueuedBlob(f"{name}{n}", name, 100) for n in range(5) for name in ("Python", "Go", "Rust", "Java")]
+    few = [QueuedBlob(f"Python{n}", "Python", 100) for n in range(9)]
+    few += [QueuedBlob(f"{name}0", name, 100) for name in ("Go", "Rust", "Java")]
     taken = _routed(Queues(few), [set(), set()])
     assert sorted(taken[0] + taken[1]) == sorted(job.key for job in few)
     assert {key[:-1] for key in taken[0]}.isdisjoint(key[:-1] for key in taken[1])
