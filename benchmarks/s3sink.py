@@ -32,16 +32,19 @@ NOT_FOUND = b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code><Message>kept 
 
 
 class S3Sink:
-    """Listens on a free loopback port until closed; `bytes` and `requests` count what was answered so far."""
+    """Listens on a loopback port, by default a free one, within a `with`; `bytes` and `requests` count what was
+    answered so far."""
 
     def __init__(self, *, port: int = 0, tls: Path | None = None) -> None:
+        self._port, self._tls = port, tls
         self.bytes = 0  # of request bodies, without their framing
         self.requests: Counter[str] = Counter()  # by method
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", port), self, tls)
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a closing slash."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def count(self, method: str, size: int) -> None:
         """Add one request with a body of `size` bytes."""
@@ -56,6 +59,9 @@ class S3Sink:
         self._thread.join()
 
     def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", self._port), self, self._tls)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from snapshotter.aws import identity
 from snapshotter.aws.refusal import StoreDenied
@@ -52,7 +52,7 @@ class Check:
     heading: str = ""
     error: SnapshotterError | None = None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """The check as `--json` prints it; `runbook` is the page and anchor of its entry."""
         return {
             "name": self.name,

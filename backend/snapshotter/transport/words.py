@@ -24,7 +24,6 @@ _LENGTH: Final = 300  # characters of a line
 _SHORT: Final = 4  # characters: a shorter secret stands by chance in many words
 _PLACEHOLDER: Final = "x-oauth-basic"  # stands for the secret where the user is the token
 _HIDDEN: Final = "***"
-_HTML: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
 class Tail:
