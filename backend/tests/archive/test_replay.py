@@ -166,7 +166,7 @@ def test_a_bundle_that_lists_other_refs_than_the_ledger_is_refused(chain: Chain)
     ("harm", "what"),
     [
         (lambda data: data[: data.index(b"\n\n")], "has no header"),
-        (lambda data: b"no bundle\n\n" + data, "does not begin as one"),
+        (lambda data: b"no bundle\n\n" + data, "does not begin as a bundle"),
         (lambda data: data[:-1], "checksum is wrong"),
         (lambda data: data + b"x", "pack"),
         (lambda data: data[:-25] + bytes([data[-25] ^ 1]) + data[-24:], "checksum is wrong"),

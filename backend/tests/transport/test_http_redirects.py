@@ -69,7 +69,7 @@ def test_a_redirect_on_its_own_host_keeps_the_credentials(connect: Callable[...,
         ("http://127.0.0.1:99999/x.git" + DISCOVERY, "unsafe-redirect"),
         ("https:///x.git" + DISCOVERY, "unsafe-redirect"),
         ("/login?next=x", "origin-denied"),
-        ("", "redirects"),
+        ("", "origin-http"),  # to nowhere: there is nothing to follow
     ],
 )
 def test_redirects_that_are_not_followed(connect: Callable[..., Transport], location: str, code: str) -> None:
