@@ -1,22 +1,31 @@
 # The image that the ECS task of infra/service.yaml runs: `snapshotter job`, as user 10001, on a read-only root file system.
 #
-#   docker build --build-arg PYTHON_DIGEST=sha256:<digest> --tag fruitful-repo-snapshotter .
+#   docker build --platform linux/amd64 --build-arg PYTHON_DIGEST=sha256:<digest> --tag fruitful-repo-snapshotter .
 #
+# The platform is that of the template's CpuArchitecture: linux/amd64 for X86_64, linux/arm64 for ARM64.
 # The base is pinned by digest, which is not a default here, because a default would grow old unseen: docs/aws.md,
-# "First deployment", says how to look it up. A build without it fails at the first line that needs it.
-# backend/tests/infra/test_container.py runs these steps without docker.
+# "First deployment", says how to look it up. A build without it fails at the first line that needs it. Every Python release is
+# pinned by its hashes (infra/pin), so that two builds of one commit and one digest hold the same; Debian's git and ssh are the
+# newest of their release. backend/tests/infra/test_container.py runs these steps without docker.
 ARG PYTHON=python:3.11-slim-bookworm
 ARG PYTHON_DIGEST
 
 FROM ${PYTHON}@${PYTHON_DIGEST} AS build
-ARG UV_VERSION=0.13.9
-ENV UV_PROJECT_ENVIRONMENT=/opt/snapshotter UV_PYTHON=python3 UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-RUN pip install --quiet --no-cache-dir "uv==${UV_VERSION}"
+RUN python -m venv --without-pip /opt/snapshotter
+COPY infra/requirements.txt infra/requirements-build.txt infra/sbom.py infra/
+# Wheels only, so that nothing needs a compiler, and each as its hashes say: whatever index answers, it can give nothing else.
+# Not compiled by pip, whose compiled files hold the time of the build.
+RUN pip --python /opt/snapshotter/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
+    -r infra/requirements.txt
+RUN pip install --quiet --only-binary :all: --require-hashes -r infra/requirements-build.txt
 COPY pyproject.toml README.md ./
 COPY backend/snapshotter backend/snapshotter
-# Wheels only, so that nothing needs a compiler; no newer release than `exclude-newer` in pyproject.toml.
-RUN uv sync --quiet --no-dev --extra fleet --no-editable --compile-bytecode --no-build
+RUN pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir wheels . \
+    && pip --python /opt/snapshotter/bin/python install --quiet --no-compile --no-index --no-deps wheels/*.whl \
+    && /opt/snapshotter/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/snapshotter/lib \
+    && cp infra/sbom.py /opt/snapshotter/sbom.py
 
 FROM ${PYTHON}@${PYTHON_DIGEST}
 RUN apt-get update \
@@ -28,6 +37,8 @@ RUN groupadd --gid 10001 snapshotter \
     && chown 10001:10001 /tmp && chmod 1777 /tmp
 COPY --from=build /opt/snapshotter /opt/snapshotter
 ENV PATH=/opt/snapshotter/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONNOUSERSITE=1
+# What is in the image, beside it: docker run --rm --entrypoint cat IMAGE /opt/snapshotter/sbom.cdx.json
+RUN python /opt/snapshotter/sbom.py > /opt/snapshotter/sbom.cdx.json
 ENV SNAPSHOTTER_RULE_CACHE=/var/cache/snapshotter
 RUN mkdir -m 0755 /var/cache/snapshotter && chown 10001:10001 /var/cache/snapshotter
 USER 10001:10001

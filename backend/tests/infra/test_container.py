@@ -1,8 +1,8 @@
 """The Dockerfile's steps, run without docker: what it builds, and that it runs as the task does.
 
-The build stage's own commands make the environment, in a folder instead of /opt; then the entry point runs as
-user 10001 with nothing in its environment but what the Dockerfile says, and a home that it cannot write. Needs a
-package index, as the build does, or uv's cache.
+The build stage's own commands make the environment, from the hashes in infra/, in a folder instead of /opt; then the
+entry point runs as user 10001 with nothing in its environment but what the Dockerfile says, and a home that it cannot
+write. Needs a package index, as the build does.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from githost import GitHost
 from snapshotter import __version__
+from tests.infra.pins import pinned
 from tests.infra.template import SERVICE, load, resolve
 from tests.support.git import Origin
 
@@ -68,6 +70,27 @@ def test_the_base_is_pinned_by_a_digest_that_must_be_given() -> None:
     ]
     guide = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
     assert "--build-arg PYTHON_DIGEST=" in guide
+
+
+def test_it_is_built_for_the_architecture_of_the_task() -> None:
+    guide = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
+    architectures = load(SERVICE)["Parameters"]["CpuArchitecture"]["AllowedValues"]
+    named = {"X86_64": "linux/amd64", "ARM64": "linux/arm64"}
+    assert named.keys() == set(architectures)
+    for architecture, platform in named.items():
+        assert re.search(rf"{platform}[^\n]*{architecture}", guide), architecture
+    assert 'docker build --platform "$PLATFORM"' in guide
+    assert "--platform" in TEXT.partition("ARG PYTHON=")[0], "the Dockerfile says so too"
+
+
+def test_every_step_that_installs_takes_only_what_a_hash_names() -> None:
+    installs = [step for line in all_of(BUILD, "RUN") for step in line.split("&&") if " install " in step]
+    assert len(installs) == 3
+    for step in installs:
+        pinned = re.search(r"--require-hashes +-r infra/", step) and "--only-binary :all:" in step
+        assert pinned or "--no-index --no-deps wheels/" in step, step
+    (wheel,) = [step for line in all_of(BUILD, "RUN") for step in line.split("&&") if "pip wheel" in step]
+    assert {"--no-index", "--no-deps", "--no-build-isolation"} <= set(wheel.split()), "it asks no index"
 
 
 def test_it_is_the_image_that_the_task_definition_expects() -> None:
@@ -136,12 +159,15 @@ class Image:
         entry = json.loads(all_of(IMAGE, "ENTRYPOINT")[0])
         return self.execute([*entry, *(command or json.loads(all_of(IMAGE, "CMD")[0]))], **env)
 
-    def execute(self, argv: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+    def execute(
+        self, argv: list[str], *, as_root: bool = False, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Any program, likewise."""
         said = {name: self.at(value) for name, value in variables(IMAGE).items()}
         said["PATH"] = said["PATH"].replace("$PATH", "/usr/local/bin:/usr/bin:/bin")
         full = said | {"HOME": str(self.home), "TMPDIR": str(self.tmp)} | env
-        privileges = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
+        drop = os.geteuid() == 0 and not as_root
+        privileges = {"user": USER, "group": USER, "extra_groups": []} if drop else {}
         return subprocess.run(
             ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in full.items()), *argv],
             cwd="/",
@@ -177,8 +203,9 @@ def image() -> Iterator[Image]:
                 os.chown(folder, USER, USER)
         made.tmp.chmod(0o700)
         made.home.chmod(0o555)
-        for step in as_user():
-            done = made.execute(["/bin/sh", "-c", made.at(step)])
+        (bill,) = [step for step in all_of(IMAGE, "RUN") if "sbom" in step]
+        for step in [bill, *as_user()]:
+            done = made.execute(["/bin/sh", "-c", made.at(step)], as_root=step == bill)
             assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
         yield made
     finally:
@@ -208,19 +235,21 @@ def build(root: Path) -> None:
                 key: value.replace("/opt", f"{root}/opt")
                 for key, value in variables([(name, arguments)]).items()
             }
-            env["UV_PYTHON"] = (
-                interpreter()
-            )  # not the venv that stands for the base: links to it would dangle
         elif name == "WORKDIR":
             work = root / arguments.lstrip("/")
             work.mkdir(parents=True)
         elif name == "COPY":
             *sources, target = arguments.split()
             for source in sources:
-                copy(ROOT / source, work / target / (Path(source).name if target == "./" else ""))
+                copy(ROOT / source, work / target / (Path(source).name if target.endswith("/") else ""))
         elif name == "RUN":
             done = subprocess.run(
-                ["/bin/sh", "-c", arguments], cwd=work, env=env, capture_output=True, text=True, check=False
+                ["/bin/sh", "-c", arguments.replace("/opt/", f"{root}/opt/")],
+                cwd=work,
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, f"{arguments}\n{done.stdout}{done.stderr}"
 
@@ -309,6 +338,49 @@ def test_what_is_installed_is_what_the_package_asks_for_and_no_more(image: Image
     assert not [name for name in packages if re.match(r"(pytest|mypy|ruff|hypothesis|pip|setuptools)-", name)]
     links = [path.read_text(encoding="utf-8") for path in (image.root / "opt").rglob("*.pth")]
     assert not [text for text in links if str(ROOT) in text], "the package is in the image, not linked to"
+
+
+def test_what_is_installed_is_what_is_pinned(image: Image) -> None:
+    pins = {
+        name: each.version for name, each in pinned(ROOT / "infra" / "requirements.txt").items() if each.here
+    }
+    assert installed(image) == pins | {"fruitful-snapshotter": __version__}
+
+
+def test_the_bill_of_materials_lists_every_distribution_and_every_debian_package(image: Image) -> None:
+    text = (image.root / "opt" / "snapshotter" / "sbom.cdx.json").read_text(encoding="utf-8")
+    bill = json.loads(text)
+    assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.6", 1)
+    listed = [*bill["components"], bill["metadata"]["component"]]
+    python = {each["name"]: each["version"] for each in listed if each["purl"].startswith("pkg:pypi/")}
+    assert python == installed(image)
+    if shutil.which("dpkg-query"):
+        debian = {each["name"] for each in listed if each["purl"].startswith("pkg:deb/debian/")}
+        assert "git" in debian
+    refs = {each["bom-ref"] for each in listed}
+    assert len(refs) == len(listed)
+    edges = {row["ref"]: set(row["dependsOn"]) for row in bill["dependencies"]}
+    assert set().union(*edges.values()) <= refs
+    product = bill["metadata"]["component"]["bom-ref"]
+    for name in ("duckdb", "githubkit"):  # the second by an extra
+        assert any(ref.startswith(f"pkg:pypi/{name}@") for ref in edges[product])
+    script = image.at("/opt/snapshotter/sbom.py")
+    assert image.execute(["python", script]).stdout == text, "equal contents make equal bytes"
+
+
+def test_compiled_files_hold_no_time_of_the_build(image: Image) -> None:
+    compiled = [*(image.root / "opt").rglob("*.pyc")]
+    assert compiled
+    assert {int.from_bytes(path.read_bytes()[4:8], "little") for path in compiled} == {1}, (
+        "unchecked, by a hash"
+    )
+
+
+def installed(image: Image) -> dict[str, str]:
+    """Each distribution in the image, by its canonical name, with its version."""
+    packages = [path.name for path in (image.root / "opt").rglob("*.dist-info")]
+    pairs = (name.removesuffix(".dist-info").rsplit("-", 1) for name in packages)
+    return {canonicalize_name(name): version for name, version in pairs}
 
 
 def contents(image: Image) -> set[tuple[str, float]]:
