@@ -32,6 +32,10 @@ _FIPS: Final = "AWS_USE_FIPS_ENDPOINT"
 _DECIDES: Final = re.compile(r"endpoint_url|use_dualstack|use_fips|ca_bundle|\bservices\b", re.IGNORECASE)
 _DECIDES_REGION: Final = re.compile(rf"{_DECIDES.pattern}|region", re.IGNORECASE)
 
+# A host without a user, and its port; the name of a region, as botocore has it.
+_NETLOC: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+_REGION: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -94,7 +98,7 @@ def resolve(env: Mapping[str, str], make_session: MakeSession | None = None) -> 
 
     botocore is loaded only where something but the variables may decide: it takes longer than a small run.
     `make_session` gives the session whose profile is read, by default one of this process. Raises UsageError for a
-    URL or a PEM file that is none, and for settings that cannot be used.
+    URL, a region or a PEM file that is none, and for settings that cannot be used.
     """
     region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION")
     bundle = env.get("AWS_CA_BUNDLE")
@@ -108,9 +112,10 @@ def resolve(env: Mapping[str, str], make_session: MakeSession | None = None) -> 
             dualstack, fips = profile.flag("use_dualstack_endpoint"), profile.flag("use_fips_endpoint")
     # botocore, and so the proof, falls back to this one.
     bundle = bundle or env.get("REQUESTS_CA_BUNDLE") or None
-    _check_url(url)
-    _check_bundle(bundle)
     where = region or DEFAULT_REGION
+    _check_url(url)
+    _check_region(where)
+    _check_bundle(bundle)
     named = url is not None
     return Endpoint((url or _own(where, dualstack, fips)).rstrip("/"), where, bundle, named, region is None)
 
@@ -211,14 +216,31 @@ def _own(region: str, dualstack: bool, fips: bool) -> str:
 
 
 def _check_url(url: str | None) -> None:
-    if url is None:
-        return
-    split = urlsplit(url)
-    if split.scheme not in ("http", "https") or not split.hostname:
+    """Raise UsageError for what the clients of S3 read in different ways, or one of them not at all."""
+    if url is not None and not _is_endpoint(url):
         raise UsageError(
             f"the S3 endpoint is no URL: {printable(redact(url))}",
             hint="AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's endpoint_url names it: write it like "
             f"https://host:port {runbook.see(runbook.REGION)}",
+        )
+
+
+def _is_endpoint(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        _ = split.port  # raises ValueError if it is none
+    except ValueError:
+        return False
+    return split.scheme in ("http", "https") and bool(_NETLOC.fullmatch(split.netloc)) and not set(" ?#") & set(url)
+
+
+def _check_region(region: str) -> None:
+    """Raise UsageError for what is no region: it becomes a part of the host that gets the credentials' session."""
+    if not _REGION.fullmatch(region):
+        raise UsageError(
+            f"no region is called that: {printable(region)}",
+            hint="AWS_REGION, AWS_DEFAULT_REGION or the profile's region names it: write it like eu-central-1 "
+            f"{runbook.see(runbook.REGION)}",
         )
 
 

@@ -116,8 +116,23 @@ def test_without_a_region_it_is_assumed_and_botocore_is_not_asked_where_variable
     assert where.region == "eu-west-1"
 
 
-@pytest.mark.parametrize("url", ["localhost:9000", "s3.example.org", "ftp://host", "https//host", "https://"])
-def test_an_endpoint_without_a_scheme_is_refused_before_anything_is_asked(url: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:9000",
+        "s3.example.org",
+        "ftp://host",
+        "https//host",
+        "https://",
+        "https://[::1",
+        "https://host:port",
+        "https://host:99999",
+        "https://key:s3cr3t@host",
+        "https://host/?x=1",
+        "https://host name",
+    ],
+)
+def test_an_endpoint_that_is_no_url_is_refused_before_anything_is_asked(url: str) -> None:
     env = KEYS | EU | {"AWS_ENDPOINT_URL_S3": url}
     for call in (
         lambda: endpoint.resolve(env),
@@ -126,6 +141,22 @@ def test_an_endpoint_without_a_scheme_is_refused_before_anything_is_asked(url: s
         with pytest.raises(UsageError, match="is no URL") as raised:
             call()
         assert "https://host:port" in raised.value.hint
+        assert "s3cr3t" not in str(raised.value)
+
+
+@pytest.mark.parametrize("region", ["eu central", "evil.example/x", "x@evil.example", "-eu", "eu-west-1."])
+def test_a_region_that_is_none_is_refused_before_it_becomes_a_host(
+    environment: pytest.MonkeyPatch, tmp_path: Path, region: str
+) -> None:
+    (tmp_path / "config").write_text(f"[profile p]\nregion = {region}\n", encoding="utf-8")
+    for env in ({"AWS_REGION": region}, {"AWS_DEFAULT_REGION": region}, {"AWS_PROFILE": "p"}):
+        with environment.context() as here_only:
+            for name, value in env.items():
+                here_only.setenv(name, value)
+            for call in (here, lambda: open_bucket("s3://bucket/", allow_http=False, env=os.environ)):
+                with pytest.raises(UsageError, match="no region") as raised:
+                    call()
+                assert runbook.see(runbook.REGION) in raised.value.hint
 
 
 def test_a_ca_bundle_without_a_certificate_is_refused_wherever_it_is_named(
