@@ -12,6 +12,7 @@ TLS = "DenyInsecureTransport"
 WRONG_HEADER = "DenyWrongEncryptionHeader"
 NO_HEADER = "DenyMissingEncryptionHeader"
 OVERWRITE = "DenyOverwrite"
+OUTSIDERS = "DenyObjectsToOutsiders"  # only with AllowedPrincipalArns; no row is about it
 LIST = "ListUnderPrefix"
 USE = "ReadAndWriteUnderPrefix"
 NOBODY = ""  # no statement grants it

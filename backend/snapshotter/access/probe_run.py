@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from snapshotter.access import advice
 from snapshotter.access.answer import Kind, S3Answer, arn_of, unavailable
 from snapshotter.access.bucket_probes import OWNERS_READS, PROBES
-from snapshotter.access.bucket_rules import NO_HEADER, OVERWRITE, TLS, WRONG_HEADER
+from snapshotter.access.bucket_rules import NO_HEADER, OUTSIDERS, OVERWRITE, TLS, WRONG_HEADER
 from snapshotter.access.judge import judge, unlocked
 from snapshotter.access.probe import Actor, Expected, Harm, Probe
 from snapshotter.access.probe_folder import NotMade, ProbeFolder
 from snapshotter.access.proof import Result, Status
 from snapshotter.access.servers import AWS, WRITE_ONCE, KnownServer, recognise
+from snapshotter.aws.error_document import named_policy
 
 _SCOPED = "an administrator may do this, lawfully: run the proof as the task role or an operator, too"
+_OUTSIDE = (
+    f"the bucket policy ({OUTSIDERS}) keeps objects from whoever is not in AllowedPrincipalArns, owners too: run the "
+    "proof as the task role or an operator"
+)
 # The statements of the bucket policy, which deny to everybody.
 _DENIES = frozenset({TLS, WRONG_HEADER, NO_HEADER, OVERWRITE})
 _OWNER = "these credentials can see the bucket's settings, as only owners and administrators can"
@@ -30,13 +35,25 @@ class Caller:
     """Who the credentials are, and what kind of server answers them.
 
     `identity` is the ARN, None where STS does not tell. `owner` is whether they may read all that only an owner
-    may; `may_be_owner` is whether they may read any of it, or that could not be told.
+    may; `may_be_owner` is whether they may read any of it, or that could not be told. `closed` is whether an owner sees
+    that the bucket policy keeps objects for a list of principals, in which he need not be.
     """
 
     identity: str | None
     server: KnownServer
     owner: bool
     may_be_owner: bool
+    closed: bool = False
+
+    def shut_out(self, answer: S3Answer) -> bool:
+        """Whether an answer refuses an owner what only those in the list may do."""
+        named = named_policy(answer.message)
+        return (
+            self.owner
+            and self.closed
+            and answer.kind is Kind.DENIED
+            and (not named or named.kind == "bucket")
+        )
 
 
 def look(folder: ProbeFolder) -> Caller:
@@ -54,6 +71,9 @@ def look(folder: ProbeFolder) -> Caller:
         recognise((each.metadata for each in (first, *reads, who)), is_aws=folder.wire.is_aws),
         owner=all(read.kind in (Kind.ALLOWED, Kind.OTHER) for read in reads),
         may_be_owner=any(read.kind is not Kind.DENIED for read in reads),
+        closed=any(
+            OUTSIDERS in read.response.get("Policy", "") for read in reads if read.kind is Kind.ALLOWED
+        ),
     )
 
 
@@ -68,8 +88,12 @@ def result(folder: ProbeFolder, caller: Caller, probe: Probe) -> Result:
     try:
         key, answer = folder.probe(probe)
     except NotMade as error:
+        if caller.shut_out(error.answer):
+            return Result.of(probe, folder.key(probe), "–", Status.SCOPED, _OUTSIDE)
         return _not_made(probe, folder.key(probe), error.answer).refused(error.answer, None)
     status, note = judge(probe, answer)
+    if status is Status.FAILED and caller.shut_out(answer):
+        status, note = Status.SCOPED, _OUTSIDE
     if probe.expected is Expected.REPORTED:
         note = _reported(probe, answer, caller.server) or note
     if probe.expected is Expected.LOCKED and unlocked(answer, folder.retention(), owner=caller.owner):

@@ -17,6 +17,7 @@ _HEADINGS = {
     "GetObject": runbook.MISSING_KEY,
     "HeadObject": runbook.MISSING_KEY,
 }
+_OBJECTS = ("PutObject", "GetObject", "HeadObject")  # of what is granted, what the bucket may keep for a list
 # What to do where S3 names a policy that is neither the bucket's nor the identity's.
 _BEYOND: dict[str, tuple[Cause, str]] = {
     "organisation": (
@@ -52,6 +53,13 @@ def diagnose(refused: Refused) -> Diagnosis:
 
 def _by_name(refused: Refused, named: NamedPolicy) -> Diagnosis:
     """The cause where S3 names the policy: only what that policy can judge comes into question."""
+    if (named_action(refused.sentence) or "").startswith("kms:"):
+        return Diagnosis(
+            "key",
+            runbook.WHICH_POLICY,
+            "the object is, or would be, encrypted with a key of KMS, which this identity may not use: the product "
+            "writes with AES256 alone, so somebody else wrote it, or a gateway on the way changed the request",
+        )
     if named.kind == "bucket":
         return _bucket_policy(refused, explicit=named.explicit)
     if named.kind in _BEYOND:
@@ -83,6 +91,14 @@ def _bucket_policy(refused: Refused, *, explicit: bool) -> Diagnosis:
         )
     if by_request := _request(refused) or _header(refused):
         return by_request
+    if refused.action in _OBJECTS and role_of(refused.caller) != TASK_ROLE:
+        return Diagnosis(
+            "outsider",
+            runbook.WHICH_POLICY,
+            f"the bucket's own policy denies it. Where AllowedPrincipalArns of infra/storage.yaml is given, that is for "
+            f"whoever is not in it: add the ARN of {refused.caller or 'the identity'}, if it is to use snapshots. Where "
+            "it is not, the policy was changed: an administrator compares it with the template",
+        )
     return Diagnosis(
         "bucket-policy",
         runbook.WHICH_POLICY,

@@ -231,7 +231,11 @@ def _is_endpoint(url: str) -> bool:
         _ = split.port  # raises ValueError if it is none
     except ValueError:
         return False
-    return split.scheme in ("http", "https") and bool(_NETLOC.fullmatch(split.netloc)) and not set(" ?#") & set(url)
+    return (
+        split.scheme in ("http", "https")
+        and bool(_NETLOC.fullmatch(split.netloc))
+        and not set(" ?#") & set(url)
+    )
 
 
 def _check_region(region: str) -> None:

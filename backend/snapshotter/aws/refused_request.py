@@ -27,6 +27,8 @@ Cause = Literal[
     "changed-policy",
     # About the policy that S3 names.
     "bucket-policy",
+    "outsider",
+    "key",
     "other-account",
     "organisation-policy",
     "endpoint-policy",

@@ -251,6 +251,39 @@ def test_where_nothing_is_allowed_the_hint_is_who_asks_before_the_rules() -> Non
     assert error and "the fix of each row" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("policy", "why", "status"),
+    [
+        ("DenyObjectsToOutsiders", "Access Denied", Status.SCOPED),
+        ("DenyObjectsToOutsiders", "with an explicit deny in a resource-based policy", Status.SCOPED),
+        ("DenyObjectsToOutsiders", "with an explicit deny in a service control policy", Status.FAILED),
+        ("DenyOverwrite", "with an explicit deny in a resource-based policy", Status.FAILED),
+    ],
+)
+def test_an_owner_outside_a_closed_circle_is_no_incident(policy: str, why: str, status: Status) -> None:
+    refusal = from_error("AccessDenied", 403, why)
+    settings = S3Answer(Kind.ALLOWED, "", 200, response={"Policy": f'{{"Sid": "{policy}"}}'}, metadata={})
+
+    class Outside:
+        is_aws = True
+
+        def send(self, operation: str, *_: Any, **__: Any) -> S3Answer:
+            if "List" in operation:
+                return ALLOWED
+            return refusal if "Object" in operation else settings
+
+        def identity(self) -> S3Answer:
+            return refusal
+
+    wire: Any = Outside()
+    folder = ProbeFolder(wire, Target("b", "p/"))
+    caller = look(folder)
+    assert caller.owner
+    for row in ("put-aes256", "get-inside", "overwrite"):
+        found = result(folder, caller, ROWS[row]).status
+        assert found is status or (status is Status.FAILED and found is Status.UNCHECKED), row
+
+
 def test_servers_are_told_apart_and_aws_by_its_host() -> None:
     rgw = {"HTTPHeaders": {"x-amz-request-id": "tx000005495ec0aab20f7e4-006b061368-1010-default"}}
     emulator = {"HTTPHeaders": {"x-amz-request-id": "u", "x-amzn-requestid": "u", "x-amz-id-2": "v"}}

@@ -67,7 +67,22 @@ DENIES, ALLOWS_NOT = "with an explicit deny in {}", "because no {} allows the s3
 BUCKET, IDENTITY = DENIES.format("a resource-based policy"), ALLOWS_NOT.format("identity-based policy")
 NAMED = [
     (put(sentence=sentence_of("s3:PutObject", BUCKET)), "bucket-policy", "the identity has no part in it"),
-    (put(sentence=sentence_of("s3:PutObject", BUCKET, OTHER)), "bucket-policy", "prove --only configuration"),
+    (
+        Refused("ListBucket", "b", SCOPE, sentence=sentence_of("s3:ListBucket", BUCKET, OTHER)),
+        "bucket-policy",
+        "prove --only configuration",
+    ),
+    (put(sentence=sentence_of("s3:PutObject", BUCKET, OTHER)), "outsider", f"add the ARN of {OTHER}"),
+    (
+        Refused("GetObject", "b", KEY, sentence=sentence_of("s3:GetObject", BUCKET, USER)),
+        "outsider",
+        "AllowedPrincipalArns",
+    ),
+    (
+        Refused("GetObject", "b", KEY, sentence=sentence_of("kms:Decrypt", IDENTITY)),
+        "key",
+        "somebody else wrote it",
+    ),
     (
         put(sentence=sentence_of("s3:PutObject", BUCKET), encryption=None),
         "missing-header",
