@@ -95,9 +95,9 @@ def _bucket_policy(refused: Refused, *, explicit: bool) -> Diagnosis:
         return Diagnosis(
             "outsider",
             runbook.WHICH_POLICY,
-            f"the bucket's own policy denies it. Where AllowedPrincipalArns of infra/storage.yaml is given, that is for "
-            f"whoever is not in it: add the ARN of {refused.caller or 'the identity'}, if it is to use snapshots. Where "
-            "it is not, the policy was changed: an administrator compares it with the template",
+            f"the bucket's own policy denies it. Where AllowedPrincipalArns of infra/storage.yaml is given, that is "
+            f"for whoever is not in it: add the ARN of {refused.caller or 'the identity'}, if it is to use snapshots. "
+            "Where it is not, the policy was changed: an administrator compares it with the template",
         )
     return Diagnosis(
         "bucket-policy",

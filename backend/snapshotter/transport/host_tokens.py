@@ -16,13 +16,15 @@ from msgspec.structs import replace
 
 from snapshotter.base.errors import UsageError
 from snapshotter.git.origin import CASE_BLIND_HOSTS, Origin
+from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.app_key import AppKey, api_of, is_api
 
 VARIABLE = "SNAPSHOTTER_GIT_TOKENS"
 
 _OBJECTS: Final = msgspec.json.Decoder(dict[str, str | AppKey])
+# No underscore, which tokens have and hosts do not: where two things were confused, a token is not taken for a host.
 _PLACE: Final = re.compile(
-    r"(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?P<port>:[0-9]{1,5})?(?P<path>(?:/[^/\s?#@]+)*)/?"
+    r"(?P<netloc>(?:(?:[^\W_]|[.-])+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)(?P<path>(?:/[^/\s?#@]+)*)/?"
 )
 
 
@@ -95,13 +97,16 @@ def _whole(app: AppKey, place: str, number: int) -> AppKey:
 
 
 def _place(written: str) -> str | None:
+    """The place of a key, its host as an origin's is read. Returns None if the key is for none."""
     host, slash, path = written.partition("/")
     match = _PLACE.fullmatch(host.lower() + slash + path)
     if not match:
         return None
-    port = "" if match["port"] == ":443" else match["port"] or ""
-    path = match["path"].lower() if match["host"] in CASE_BLIND_HOSTS else match["path"]
-    return match["host"] + port + path
+    try:
+        origin = parse(f"https://{match['netloc']}/any")
+    except UsageError:
+        return None
+    return origin.netloc + (match["path"].lower() if origin.host in CASE_BLIND_HOSTS else match["path"])
 
 
 def _refused(why: str) -> UsageError:

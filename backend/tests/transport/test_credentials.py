@@ -60,6 +60,9 @@ TOKENS = json.dumps(
         "[::1]:8443": "sixes",
         "other.test:443": "default port",
         "plain.test:80": "in plain text",
+        "Dotted.test.": "dotted",
+        "bücher.test": "idna",
+        "[0:0::2]:0443": "spelt out",
     }
 )
 
@@ -86,6 +89,11 @@ TOKENS = json.dumps(
         ("http://git.example.test/x", None),
         ("http://git.example.test:443/x", None),
         ("http://plain.test/x", "in plain text"),
+        ("https://dotted.test/x", "dotted"),
+        ("https://dotted.test./x", "dotted"),
+        ("https://BÜCHER.test/x", "idna"),
+        ("https://xn--bcher-kva.test/x", "idna"),
+        ("https://[::2]/x", "spelt out"),
     ],
 )
 def test_a_token_is_for_the_place_that_it_names(url: str, secret: str | None) -> None:
@@ -105,6 +113,9 @@ def test_a_token_is_for_the_place_that_it_names(url: str, secret: str | None) ->
         '{"s3cr3t_t": "a.test"}',
         '{"": "s3cr3t"}',
         '{"*.test": "s3cr3t"}',
+        '{"a.test:99999": "s3cr3t"}',
+        '{"u@a.test": "s3cr3t"}',
+        '{"a.test": "s3cr3t", "a.test.": "s3cr3t"}',
         '{"a.test": "s3cr3t", "A.test:443": "s3cr3t"}',
         '{"a.test": "s3cr3t", "a.test": "s3cr3t"}',
         '{"a.test": "s3cr3t"',
