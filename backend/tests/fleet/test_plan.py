@@ -21,6 +21,7 @@ from snapshotter.fleet.sources.opening import Reach, check_hosts, opened
 from snapshotter.transport import WireLimits
 from tests.support.forges import LIMITED, Forge, GitHub, GitLab, Hosted
 from tests.support.git import Origin as Repository
+from tests.support.githubapp import APP, INSTALLATION, GitHubApi, new_key
 from tests.support.httpservers import Scripted, reply
 
 FIVE = [
@@ -103,7 +104,7 @@ def test_three_pages_are_read_and_each_repository_says_why_it_is_in_or_out(forge
     plan = planned(source(forge))
     assert paths(plan) == ["psf/requests", "psf/black", "psf/old", "psf/pyperf"]
     assert reasons(plan) == {"psf/forked": "a fork"}
-    assert len(forge.seen) == 3
+    assert len([path for path in forge.asked if "per_page" in path]) == 3
     old = plan.entries[2]
     assert old.why.endswith("(archived)")
     assert old.origin.url == f"{forge.url_of_pages}/psf/old.git", "made of our own URL, not of the answer's"
@@ -159,7 +160,8 @@ def test_a_limit_is_waited_for_as_the_forge_asks(
     assert len(plan.entries) == 4
     assert cancel.waits == [waited]
     assert any("asks to wait" in stage for stage in told.stages)
-    assert len(forge.seen) == 4, "the question was put once more, and no other"
+    pages = [path for path in forge.asked if "per_page" in path]
+    assert (len(pages), len({*pages})) == (4, 3), "the question was put once more, and no other"
 
 
 def test_a_limit_of_hours_is_an_error_and_costs_no_other_source(forge: Forge) -> None:
@@ -307,6 +309,16 @@ def test_an_app_lists_what_its_installation_sees_and_only_the_user_s() -> None:
         assert paths(plan) == ["ada/x"]
 
 
+def test_repositories_that_the_token_may_not_see_are_warned_of() -> None:
+    with GitHub(*FIVE) as forge:
+        told = Told()
+        planned(github(forge), told=told)
+        assert told.warnings == []
+        forge.unshown = 3
+        planned(github(forge), told=told)
+        assert len(told.warnings) == 1 and "has 8 repositories, and lists 5 to us" in told.warnings[0]
+
+
 def test_an_organisation_that_was_renamed_redirects() -> None:
     with GitHub(*FIVE) as forge:
         there = f"{forge.url_of_pages}/api/v3/orgs/psf/repos?per_page=100&page=1"
@@ -319,6 +331,28 @@ def test_groups_in_a_group_are_by_choice_and_patterns_see_the_path_below() -> No
         assert paths(planned(gitlab(forge))) == ["company/a", "company/deep/b"]
         assert paths(planned(gitlab(forge, "subgroups = false"))) == ["company/a"]
         assert paths(planned(gitlab(forge, 'include = ["deep/*"]'))) == ["company/deep/b"]
+
+
+def test_a_github_app_lists_and_its_token_is_made_anew_when_it_is_refused() -> None:
+    key = new_key()
+    with GitHub(*FIVE, token="first") as forge, GitHubApi(key, "first", "second") as api:
+
+        def expire(page: int) -> None:
+            if page == 2:
+                forge.token = "second"
+
+        forge.on_page = expire
+        entry = {"app": APP, "installation": INSTALLATION, "key": key, "api": api.api}
+        tokens = json.dumps({forge.url_of_pages.partition("://")[2] + "/psf": entry})
+        plan = planned(github(forge), SNAPSHOTTER_GIT_TOKENS=tokens)
+        assert (len(plan.entries), len(api.seen)) == (4, 2)
+
+
+def test_a_repository_that_was_archived_since_is_out_and_not_gone(forge: Forge) -> None:
+    before = planned(source(forge, "archived = false"))
+    forge.repositories[1].archived = True
+    plan = planned(source(forge, "archived = false"), before=before)
+    assert (reasons(plan)["psf/black"], plan.changes) == ("archived", [])
 
 
 def test_a_repository_that_two_sources_list_is_in_once() -> None:

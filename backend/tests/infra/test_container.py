@@ -335,6 +335,7 @@ def test_every_verb_is_in_the_image(image: Image) -> None:
 def test_what_is_installed_is_what_the_package_asks_for_and_no_more(image: Image) -> None:
     packages = [path.name for path in (image.root / "opt").rglob("*.dist-info")]
     assert any(name.startswith("fruitful_snapshotter-") for name in packages)
+    assert any(name.startswith("python_gitlab-") for name in packages), "what fleets are listed with"
     assert not [name for name in packages if re.match(r"(pytest|mypy|ruff|hypothesis|pip|setuptools)-", name)]
     links = [path.read_text(encoding="utf-8") for path in (image.root / "opt").rglob("*.pth")]
     assert not [text for text in links if str(ROOT) in text], "the package is in the image, not linked to"

@@ -79,16 +79,25 @@ class Forge(Scripted):
 
 
 class GitHub(Forge):
-    """A GitHub. `login` is whose the token is; None for an App's."""
+    """A GitHub. `login` is whose the token is; None for an App's. `unshown` is how many private repositories each
+    organisation has that the token may not see."""
 
     base = "/api/v3/"
     login: str | None = "somebody"
+    unshown = 0
 
     def answer_about(self, path: str, query: dict[str, str]) -> Reply:
         """See Forge."""
         match path.split("/"):
             case ["orgs" | "users", owner, "repos"]:
                 return self._list(query, owner)
+            case ["orgs", owner]:
+                owned = [each for each in self.repositories if each.path.startswith(f"{owner}/")]
+                return (
+                    200,
+                    {},
+                    {"login": owner, "public_repos": len(owned), "total_private_repos": self.unshown},
+                )
             case ["user", "repos"]:
                 return self._list(query, self.login or "")
             case ["user"] if self.login:

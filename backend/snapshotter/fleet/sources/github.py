@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from snapshotter.base.errors import Unavailable
+from snapshotter.base.text import plural
 from snapshotter.fleet.inventory import GitHubTable
 from snapshotter.fleet.sources.api import MOST_PAGES, Answer, Api, Ask, Lost, Parameters, decoded, missing
 from snapshotter.fleet.sources.listed import Listed
@@ -40,12 +41,20 @@ class _Installed(msgspec.Struct):
     repositories: list[_Repository]
 
 
+class _Organisation(msgspec.Struct):
+    """How many repositories it has; of the private ones, only those who administer it are told."""
+
+    public_repos: int = 0
+    total_private_repos: int = 0
+
+
 class _Login(msgspec.Struct):
     login: str = ""
 
 
 _REPOSITORY: Final = msgspec.json.Decoder(_Repository)
 _LIST: Final = msgspec.json.Decoder(list[_Repository] | _Installed)
+_ORGANISATION: Final = msgspec.json.Decoder(_Organisation)
 _LOGIN: Final = msgspec.json.Decoder(_Login)
 
 
@@ -59,6 +68,7 @@ class GitHubSource:
     def listed(self) -> Iterator[Listed]:
         """See RepoSource."""
         path, owned_only = self._list()
+        count = 0
         for page in range(1, MOST_PAGES + 1):
             asked: dict[str, str | int] = {
                 "per_page": _ROWS,
@@ -72,8 +82,10 @@ class GitHubSource:
             rows = decoded(_LIST, answer)
             for repository in rows.repositories if isinstance(rows, _Installed) else rows:
                 if not owned_only or _owner(repository) == self._table.owner.lower():
+                    count += 1
                     yield self._listed(repository)
             if 'rel="next"' not in answer.headers.get("link", ""):
+                self._warn_of_unshown(count)
                 return
         raise Unavailable("a list of repositories without end", code="forge", hint="check the source's `url`")
 
@@ -97,6 +109,17 @@ class GitHubSource:
             if answer.status == 200 and decoded(_LOGIN, answer).login.lower() == self._table.owner.lower():
                 return "user/repos", False
         return f"users/{owner}/repos", False
+
+    def _warn_of_unshown(self, count: int) -> None:
+        """Warn if an organisation has more repositories than the token is shown: they are left out without a word."""
+        if not self._table.organisation:
+            return
+        answer = self._api.get(f"orgs/{quote(self._table.organisation, safe='')}", allowed=(403, 404))
+        has = decoded(_ORGANISATION, answer) if answer.status == 200 else _Organisation()
+        total = has.public_repos + has.total_private_repos
+        if total > count:
+            told = f"{self._table.title} has {plural(total, 'repository', 'repositories')}, and lists {count:,} to us"
+            self._api.observer.warn(f"{told}: the token may not see the others")
 
     def _listed(self, repository: _Repository) -> Listed:
         path = repository.full_name
