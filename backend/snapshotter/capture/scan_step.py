@@ -99,25 +99,22 @@ class ScanStep:
 
         settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
         self.observer.stage("reading the tree to scan")
-        limits = TreeLimits(
-            settings.max_file_bytes, settings.max_total_bytes, _LISTED_FACTOR * settings.max_files
-        )
+        listed = _LISTED_FACTOR * settings.max_files
+        limits = TreeLimits(settings.max_file_bytes, settings.max_total_bytes, listed)
         with (
             ThreadPoolExecutor(1, thread_name_prefix="loading") as pool,
             resources.processes() as workers,
             Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs,
         ):
-            if (
-                previous is None
-            ):  # most of the tree will be read, so what reads it is made ready while the tree comes
+            # Most of the tree will be read: what reads it is made ready while the tree comes.
+            if previous is None:
                 workers.start(1)
                 pool.submit(_load)
             # With a scan to build on few blobs are new, and only they are fetched, once the listing tells which.
             listing = blobs.listing(with_blobs=previous is None)
             if previous is not None and previous.tree == listing.tree:
-                return structs.replace(
-                    previous, commit=target.commit, committed_at=blobs.committed_at or UNSET
-                )
+                committed_at = blobs.committed_at or UNSET
+                return structs.replace(previous, commit=target.commit, committed_at=committed_at)
             from snapshotter.scan.tree_scan import TreeScan
 
             kept = replace(resources, kept=workers)

@@ -83,6 +83,12 @@ class NoGitAnswer(Unavailable):
     default_code = "not-git"
 
 
+class Stalled(Unavailable):
+    """The origin sent nothing for too long, or too little. The wire may know why: see `Wire.explain`."""
+
+    default_code = "stalled"
+
+
 class OriginFailed(Unavailable):
     """The origin's server says, in git's protocol, that it failed. The wire may know more: see `Wire.explain`."""
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from snapshotter.base import children
 from snapshotter.base.errors import SnapshotterError, Unavailable
-from snapshotter.transport import NoGitAnswer, OriginFailed, WireLimits
+from snapshotter.transport import NoGitAnswer, OriginFailed, Stalled, WireLimits
 from snapshotter.transport.child_errors import child_error
 from snapshotter.transport.replies import explained
 from snapshotter.transport.words import Tail
@@ -22,7 +22,7 @@ class Channel(Protocol):
     """A connected pair of streams."""
 
     def read_into(self, view: memoryview) -> int:
-        """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
+        """Bytes read into `view`, 0 at the end. Raises Stalled after `idle_seconds` of silence."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -80,7 +80,7 @@ class ProcessChannel:
         return channel
 
     def read_into(self, view: memoryview) -> int:
-        """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
+        """Bytes read into `view`, 0 at the end. Raises Stalled after `idle_seconds` of silence."""
         fd = self._out.fileno()
         _await(fd, self._limits.idle_seconds)
         count = os.readv(fd, [view])
@@ -108,7 +108,7 @@ class ProcessChannel:
 
     def explain(self, error: SnapshotterError) -> SnapshotterError:
         """The error that the child's own words make of it, or the error with those words."""
-        if error.code == "stalled":  # it has not ended: what it has said so far may be why
+        if isinstance(error, Stalled):  # it has not ended: what it has said so far may be why
             return explained(error, self._stderr.lines)
         if not isinstance(error, (NoGitAnswer, OriginFailed)):
             return error
@@ -139,7 +139,7 @@ class SocketChannel:
         self._limits = limits
 
     def read_into(self, view: memoryview) -> int:
-        """Bytes read into `view`, 0 at the end. Raises Unavailable after `idle_seconds` of silence."""
+        """Bytes read into `view`, 0 at the end. Raises Stalled after `idle_seconds` of silence."""
         _await(self._socket.fileno(), self._limits.idle_seconds)
         try:
             return self._socket.recv_into(view)
@@ -167,8 +167,7 @@ def _await(fd: int, seconds: float) -> None:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     if not poll.poll(seconds * 1000):
-        raise Unavailable(
+        raise Stalled(
             f"the origin sent nothing for {seconds:.0f} s",
-            code="stalled",
             hint="try again; for a slow server raise --idle-timeout",
         )

@@ -52,7 +52,8 @@ class Connector:
                 f"plain http to another machine: {origin.url}",
                 hint="use https; --allow-http takes it as it is, open to being read and altered on its way",
             )
-        from snapshotter.transport.http import HttpClient, HttpWire
+        from snapshotter.transport.http import HttpWire
+        from snapshotter.transport.http_client import HttpClient
         from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:

@@ -11,8 +11,6 @@ import gzip
 import random
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import urllib3
@@ -22,10 +20,10 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.urls import is_loopback
 from snapshotter.git.origin import Credential, Origin
-from snapshotter.transport import WireLimits
 from snapshotter.transport.http_answer import RESULT, HttpAnswer, shut
+from snapshotter.transport.http_client import HttpClient
 from snapshotter.transport.http_errors import network_error, retriable
-from snapshotter.transport.http_pool import HttpPool, proxy_credential, proxy_for
+from snapshotter.transport.http_pool import proxy_credential, proxy_for
 from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
@@ -33,25 +31,12 @@ from snapshotter.transport.upload_pack import Wire
 from snapshotter.transport.words import SentCredentials
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
-if TYPE_CHECKING:
-    from snapshotter.transport.credentials import Credentials
-
 _ANSWERS = frozenset({200, 203})  # 203: a proxy on the way has changed headers, and says so
 _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER = 60.0  # seconds: a host may ask for hours
-
-
-@dataclass(frozen=True)
-class HttpClient:
-    """What all wires over HTTP share: connections, secrets, limits, and whether secrets may go over plain http."""
-
-    pool: HttpPool
-    credentials: Credentials
-    limits: WireLimits
-    allow_http: bool = False
 
 
 class HttpWire:

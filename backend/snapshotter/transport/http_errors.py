@@ -10,7 +10,7 @@ from urllib3 import exceptions as u3
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
-from snapshotter.transport import NoGitAnswer
+from snapshotter.transport import NoGitAnswer, Stalled
 
 
 def retriable(error: Exception) -> bool:
@@ -36,9 +36,8 @@ def network_error(error: Exception, origin: Origin) -> SnapshotterError:
             hint="for a private CA set SNAPSHOTTER_CA_BUNDLE to its PEM file",
         )
     if isinstance(error, (u3.ReadTimeoutError, TimeoutError)):
-        return Unavailable(
+        return Stalled(
             f"{host} sent nothing until the idle timeout",
-            code="stalled",
             hint="try again; for a slow server raise --idle-timeout",
         )
     if isinstance(error, (u3.ConnectTimeoutError, u3.NewConnectionError)):

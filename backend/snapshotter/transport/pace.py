@@ -5,8 +5,7 @@ Only time spent waiting for the origin counts. How long we take with what came (
 
 from __future__ import annotations
 
-from snapshotter.base.errors import Unavailable
-from snapshotter.transport import WireLimits
+from snapshotter.transport import Stalled, WireLimits
 
 _HINT = "its server is overloaded or hostile; try again later, or raise SNAPSHOTTER_STALL_TIMEOUT"
 
@@ -30,7 +29,7 @@ class Pace:
             self._begun, self._bytes = self.waited, 0
 
     def came(self, count: int, seconds: float) -> None:
-        """`count` bytes came after a wait of `seconds`. Raises Unavailable (code `stalled`) if that was too slow."""
+        """`count` bytes came after a wait of `seconds`. Raises Stalled if that was too slow."""
         self.waited += seconds
         if self._bytes is not None:
             self._bytes += count
@@ -38,15 +37,7 @@ class Pace:
         if span <= self._limits.stall_seconds:
             return
         if self._bytes is None:
-            raise Unavailable(
-                f"the origin did not come to the end of its answer in {span:.0f} s",
-                code="stalled",
-                hint=_HINT,
-            )
+            raise Stalled(f"the origin did not come to the end of its answer in {span:.0f} s", hint=_HINT)
         if self._bytes < self._limits.least_rate * span:
-            raise Unavailable(
-                f"the origin sends too slowly: {self._bytes} bytes in {span:.0f} s",
-                code="stalled",
-                hint=_HINT,
-            )
+            raise Stalled(f"the origin sends too slowly: {self._bytes} bytes in {span:.0f} s", hint=_HINT)
         self._begun, self._bytes = self.waited, 0
