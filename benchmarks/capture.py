@@ -17,8 +17,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import HERE, MIB, SNAPSHOTTER, Bench, figures, main, run, total
+from bench import HERE, MIB, SNAPSHOTTER, TAKE, Bench, figures, main, run, total
+from distant import distant, start
 from fastimport import GIT_ENV, git
+from floors import recover, wire
 from generate import generate, grow
 from githost import GitHost
 from measure import Sample, disk_written, medians, paired
@@ -26,7 +28,6 @@ from upload import rates
 
 SEGMENT = 16 * MIB
 UPLOADS = 2
-TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan"]  # scans have claims of their own, in scan.py
 
 
 def base(bench: Bench) -> None:
@@ -234,12 +235,16 @@ def upload(bench: Bench) -> None:
 
 CLAIMS: dict[str, Callable[[Bench], None]] = {
     "version": version,
+    "start": start,
     "base": base,
+    "wire": wire,
+    "distant": distant,
     "memory": memory,
     "disk": disk,
     "unchanged": unchanged,
     "increment": increment,
     "restore": restore,
+    "recover": recover,
     "upload": upload,
 }
 

@@ -61,3 +61,16 @@ def git(path: Path, *argv: str) -> str:
     return subprocess.run(
         ["git", *argv], cwd=path, check=True, capture_output=True, text=True, env=GIT_ENV
     ).stdout
+
+
+def default_branch(path: Path) -> str:
+    """The full name of the ref that HEAD means: in a repository that was not made here it may be any."""
+    return git(path, "symbolic-ref", "HEAD").strip()
+
+
+def text_of(path: Path, branch: str, name: str) -> str:
+    """A file's text at a branch's tip, whatever its encoding."""
+    argv = ["git", "show", f"{branch}:{name}"]
+    return subprocess.run(argv, cwd=path, check=True, capture_output=True, env=GIT_ENV).stdout.decode(
+        "utf-8", "replace"
+    )

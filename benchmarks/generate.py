@@ -4,7 +4,7 @@ Files are edited in place by lines, functions come and go, branches fork and mer
 and then a binary-like file is replaced, which is what makes real packs heavy. Then `git repack -adb`,
 bitmaps and all, as hosts keep their repositories.
 
-    python benchmarks/generate.py DEST --profile small|default|large
+    python benchmarks/generate.py DEST --profile tiny|small|default|large
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastimport import build, commit_head, fast_import, git, inline_file
+from fastimport import build, commit_head, default_branch, fast_import, git, inline_file, text_of
 
 EPOCH = 1_600_000_000
 
@@ -31,6 +31,7 @@ class Profile:
 
 
 PROFILES = {
+    "tiny": Profile(300, 60, 60, 150_000),  # a pack of about 1 MiB, where only round trips count
     "small": Profile(5_000, 600, 200, 150_000),  # a pack of about 20 MiB
     "default": Profile(80_000, 5_000, 1_000, 180_000),  # over 200 MiB and 500,000 objects, nearly all text
     "large": Profile(
@@ -44,25 +45,26 @@ def generate(path: Path, profile: str = "default", seed: int = 1) -> Path:
     return build(path, _Writer(PROFILES[profile], seed).stream(), f"{PROFILES[profile]} {seed}")
 
 
+_CODE = (".py", ".c", ".h", ".go", ".js", ".ts", ".java", ".rs", ".rb", ".php", ".cs")
+
+
 def grow(path: Path, commits: int, seed: int) -> str:
     """Add commits to the default branch, each editing two files, and return the new tip's id."""
-    rng = random.Random(seed)
-    names = git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
-    sources = [name for name in names if name.endswith(".py")]
+    rng, branch = random.Random(seed), default_branch(path)
+    names = git(path, "ls-tree", "-r", "--name-only", "-z", branch).split("\0")
+    sources = [name for name in names if name.endswith(_CODE) and name.isascii() and '"' not in name]
     texts: dict[str, list[str]] = {}
 
     def stream() -> Iterator[bytes]:
         for index in range(commits):
-            yield commit_head(
-                "refs/heads/main", EPOCH * 2 + seed * 1000 + index, f"grow {seed}.{index}", index == 0
-            )
+            yield commit_head(branch, EPOCH * 2 + seed * 1000 + index, f"grow {seed}.{index}", index == 0)
             for name in rng.sample(sources, 2):
-                lines = texts.setdefault(name, git(path, "show", f"main:{name}").splitlines())
+                lines = texts.setdefault(name, text_of(path, branch, name).splitlines() or [""])
                 _edit(rng, lines)
                 yield inline_file(name, "\n".join(lines).encode() + b"\n")
 
     fast_import(path, stream())
-    return git(path, "rev-parse", "main").strip()
+    return git(path, "rev-parse", branch).strip()
 
 
 class _Writer:

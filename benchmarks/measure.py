@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO, NamedTuple
 
+Run = Callable[[], "Sample"]
 Argv = Sequence[str | os.PathLike[str]]
 
 

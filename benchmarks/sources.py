@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from fastimport import build, commit_head, fast_import, git, inline_file
+from fastimport import build, commit_head, default_branch, fast_import, git, inline_file, text_of
 from generate import EPOCH, NOUNS, VERBS
 from syntaxes import SYNTAX, Syntax
 
@@ -61,18 +61,19 @@ def repository(path: Path, seed: int = 1, scale: Scale = LARGE) -> Path:
 
 def change(path: Path, files: int, seed: int) -> str:
     """Add one commit to the default branch that changes so many source files, and return its id."""
-    rng = random.Random(seed)
-    names = git(path, "ls-tree", "-r", "--name-only", "main").splitlines()
-    sources = [name for name in names if name.rpartition(".")[2] in SYNTAX]
+    rng, branch = random.Random(seed), default_branch(path)
+    names = git(path, "ls-tree", "-r", "--name-only", "-z", branch).split("\0")
+    known = [name for name in names if name.rpartition(".")[2] in SYNTAX]
+    sources = [name for name in known if name.isascii() and '"' not in name]  # fast-import quotes the others
 
     def stream() -> Iterator[bytes]:
-        yield commit_head("refs/heads/main", EPOCH * 2 + seed, f"change {seed}", True)
-        for name in rng.sample(sources, files):
-            text = git(path, "show", f"main:{name}")
+        yield commit_head(branch, EPOCH * 2 + seed, f"change {seed}", True)
+        for name in rng.sample(sources, min(files, len(sources))):
+            text = text_of(path, branch, name)
             yield inline_file(name, (text + _remark(rng, name.rpartition(".")[2])).encode())
 
     fast_import(path, stream())
-    return git(path, "rev-parse", "main").strip()
+    return git(path, "rev-parse", branch).strip()
 
 
 def _stream(rng: random.Random, scale: Scale) -> Iterator[bytes]:
