@@ -200,7 +200,7 @@ class ScanStep:
 
 def _load() -> None:
     """DuckDB and the analyzers, which only runs that scan load: they take longer than many a tree."""
-    import snapshotter.scan.tree_scan  # noqa: F401
+    import snapshotter.scan.tree_scan  # noqa: F401 - to load it is all
 
 
 def _gap(why: str) -> Gap:

@@ -41,7 +41,7 @@ def insert(
         f"INSERT INTO {table} SELECT {values} FROM read_json(?, columns = {{{types}}},"  # noqa: S608 - our own names
         f" format = 'newline_delimited', compression = 'uncompressed', maximum_object_size = {MAX_LINE})"
     )
-    one = f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+    one = f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
     try:
         with path.open("wb") as file:
             for line, chunk in _lines(list(columns), iter(rows)):

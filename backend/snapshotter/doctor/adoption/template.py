@@ -32,7 +32,7 @@ def load(path: Path) -> Template:
     """
     try:
         # The loader is a safe one: it knows the short tags beside YAML's own.
-        template = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        template = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - made of SafeLoader
     except yaml.YAMLError as error:
         raise ValueError(f"it is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(template, dict) or not isinstance(template.get("Resources"), dict):
