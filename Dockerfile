@@ -16,14 +16,16 @@ WORKDIR /src
 RUN python -m venv --without-pip /opt/snapshotter
 COPY infra/requirements.txt infra/requirements-build.txt infra/sbom.py infra/
 # Wheels only, so that nothing needs a compiler, and each as its hashes say: whatever index answers, it can give nothing else.
-# Not compiled by pip, whose compiled files hold the time of the build.
-RUN pip --python /opt/snapshotter/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
+# The list is whole, so nothing is resolved (--no-deps), and `pip check` says if it were not. Not compiled by pip, whose compiled
+# files hold the time of the build.
+RUN pip --python /opt/snapshotter/bin/python install --quiet --no-compile --no-deps --only-binary :all: --require-hashes \
     -r infra/requirements.txt
-RUN pip install --quiet --only-binary :all: --require-hashes -r infra/requirements-build.txt
+RUN pip install --quiet --no-deps --only-binary :all: --require-hashes -r infra/requirements-build.txt
 COPY pyproject.toml README.md ./
 COPY backend/snapshotter backend/snapshotter
 RUN pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir wheels . \
     && pip --python /opt/snapshotter/bin/python install --quiet --no-compile --no-index --no-deps wheels/*.whl \
+    && pip --python /opt/snapshotter/bin/python check \
     && /opt/snapshotter/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/snapshotter/lib \
     && cp infra/sbom.py /opt/snapshotter/sbom.py
 

@@ -86,6 +86,7 @@ def test_it_is_built_for_the_architecture_of_the_task() -> None:
 def test_every_step_that_installs_takes_only_what_a_hash_names() -> None:
     installs = [step for line in all_of(BUILD, "RUN") for step in line.split("&&") if " install " in step]
     assert len(installs) == 3
+    assert "bin/python check" in " ".join(all_of(BUILD, "RUN")), "and what is installed is whole"
     for step in installs:
         pinned = re.search(r"--require-hashes +-r infra/", step) and "--only-binary :all:" in step
         assert pinned or "--no-index --no-deps wheels/" in step, step
