@@ -50,6 +50,11 @@ class Expiry:
         Not positive if the chain may be older than the objects can be."""
         return self.after - max_chain_age
 
+    def keeps(self, max_chain_age: timedelta) -> bool:
+        """Whether that is as long as is stated; without a retention, whether it is any time at all."""
+        kept = self.kept_for(max_chain_age)
+        return kept >= self.retention if self.retention else kept > timedelta(0)
+
 
 def _later(moment: datetime, span: timedelta) -> datetime:
     return _NEVER if span > _NEVER - moment else moment + span

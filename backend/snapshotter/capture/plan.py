@@ -10,15 +10,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from snapshotter.archive.expiry import Expiry
 from snapshotter.archive.manifest import ScanSettings
+from snapshotter.base import runbook
 from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import Settings, parse_size, parse_span
-from snapshotter.base.text import printable
+from snapshotter.base.text import human_span, printable
 from snapshotter.capture.options import CaptureOptions, ScanOptions
 from snapshotter.scan.resources import ScanResources
 from snapshotter.transport import WireLimits
@@ -58,7 +61,7 @@ def make(
     settings: Settings, requested: RequestedOptions, labels: Mapping[str, str], *, allow_http: bool = False
 ) -> Plan:
     """The plan in force. Raises UsageError for a size, span or number that cannot be read, an empty
-    pattern, and a label with control characters.
+    pattern, a label with control characters, and an age of chains that was asked for and lets a base expire too early.
 
     Plain http is allowed if `allow_http`, or what was asked for, says so.
     """
@@ -67,6 +70,8 @@ def make(
     if not scans and (requested.ref or requested.secret_gate):
         raise UsageError("a ref to scan, or a secret gate, without a scan", hint="leave out --no-scan")
     age = requested.max_chain_age or settings["SNAPSHOTTER_MAX_CHAIN_AGE"]
+    if requested.max_chain_age:
+        _check_age(parse_span(requested.max_chain_age), Expiry.stated(settings))
     exclude = (
         settings.words("SNAPSHOTTER_EXCLUDE_REFS")
         if requested.exclude_refs is None
@@ -100,6 +105,18 @@ def keeping_workers(plan: Plan) -> Iterator[Plan]:
     with scan.resources.processes() as workers:
         kept = replace(scan, resources=replace(scan.resources, kept=workers))
         yield replace(plan, options=replace(plan.options, scan=kept))
+
+
+def _check_age(age: timedelta, expiry: Expiry | None) -> None:
+    """Raise UsageError for an age of chains with which snapshots cannot be restored for as long as is stated."""
+    if expiry is None or expiry.keeps(age):
+        return
+    raise UsageError(
+        f"the oldest base that was asked for, of {human_span(age)}, would expire under snapshots that are to be kept",
+        code="retention",
+        hint="leave max_chain_age out, or make it shorter: objects expire by SNAPSHOTTER_EXPIRY, and "
+        f"SNAPSHOTTER_RETENTION is for how long each snapshot must be restorable {runbook.see(runbook.EXPIRY)}",
+    )
 
 
 def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:

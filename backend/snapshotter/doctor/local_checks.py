@@ -68,7 +68,7 @@ def retention(expiry: Expiry, max_chain_age: timedelta | None) -> tuple[State, s
         )
     kept = expiry.kept_for(max_chain_age)
     how = f"{days(expiry.after)} of expiry less {days(max_chain_age)} of the chain's age"
-    if not (kept >= expiry.retention if expiry.retention else kept > timedelta(0)):
+    if not expiry.keeps(max_chain_age):
         asked = f", and {days(expiry.retention)} are promised" if expiry.retention else ""
         left = f"leave {days(kept)}" if kept > timedelta(0) else "leave nothing"
         raise Finding(
@@ -82,7 +82,7 @@ def retention(expiry: Expiry, max_chain_age: timedelta | None) -> tuple[State, s
 def days(span: timedelta) -> str:
     """A span in days, with its hours if it is not whole days."""
     whole, rest = divmod(span, timedelta(days=1))
-    return f"{whole:,} days" if not rest else f"{span / timedelta(days=1):,.2f} days"
+    return plural(whole, "day") if not rest else f"{span / timedelta(days=1):,.2f} days"
 
 
 def _chain(setup: Setup, store: Store | None) -> int:
