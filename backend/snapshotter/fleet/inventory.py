@@ -106,7 +106,7 @@ class InventoryTables(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     folder: list[FolderTable] = []
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NamedRepo:
     """A repository that the inventory itself names."""
 

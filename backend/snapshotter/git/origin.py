@@ -28,7 +28,7 @@ class Credential:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a fleet holds very many
 class Origin:
     """A parsed origin. `scheme` is one of https, http, ssh, git, file; `path` is as the server sees it."""
 
