@@ -86,13 +86,12 @@ class JobReport:
             self.log.say("error", "the snapshot is damaged", **run, problems=problems)
         for each in found.unread:
             self.log.say("error", each.error.message, repo=each.repo)
-        self.log.measure(
-            {
-                "SnapshotsVerified": good,
-                "SnapshotsDamaged": len(damaged),
-                "SnapshotsUnchecked": len(unchecked) + len(found.unread),
-            }
-        )
+        counts = {"SnapshotsVerified": good, "SnapshotsUnchecked": len(unchecked) + len(found.unread)}
+        if (
+            damaged or not counts["SnapshotsUnchecked"]
+        ):  # else none is known: a 0 would end the alarm of one found before
+            counts["SnapshotsDamaged"] = len(damaged)
+        self.log.measure(counts)
 
     def add_proof(self, proof: Proof, document: Mapping[str, object]) -> None:
         """Keep a proof and its document, and log each rule that does not hold or could not be checked."""

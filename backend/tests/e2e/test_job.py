@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from githost import Fault, GitHost
+from snapshotter.archive.manifest import SCHEMA_VERSION
 from snapshotter.aws.scope import PRODUCTION, SCOPE
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.cli.snapshot import SnapshotFlags
@@ -347,6 +348,20 @@ def test_a_job_can_verify_the_store_and_one_changed_byte_is_a_finding(
     assert (bad.code, len(bad.document["verification"]["damaged"])) == (1, 1)
     assert (bad.measured("SnapshotsVerified"), bad.measured("SnapshotsDamaged")) == (0, 1)
     assert "the snapshot is damaged" in [line.get("message") for line in bad.log]
+
+
+def test_a_verification_that_could_not_check_a_snapshot_says_nothing_of_damage(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    """A count of 0 would end the alarm of a damage that was found before, and that nobody looked for now."""
+    job({"origin": str(origin.path), "store": store})
+    (manifest,) = (tmp_path / "store").rglob("manifest.json")
+    manifest.chmod(0o600)
+    newer = manifest.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', '"schema_version":99')
+    manifest.write_text(newer)
+    done = job({"verb": "verify", "store": store})
+    assert (done.measured("SnapshotsVerified"), done.measured("SnapshotsUnchecked")) == (0, 1)
+    assert "SnapshotsDamaged" not in {name for line in done.log for name in line}
 
 
 def test_a_store_without_snapshots_cannot_be_verified(tmp_path: Path) -> None:
