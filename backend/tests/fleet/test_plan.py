@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -270,6 +271,17 @@ def test_no_token_follows_a_redirect_to_another_host(forge: Forge) -> None:
         plan = planned(source(forge), SNAPSHOTTER_GIT_TOKENS=tokens)
         assert isinstance(plan.ending, Unavailable)
         assert elsewhere.seen == []
+
+
+def test_a_private_ca_is_trusted_when_named_and_only_then(forge: Forge, tls: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+    forge.over_tls(context)
+    text = source(forge).replace("http://", "https://")
+    assert len(planned(text, SNAPSHOTTER_CA_BUNDLE=str(tls / "ca.crt")).entries) == 4
+    plan = planned(text)
+    assert isinstance(plan.ending, Unavailable)
+    assert "SNAPSHOTTER_CA_BUNDLE" in plan.ending.hint
 
 
 def test_a_page_for_people_is_no_list(forge: Forge) -> None:

@@ -1,8 +1,9 @@
-"""Fixtures of several packages: a store in a folder, and an origin of two branches."""
+"""Fixtures of several packages: a store in a folder, an origin of two branches, a CA and its certificate."""
 
 from __future__ import annotations
 
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,19 @@ def origin(tmp_path: Path) -> Origin:
     made.commit("refs/heads/bulk", {"bulk": random.Random(3).randbytes(40_000)})
     made.commit()
     return made
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a throw-away CA and a certificate of it for 127.0.0.1 and git.test."""
+    folder = tmp_path_factory.mktemp("tls")
+    for argv in (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout ca.key -out ca.crt"
+        " -subj /CN=ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout tls.key"
+        " -out tls.csr",
+        "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out tls.crt -extfile ext",
+    ):
+        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:git.test\n")
+        subprocess.run(["openssl", *argv.split()], cwd=folder, check=True, capture_output=True)
+    return folder

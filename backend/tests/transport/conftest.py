@@ -12,9 +12,12 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.connect import Connector
+from tests.support.fixtures import tls
 from tests.support.git import Origin
 from tests.support.wires import NoCredentials
 from tests.transport.support import Hurried
+
+__all__ = ["connect", "host", "root", "tls"]
 
 
 @pytest.fixture(scope="session")

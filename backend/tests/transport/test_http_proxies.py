@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,22 +15,6 @@ from snapshotter.transport import FetchRequest, Transport
 from tests.support.httpservers import Proxy, Scripted, reply
 from tests.support.wires import free_port, pack_of
 from tests.transport.support import DISCOVERY, SECRET, Hurried, error_listing, tip, with_secret
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a throw-away CA and a certificate of it for 127.0.0.1 and git.test."""
-    folder = tmp_path_factory.mktemp("tls")
-    for argv in (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -keyout ca.key -out ca.crt"
-        " -subj /CN=ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=x -keyout tls.key"
-        " -out tls.csr",
-        "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out tls.crt -extfile ext",
-    ):
-        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1,DNS:git.test\n")
-        subprocess.run(["openssl", *argv.split()], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture
