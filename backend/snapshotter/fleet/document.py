@@ -69,7 +69,7 @@ def read(document: bytes) -> Job:
     try:
         job = _JOBS.decode(document)
         # msgspec takes the last of two equal keys without a word; json's hook sees both.
-        json.loads(document, object_pairs_hook=_without_a_key_twice)
+        json.loads(document, object_pairs_hook=without_a_key_twice)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise refused(printable(str(error))[:300]) from None
     if why := _contradiction(job):
@@ -82,7 +82,7 @@ def refused(why: str) -> UsageError:
     return UsageError(f"not a job: {why}", code="job", hint="docs/job.schema.json says what a job may hold")
 
 
-def _without_a_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def without_a_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """An object of JSON. Raises UsageError if it has a key twice: of two lists of origins, one would be lost."""
     members = dict(pairs)
     if len(members) < len(pairs):

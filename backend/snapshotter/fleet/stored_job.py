@@ -6,6 +6,7 @@ not say what only the operator may: where snapshots are put, and what of this ma
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,7 +14,7 @@ import msgspec
 
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.text import printable
-from snapshotter.fleet.document import MAX_DOCUMENT, Job, Reference, read, refused
+from snapshotter.fleet.document import MAX_DOCUMENT, Job, Reference, read, refused, without_a_key_twice
 from snapshotter.fleet.pinned import read_pinned
 from snapshotter.git.origin_parsing import parse
 from snapshotter.store.objects import Store
@@ -38,9 +39,11 @@ def reference_in(document: bytes) -> Reference | None:
     if "document" not in names:
         return None
     try:
-        return _REFERENCES.decode(document)
+        reference = _REFERENCES.decode(document)
+        json.loads(document, object_pairs_hook=without_a_key_twice)
     except msgspec.MsgspecError as error:
         raise refused(printable(str(error))[:300]) from None
+    return reference
 
 
 def read_stored(store: Store, reference: Reference, settings: Mapping[str, str]) -> Job:

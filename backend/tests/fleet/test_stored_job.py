@@ -73,6 +73,12 @@ def test_a_reference_that_cannot_be_meant_is_refused(text: dict[str, object]) ->
     assert raised.value.code == "job"
 
 
+def test_of_two_digests_in_a_reference_none_is_taken() -> None:
+    twice = f'{{"document": "{PLACE}", "sha256": "{SHA}", "sha256": "{"0" * 64}"}}'
+    with pytest.raises(UsageError, match="twice"):
+        reference_in(twice.encode())
+
+
 @pytest.mark.parametrize(
     "place",
     [
