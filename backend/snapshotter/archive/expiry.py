@@ -40,6 +40,10 @@ class Expiry:
         oldest = min((RunId(run) for run in manifest.chain), default=RunId(manifest.run_id))
         return _later(oldest.started_at, self.after)
 
+    def over(self, manifest: Manifest, now: datetime) -> bool:
+        """Whether the snapshot cannot be counted on any more."""
+        return self.restorable_until(manifest) <= now
+
     def falls_short(self, manifest: Manifest) -> bool:
         """Whether the snapshot cannot be restored for as long as it is to be: its chain does not outlive it."""
         taken = RunId(manifest.run_id).started_at

@@ -103,7 +103,8 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_EXPIRY",
         "",
-        "after what time the store's objects expire, like 396d: `list` and `show` then mark what cannot be restored",
+        "after what time the store's objects expire, like 396d: `list` and `show` then mark what cannot be restored, "
+        "`verify` leaves it out",
     ),
     Setting(
         "SNAPSHOTTER_RETENTION",

@@ -165,6 +165,8 @@ def verification(result: Verification, affected: Sequence[RunKey]) -> list[str]:
     lines = [line for verdict in verdicts for line in _verdict(verdict, width)]
     for each in result.unread:
         lines += [f"{_UNCHECKED:<{width}}  {each.repo}", f"    {each.error.message}"]
+    if result.expired:
+        lines.append(f"{plural(len(result.expired), 'snapshot')} left out: what they rest on has expired")
     if affected:
         lines += ["", "affected snapshots:", *(f"  {name_of(key)}" for key in affected)]
     for verdict in verdicts:  # one is enough: the cause is the store's, so it is the same for all

@@ -47,7 +47,7 @@ def _until(manifest: Manifest | None, expiry: Expiry, now: datetime) -> str:
     if manifest is None:
         return "-"
     until = expiry.restorable_until(manifest)
-    if until <= now:
+    if expiry.over(manifest, now):
         return f"NO LONGER ({until:%Y-%m-%d})"
     mark = (
         (" TOO SHORT" if expiry.retention else " (chain goes first)") if expiry.falls_short(manifest) else ""

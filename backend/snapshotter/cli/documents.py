@@ -114,6 +114,7 @@ def verification(result: Verification, affected: Sequence[RunKey], *, quick: boo
         "mode": "quick" if quick else "full",
         "snapshots": [_verdict(verdict) for verdict in result.verdicts],
         "unread": [unread(each) for each in result.unread],
+        "expired": [describe.name_of(key) for key in result.expired],
         "affected": [describe.name_of(key) for key in affected],
     }
 

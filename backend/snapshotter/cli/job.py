@@ -164,7 +164,7 @@ def _verify(session: Session, report: JobReport, job: Job) -> Output:
     report.stage = "verifying snapshots"
     limit = session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
     seconds = parse_span(limit).total_seconds() if limit else None
-    options = VerifyOptions(quick=job.quick, temp=session.temp, seconds=seconds)
+    options = VerifyOptions(quick=job.quick, temp=session.temp, seconds=seconds, expiry=session.expiry)
     found = verify_named(
         Catalog(store), None, options, newest=job.newest, observer=session.observer, cancel=session.cancel
     )

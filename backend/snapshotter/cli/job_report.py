@@ -79,6 +79,7 @@ class JobReport:
             "damaged": [f"{verdict.run.repo}@{verdict.run.run_id}" for verdict in damaged],
             "unchecked": len(unchecked),
             "unread": [str(each) for each in found.unread],
+            "expired": len(found.expired),
         }
         for verdict in damaged:
             problems = [str(problem) for problem in verdict.problems[:_MOST_TOLD]]

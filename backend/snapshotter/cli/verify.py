@@ -96,4 +96,6 @@ def _options(session: Session, given: VerifyFlags) -> VerifyOptions:
 
     limit = given.timeout or session.settings["SNAPSHOTTER_VERIFY_TIMEOUT"]
     seconds = parse_span(limit).total_seconds() if limit else None
-    return VerifyOptions(quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds)
+    return VerifyOptions(
+        quick=given.quick, fsck=given.fsck, temp=session.temp, seconds=seconds, expiry=session.expiry
+    )

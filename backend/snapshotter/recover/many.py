@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import Unread, of_each
+from snapshotter.archive.expiry import Expiry
+from snapshotter.archive.layout import RunKey
 from snapshotter.archive.listed_run import ListedRun
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.errors import SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.recover.verdict import Verdict
 from snapshotter.recover.verify import VerifyOptions, verify
@@ -16,10 +19,11 @@ from snapshotter.recover.verify import VerifyOptions, verify
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found about each snapshot, and which repos could not be checked at all."""
+    """What was found about each snapshot, which repos could not be checked at all, and which snapshots have expired."""
 
     verdicts: list[Verdict]
     unread: list[Unread] = field(default_factory=list)
+    expired: list[RunKey] = field(default_factory=list)
 
 
 def verify_named(
@@ -32,7 +36,7 @@ def verify_named(
     cancel: Cancel | None = None,
 ) -> Verification:
     """Verify the snapshot that `name` names, all of a repo that it names, or, without a name, all of every repo.
-    With `newest`, of each repo only the newest.
+    With `newest`, of each repo only the newest. Of whole repos, what has expired by the options is left out.
 
     Raises Unavailable (code `no-snapshot`) if there are none; Unavailable or AccessDenied if nothing can be checked.
     """
@@ -40,11 +44,15 @@ def verify_named(
     def of_runs(repo: str, runs: list[ListedRun]) -> list[Verdict]:
         return verify(catalog, repo, runs, options, observer=observer, cancel=cancel) if runs else []
 
+    now = datetime.now(UTC)
+    expired: list[RunKey] = []
+
     def of_repo(repo: str) -> list[Verdict]:
-        if not newest:
-            return of_runs(repo, catalog.snapshots(repo))
-        last = catalog.latest(repo)
-        return of_runs(repo, [last] if last else [])
+        last = catalog.latest(repo) if newest else None
+        runs = catalog.snapshots(repo) if not newest else [last] if last else []
+        gone = {run.key for run in runs if _has_expired(catalog, run, options.expiry, now)}
+        expired.extend(sorted(gone))
+        return of_runs(repo, [run for run in runs if run.key not in gone])
 
     repos = catalog.repos() if name is None else []
     if name is not None:
@@ -55,11 +63,21 @@ def verify_named(
     # One at a time: each replays chains with git, which takes the disk, and the processors, of the whole machine.
     checked = of_each(repos, of_repo, at_once=1)
     verdicts = [verdict for verdicts in checked.results.values() for verdict in verdicts]
-    if verdicts:
-        return Verification(verdicts, checked.unread)
+    if verdicts or (expired and not checked.unread):
+        return Verification(verdicts, checked.unread, expired)
     if checked.unread:
         raise checked.unread[0].error
     raise _no_snapshots(catalog.store.place.uri)
+
+
+def _has_expired(catalog: Catalog, run: ListedRun, expiry: Expiry | None, now: datetime) -> bool:
+    """Whether a snapshot's chain has expired; of one whose manifest cannot be read, the verification says why."""
+    if expiry is None:
+        return False
+    try:
+        return expiry.over(catalog.manifest(run.key, listed=True).manifest, now)
+    except SnapshotterError:
+        return False
 
 
 def _no_snapshots(where: str) -> Unavailable:

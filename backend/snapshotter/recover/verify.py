@@ -16,6 +16,7 @@ from pathlib import Path
 from snapshotter import __version__
 from snapshotter.archive import receipts
 from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.expiry import Expiry
 from snapshotter.archive.layout import RunKey, parse_key
 from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.receipts import Receipt
@@ -38,6 +39,9 @@ class VerifyOptions:
 
     `seconds` is how long the check of one snapshot's objects, and the replay of one chain, may take. With None a
     replay has time by its size, and the checks, which read each object once, have as much as they take.
+
+    `expiry` is of the store's objects. Of a repo that is verified as a whole, a snapshot whose chain has expired is
+    left out: that it lacks objects is as it was meant, and no damage.
     """
 
     quick: bool = False
@@ -45,6 +49,7 @@ class VerifyOptions:
     receipts: bool = True
     temp: Path | None = None
     seconds: float | None = None
+    expiry: Expiry | None = None
 
 
 def verify(

@@ -116,6 +116,7 @@ def test_each_verdict_has_its_own_word_and_its_troubles_below() -> None:
             row(unchecked="a newer release wrote it"),
         ],
         "unread": [{"repo": "host__y", "error": "it may not be read"}],
+        "expired": [],
         "affected": [name],
     }
     (line,) = describe.verification(Verification(verdicts[:1]), [])

@@ -335,7 +335,7 @@ def test_a_job_can_verify_the_store_and_one_changed_byte_is_a_finding(
     good = job({"verb": "verify", "store": store, "newest": True})
     assert (good.code, good.document["verification"]) == (
         0,
-        {"ok": 1, "damaged": [], "unchecked": 0, "unread": []},
+        {"ok": 1, "damaged": [], "unchecked": 0, "unread": [], "expired": 0},
     )
     assert (good.measured("SnapshotsVerified"), good.measured("SnapshotsDamaged")) == (1, 0)
 
