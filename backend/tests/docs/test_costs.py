@@ -49,6 +49,25 @@ def test_a_formula_uses_every_number_of_the_page() -> None:
     assert set(VALUES) <= set(re.findall(r"\w+", FORMULAS))
 
 
+def test_each_price_says_where_to_check_it() -> None:
+    table = PAGE.partition("\n## Prices\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+_price)` \|.* \| ([^|]+) \|$", table, re.M)
+
+    assert {name for name, _ in rows} == {name for name in VALUES if name.endswith("_price")}
+    for _, where in rows:
+        assert re.fullmatch(r"\[[^]]+ pricing\]\(https://aws\.amazon\.com/[a-z0-9-]+/pricing/\)", where)
+    assert re.search(r"US East .*US dollars.* (June|July|August) 20\d\d", table), "region, currency and month"
+
+
+def test_what_the_guide_makes_by_hand_has_the_tag_of_the_bill() -> None:
+    guide = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8").replace("\\\n", "")
+    made = re.findall(r"^ *aws (?:ecr|secretsmanager) create-.*$", guide, re.M)
+
+    assert len(made) == 2
+    project = load(SERVICE)["Parameters"]["Project"]["Default"]
+    assert all(f"--tags Key=Project,Value={project} " in command for command in made)
+
+
 def test_the_requests_are_those_of_real_runs(tmp_path: Path) -> None:
     lab, origin = Lab(tmp_path / "store"), Origin(tmp_path / "x.git")
     scanned = options(scan_options())

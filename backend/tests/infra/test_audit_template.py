@@ -46,6 +46,12 @@ def test_the_trail_records_every_object_under_the_prefix_and_every_change_of_set
             "resources.type": {"Equals": ["AWS::S3::Object"]},
             "resources.ARN": {"StartsWith": [f"{SNAPSHOTS}/repo-scans/snapshotter/"]},
         },
+        {  # their records hold no keys, so that none is under a prefix
+            "eventCategory": {"Equals": ["Data"]},
+            "resources.type": {"Equals": ["AWS::S3::Object"]},
+            "eventName": {"Equals": ["DeleteObjects"]},
+            "resources.ARN": {"StartsWith": [f"{SNAPSHOTS}/"]},
+        },
         {"eventCategory": {"Equals": ["Management"]}, "readOnly": {"Equals": ["false"]}},
     ]
 
@@ -97,7 +103,19 @@ def test_deletes_and_changes_of_the_rules_are_told_at_once() -> None:
         "bucketName": ["fruitful-lab-snapshots-prod"]
     }
     names = rule["EventPattern"]["detail"]["eventName"]
-    assert {"DeleteObject", "DeleteObjects", "PutBucketPolicy", "PutBucketLifecycle"} <= set(names)
+    assert {"DeleteObject", "DeleteObjects", "DeleteBucket"} <= set(names)
+    # Every setting of the bucket that the template makes, and what it has none of on purpose.
+    for setting in (
+        "Policy",
+        "Lifecycle",
+        "Encryption",
+        "OwnershipControls",
+        "PublicAccessBlock",
+        "Replication",
+        "Cors",
+    ):
+        assert {f"PutBucket{setting}", f"DeleteBucket{setting}"} <= set(names), setting
+    assert {"PutBucketVersioning", "PutBucketObjectLockConfiguration", "PutBucketAcl"} <= set(names)
     assert not [
         name
         for name in names

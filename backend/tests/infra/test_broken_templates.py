@@ -144,6 +144,19 @@ BROKEN = [
         "test_the_break_glass_role_purges_under_the_prefix_and_can_do_nothing_else",
     ),
     audit("            - DeleteObjects\n", "", "test_deletes_and_changes_of_the_rules_are_told_at_once"),
+    audit(
+        "            - DeleteBucketEncryption\n", "", "test_deletes_and_changes_of_the_rules_are_told_at_once"
+    ),
+    audit(
+        "Equals: [DeleteObjects]",
+        "Equals: [DeleteObject]",
+        "test_the_trail_records_every_object_under_the_prefix_and_every_change_of_settings",
+    ),
+    replica(
+        "                - s3:DeleteObject*\n                - s3:Bypass",
+        "                - s3:Bypass",
+        "test_a_closed_circle_of_the_original_can_be_closed_here_too",
+    ),
     alarms(
         "KmsMasterKeyId: !GetAtt Key.Arn",
         "KmsMasterKeyId: alias/aws/sns",

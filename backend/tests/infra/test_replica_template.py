@@ -47,6 +47,20 @@ def test_the_bucket_policies_deny_the_same() -> None:
     assert statements(replica(BucketName=name)) == statements(storage(BucketName=name))
 
 
+def test_a_closed_circle_of_the_original_can_be_closed_here_too() -> None:
+    """Or whoever may not read and delete there would read and delete here."""
+    name, ada = "same-bucket", "arn:aws:iam::123456789012:user/ada"
+    copy = statements(replica(BucketName=name, AllowedPrincipalArns=ada))
+    original = statements(storage(BucketName=name, AllowedPrincipalArns=ada))
+
+    assert copy["DenyDeletesExceptBreakGlass"] == original["DenyDeletesExceptBreakGlass"]
+    outsiders = copy["DenyObjectsToOutsiders"]
+    break_glass = "arn:aws:iam::123456789012:role/fruitful-repo-snapshotter-break-glass"
+    assert outsiders.pop("Condition") == {"ArnNotLike": {"aws:PrincipalArn": [break_glass, ada]}}
+    assert outsiders == {key: original["DenyObjectsToOutsiders"][key] for key in outsiders}
+    assert copy.keys() == original.keys()
+
+
 def test_everything_is_retained() -> None:
     for resource in load(REPLICA)["Resources"].values():
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
