@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import html
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
@@ -136,6 +135,8 @@ def _forms(credential: Credential) -> Iterable[str]:
 
 def _written(character: str) -> str:
     """A pattern of one character in any writing: as it is, for a URL, for HTML, or escaped as in JSON and in Python."""
+    import html  # its table of names takes longer to load than most requests
+
     number, data = ord(character), character.encode("utf-8", "surrogatepass")
     utf16 = character.encode("utf-16-be", "surrogatepass").hex()
     writings = [

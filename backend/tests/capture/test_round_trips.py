@@ -11,7 +11,10 @@ import pytest
 
 from githost import GitHost
 from snapshotter.archive import layout
+from snapshotter.archive.catalog import Catalog
 from snapshotter.capture.options import CaptureOptions
+from snapshotter.recover.restore import restore
+from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -123,3 +126,21 @@ def test_a_scan_s_files_are_put_at_the_same_time(lab: Lab, host: GitHost) -> Non
     options = CaptureOptions(scan=scan_options())
     assert lab.take(host.url("x.git"), options, store=RecordingStore(lab.store, meet)).manifest.scan
     assert not several.broken
+
+
+@pytest.mark.parametrize("proof", ["restore", "verify"])
+def test_nothing_that_was_stored_is_read_twice(
+    lab: Lab, origin: Origin, host: GitHost, tmp_path: Path, proof: str
+) -> None:
+    taken = lab.take(host.url("x.git"))
+    origin.commit()
+    taken = lab.take(host.url("x.git"))
+    store = RecordingStore(lab.store)
+    catalog = Catalog(store)
+    if proof == "restore":
+        restore(catalog, catalog.folder(taken.manifest.key), tmp_path / "out.git", mode="bare")
+    else:
+        name = taken.manifest.repo
+        assert all(each.ok for each in verify(catalog, name, catalog.snapshots(name), VerifyOptions()))
+    read = [key for method, key in store.calls if method in ("get", "stream") and layout.HISTORY in key]
+    assert len(read) == len(set(read)) == 2
