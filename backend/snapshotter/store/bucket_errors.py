@@ -11,7 +11,9 @@ from snapshotter.aws.refusal import explain
 from snapshotter.aws.refused_request import Refused
 from snapshotter.aws.scope import scope_of
 from snapshotter.aws.unreached import OTHER_REGION, other_region, unreached
+from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.text import printable
 from snapshotter.store.errors import first_line, missing
 
 _TRANSIENT = re.compile(
@@ -62,12 +64,19 @@ def in_bucket(error: Exception, uri: str, action: str, key: str, *, secure: bool
         return missing(key, uri)
     if not status and "credential" in _without_urls(text).lower():
         return no_credentials(first_line(text))
-    if status in (401, 403) or code in _EXPIRED:
+    if status in (401, 403) and not code:
+        return Unavailable(
+            f"{action} of {printable(key)} was refused (HTTP {status}), and not in S3's words",
+            code="store",
+            hint="a proxy on the way, or a server that is no S3, refused it: check the network and AWS_ENDPOINT_URL_S3 "
+            f"{runbook.see(runbook.REGION)}",
+        )
+    if code and (status in (401, 403) or code in _EXPIRED):
         refused = Refused(
             action,
             bucket,
             key,
-            code or "AccessDenied",
+            code,
             status or 403,
             encryption="AES256" if action == "PutObject" else None,
             secure=secure,

@@ -213,7 +213,8 @@ def test_trouble_that_passes_is_outlasted(store: Store, bucket: Bucket, fault: b
         (error(404, "NoSuchBucket"), Unavailable, "no-bucket"),
         (error(301, "PermanentRedirect"), Unavailable, "region"),
         (error(400, "EntityTooLarge"), Unavailable, "store"),
-        (reply(403, {}, b""), AccessDenied, "store-denied"),
+        (reply(403, {}, b""), Unavailable, "store"),
+        (reply(403, {}, b"<html>blocked by the proxy</html>"), Unavailable, "store"),
     ],
 )
 @pytest.mark.parametrize("action", CALLS)
