@@ -25,6 +25,7 @@ PREFIX = "repo-scans/snapshotter/"
 ROLE = "fruitful-repo-snapshotter-task-role"
 GROUP = "fruitful-agents"
 VERSION = "2012-10-17"
+SOMEBODY = "0123456789abcdef" * 4  # an account, as ACLs name it
 FOREIGN_RULE = {
     "ID": "ArchiveTheirs",
     "Status": "Enabled",
@@ -77,6 +78,8 @@ NAMED = {
     "task-role-attached": ["policy/for-other-work"],
     "task-role-inline": ["by-hand", "dynamodb:GetItem"],
     "task-role-tags": ["since=2024"],
+    "task-role-properties": ["Path /services/", "MaxSessionDuration 7200"],
+    "acl": [f"READ to {SOMEBODY}"],
     "operators-group-attached": ["policy/for-other-work"],
     "operators-group-inline": ["group-by-hand", "dynamodb:GetItem"],
 }
@@ -86,10 +89,16 @@ def policy(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": VERSION, "Statement": list(statements)})
 
 
+def own(server: Server, ownership: str) -> None:
+    controls = {"Rules": [{"ObjectOwnership": ownership}]}
+    client(server, server.owner).put_bucket_ownership_controls(Bucket=BUCKET, OwnershipControls=controls)
+
+
 def make(server: Server) -> None:
     """A bucket, role, group and policy as somebody made them by hand, and uses."""
     s3, iam = client(server, server.owner), client(server, server.owner, "iam")
-    s3.create_bucket(Bucket=BUCKET)
+    s3.create_bucket(Bucket=BUCKET, ObjectOwnership="ObjectWriter")
+    s3.put_bucket_acl(Bucket=BUCKET, GrantRead=f"id={SOMEBODY}")
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     for key in (f"{PREFIX}github.com__a__b/x", "neighbour/x", "repo-scans/other/x"):
         for text in (b"old", b"new"):
@@ -113,7 +122,11 @@ def make(server: Server) -> None:
         "Action": "sts:AssumeRole",
     }
     iam.create_role(
-        RoleName=ROLE, AssumeRolePolicyDocument=policy(root), Tags=[{"Key": "since", "Value": "2024"}]
+        RoleName=ROLE,
+        Path="/services/",
+        MaxSessionDuration=7200,
+        AssumeRolePolicyDocument=policy(root),
+        Tags=[{"Key": "since", "Value": "2024"}],
     )
     iam.put_role_policy(RoleName=ROLE, PolicyName="by-hand", PolicyDocument=policy(EXTRA))
     iam.create_group(GroupName=GROUP)
@@ -193,7 +206,7 @@ def test_the_merged_template_keeps_all_of_it_and_what_is_settled_by_hand_is_then
     Look(server, server.user, "--adopt", STORAGE, "-o", merged)
     second = Look(server, server.user, "--adopt", merged)
 
-    assert second.named("goes") == {"uploads", "website", "neighbours"}
+    assert second.named("goes") == {"acl", "uploads", "website", "neighbours"}
 
     bucket = resolve(merged, BucketName=BUCKET)["Resources"]["Bucket"]["Properties"]
     assert bucket["CorsConfiguration"]["CorsRules"][0]["AllowedOrigins"] == ["https://example.org"]
@@ -206,6 +219,8 @@ def test_the_merged_template_keeps_all_of_it_and_what_is_settled_by_hand_is_then
     (upload,) = s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"]
     s3.abort_multipart_upload(Bucket=BUCKET, Key=upload["Key"], UploadId=upload["UploadId"])
     s3.delete_bucket_website(Bucket=BUCKET)
+    s3.put_bucket_acl(Bucket=BUCKET, ACL="private")
+    own(server, "BucketOwnerEnforced")
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(*statements))
     abort = {"ID": "abort", "Status": "Enabled", "Filter": {"Prefix": ""}}
     rules = [FOREIGN_RULE, {**abort, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]
@@ -217,6 +232,8 @@ def test_the_merged_template_keeps_all_of_it_and_what_is_settled_by_hand_is_then
         kinds = [each["ResourceType"] for each in third.document["import"]]
         assert len(kinds) == 5
     finally:
+        own(server, "ObjectWriter")
+        s3.put_bucket_acl(Bucket=BUCKET, GrantRead=f"id={SOMEBODY}")
         s3.create_multipart_upload(Bucket=BUCKET, Key="neighbour/unfinished")
         s3.put_bucket_website(Bucket=BUCKET, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
         s3.put_bucket_policy(Bucket=BUCKET, Policy=policy(FOREIGN_STATEMENT))
@@ -228,7 +245,7 @@ def test_what_may_not_be_read_is_never_safe(server: Server, tmp_path: Path) -> N
     nobody = Look(server, server.stranger, "--adopt", STORAGE, "-o", merged)
 
     assert (nobody.code, nobody.document["safe"]) == (4, False)
-    assert nobody.named("unread") >= set(NAMED) - {"write-once"}
+    assert nobody.named("unread") >= set(NAMED) - {"write-once", "acl"}
     assert nobody.named("goes") == nobody.named("stays") == set()
     assert "AccessDenied" in nobody.effects["policy"]["says"]
     assert not merged.exists(), "it would lack what could not be read"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from snapshotter.doctor.adoption.applied_template import AppliedTemplate
-from snapshotter.doctor.adoption.effects import Addition, Effect
-from snapshotter.doctor.adoption.reading import NotRead, Reader
+from snapshotter.doctor.adoption.effects import Addition, Effect, named
+from snapshotter.doctor.adoption.reading import NotRead, Reader, guarded
 
 Value = Mapping[str, Any]
 MERGE = "the template written by -o keeps it; leave it out there if it is to go"
@@ -89,6 +89,28 @@ def own(reader: Reader, plan: AppliedTemplate) -> Iterator[Effect]:
             yield Effect(setting.name, "stays", "as in the template")
         else:
             yield Effect(setting.name, "changes", f"it is {is_now or 'not set'}, and would be {will_be}")
+            if setting.property == "OwnershipControls":
+                yield guarded("acl", lambda: _acl(reader, plan))
+
+
+def _acl(reader: Reader, plan: AppliedTemplate) -> Effect:
+    """Whom the bucket's ACL lets in, who would be shut out: under bucket owner enforced no ACL counts. Raises NotRead.
+
+    S3 refuses that setting as long as there are such grants ("Prerequisites for disabling ACLs" of its user guide).
+    """
+    answer = reader.s3("get_bucket_acl", Bucket=plan.bucket)
+    owner = answer["Owner"].get("ID")
+    items = [
+        f"{grant['Permission']} to {grantee.get('URI') or grantee.get('ID') or grantee.get('EmailAddress')}"
+        for grant in answer["Grants"]
+        if (grantee := grant["Grantee"]).get("ID") != owner
+    ]
+    if not items:
+        return Effect("acl", "changes", "ACLs of objects, which no list shows, would no longer count")
+    says = f"{len(items)} of {len(answer['Grants'])} grants of the bucket's ACL would go"
+    return Effect(
+        "acl", "goes", says, named(items), "grant it by the bucket policy, take it out of the ACL, look again"
+    )
 
 
 def lock(reader: Reader, plan: AppliedTemplate) -> Effect:

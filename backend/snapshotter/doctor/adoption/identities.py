@@ -19,6 +19,10 @@ _NAMES = {
     "ReplicationRole": "replication-role",
 }
 
+# Properties of a role that the template leaves out, with what IAM makes of that. Another path is another role: an
+# update would replace it ("AWS::IAM::Role" in the CloudFormation reference).
+_AS_MADE: dict[str, Any] = {"Path": "/", "MaxSessionDuration": 3600}
+
 
 @dataclass(frozen=True)
 class _Holder:
@@ -94,6 +98,16 @@ def _role(reader: Reader, plan: AppliedTemplate, holder: _Holder) -> Iterator[Ef
         lost = [(str(arn), addition)] if arn and arn != wanted.get("PermissionsBoundary") else []
         return _lost(f"{holder.name}-boundary", "the permissions boundary would go", lost)
 
+    def kept_as_made() -> Effect:
+        role = (reader.iam("get_role", **holder.params) or {}).get("Role", {})
+        lost = []
+        for name, default in _AS_MADE.items():
+            is_now, will_be = role.get(name) or default, wanted.get(name, default)
+            if is_now != will_be:
+                addition = Addition(holder.resource, (name,), is_now, whole=True)
+                lost.append((f"{name} {is_now}, which would be {will_be}", addition))
+        return _lost(f"{holder.name}-properties", "what the role was made with would go", lost)
+
     def tags() -> Effect:
         pages = reader.iam_pages("list_role_tags", **holder.params)
         found = [dict(tag) for page in pages for tag in page["Tags"]]
@@ -101,6 +115,7 @@ def _role(reader: Reader, plan: AppliedTemplate, holder: _Holder) -> Iterator[Ef
 
     yield guarded(f"{holder.name}-trust", trust)
     yield guarded(f"{holder.name}-boundary", boundary)
+    yield guarded(f"{holder.name}-properties", kept_as_made)
     yield from _policies(reader, plan, holder)
     yield guarded(f"{holder.name}-tags", tags)
 
