@@ -78,5 +78,6 @@ def other_region(bucket: str, region: str | None) -> Unavailable:
     return Unavailable(
         f"the bucket {bucket} is in another region{where}",
         code="region",
-        hint=f"set AWS_REGION{f'={region}' if region else ' to its region'} {runbook.see(runbook.REGION)}",
+        hint=f"set AWS_REGION{f'={region}' if region else ' to its own, which `snapshotter doctor` tells'} "
+        f"{runbook.see(runbook.REGION)}",
     )

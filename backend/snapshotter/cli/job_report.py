@@ -10,7 +10,7 @@ from dataclasses import asdict
 from json import dumps
 from typing import TYPE_CHECKING
 
-from snapshotter.base.errors import Defect, OutOfTime, SnapshotterError, Unavailable
+from snapshotter.base.errors import AccessDenied, Defect, OutOfTime, SnapshotterError, Unavailable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.cli.jsonlog import JsonLog
@@ -116,6 +116,10 @@ class JobReport:
         from snapshotter.fleet.run import not_done, verdict
 
         error = result.error if isinstance(result, Output) else as_error(result)
+        if isinstance(error, AccessDenied):  # only then: it takes a request to STS
+            from snapshotter.aws.identity import with_identity
+
+            error = with_identity(error)
         self.log.context = {}
         if error and not isinstance(result, Output):
             for missed in not_done(self.origins[len(self.results) :], error, self.stage):

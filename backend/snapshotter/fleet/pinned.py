@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from snapshotter.archive import layout
-from snapshotter.base.errors import Finding, UsageError
+from snapshotter.base.errors import Finding, Missing, UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 from snapshotter.store.objects import Store, is_plain
@@ -18,9 +18,16 @@ def read_pinned(store: Store, document: str, sha256: str, *, limit: int, what: s
     """The bytes of the document that a URI names, at most `limit`. `what` it is, for errors.
 
     Raises UsageError for a place that is not below `_jobs/` of this store; Finding (code `job-digest`, or the like of
-    another `what`) if its SHA-256 is another; and as `Store.get` does.
+    another `what`) if its SHA-256 is another; Missing if nothing is there; and as `Store.get` does.
     """
-    data = store.get(_key(store.place.uri, document, what), limit=limit)
+    key = _key(store.place.uri, document, what)
+    try:
+        data = store.get(key, limit=limit)
+    except Missing as error:
+        raise Missing(
+            error.message,
+            hint=f"put the {what}'s document there, or correct its name: {printable(document)[:300]}",
+        ) from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Finding(
             f"the {what}'s document is not the one that was meant: its SHA-256 is another ({document})",

@@ -467,9 +467,26 @@ def test_a_denied_upload_says_who_was_denied() -> None:
         env = cli_env(SNAPSHOTTER_SCAN="0", **server.environment(keys))
         argv = command("snapshot", Path(__file__).parents[3], "--store", STORE)
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
+        pinned = {"document": f"{STORE}_jobs/none.json", "sha256": "0" * 64}
+        jobs = [
+            subprocess.run(
+                command("job"),
+                env=env | {"SNAPSHOTTER_STORE": STORE, "SNAPSHOTTER_JOB": json.dumps(job)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            for job in ({"verb": "verify"}, pinned)
+        ]
     assert done.returncode == 5
     assert "assumed-role/other-role/" in done.stderr
     assert runbook.see(runbook.ROLES) in done.stderr
+    for job in jobs:
+        assert (job.returncode, "assumed-role/other-role/" in str(json.loads(job.stdout)["error"])) == (
+            5,
+            True,
+        )
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(20, marks=pytest.mark.full)])

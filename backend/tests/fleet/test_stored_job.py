@@ -114,8 +114,9 @@ def test_a_document_that_is_missing_or_too_large_is_told_as_such() -> None:
     store, reference = stored(b" " * (MAX_DOCUMENT + 1))
     with pytest.raises(TooLarge):
         read_stored(store, reference, NOTHING)
-    with pytest.raises(Missing):
+    with pytest.raises(Missing) as raised:
         read_stored(store, Reference(document=f"{ROOT}_jobs/none.json", sha256=SHA), NOTHING)
+    assert "_jobs/none.json" in raised.value.hint and "verify" not in raised.value.hint
 
 
 @pytest.mark.parametrize(
