@@ -17,7 +17,7 @@ from bench import SNAPSHOTTER, run
 from measure import Sample, medians, paired
 
 if TYPE_CHECKING:
-    from scan import ScanBench
+    from scanbench import ScanBench
 
 TREE = sources.Scale(files=358, mean_bytes=1_200, commits=3)  # 366 files with the manifests, in 13 languages
 FURTHER = 4  # origins of a job after the first

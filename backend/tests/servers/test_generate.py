@@ -49,12 +49,9 @@ def test_it_grows_the_same_way_each_time(tmp_path: Path) -> None:
     assert text(one, "fsck", "--strict") == ""
 
 
-def test_the_tree_of_sources_is_the_same_each_time_and_changes_the_same_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sources, "FILES", 60)
-    monkeypatch.setattr(sources, "COMMITS", 3)
-    one, two = (sources.repository(tmp_path / name) for name in "ab")
+def test_the_tree_of_sources_is_the_same_each_time_and_changes_the_same_way(tmp_path: Path) -> None:
+    scale = sources.Scale(files=60, commits=3)
+    one, two = (sources.repository(tmp_path / name, scale=scale) for name in "ab")
     assert text(one, "fsck", "--strict") == ""
     assert text(one, "for-each-ref") == text(two, "for-each-ref")
     before = text(one, "rev-parse", "main").strip()
