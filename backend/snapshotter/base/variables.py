@@ -113,6 +113,11 @@ SETTINGS = (
     ),
     Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
     Setting(
+        "SNAPSHOTTER_SERVICE_JOB",
+        "",
+        "the service's own job: another one does not measure which origins are stale",
+    ),
+    Setting(
         "SNAPSHOTTER_JOB",
         "",
         "the JSON document that `snapshotter job` carries out, or where it lies in the store",

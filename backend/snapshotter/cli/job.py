@@ -92,6 +92,8 @@ def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
     from snapshotter.fleet.limit import SETTING, time_limit
 
     report.log.service = session.settings["SNAPSHOTTER_SERVICE"]
+    of_service = session.settings["SNAPSHOTTER_SERVICE_JOB"].encode("utf-8", "surrogateescape")
+    report.is_of_service = not of_service or document == of_service
     with time_limit(parse_span(session.settings[SETTING]), session.cancel):
         job = _read(session, document)
         report.verb, report.origins = job.verb, job.all_origins

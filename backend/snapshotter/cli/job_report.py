@@ -39,6 +39,7 @@ class JobReport:
         self._verbose = verbose
         self.verb, self.store, self.stage = "", "", "reading the job"
         self.origins: list[str] = []
+        self.is_of_service = True  # else its origins are not the group that the alarm is about
         self.results: list[OriginResult] = []
         self._proof: Mapping[str, object] | None = None
         self._verification: Mapping[str, object] | None = None
@@ -65,6 +66,8 @@ class JobReport:
         """Which origins lack a good snapshot that is young enough: log and count them."""
         for origin in fresh.stale:
             self.log.say("error", "no good snapshot that is young enough", origin=origin)
+        if not self.is_of_service:
+            return
         self.log.measure({"OriginsStale": len(fresh.stale)})
         if fresh.oldest is not None:
             self.log.measure({"OldestSnapshotAge": int(fresh.oldest.total_seconds())}, unit="Seconds")

@@ -350,6 +350,17 @@ def test_a_job_can_verify_the_store_and_one_changed_byte_is_a_finding(
     assert "the snapshot is damaged" in [line.get("message") for line in bad.log]
 
 
+def test_another_job_by_hand_does_not_say_that_the_service_s_origins_are_fresh(
+    origin: Origin, store: str, tmp_path: Path
+) -> None:
+    service = json.dumps({"origins": [str(origin.path), str(tmp_path / "gone")], "store": store})
+    own = job(service, SNAPSHOTTER_SERVICE_JOB=service)
+    by_hand = job({"origin": str(origin.path), "store": store}, SNAPSHOTTER_SERVICE_JOB=service)
+    assert own.measured("OriginsStale") == 1
+    assert by_hand.metrics == (1, 0)
+    assert not {"OriginsStale", "OldestSnapshotAge"} & {name for line in by_hand.log for name in line}
+
+
 def test_a_verification_that_could_not_check_a_snapshot_says_nothing_of_damage(
     origin: Origin, store: str, tmp_path: Path
 ) -> None:

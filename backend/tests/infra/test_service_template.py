@@ -246,6 +246,7 @@ def test_settings_come_by_environment() -> None:
         {"Name": "AWS_REGION", "Value": "eu-central-1"},
         {"Name": "SNAPSHOTTER_STORE", "Value": "s3://fruitful-lab-snapshots-prod/repo-scans/snapshotter/"},
         {"Name": "SNAPSHOTTER_JOB", "Value": REQUIRED["Job"]},
+        {"Name": "SNAPSHOTTER_SERVICE_JOB", "Value": REQUIRED["Job"]},
         {"Name": "SNAPSHOTTER_SERVICE", "Value": "fruitful-repo-snapshotter"},
         {"Name": "SNAPSHOTTER_STALE_AFTER", "Value": "50h"},
         {"Name": "SNAPSHOTTER_JOB_TIMEOUT", "Value": "22h"},
