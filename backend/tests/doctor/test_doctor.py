@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import socketserver
+import ssl
 import subprocess
 import threading
 import time
@@ -37,6 +38,7 @@ from tests.support.httpservers import Scripted, reply
 
 BUCKET = "snapshots-under-doctor"
 STORE = f"s3://{BUCKET}/repo-scans/snapshotter/"
+MAKE_CERT = Path(__file__).parents[1] / "servers" / "make-cert"
 POLICY = access_policy(BucketName=BUCKET)
 
 
@@ -467,26 +469,44 @@ def test_a_denied_upload_says_who_was_denied() -> None:
         env = cli_env(SNAPSHOTTER_SCAN="0", **server.environment(keys))
         argv = command("snapshot", Path(__file__).parents[3], "--store", STORE)
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
-        pinned = {"document": f"{STORE}_jobs/none.json", "sha256": "0" * 64}
-        jobs = [
-            subprocess.run(
-                command("job"),
-                env=env | {"SNAPSHOTTER_STORE": STORE, "SNAPSHOTTER_JOB": json.dumps(job)},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            for job in ({"verb": "verify"}, pinned)
-        ]
     assert done.returncode == 5
     assert "assumed-role/other-role/" in done.stderr
     assert runbook.see(runbook.ROLES) in done.stderr
-    for job in jobs:
-        assert (job.returncode, "assumed-role/other-role/" in str(json.loads(job.stdout)["error"])) == (
-            5,
-            True,
+
+
+@pytest.mark.parametrize(
+    "job",
+    [{"verb": "verify"}, {"document": f"{STORE}_jobs/none.json", "sha256": "0" * 64}],
+    ids=["verify", "pinned"],
+)
+def test_a_job_that_is_denied_as_a_whole_says_who_was_denied(job: dict[str, str], tmp_path: Path) -> None:
+    """By a server that says no more than S3 does to strangers, so that only STS can tell."""
+    subprocess.run(["bash", MAKE_CERT, tmp_path], check=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    arn = "arn:aws:sts::123456789012:assumed-role/other-role/s"
+    told = f"<GetCallerIdentityResult><Arn>{arn}</Arn></GetCallerIdentityResult>"
+    caller = f"<GetCallerIdentityResponse>{told}</GetCallerIdentityResponse>".encode()
+    denied = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+    with Scripted(
+        lambda asked: [reply(200, {}, caller) if asked.method == "POST" else reply(403, {}, denied)]
+    ) as host:
+        host.over_tls(context)
+        env = cli_env(
+            AWS_ENDPOINT_URL=f"https://localhost:{host.port}",
+            AWS_CA_BUNDLE=str(tmp_path / "ca.crt"),
+            AWS_REGION="eu-west-1",
+            AWS_ACCESS_KEY_ID="key",
+            AWS_SECRET_ACCESS_KEY="secret",
+            SNAPSHOTTER_STORE=STORE,
+            SNAPSHOTTER_JOB=json.dumps(job),
         )
+        done = subprocess.run(
+            command("job"), env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, f"identity: {arn}" in error["details"]) == (5, True), error
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(20, marks=pytest.mark.full)])
