@@ -15,7 +15,10 @@ from snapshotter.access.proof import Result, Status
 from snapshotter.access.servers import AWS, WRITE_ONCE, KnownServer, recognise
 from snapshotter.aws.error_document import named_policy
 
-_SCOPED = "an administrator may do this, lawfully: run the proof as the task role or an operator, too"
+_SCOPED = (
+    "an administrator may do this, lawfully: run the proof as the task role or an operator, too. If these credentials "
+    "are meant to be one of them, they may do too much: `prove --scoped` says what"
+)
 _OUTSIDE = (
     f"the bucket policy ({OUTSIDERS}) keeps objects from whoever is not in AllowedPrincipalArns, owners too: run the "
     "proof as the task role or an operator"
@@ -56,8 +59,10 @@ class Caller:
         )
 
 
-def look(folder: ProbeFolder) -> Caller:
-    """Find out who asks. Raises Unavailable if nothing can be asked: no network, no such bucket."""
+def look(folder: ProbeFolder, *, scoped: bool = False) -> Caller:
+    """Find out who asks. A caller who is meant to be the scoped identity is no owner, whatever he may do.
+
+    Raises Unavailable if nothing can be asked: no network, no such bucket."""
     bucket = folder.target.bucket
     first = folder.send("ListObjectsV2", folder.target.prefix, {})
     if first.kind is Kind.UNCHECKED:
@@ -69,7 +74,7 @@ def look(folder: ProbeFolder) -> Caller:
     return Caller(
         arn_of(who),
         recognise((each.metadata for each in (first, *reads, who)), is_aws=folder.wire.is_aws),
-        owner=all(read.kind in (Kind.ALLOWED, Kind.OTHER) for read in reads),
+        owner=not scoped and all(read.kind in (Kind.ALLOWED, Kind.OTHER) for read in reads),
         may_be_owner=any(read.kind is not Kind.DENIED for read in reads),
         closed=any(
             OUTSIDERS in read.response.get("Policy", "") for read in reads if read.kind is Kind.ALLOWED

@@ -46,10 +46,14 @@ def prove(
     *,
     only: Sequence[str] = (),
     skip: Sequence[str] = (),
+    scoped: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Proof:
     """Send the probes and judge the answers; `check` is called before each and may raise to stop, and what
     was left behind until then is in the error's details.
+
+    `scoped` credentials are meant to be those of the task role or of an operator. What only an owner may do is then a
+    broken rule; without it, whoever may do all of that is taken for an owner.
 
     Raises UsageError for what is no prefix and for a pattern that no row matches, Unavailable if nothing can be asked
     at all: no credentials, no network, no such bucket.
@@ -58,7 +62,7 @@ def prove(
     probes, settings = select(only, skip)
     start = time.monotonic()
     folder = ProbeFolder(connect(connection), target)
-    caller = look(folder)
+    caller = look(folder, scoped=scoped)
     try:
         results = [result(folder, caller, probe) for probe in _each(probes, check)]
         if caller.owner or only:

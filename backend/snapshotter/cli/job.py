@@ -186,7 +186,7 @@ def _prove(session: Session, report: JobReport, job: Job) -> Output:
     )
     report.log.stage(f"proving the rules of s3://{where.bucket}/{where.prefix}")
     connection = here(plain_endpoint=None, allow_http=session.allow_http)
-    proof = prove(connection, where, only=job.only, skip=job.skip, check=session.cancel.check)
+    proof = prove(connection, where, only=job.only, skip=job.skip, scoped=True, check=session.cancel.check)
     report.add_proof(proof, documents.proof(proof))
     return Output(None, error=error_of(proof))
 

@@ -48,6 +48,14 @@ class ProveFlags:
             help="Leave these rows out, like http where port 80 is closed. Repeatable.",
         ),
     ] = None
+    scoped: Annotated[
+        bool,
+        typer.Option(
+            "--scoped",
+            help="These credentials are meant to be the task role's or an operator's: what only an owner may do is a "
+            "broken rule. A job proves so.",
+        ),
+    ] = False
     http_endpoint: Annotated[
         str | None,
         typer.Option(
@@ -63,7 +71,9 @@ def prove(session: Session, given: ProveFlags) -> Output:
     the rules promise. No request does harm, even one that is wrongly allowed. A
     few hundred bytes are written under policy-tests/ of the prefix; they expire
     after a day. With the owner's credentials, the bucket's settings are checked,
-    too; to check only those, give --only configuration.
+    too, and what only the task role and operators must not do is left out: give
+    --scoped where the credentials are meant to be theirs. To check only the
+    settings, give --only configuration.
 
     \b
     Examples:
@@ -84,6 +94,7 @@ def prove(session: Session, given: ProveFlags) -> Output:
         where,
         only=given.only or [],
         skip=given.skip or [],
+        scoped=given.scoped,
         check=session.cancel.check,
     )
     return Output(documents.proof(proof), describe_proof.proof(proof), error_of(proof))

@@ -25,10 +25,11 @@ from tests.support.git import ENV, Origin, git
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
-# Stands in for pack-objects in repositories called `stalled`: silent for as long as its caller lives.
+# Stands in for pack-objects in repositories called `stalled`: silent for half a minute, while its caller lives.
+# A server does not end it when the client is gone, so it must end by itself.
 _STALL = """#!/bin/sh
 case "$PWD" in
-*stalled*) while kill -0 $PPID 2>/dev/null; do sleep 0.1; done ;;
+*stalled*) n=0; while [ $n -lt 300 ] && kill -0 $PPID 2>/dev/null; do n=$((n + 1)); sleep 0.1; done ;;
 *) exec "$@" ;;
 esac
 """
