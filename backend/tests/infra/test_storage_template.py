@@ -10,7 +10,7 @@ import pytest
 
 from snapshotter.archive import layout
 from snapshotter.archive.layout import RunId, RunKey
-from tests.infra.template import INFRA, STORAGE, access_policy, bucket_policy, load, resolve, trust_policy
+from tests.infra.template import STORAGE, access_policy, bucket_policy, load, resolve, trust_policy
 
 BUCKET = "arn:aws:s3:::fruitful-lab-snapshots-prod"
 POLICY = "arn:aws:iam::123456789012:policy/fruitful-s3-repo-scans-rw"
@@ -482,20 +482,3 @@ def test_the_template_has_nothing_that_an_import_refuses() -> None:
         "Conditions",
         "Resources",
     }
-
-
-def test_the_guide_imports_every_resource_by_its_identifier() -> None:
-    guide = (INFRA.parent / "docs" / "aws.md").read_text(encoding="utf-8")
-    (document,) = re.findall(r"cat > import\.json <<EOF\n(.*?)\nEOF\n", guide, re.DOTALL)
-    listed = json.loads(document.replace("$ACCOUNT", "123456789012"))
-
-    expected = []
-    for name, resource in resources().items():
-        key = IDENTIFIER[resource["Type"]]
-        identifier = {key: resource["Properties"][key]}
-        if resource["Type"] == "AWS::IAM::ManagedPolicy":
-            identifier = {"PolicyArn": POLICY}
-        expected.append(
-            {"ResourceType": resource["Type"], "LogicalResourceId": name, "ResourceIdentifier": identifier}
-        )
-    assert listed == expected
