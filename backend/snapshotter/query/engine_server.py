@@ -35,12 +35,11 @@ from snapshotter.query.engine_messages import (
     receive,
     send,
 )
+from snapshotter.query.engine_statement import Statement
 from snapshotter.query.views import MACROS
 
 _OWN: Final = 448 * 1024 * 1024  # bytes of address space that Python and DuckDB take besides what it counts
 _THREAD: Final = 16 * 1024 * 1024  # bytes of address space of each of its threads
-_FIRST: Final = 50  # rows, which tell how long the next ones may be
-_ANSWER: Final = 4 * 1024 * 1024  # bytes of an answer's rows, if they are alike
 _LARGEST: Final = 1 << 32  # bytes of a message to the engine
 _REQUESTS: Final = msgspec.msgpack.Decoder(Request)
 
@@ -80,6 +79,7 @@ class _Engine:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, threads: int) -> None:
         self._connection, self._threads = connection, threads
+        self._statement = Statement(connection, "SELECT 1 WHERE false", [])
         for macro in MACROS:
             connection.execute(macro)
 
@@ -99,26 +99,14 @@ class _Engine:
                 return GuardedSelect(select.sql, sorted(select.views))
             case RunSql(sql, parameters, seconds):
                 _limit_time(seconds * self._threads)
-                self._connection.execute(sql, parameters or None)
+                self._statement = Statement(self._connection, sql, parameters)
+                self._statement.execute()
                 return Done()
             case Fetch(count):
-                return Rows(self._rows(count))
+                return Rows(self._statement.rows(count))
             case Lock(files):
                 locked_engine.lock(self._connection, files)
                 return Done()
-
-    def _rows(self, count: int) -> list[bytes]:
-        """At most `count` rows in parts, and fewer if they are long: they are in memory in several forms."""
-        parts: list[bytes] = []
-        step, size = min(_FIRST, count), 0
-        while step:
-            rows = self._connection.fetchmany(step)
-            if not rows:
-                break
-            parts.append(msgspec.msgpack.encode(rows))
-            count, size = count - len(rows), size + len(parts[-1])
-            step = min(count, max(0, _ANSWER - size) * len(rows) // len(parts[-1]))
-        return parts
 
 
 def _limit_time(seconds: int) -> None:

@@ -139,7 +139,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(place: Path, tmp_path
     late = "SELECT CASE WHEN range = 900000 THEN error('late') ELSE '1' END FROM range(1000000)"
     for form in ("json", "csv", "parquet", "table"):
         done = ask(place, late, "--format", form, "-o", tmp_path / f"new.{form}")
-        assert (done.code, done.out) == (2, "")
+        assert (done.code, done.out, "late" in done.err) == (2, "", True), done.err
     assert ask(place, late, "--format", "csv").out == ""
     assert ask(place, "FROM files", "-o", tmp_path / "no" / "x.csv").code == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "link.csv"]
