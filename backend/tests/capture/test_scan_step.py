@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,13 @@ from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.scanners import FAILED, scanner_versions
 from snapshotter.transport import FetchRequest, Transport
+from tests.support import fixtures
 from tests.support.git import Origin
 from tests.support.lab import Lab
-from tests.support.scans import KEY, options, quickly, rows, scan_of, scan_options, tables
+from tests.support.scans import KEY, options, rows, scan_of, scan_options, tables
 
-FILES: dict[str | bytes, bytes] = {
-    "app.py": b"import util\n\n\ndef main():\n    return util.f()\n",
-    "util.py": b"def f():\n    return 1\n",
-    "requirements.txt": b"requests==2.31.0\n",
-    "LICENSE": b"MIT License\n",
-}
 WHOLE, TREES, BY_ID = "blob:limit=1048577", "blob:none", None
+lab, origin, host = fixtures.quick_lab, fixtures.origin_of_sources, fixtures.host
 
 
 class Asked:
@@ -62,28 +58,6 @@ class Asked:
 
     def close(self) -> None:
         self.inner.close()
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    (tmp_path / "srv").mkdir()
-    made = Origin(tmp_path / "srv" / "x.git")
-    for name in ("allowFilter", "allowAnySHA1InWant"):
-        made.git("config", f"uploadpack.{name}", "true")
-    made.commit(files=FILES)
-    return made
-
-
-@pytest.fixture
-def host(origin: Origin) -> Iterator[GitHost]:
-    with GitHost(origin.path.parent) as host:
-        yield host
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    quickly(monkeypatch)
-    return Lab(tmp_path / "store")
 
 
 def take(lab: Lab, origin: Origin, **changed: Any) -> tuple[Sealed, list[str | None]]:

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,33 +26,14 @@ from snapshotter.scan.staging import private_folder
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
+from tests.support import fixtures
 from tests.support.cli import cli
 from tests.support.git import Origin
 from tests.support.lab import Lab
-from tests.support.scans import KEY, options, quickly, rows, rule_cache, scan_of, scan_options, tables
+from tests.support.scans import KEY, options, rows, rule_cache, scan_of, scan_options, tables
 
-FILES: dict[str | bytes, bytes] = {"app.py": b"import util\n", "util.py": b"def f():\n    return 1\n"}
 NO_SCAN = CaptureOptions()
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Origin:
-    (tmp_path / "srv").mkdir()
-    made = Origin(tmp_path / "srv" / "x.git")
-    made.commit(files=FILES)
-    return made
-
-
-@pytest.fixture
-def host(origin: Origin) -> Iterator[GitHost]:
-    with GitHost(origin.path.parent) as host:
-        yield host
-
-
-@pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    quickly(monkeypatch)
-    return Lab(tmp_path / "store")
+lab, origin, host = fixtures.quick_lab, fixtures.origin_of_sources, fixtures.host
 
 
 def scanned(lab: Lab, name: str | Sealed, **changed: Any) -> SnapshotScan:
@@ -94,7 +74,9 @@ def test_an_older_snapshot_is_scanned_as_it_was(lab: Lab, origin: Origin) -> Non
     origin.commit(files={"later.py": b"x = 1\n"})
     second = lab.take(origin, NO_SCAN)
     done = scanned(lab, first)
-    assert rows(lab, done.scan, "SELECT path FROM files ORDER BY 1") == [("app.py",), ("util.py",)]
+    assert rows(lab, done.scan, "SELECT path FROM files ORDER BY 1") == [
+        (name,) for name in sorted(fixtures.SOURCES)
+    ]
     assert later_scans.scan_of(lab.catalog, first.manifest) == done.scan
     assert later_scans.scan_of(lab.catalog, second.manifest) is None
 
@@ -163,7 +145,9 @@ def test_the_replay_outlives_scans_beside_it_in_the_same_folder(
 
     monkeypatch.setattr(lab.observer, "stage", another_scan)
     no_tmpfs = {"tmpfs": tmp_path / "none"}
-    assert scanned(lab, taken, temp=tmp_path, resources=no_tmpfs).scan.tables["files"] == 2
+    assert scanned(lab, taken, temp=tmp_path, resources=no_tmpfs).scan.tables["files"] == len(
+        fixtures.SOURCES
+    )
 
 
 def test_a_snapshot_stays_what_and_where_it_was(lab: Lab, origin: Origin, tmp_path: Path) -> None:

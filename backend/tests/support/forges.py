@@ -4,6 +4,7 @@ redirects of the shape that their REST documentation shows and their servers giv
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ class Hosted:
     wiki: bool = False
 
 
-class Forge(Scripted):
+class Forge(Scripted, ABC):
     """Lists `repositories`, `rows` on a page whatever is asked for, to whoever has the token (anybody, if it is "").
 
     `answers` are given instead, one each, while there are any. `on_page` is called before each page of a list.
@@ -65,9 +66,9 @@ class Forge(Scripted):
             return 404, {}, "<html>"
         return self.answer_about(unquote(split.path.removeprefix(self.base)), query)
 
+    @abstractmethod
     def answer_about(self, path: str, query: dict[str, str]) -> Reply:
         """The answer for a path below the API's."""
-        raise NotImplementedError
 
     def page(self, listed: list[Hosted], query: dict[str, str]) -> tuple[list[Hosted], int, bool]:
         """A page's rows, its number, and whether another follows."""
