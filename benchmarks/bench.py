@@ -71,9 +71,19 @@ class Bench:
         sys.stderr.write(f"{name}: {value:.4g} ({side} {bar}) {'met' if met else 'NOT MET'} {facts or ''}\n")
 
 
-def run(argv: list[str], cwd: Path | None = None) -> Sample:
-    """A measured command that must succeed."""
-    return medians([measure.run(argv, GIT_ENV | dict(os.environ), cwd)])
+def run(argv: list[str], cwd: Path | None = None, more: Mapping[str, str] | None = None) -> Sample:
+    """A measured command that must succeed, with `more` variables in its environment."""
+    return medians([measure.run(argv, environment(more), cwd)])
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a measured command finds: nothing of the user's git, and leave to keep compiled modules.
+
+    A program that is installed has them; without, compiling its own source would be most of a small run.
+    """
+    env = GIT_ENV | dict(os.environ) | dict(more or {})
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return env
 
 
 def total(*samples: Sample) -> Sample:

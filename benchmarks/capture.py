@@ -10,16 +10,15 @@ JSON document: medians, ratios, the bars, and whether each was met.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import HERE, MIB, SNAPSHOTTER, TAKE, Bench, figures, main, run, total
+from bench import HERE, MIB, SNAPSHOTTER, TAKE, Bench, environment, figures, main, run, total
 from distant import distant, start
-from fastimport import GIT_ENV, git
+from fastimport import git
 from floors import recover, wire
 from generate import generate, grow
 from githost import GitHost
@@ -88,7 +87,7 @@ def disk(bench: Bench) -> None:
     """Bytes written to regular files beside the store, by strace."""
     store = bench.fresh("store")
     argv = [*TAKE, bench.url, "--store", str(store)]
-    written = disk_written(argv, [store], GIT_ENV | dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"})
+    written = disk_written(argv, [store], environment() | {"PYTHONDONTWRITEBYTECODE": "1"})
     if not any(store.rglob("manifest.json")):
         raise SystemExit("the traced run took no snapshot")
     bench.claim("disk_beside_store_bytes", written.bytes, 0, {"files": sorted(written.files)[:5]})

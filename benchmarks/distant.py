@@ -17,9 +17,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import measure
-from bench import HERE, SNAPSHOTTER, TAKE, Bench, figures, total
+from bench import HERE, SNAPSHOTTER, TAKE, Bench, figures, run, total
 from delayed import ROUND_TRIP, Delayed
-from fastimport import GIT_ENV
 from generate import generate
 from githost import GitHost
 from measure import Sample, medians, paired
@@ -69,19 +68,19 @@ def _from_afar(bench: Bench, name: str, host: GitHost, sink: S3Sink, env: dict[s
         url, far_s3 = _at(host.url("tiny.git"), origin), _s3(_at(sink.url, bucket)) | env
 
         def base() -> Sample:
-            return _run([*TAKE, url, "--store", str(bench.fresh("far-store"))], env)
+            return run([*TAKE, url, "--store", str(bench.fresh("far-store"))], more=env)
 
         def clone_and_bundle() -> Sample:
             shutil.rmtree(mirror, ignore_errors=True)
-            cloned = _run(["git", "clone", "-q", "--mirror", url, str(mirror)], env)
+            cloned = run(["git", "clone", "-q", "--mirror", url, str(mirror)], more=env)
             bundled = ["git", "bundle", "create", "-q", str(bench.work / "far.bundle"), "--all"]
-            return total(cloned, _run(bundled, env, mirror))
+            return total(cloned, run(bundled, mirror, env))
 
         def unchanged() -> Sample:
-            return _run([*TAKE, url, "--store", str(store)], env)
+            return run([*TAKE, url, "--store", str(store)], more=env)
 
         def ls_remote() -> Sample:
-            return _run(["git", "ls-remote", url], env)
+            return run(["git", "ls-remote", url], more=env)
 
         _row(bench, f"distant_base_{name}", _sides(base, clone_and_bundle, bench.rounds), 1.0)
         ours, theirs = _sides(unchanged, ls_remote, bench.rounds)
@@ -91,8 +90,8 @@ def _from_afar(bench: Bench, name: str, host: GitHost, sink: S3Sink, env: dict[s
 
         near_url, near_s3 = host.url("tiny.git"), _s3(sink.url) | env
         far, near = _sides(
-            lambda: _run([*TAKE, url, "--store", BUCKET], far_s3),
-            lambda: _run([*TAKE, near_url, "--store", BUCKET], near_s3),
+            lambda: run([*TAKE, url, "--store", BUCKET], more=far_s3),
+            lambda: run([*TAKE, near_url, "--store", BUCKET], more=near_s3),
             bench.rounds,
         )
         walls = {"far": medians(far).wall, "near": medians(near).wall}
@@ -116,13 +115,9 @@ def _row(bench: Bench, name: str, pair: _Pair, bar: float) -> None:
     bench.claim(name, value, bar, both)
 
 
-def _run(argv: list[str], env: Mapping[str, str], cwd: Path | None = None) -> Sample:
-    return medians([measure.run(argv, GIT_ENV | dict(os.environ) | dict(env), cwd)])
-
-
 def _cpu(bench: Bench, argv: list[str], env: Mapping[str, str]) -> float:
-    _run(argv, env)  # warm
-    return medians([_run(argv, env) for _ in range(max(5, bench.rounds))]).cpu
+    run(argv, more=env)  # warm
+    return medians([run(argv, more=env) for _ in range(max(5, bench.rounds))]).cpu
 
 
 def _other_starts(bench: Bench, name: str) -> dict[str, float]:

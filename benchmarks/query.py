@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import measure
+from bench import environment
 from measure import Sample, medians
 from scanstore import ScanStore
 from snapshotter.store.opening import open_store
@@ -51,7 +52,7 @@ def build(folder: Path, repos: int, rows: int) -> None:
 def ask(store: Path, cache: Path) -> Sample:
     """One whole `snapshotter query`."""
     argv = [sys.executable, "-m", "snapshotter", "query", "-q", "--json", "--store", str(store), SQL]
-    return measure.run(argv, {**os.environ, "SNAPSHOTTER_CACHE": str(cache)})
+    return measure.run(argv, environment({"SNAPSHOTTER_CACHE": str(cache)}))
 
 
 def main() -> None:
