@@ -1,0 +1,71 @@
+"""The seams between a fleet's run and what is kept of runs: the last result, and the record of this one.
+
+Both are asked for many repositories at once, by their names in keys, so that neither is held as objects: a fleet may
+have a million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from snapshotter.fleet.outcome import FleetSummary, LedgerRow, RepoOutcome
+
+
+class Head(NamedTuple):
+    """What orders the work: what a repository weighs in bytes, and when it was last found good (seconds since 1970,
+    0.0 for never)."""
+
+    weight: int
+    good_at: float
+
+
+class Ledger(Protocol):
+    """The last results of an inventory: of each repository the row of the newest run that has one."""
+
+    def heads(self, repos: Sequence[str]) -> Sequence[Head | None]:
+        """What orders the work, for each of `repos`; None for one that no run has a row of."""
+        ...
+
+    def rows(self, repos: Sequence[str]) -> Sequence[LedgerRow | None]:
+        """The rows, for each of `repos`. Called for a batch at a time, in the order of the work."""
+        ...
+
+
+class Recorder(Protocol):
+    """The record of this run: what it is told survives a kill, at the latest at the next checkpoint."""
+
+    @property
+    def run_id(self) -> str:
+        """The id of the fleet's run; of a resumed one, the id that it had."""
+        ...
+
+    @property
+    def started_at(self) -> datetime:
+        """When the run started, UTC; a resumed one, when it first did."""
+        ...
+
+    def has(self, repos: Sequence[str]) -> Sequence[bool]:
+        """Which of `repos` this run has recorded before it was resumed, with a verdict that is not tried again."""
+        ...
+
+    def record(self, outcomes: Sequence[RepoOutcome]) -> None:
+        """Keep outcomes; from time to time as a checkpoint in the store. Raises as the store does."""
+        ...
+
+    def finish(self, summary: FleetSummary) -> None:
+        """Write the results, and the summary last. Raises as the store does."""
+        ...
+
+
+class NoLedger:
+    """A ledger without rows: no run has been before, or none is to count."""
+
+    def heads(self, repos: Sequence[str]) -> Sequence[Head | None]:
+        """See Ledger."""
+        return [None] * len(repos)
+
+    def rows(self, repos: Sequence[str]) -> Sequence[LedgerRow | None]:
+        """See Ledger."""
+        return [None] * len(repos)
