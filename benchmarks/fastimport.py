@@ -44,9 +44,9 @@ def inline_file(name: str, data: bytes) -> bytes:
 
 
 def fast_import(path: Path, stream: Iterator[bytes]) -> None:
-    """Feed a stream to `git fast-import`."""
+    """Feed a stream to `git fast-import`, which may rewrite branches."""
     importer = subprocess.Popen(
-        ["git", "fast-import", "--quiet"], cwd=path, stdin=subprocess.PIPE, env=GIT_ENV
+        ["git", "fast-import", "--quiet", "--force"], cwd=path, stdin=subprocess.PIPE, env=GIT_ENV
     )
     assert importer.stdin is not None
     for piece in stream:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
@@ -34,6 +35,7 @@ class CgiHandler(BaseHTTPRequestHandler):
         host = self.server.host
         body = self._body()
         protocol = self.headers.get("Git-Protocol", "")
+        self._came_at = time.monotonic()
         self._label = _label(self.path, protocol, self.headers.get("Content-Encoding", ""), body)
         if not host.admits(self.headers.get("Authorization", "")):
             scheme = 'Basic realm="githost"' if host.basic else "Bearer"
@@ -106,8 +108,8 @@ class CgiHandler(BaseHTTPRequestHandler):
 
     def _start(self, status: int, headers: Mapping[str, str], *, length: int | None = None) -> None:
         """Log the request and send the reply's head; without a length, the body follows in chunks."""
-        request = Request(self.command, self._label, self.headers.get("Git-Protocol", ""), status)
-        self.server.host.requests.append(request)
+        protocol = self.headers.get("Git-Protocol", "")
+        self.server.host.requests.append(Request(self.command, self._label, protocol, status, self._came_at))
         self.send_response_only(status)
         for name, value in headers.items():
             self.send_header(name, value)

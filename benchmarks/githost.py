@@ -75,6 +75,11 @@ class GitHost:
         """How many connections clients have opened so far."""
         return self._server.connections
 
+    @property
+    def most_at_once(self) -> int:
+        """How many connections were open at once, at most. One that its client has closed no longer counts."""
+        return self._server.most_at_once
+
     def close(self) -> None:
         """Stop listening and hang up on whoever is connected; what git still serves ends with it."""
         self.closing.set()

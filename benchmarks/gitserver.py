@@ -20,6 +20,7 @@ class Request(NamedTuple):
     path: str  # the request's target; of protocol v2 with its command: "/x.git/git-upload-pack#ls-refs"
     protocol: str  # the Git-Protocol header, "" when there was none
     status: int
+    at: float  # when it had come in whole: seconds, by time.monotonic
 
 
 class Host(Protocol):
@@ -57,7 +58,7 @@ class Server(ThreadingTCPServer):
         if self.tls and tls:
             self.tls.load_cert_chain(tls / "tls.crt", tls / "tls.key")
         self._open: set[socket.socket] = set()
-        self.connections = 0
+        self.connections = self.most_at_once = 0
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Hand a connection to a thread of its own, wrapped in TLS if there is any."""
@@ -65,6 +66,7 @@ class Server(ThreadingTCPServer):
             request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         self._open.add(request)
         self.connections += 1
+        self.most_at_once = max(self.most_at_once, sum(not _hung_up(each) for each in tuple(self._open)))
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
@@ -82,3 +84,14 @@ class Server(ThreadingTCPServer):
         for connection in tuple(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether its client has closed a connection that is not closed here yet, since its thread's turn did not come."""
+    try:
+        # Of the plain socket below TLS, too.
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
