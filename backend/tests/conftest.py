@@ -1,11 +1,14 @@
 """What every test shares: the option that lets the long ones run, and settings that nobody's shell decides."""
 
 import os
+import signal
 
 import pytest
 
 # Scans have tests of their own; those of capture do without the seconds that each one's scanners take to start.
 os.environ["SNAPSHOTTER_SCAN"] = "0"
+# Under `nohup` it is ignored, and children would ignore what the tests send them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -133,10 +133,11 @@ class ProbeFolder:
         if probe.operation == "CreateMultipartUpload":
             self._uploads.append((key, answer.response["UploadId"]))
         if probe.operation == "PutObject" and not key.startswith(self.path):
-            version = answer.response.get("VersionId")  # without it, a delete would only hide the object
+            # Without it, a delete would only hide the object. With `=`, since it may begin with a dash.
+            version = answer.response.get("VersionId")
             command = (
                 f"aws s3api delete-object --bucket {self.target.bucket} --key {quote(key)}"
-                f"{f' --version-id {quote(version)}' if version else ''}  # as an administrator"
+                f"{f' --version-id={quote(version)}' if version else ''}  # as an administrator"
             )
             self.leftovers.append(LeftBehind(self.target.bucket, key, command))
 

@@ -123,7 +123,7 @@ class Open:
     is_aws = True
 
     def send(self, operation: str, *_: object, **__: object) -> S3Answer:
-        return S3Answer(Kind.ALLOWED, response={"VersionId": "v 1"}) if operation == "PutObject" else DENIED
+        return S3Answer(Kind.ALLOWED, response={"VersionId": "-v 1"}) if operation == "PutObject" else DENIED
 
     def identity(self) -> S3Answer:
         return DENIED
@@ -135,7 +135,7 @@ def test_the_command_that_removes_a_leftover_can_be_pasted_whatever_the_prefix()
     (left,) = folder.leftovers
     assert left.key.startswith("it's $(here)2/")
     words = shlex.split(left.remove, comments=True)
-    assert words[5:] == ["--key", left.key, "--version-id", "v 1"]
+    assert words[5:] == ["--key", left.key, "--version-id=-v 1"]
 
 
 class WriteOnce:

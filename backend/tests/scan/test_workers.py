@@ -199,28 +199,30 @@ def test_an_analysis_that_is_left_early_leaves_no_answer_for_the_next() -> None:
         assert analyzed(workers, [("next", b"def f(): pass\n", "Python")])["next"].symbols[0].name == "f"
 
 
-def test_an_interruption_ends_an_analysis_and_not_the_workers() -> None:
-    endless = """if True:
+def test_an_interruption_ends_an_analysis_and_not_the_workers(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    endless = f"""if True:
+        from pathlib import Path
         from snapshotter.scan.symbols import serving
         analyze = serving.analyze
         def endless(blob, language):
             while language == "JavaScript":
-                pass
+                Path({str(marker)!r}).touch()
             return analyze(blob, language)
         serving.analyze = endless
         serving.serve()
     """
     with Workers(count=1, program=endless) as workers:
         analyzed(workers, [("first", b"int x;", "C")])
-        asked = threading.Event()
 
-        def blob(_key: str) -> bytes:
-            asked.set()
-            return b"a=1;"
+        def interrupt() -> None:
+            while not marker.exists():  # before that, there is nothing to end
+                threading.Event().wait(0.01)
+            workers.interrupt()
 
-        thread = threading.Thread(target=lambda: (asked.wait(), workers.interrupt()))
+        thread = threading.Thread(target=interrupt)
         thread.start()
-        (found,) = workers.analyze([QueuedBlob("slow", "JavaScript", 4)], blob)
+        (found,) = workers.analyze([QueuedBlob("slow", "JavaScript", 4)], lambda _: b"a=1;")
         thread.join()
         assert found[1].error == "the grammar crashed"
         assert analyzed(workers, [("next", b"int x;", "C")])["next"].parsed
