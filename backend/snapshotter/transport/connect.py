@@ -13,24 +13,40 @@ from snapshotter.transport.upload_pack import UploadPack, Wire
 
 if TYPE_CHECKING:
     from snapshotter.transport.credentials import Credentials
+    from snapshotter.transport.http_client import HttpClient
     from snapshotter.transport.http_pool import HttpPool
+    from snapshotter.transport.lfs.source import LfsSource
     from snapshotter.transport.ssh import SshClient
 
 
 @dataclass
 class Connector:
-    """Makes transports; holds what they share. One serves any number of origins and threads."""
+    """Makes transports; holds what they share. One serves any number of origins and threads.
+
+    `lfs_hosts` are hosts, with a port that is not https's, where a repository's own configuration may say that its
+    LFS objects are.
+    """
 
     credentials: Credentials
     limits: WireLimits = field(default_factory=WireLimits)
     allow_http: bool = False
     ca_bundle: str | None = None
     ssh: SshClient | None = None
+    lfs_hosts: frozenset[str] = frozenset()
     _pool: HttpPool | None = None
 
     def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
         """A transport to `origin`; nothing is sent yet. Raises UsageError for plain http that was not allowed."""
         return UploadPack(self._wire(origin, cancel), self.limits, cancel)
+
+    def lfs(self, origin: Origin, cancel: Cancel) -> LfsSource:
+        """Where the LFS objects of `origin` are had; nothing is sent yet."""
+        from snapshotter.transport.lfs.opening import (
+            LfsAccess,
+            open_lfs,
+        )  # which runs without LFS do not load
+
+        return open_lfs(origin, LfsAccess(self.http_client, self.ssh, self.lfs_hosts), cancel)
 
     def _wire(self, origin: Origin, cancel: Cancel) -> Wire:
         if origin.scheme in ("https", "http"):
@@ -53,10 +69,14 @@ class Connector:
                 hint="use https; --allow-http takes it as it is, open to being read and altered on its way",
             )
         from snapshotter.transport.http import HttpWire
+
+        return HttpWire(origin, self.http_client(), cancel)
+
+    def http_client(self) -> HttpClient:
+        """What all that goes over HTTP shares."""
         from snapshotter.transport.http_client import HttpClient
         from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:
             self._pool = HttpPool(self.limits, self.ca_bundle)
-        client = HttpClient(self._pool, self.credentials, self.limits, self.allow_http)
-        return HttpWire(origin, client, cancel)
+        return HttpClient(self._pool, self.credentials, self.limits, self.allow_http)

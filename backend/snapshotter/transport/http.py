@@ -170,10 +170,7 @@ class HttpWire:
         safe = split.scheme == "https" or is_loopback(split.hostname or "") or self._client.allow_http
         if self._credential is None or not own or not safe:
             return {}
-        if self._bearer or not self._credential.user:
-            return {"Authorization": f"Bearer {self._credential.secret}"}
-        pair = f"{self._credential.user}:{self._credential.secret}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        return authorization(self._credential, bearer=self._bearer)
 
     def _other_credential(self, response: urllib3.BaseHTTPResponse) -> bool:
         """Whether there is something else to try after a 401: the same token as Bearer, or another credential."""
@@ -237,3 +234,11 @@ class HttpWire:
         self._scope.close()
         self._scope = ExitStack()
         self._response = None
+
+
+def authorization(credential: Credential, *, bearer: bool) -> dict[str, str]:
+    """The header that carries a credential: one without a user, or all with `bearer`, as a Bearer token."""
+    if bearer or not credential.user:
+        return {"Authorization": f"Bearer {credential.secret}"}
+    pair = f"{credential.user}:{credential.secret}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}

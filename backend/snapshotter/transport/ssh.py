@@ -22,6 +22,7 @@ COMMAND = "SNAPSHOTTER_SSH_COMMAND"
 KEY = "SNAPSHOTTER_SSH_KEY"
 KNOWN_HOSTS = "SNAPSHOTTER_SSH_KNOWN_HOSTS"
 
+UPLOAD_PACK: Final = "git-upload-pack %s"
 _FOLDER: Final = "snapshotter-ssh-"  # in the system's temporary folder
 
 
@@ -87,18 +88,22 @@ class SshClient:
 
 
 class SshDialer:
-    """`git-upload-pack` on a host, by the user's ssh client. Never asks a question."""
+    """A program on a host, by the user's ssh client; `remote` is its command line with %s for the repository's path.
+    Never asks a question."""
 
-    def __init__(self, origin: Origin, client: SshClient, command: list[str], cancel: Cancel) -> None:
+    def __init__(
+        self, origin: Origin, client: SshClient, command: list[str], cancel: Cancel, remote: str = UPLOAD_PACK
+    ) -> None:
         self._origin = origin
         self._client = client
         self._command = command
         self._cancel = cancel
+        self._remote = remote
 
     @classmethod
-    def of(cls, origin: Origin, client: SshClient, cancel: Cancel) -> SshDialer:
+    def of(cls, origin: Origin, client: SshClient, cancel: Cancel, remote: str = UPLOAD_PACK) -> SshDialer:
         """A dialer by this client. Raises UsageError if its command is none, before anything is asked or stored."""
-        return cls(origin, client, client.words(), cancel)
+        return cls(origin, client, client.words(), cancel, remote)
 
     def __call__(self, limits: WireLimits) -> Channel:
         """Start the ssh client. Raises Unavailable if it cannot be started, or its key cannot be written."""
@@ -109,7 +114,7 @@ class SshDialer:
         destination = f"{origin.user}@{origin.host}" if origin.user else origin.host
         # A URL's path is absolute on the host, but git's ~user is not: ssh://host/~user/x means ~user/x.
         path = origin.path.removeprefix("/") if origin.path.startswith("/~") else origin.path
-        arguments = [*options, "--", destination, f"git-upload-pack {quote_remote(path)}"]
+        arguments = [*options, "--", destination, self._remote % quote_remote(path)]
         own = {"GIT_PROTOCOL": "version=2"}
         if self._command[0] == SshClient.command:
             env = environment.for_child(own, network=True)

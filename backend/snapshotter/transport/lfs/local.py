@@ -1,0 +1,75 @@
+"""The LFS objects of an origin on this machine: files of its own folder, as git-lfs keeps them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.transport import Sink
+from snapshotter.transport.lfs.source import Download, LfsPointer, LfsUnavailable
+
+_PIECE: Final = 1024 * 1024
+
+
+class LocalLfs:
+    """The folder `lfs/objects` of a repository at `path`. Links in it are not followed."""
+
+    def __init__(self, path: str, cancel: Cancel) -> None:
+        self._path, self._cancel = Path(path), cancel
+
+    def locate(self, pointers: Sequence[LfsPointer]) -> dict[LfsPointer, Download | LfsUnavailable]:
+        """See LfsSource."""
+        folder = self._folder()
+        return {pointer: self._located(folder, pointer) for pointer in pointers}
+
+    def configured(self, url: str) -> LfsUnavailable | None:
+        """See LfsSource: the folder is asked, whatever server is named."""
+        return None
+
+    def _folder(self) -> Path:
+        inner = self._path / ".git"
+        git_dir = inner if inner.is_dir() else self._path
+        with suppress(OSError, UnicodeDecodeError):
+            if inner.is_file():  # a worktree's: the objects are the repository's
+                linked = self._path / inner.read_text("utf-8")[:4096].removeprefix("gitdir:").strip()
+                git_dir = linked / (linked / "commondir").read_text("utf-8")[:4096].strip()
+        return git_dir / "lfs" / "objects"
+
+    def _located(self, folder: Path, pointer: LfsPointer) -> Download | LfsUnavailable:
+        path = folder / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
+        try:
+            facts = path.lstat()
+        except OSError:
+            return LfsUnavailable(
+                f"LFS object {pointer.oid}: the origin's folder does not hold it",
+                "not-found",
+                hint="run `git lfs fetch --all` there",
+            )
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size != pointer.bytes:
+            return LfsUnavailable(
+                f"LFS object {pointer.oid}: the origin's file is not of the pointer's size",
+                "wrong-size",
+                hint="run `git lfs fsck` there",
+            )
+        return partial(self._copy, path)
+
+    def _copy(self, path: Path, sink: Sink) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                buffer = memoryview(bytearray(_PIECE))
+                while count := file.readinto(buffer):
+                    self._cancel.check()
+                    sink(buffer[:count])
+        except OSError as error:
+            raise LfsUnavailable(
+                f"an LFS object of the origin's folder cannot be read: {error.strerror}",
+                "unreachable",
+                hint="check the folder's owner and mode",
+            ) from error

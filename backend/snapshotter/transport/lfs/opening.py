@@ -1,0 +1,68 @@
+"""From an origin to its LFS objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError
+from snapshotter.git.origin import Origin
+from snapshotter.transport.lfs import server
+from snapshotter.transport.lfs.source import LfsSource, LfsUnavailable
+
+if TYPE_CHECKING:
+    from snapshotter.transport.http_client import HttpClient
+    from snapshotter.transport.lfs.server import LfsServer
+    from snapshotter.transport.ssh import SshClient
+
+
+@dataclass(frozen=True)
+class LfsAccess:
+    """By what LFS objects are reached: HTTP, made when it is needed; SSH; and the `hosts` where a repository's own
+    configuration may say that its objects are."""
+
+    http: Callable[[], HttpClient]
+    ssh: SshClient | None
+    hosts: Set[str]
+
+
+def open_lfs(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsSource:
+    """Where the LFS objects of `origin` are had; nothing is sent yet."""
+    if origin.is_local:
+        from snapshotter.transport.lfs.local import LocalLfs
+
+        return LocalLfs(origin.path, cancel)
+    from snapshotter.transport.lfs.exchange import Exchange
+    from snapshotter.transport.lfs.http import HttpLfs
+
+    by_https, client = server.as_https(origin), access.http()
+
+    def find() -> LfsServer:
+        if origin.scheme == "ssh" and (said := _by_ssh(origin, access, cancel)):
+            return said
+        if by_https is None:
+            raise LfsUnavailable(
+                "no LFS server is known for the origin",
+                "no-server",
+                hint="name the origin by its https URL",
+                of_all=True,
+            )
+        return server.of_origin(by_https)
+
+    exchange = Exchange(client, by_https, origin.host, cancel)
+    named = partial(server.named, origin=origin, hosts=access.hosts, allow_http=client.allow_http)
+    return HttpLfs(exchange, find, named)
+
+
+def _by_ssh(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsServer | None:
+    """What the host's `git-lfs-authenticate` says. Returns None where the host has none, as many have."""
+    from snapshotter.transport.lfs import ssh
+
+    try:
+        return ssh.authenticated(origin, access.ssh, access.http().limits, cancel)
+    except SnapshotterError:
+        cancel.check()
+        return None
