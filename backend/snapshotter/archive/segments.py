@@ -7,6 +7,7 @@ flight + 1), whatever the history weighs. Out: the next segments are downloaded 
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -52,14 +53,14 @@ class SegmentWriter:
         self._folder, self._cancel = folder, folder.cancel
         self._size = segment_bytes
         self._slots = in_flight + 1  # the one that fills, and those on their way
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._buffers = 0
         self._uploads = ThreadPoolExecutor(in_flight, thread_name_prefix="upload")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._pending: list[Future[Artifact]] = []
         self._check = PackCheck(fmt)
         self._header_left = 0
-        self._buffer: bytearray | None = None
+        self._buffer: memoryview | None = None
         self._filled = 0
         self.bytes = 0
 
@@ -105,10 +106,11 @@ class SegmentWriter:
         self._uploads.shutdown(wait=False, cancel_futures=True)
         self._hasher.shutdown(wait=False, cancel_futures=True)
 
-    def _take_buffer(self) -> bytearray:
+    def _take_buffer(self) -> memoryview:
         if self._buffers < self._slots:
             self._buffers += 1
-            return bytearray(self._size)
+            # Memory of its own begins at a page's start, as a write past the page cache wants it.
+            return memoryview(mmap.mmap(-1, self._size, mmap.MAP_PRIVATE))
         while True:
             self._cancel.check()
             for future in self._pending:
@@ -121,8 +123,8 @@ class SegmentWriter:
             wait(unfinished, timeout=0.25, return_when="FIRST_COMPLETED")
 
     def _ship(self, *, only: bool) -> None:
-        buffer = self._buffer or bytearray()
-        view = memoryview(buffer)[: self._filled]
+        buffer = self._buffer or memoryview(b"")
+        view = buffer[: self._filled]
         index = len(self._pending)
         if index >= MAX_SEGMENTS:
             raise Unavailable(
@@ -138,7 +140,7 @@ class SegmentWriter:
         )
         self._buffer = None
 
-    def _upload(self, buffer: bytearray, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
+    def _upload(self, buffer: memoryview, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
         self._cancel.check()
         artifact = self._folder.put(name, view, CONTENT_TYPE)
         hashed.result()  # the buffer is filled again as soon as it is free

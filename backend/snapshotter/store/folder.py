@@ -21,13 +21,13 @@ from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.new_names import NeitherLinkNorRename, take_name
 from snapshotter.store import errors
 from snapshotter.store.backend import ListedObject, ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
+from snapshotter.store.flushed_file import write_flushed
 
 _UNNAMED: Final = ".partial-"
 # What killed writers leave; the second form by releases before schema 2.
 _LEFT_BEHIND: Final = re.compile(r"\.partial-[0-9a-f]{8}|.+#[0-9]+")
 # A pipe or a terminal in an object's place must neither block the reader nor become its terminal.
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # What fsync(2) of a folder answers on some shares, which cannot do it.
 _NOT_FLUSHED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _IRREGULAR: Final = (
@@ -53,7 +53,7 @@ class FolderBackend:
         _make_folder(path.parent)
         unnamed = path.with_name(f"{_UNNAMED}{secrets.token_hex(4)}")
         try:
-            _write(unnamed, data)
+            write_flushed(unnamed, data)
             take_name(unnamed, path)
         except FileExistsError:
             raise Taken from None
@@ -153,18 +153,6 @@ def _make_folder(folder: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir()
     _flush(folder.parent)
-
-
-def _write(path: Path, data: bytes | memoryview) -> None:
-    """A new file with these bytes, flushed to the disk."""
-    descriptor = os.open(path, _WRITE, 0o666)
-    try:
-        left = memoryview(data)
-        while len(left):
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _flush(folder: Path) -> None:
