@@ -25,6 +25,7 @@ from snapshotter.doctor.adoption import template as cloudformation
 INFRA = Path(__file__).parents[3] / "infra"
 STORAGE = INFRA / "storage.yaml"
 SERVICE = INFRA / "service.yaml"
+FLEET = INFRA / "fleet.yaml"
 REPLICA = INFRA / "replica.yaml"
 AUDIT = INFRA / "audit.yaml"
 ALARMS = INFRA / "alarms.yaml"
@@ -50,6 +51,7 @@ _REF = {
     "AWS::SNS::Topic": "arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${TopicName}",
     "AWS::SQS::Queue": "https://sqs.${AWS::Region}.amazonaws.com/${AWS::AccountId}/${QueueName}",
     "AWS::Scheduler::ScheduleGroup": "${Name}",
+    "AWS::StepFunctions::StateMachine": f"arn:${{AWS::Partition}}:states:{_LOCAL}:stateMachine:${{StateMachineName}}",
 }
 _ARN = {
     "AWS::ECS::Cluster": f"arn:${{AWS::Partition}}:ecs:{_LOCAL}:cluster/${{ClusterName}}",

@@ -13,6 +13,7 @@ from tests.infra import (
     template,
     test_alarms_template,
     test_audit_template,
+    test_fleet_template,
     test_replica_template,
     test_service_template,
     test_storage_template,
@@ -43,6 +44,10 @@ def storage(before: str, after: str, test: str, **arguments: object) -> Broken:
 
 def service(before: str, after: str, test: str, **arguments: object) -> Broken:
     return Broken(template.SERVICE, before, after, test_service_template, test, arguments)
+
+
+def fleet(before: str, after: str, test: str, **arguments: object) -> Broken:
+    return Broken(template.FLEET, before, after, test_fleet_template, test, arguments)
 
 
 def replica(before: str, after: str, test: str, **arguments: object) -> Broken:
@@ -103,6 +108,39 @@ BROKEN = [
         "          Value: !Ref Owner\n\n  BucketPolicy",
         "          Value: x\n\n  BucketPolicy",
         "test_all_that_can_be_tagged_is",
+    ),
+    fleet(
+        "      SourceSecurityGroupId: !Ref WorkerSecurityGroup",
+        "      CidrIp: 0.0.0.0/0",
+        "test_run_and_workers_hear_each_other_and_nobody_else",
+    ),
+    fleet("ToPort: 8803", "ToPort: 8802", "test_the_ports_are_those_that_the_programs_listen_at"),
+    fleet(
+        "                Next: WorkersDown\n            Next: WorkersDown",
+        "                Next: Failed\n            Next: WorkersDown",
+        "test_workers_are_up_before_the_run_and_down_after_it_however_it_ends",
+    ),
+    fleet(
+        "Resource: !GetAtt DeadLetters.Arn",
+        "Resource: '*'",
+        "test_only_what_takes_no_resource_is_allowed_on_all",
+    ),
+    fleet(
+        "      TreatMissingData: breaching",
+        "      TreatMissingData: ignore",
+        "test_silence_of_26_hours_rings",
+    ),
+    fleet(
+        "StringMatches: '*\"ExitCode\":3,*'",
+        "StringMatches: '*\"ExitCode\":*'",
+        "test_a_run_in_which_some_failed_is_a_finished_one",
+        failure={"Error": "States.TaskFailed", "Cause": '{"ExitCode":4,"x":1}'},
+        expected="Failed",
+    ),
+    fleet(
+        "Default: cron(47 1 * * ? *)",
+        "Default: cron(17 0 * * ? *)",
+        "test_by_default_the_late_bound_comes_after_the_longest_run_and_before_the_next",
     ),
     replica(
         "Status: Enabled\n      # Governance",

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.infra.template import ALARMS, AUDIT, INFRA, REPLICA, SERVICE, STORAGE, load
+from tests.infra.template import ALARMS, AUDIT, FLEET, INFRA, REPLICA, SERVICE, STORAGE, load
 
-TEMPLATES = [STORAGE, REPLICA, AUDIT, SERVICE, ALARMS]
+TEMPLATES = [STORAGE, REPLICA, AUDIT, SERVICE, FLEET, ALARMS]
 SKIPPED = {
     "storage.yaml": {("Bucket", "CKV_AWS_18")},
     "replica.yaml": {("Bucket", "CKV_AWS_18")},
@@ -25,6 +25,7 @@ SKIPPED = {
         ("FailedTasksLogGroup", "CKV_AWS_158"),
         ("DeadLetters", "CKV_AWS_27"),
     },
+    "fleet.yaml": {("LogGroup", "CKV_AWS_158"), ("DeadLetters", "CKV_AWS_27")},
     "alarms.yaml": set(),
 }
 
@@ -72,6 +73,7 @@ def test_what_templates_share_has_one_default_and_one_rule(path: Path) -> None:
     shared = {
         "BucketName",
         "Prefix",
+        "AccessPolicyName",
         "TaskRoleName",
         "BreakGlassRoleName",
         "ReplicationRoleName",

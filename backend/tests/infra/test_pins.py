@@ -33,6 +33,7 @@ def test_every_release_is_named_by_hashes_and_no_host_is(name: str) -> None:
     ("name", "asked"),
     [
         (FILES[0], PROJECT["project"]["dependencies"]),
+        (FILES[0], PROJECT["project"]["optional-dependencies"]["cluster"]),
         (FILES[0], PROJECT["project"]["optional-dependencies"]["fleet"]),
         (FILES[1], PROJECT["build-system"]["requires"]),
         (FILES[1], PROJECT["dependency-groups"]["build"]),
