@@ -21,6 +21,7 @@ HISTORY = "history.bundle"
 RECEIPTS = "receipts/"
 DIAGNOSTICS = "_diagnostics"
 JOBS = "_jobs"  # documents of jobs, see fleet/stored_job.py
+FLEET = "_fleet"  # runs of fleets, see archive/fleet_runs.py
 
 # `\Z`, not `$`, here and below: `$` would let a newline follow, and a key is whatever its writer made it.
 _RUN_ID = re.compile(r"^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\Z")
