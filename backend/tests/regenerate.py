@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from snapshotter.archive import manifest
-from snapshotter.fleet import document, inventory
+from snapshotter.fleet import document, inventory, stored_summary
 from tests.scan import golden
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/manifest.schema.json": lambda: _schema(manifest.json_schema()),
     "docs/job.schema.json": lambda: _schema(document.json_schema()),
     "docs/fleet.schema.json": lambda: _schema(inventory.json_schema()),
+    "docs/fleet-summary.schema.json": lambda: _schema(stored_summary.json_schema()),
     "backend/tests/scan/fixtures/symbols.golden.txt": golden.all_symbols,
     "backend/tests/scan/fixtures/dependencies.golden.txt": golden.all_dependencies,
 }

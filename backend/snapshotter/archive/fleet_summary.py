@@ -1,6 +1,6 @@
 """The summary of a fleet's run: what of it finds the results, for every reader; and its form in the store.
 
-A summary carries the digest of itself, and those of the parts that its results are in. That finds a flipped bit and not a
+A summary carries the digest of itself, and those of the parts that its results are in. That finds a flipped bit and no
 forger: every role may write to the store.
 """
 
@@ -20,13 +20,15 @@ from snapshotter.base.errors import Damaged, NewerSchema
 from snapshotter.store.objects import Store
 
 SCHEMA_VERSION: Final = 1
-MAX_SUMMARY: Final = 64 * 1024 * 1024  # bytes: room for half a million repositories that an inventory leaves out
+MAX_SUMMARY: Final = (
+    64 * 1024 * 1024
+)  # bytes: room for half a million repositories that an inventory leaves out
 DIGEST: Final = "self_sha256"
 _MAX_PARTS: Final = 100_000
 
 
 class PartRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An object that holds rows of the results: its name in the run's folder, its size in bytes, its digest, its rows."""
+    """An object with rows of the results: its name in the run's folder, its size in bytes, its digest, its rows."""
 
     name: str
     bytes: Annotated[int, msgspec.Meta(ge=0)]
@@ -76,12 +78,17 @@ def read(store: Store, key: RunKey) -> tuple[SummaryHead, bytes]:
         )
     if hashlib.sha256(canonical(plain)).hexdigest() != digest:
         raise _damaged(name, f"its bytes are not what they were when it was written ({DIGEST})")
-    if RunId.parse(head.run_id) != key.run_id or not all(fleet_runs.is_part(part.name) for part in head.parts):
+    if RunId.parse(head.run_id) != key.run_id or not all(
+        fleet_runs.is_part(part.name) for part in head.parts
+    ):
         raise _damaged(name, "it is the record of another run")
     return head, data
 
 
 def _damaged(name: str, why: str) -> Damaged:
     return Damaged(
-        f"{name}: {why}", code="fleet-results", key=name, hint="the next run of the fleet writes a whole result"
+        f"{name}: {why}",
+        code="fleet-results",
+        key=name,
+        hint="the next run of the fleet writes a whole result",
     )

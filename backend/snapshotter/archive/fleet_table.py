@@ -159,8 +159,8 @@ def row_of(given: Sequence[Any]) -> ResultRow | None:
         for place in _TIMES:
             if whole[place] is not None:
                 whole[place] = _EPOCH + timedelta(microseconds=whole[place])
-        row = msgspec.convert(whole, ResultRow, builtin_types=(datetime,))
-    except (msgspec.ValidationError, ValueError, OverflowError, TypeError, IndexError):
+        row = _ROWS.decode(msgspec.msgpack.encode(whole))
+    except (msgspec.MsgspecError, ValueError, OverflowError, TypeError, IndexError):
         return None
     if not layout.is_repo(row.repo) or any(
         run is not None and RunId.parse(run) is None for run in (row.run_id, row.good_run_id)

@@ -89,4 +89,6 @@ def _manifest(data: bytes) -> str | None:
 
 
 def _cut(text: str) -> str:
-    return text[:MAX_TEXT]
+    """Text that a table can hold: of a local path, bytes that are no text are escaped."""
+    plain = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return plain[:MAX_TEXT]

@@ -31,11 +31,6 @@ class Part(NamedTuple):
     data: bytes
     rows: int
 
-    @property
-    def sha256(self) -> str:
-        """The digest of the bytes."""
-        return hashlib.sha256(self.data).hexdigest()
-
 
 class ResultTables:
     """DuckDB for the rows of a fleet. A context manager; not for several threads at once.
@@ -55,6 +50,11 @@ class ResultTables:
     def __exit__(self, *_: object) -> None:
         if self._opened is not None:
             self._opened.close()
+
+    @staticmethod
+    def digest(data: bytes) -> str:
+        """The digest that a summary has of a part."""
+        return hashlib.sha256(data).hexdigest()
 
     def parts(self, rows: Iterable[ResultRow]) -> Iterator[Part]:
         """The rows as Parquet, at most a part of them in memory at once; none of no rows."""

@@ -56,7 +56,12 @@ class RowStore:
         while batch := list(islice(remaining, _BATCH)):
             with self._lock, _disk():
                 packed = [
-                    (row.repo, row.chain_bytes, row.good_at.timestamp() if row.good_at else 0.0, self._packed(row))
+                    (
+                        row.repo,
+                        row.chain_bytes,
+                        row.good_at.timestamp() if row.good_at else 0.0,
+                        self._packed(row),
+                    )
                     for row in batch
                 ]
                 self._connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", packed)
@@ -93,9 +98,8 @@ class RowStore:
             asked = repos[at : at + _BATCH]
             places = ", ".join("?" * len(asked))
             with self._lock, _disk():
-                found = self._connection.execute(
-                    f"SELECT {columns} FROM rows WHERE repo IN ({places})", asked  # noqa: S608 - our own names
-                ).fetchall()
+                question = f"SELECT {columns} FROM rows WHERE repo IN ({places})"  # noqa: S608 - our own names
+                found = self._connection.execute(question, asked).fetchall()
             yield from found
 
     def _packed(self, row: ResultRow) -> bytes:
