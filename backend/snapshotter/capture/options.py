@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -27,7 +28,11 @@ class ScanOptions:
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none."""
+    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none.
+
+    With `changes_only`, nothing is written of an origin that is as its newest snapshot has it. `room` is entered by
+    whatever holds much memory: a pack on its way into the store, and a scan.
+    """
 
     full: bool = False
     refs: Sequence[str] = ()
@@ -40,6 +45,8 @@ class CaptureOptions:
     max_refs: int = 2_000_000
     idle_seconds: float = 90.0
     scan: ScanOptions | None = None
+    changes_only: bool = False
+    room: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     @property
     def base_policy(self) -> BasePolicy:

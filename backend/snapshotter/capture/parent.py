@@ -56,12 +56,17 @@ class ParentSearch:
     why_none: str = ""
 
 
-def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> ParentSearch:
+def find(
+    catalog: Catalog, origin: Origin, key: RunKey, observer: Observer, known: Sealed | None = None
+) -> ParentSearch:
     """The newest snapshot before the run `key`, with the state of its chain but not yet its refs.
 
-    Only earlier ones: a parent sorts before its child, whatever clocks have done. Raises Unavailable if the
-    repo holds another origin's snapshots, or a manifest of a newer schema.
+    Only earlier ones: a parent sorts before its child, whatever clocks have done. `known` is one that was the newest
+    some time ago: where it still is, one listing is all that is read. Raises Unavailable if the repo holds another
+    origin's snapshots, or a manifest of a newer schema.
     """
+    if known is not None and (search := _still_newest(catalog, origin, key, known)):
+        return search
     started = key.run_id.started_at
     seen: list[ListedRun] = []
     for batch in catalog.newest_first(key.repo, started):
@@ -81,6 +86,21 @@ def find(catalog: Catalog, origin: Origin, key: RunKey, observer: Observer) -> P
             damage, listed = _damage(catalog, sealed.manifest, seen), _lists_refs(seen, sealed.manifest)
             return ParentSearch(ParentSnapshot(sealed, damage, listed=listed), own)
     return ParentSearch(None, key, "the first snapshot")
+
+
+def _still_newest(catalog: Catalog, origin: Origin, key: RunKey, known: Sealed) -> ParentSearch | None:
+    """The search's end with a snapshot that is known, by one listing from its chain's base on: that shows what became
+    of the chain, and every receipt. Returns None if another is newer, or it is gone."""
+    manifest = known.manifest
+    if manifest.repo != key.repo or _canonical(manifest.origin) != origin.canonical:
+        return None
+    oldest = min([manifest.key, *manifest.chain_keys])
+    seen = catalog.runs(key.repo, since=oldest.run_id.started_at)
+    newest = max((run.key for run in seen if run.is_snapshot), default=None)
+    if newest != manifest.key or newest.run_id.text[:16] > key.run_id.text[:16]:
+        return None
+    parent = ParentSnapshot(known, _damage(catalog, manifest, seen), listed=_lists_refs(seen, manifest))
+    return ParentSearch(parent, RunKey(key.repo, key.run_id.or_after(newest.run_id)))
 
 
 def with_ledger(

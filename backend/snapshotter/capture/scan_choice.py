@@ -71,3 +71,13 @@ def usable(previous: Scan | None, ref: str, options: ScanOptions, now: datetime)
     if options.max_age is not None and now - RunId(previous.run_id).started_at > options.max_age:
         return None
     return previous
+
+
+def holds(
+    previous: Scan | None, target: ScanTarget | None, options: ScanOptions | None, now: datetime
+) -> bool:
+    """Whether the parent's own scan is what a new one would be, so that none has to be made."""
+    if options is None or target is None:
+        return True
+    scan = usable(previous, target.ref, options, now)
+    return scan is not None and scan.commit == target.commit

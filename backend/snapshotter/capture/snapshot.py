@@ -62,16 +62,18 @@ def take(
     observer: Observer | None = None,
     cancel: Cancel | None = None,
     now: datetime | None = None,
+    known: Sealed | None = None,
 ) -> Sealed:
-    """Take one snapshot of `origin` through `transport` into `store` and return its manifest.
+    """Take one snapshot of `origin` through `transport` into `store` and return its manifest; with `changes_only`, the
+    newest snapshot's, if the origin is as that has it.
 
-    Raises UsageError for options that cannot be, and what the transport and the store raise; then there is
-    no manifest, and so no snapshot.
+    `known` is the snapshot that was the newest some time ago, which saves the search for it. Raises UsageError for
+    options that cannot be, and what the transport and the store raise; then there is no manifest, and so no snapshot.
     """
     check_size(options.segment_bytes)
     run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel())
     clock = Clock.start(now)
-    listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)))
+    listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)), known)
     clock = clock.lap("refs")
     refusals = RefusedObjects()
     while True:
@@ -87,11 +89,11 @@ def take(
                 run.observer.warn(_lacks(error.oid, listed))
 
 
-def _look(run: _Run, key: RunKey) -> tuple[RefListing, ParentSearch]:
+def _look(run: _Run, key: RunKey, known: Sealed | None) -> tuple[RefListing, ParentSearch]:
     """The origin's refs and the parent. The store and the origin are asked at the same time: each is a wait."""
     run.observer.stage("looking for the newest snapshot and listing the origin's refs")
     with ThreadPoolExecutor(1) as pool:
-        searching = pool.submit(find, Catalog(run.store), run.origin, key, run.observer)
+        searching = pool.submit(find, Catalog(run.store), run.origin, key, run.observer, known)
         listed = run.transport.ls_refs()
         return listed, searching.result()
 
@@ -127,12 +129,44 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     parent = search.parent and with_ledger(Catalog(run.store), search.parent, ledger, run.observer)
     foundation, policy = parent.foundation if parent else None, options.base_policy
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)
-    folder = RunFolder(run.store, search.key, decision.kind, run.cancel)
+    step = _Step(search.key, decision, ledger, parent, target)
+    if not _is_as_before(run, step, clock.started):
+        with options.room:
+            return _captured(run, selection, step, clock)
+    if options.changes_only and parent is not None:
+        return parent.sealed
+    return _captured(run, selection, step, clock)
+
+
+class _Step(NamedTuple):
+    """What is to be done in a run: the kind of snapshot that is due, of which refs, after which, with which scan."""
+
+    key: RunKey
+    decision: Decision
+    ledger: RefsLedger
+    parent: ParentSnapshot | None
+    target: ScanTarget | None
+
+
+def _is_as_before(run: _Run, step: _Step, now: datetime) -> bool:
+    """Whether the newest snapshot, with its scan, is what a new one would be."""
+    if step.parent is None or step.decision.kind not in ("unchanged", "empty"):
+        return False
+    manifest = step.parent.sealed.manifest
+    if step.decision.kind == "empty":
+        return manifest.refs.sha256 == step.ledger.sha256
+    return scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
+
+
+def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sealed:
+    """Stream what is due, scan, and write the manifest."""
+    options, (key, decision, ledger, parent, target) = run.options, step
+    folder = RunFolder(run.store, key, decision.kind, run.cancel)
     stored, compared = _stream(run, folder, decision, ledger, parent)
     clock = clock.lap("history") if stored else clock
     refs, refs_artifacts = _refs(folder, decision, ledger, parent, stored)
     capture = Capture(
-        key=search.key,
+        key=key,
         decision=decision,
         parent=parent,
         ledger=ledger,

@@ -89,6 +89,16 @@ class Stalled(Unavailable):
     default_code = "stalled"
 
 
+class OriginBusy(Unavailable):
+    """The origin's host is in trouble, or, if it is `throttled`, limits requests: another time it may answer."""
+
+    default_code = "origin-http"
+
+    def __init__(self, message: str, *, hint: str = "", throttled: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.throttled = throttled
+
+
 class OriginFailed(Unavailable):
     """The origin's server says, in git's protocol, that it failed. The wire may know more: see `Wire.explain`."""
 

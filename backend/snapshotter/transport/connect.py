@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import UsageError
 from snapshotter.git.origin import Origin
 from snapshotter.transport import Transport, WireLimits
+from snapshotter.transport.turns import FreeTurns, Turns
 from snapshotter.transport.upload_pack import UploadPack, Wire
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Connector:
     ca_bundle: str | None = None
     ssh: SshClient | None = None
     lfs_hosts: frozenset[str] = frozenset()
+    turns: Turns = field(default_factory=FreeTurns)
     _pool: HttpPool | None = None
 
     def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
@@ -47,6 +49,15 @@ class Connector:
         )  # which runs without LFS do not load
 
         return open_lfs(origin, LfsAccess(self.http_client, self.ssh, self.lfs_hosts), cancel)
+
+    def with_turns(self, turns: Turns) -> Connector:
+        """Another that shares what this one holds, and whose requests wait for `turns`."""
+        return replace(self, turns=turns, _pool=self._shared_pool())
+
+    def let_go(self) -> None:
+        """Close connections that nobody uses now."""
+        if self._pool is not None:
+            self._pool.let_go()
 
     def _wire(self, origin: Origin, cancel: Cancel) -> Wire:
         if origin.scheme in ("https", "http"):
@@ -75,8 +86,12 @@ class Connector:
     def http_client(self) -> HttpClient:
         """What all that goes over HTTP shares."""
         from snapshotter.transport.http_client import HttpClient
+
+        return HttpClient(self._shared_pool(), self.credentials, self.limits, self.allow_http, self.turns)
+
+    def _shared_pool(self) -> HttpPool:
         from snapshotter.transport.http_pool import HttpPool
 
         if self._pool is None:
             self._pool = HttpPool(self.limits, self.ca_bundle)
-        return HttpClient(self._pool, self.credentials, self.limits, self.allow_http)
+        return self._pool

@@ -36,7 +36,7 @@ _RETRY_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _ATTEMPTS = 4
 _MAX_REDIRECTS = 5
 _MAX_REFUSALS = 3  # credentials tried for one request: a command may print new ones for ever
-_MAX_RETRY_AFTER = 60.0  # seconds: a host may ask for hours
+_MAX_RETRY_AFTER = 60.0  # seconds that one request waits: a host may ask for hours
 
 
 class HttpWire:
@@ -56,6 +56,7 @@ class HttpWire:
         self._bearer = False
         self._response: urllib3.BaseHTTPResponse | None = None
         self._scope = ExitStack()
+        self._has_turn = False
 
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
@@ -67,7 +68,11 @@ class HttpWire:
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             location = response.headers.get("Location", "")
             if response.status not in (301, 302, 303, 307, 308) or not location:
-                return self._answer(response).advertisement()
+                reader = self._answer(response).advertisement()
+                if self._zones is not None:
+                    self._client.turns.moved(self._base)
+                return reader
+            response.close()
             self._zones = self._zones or self._open_zones()
             self._base = follow(self._base, location, self._zones, allow_http=self._client.allow_http)
         raise Unavailable(
@@ -104,6 +109,10 @@ class HttpWire:
             fork.sent.learn(known)
         return fork
 
+    def settle(self) -> None:
+        """See Wire."""
+        self._finish()
+
     def close(self) -> None:
         """See Wire."""
         self._finish()
@@ -121,6 +130,7 @@ class HttpWire:
             try:
                 response = self._once(method, url, headers, body)
             except HTTPError as error:
+                self._end_turn()
                 self._cancel.check()
                 if attempt >= _ATTEMPTS or not retriable(error):
                     raise network_error(error, self._origin) from error
@@ -129,10 +139,10 @@ class HttpWire:
             if response.status == 401 and refusals < _MAX_REFUSALS and self._other_credential(response):
                 attempt, refusals = attempt - 1, refusals + 1  # signing in is no failed try
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
-                after = response.headers.get("Retry-After", "")
-                wait = min(float(after), _MAX_RETRY_AFTER) if after.isdecimal() else wait
+                after = _retry_after(response)
                 response.close()
-                self._cancel.sleep(wait)
+                self._end_turn()
+                self._cancel.sleep(wait if after is None else min(after, _MAX_RETRY_AFTER))
             else:
                 return response
 
@@ -161,7 +171,21 @@ class HttpWire:
                 retries=False,
             )
 
-        return self._cancel.abandonable(request, lambda late: late.close())
+        self._begin_turn()
+        response = self._cancel.abandonable(request, lambda late: late.close())
+        if response.status in (429, 503) and (after := _retry_after(response)):
+            self._client.turns.throttled(after)
+        return response
+
+    def _begin_turn(self) -> None:
+        self._end_turn()
+        self._client.turns.begin(self._cancel)
+        self._has_turn = True
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._client.turns.end()
 
     def _authorization(self, url: str) -> dict[str, str]:
         """The credential's header, for the origin's own scheme, host and port only."""
@@ -217,6 +241,7 @@ class HttpWire:
         """Give a fully read connection back to the pool; close any other."""
         response = self._response
         if response is None:
+            self._end_turn()
             return
         ended = False
         # urllib3 raises RuntimeError for a read1 where it decodes: then its end is unknown, and it is closed.
@@ -234,6 +259,7 @@ class HttpWire:
         self._scope.close()
         self._scope = ExitStack()
         self._response = None
+        self._end_turn()
 
 
 def authorization(credential: Credential, *, bearer: bool) -> dict[str, str]:
@@ -242,3 +268,9 @@ def authorization(credential: Credential, *, bearer: bool) -> dict[str, str]:
         return {"Authorization": f"Bearer {credential.secret}"}
     pair = f"{credential.user}:{credential.secret}".encode()
     return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    """The seconds for which the host asks to be left alone; None if it does not."""
+    after = response.headers.get("Retry-After", "")
+    return float(after) if after.isdecimal() else None

@@ -10,7 +10,7 @@ from urllib3 import exceptions as u3
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
-from snapshotter.transport import NoGitAnswer, Stalled
+from snapshotter.transport import NoGitAnswer, OriginBusy, Stalled
 
 
 def retriable(error: Exception) -> bool:
@@ -101,9 +101,11 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
             code="origin-not-found",
             hint="check the spelling; hosts answer 404 for private repositories without a good token",
         )
+    message = f"the origin answered HTTP {status}: {where}"
     if status in (408, 429) or status >= 500:
         hint = "the host is in trouble or limits requests; try again later"
-    elif status == 451:
+        return OriginBusy(message, hint=hint, throttled=status == 429)
+    if status == 451:
         hint = (
             "the host may not serve it, for reasons of law: ask its operator, or whoever owns the repository"
         )
@@ -111,7 +113,7 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
         hint = "give the URL that it sends on to: after the first request no redirect is followed"
     else:
         hint = "the host refuses the request as it is: check the URL, and what `git ls-remote` says of it"
-    return Unavailable(f"the origin answered HTTP {status}: {where}", code="origin-http", hint=hint)
+    return Unavailable(message, code="origin-http", hint=hint)
 
 
 def dumb_http(origin: Origin) -> SnapshotterError:

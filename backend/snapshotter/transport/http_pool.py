@@ -119,6 +119,11 @@ class HttpPool:
             self._managers[key] = self._make(proxy, zones, tls=tls)
         return self._managers[key]
 
+    def let_go(self) -> None:
+        """Close the connections that wait for another request."""
+        for manager in self._managers.values():
+            manager.clear()
+
     def _make(self, proxy: str | None, zones: frozenset[Zone] | None, *, tls: bool) -> urllib3.PoolManager:
         if tls and self._context is None:  # loading the CAs costs 20 ms, so only when needed
             self._context = ssl.create_default_context(cafile=self._ca_bundle)

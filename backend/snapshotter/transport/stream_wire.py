@@ -75,6 +75,9 @@ class StreamWire:
         """See Wire."""
         return StreamWire(self._dial, self._limits, self._cancel)
 
+    def settle(self) -> None:
+        """See Wire: nobody else could use the channel."""
+
     def close(self) -> None:
         """See Wire."""
         if self._channel is not None:

@@ -56,6 +56,10 @@ class Wire(Protocol):
         """A wire of its own to the same origin; a stateless one goes on where this one has been led."""
         ...
 
+    def settle(self) -> None:
+        """The last answer was read: let others have the turn until the next request. Raises nothing."""
+        ...
+
     def close(self) -> None:
         """Let go of the connection. Raises nothing, and may be called twice."""
         ...
@@ -80,6 +84,7 @@ class UploadPack:
             server = self._connected(stale=one_view and (self._listed or self._fetched))
             self._listed = True
             if isinstance(server, v0.Server):
+                self._wire.settle()
                 return server.listing
             reader = self._answer(v2.ls_refs(server, AGENT), bulk=False)
             return self._whole_list(server, reader)
@@ -106,6 +111,7 @@ class UploadPack:
                 v2.read_until_pack(request, bounded(reader, self._limits))
                 side_band = True
             receiver.receive(reader, side_band=side_band)
+            self._wire.settle()
         except SnapshotterError as error:
             failed = self._failed(error, [f"remote: {line}" for line in receiver.messages.lines])
             raise failed from failed.__cause__
@@ -135,6 +141,7 @@ class UploadPack:
         listing = v2.read_refs(server, reader, self._limits, self._cancel)
         if self._wire.stateless and reader.line() is not Mark.END:
             raise broken("its list of refs goes on after its end")
+        self._wire.settle()
         return listing
 
     def _answer(self, body: bytes, *, bulk: bool) -> PktReader:

@@ -69,6 +69,7 @@ class Lab:
         wrap: Callable[[Transport], Transport] | None = None,
         store: Store | None = None,
         advance: timedelta = timedelta(hours=1),
+        known: Sealed | None = None,
     ) -> Sealed:
         """One snapshot, in this process; `wrap` may put something around its transport."""
         self.now += advance
@@ -85,6 +86,7 @@ class Lab:
                 observer=self.observer,
                 cancel=cancel,
                 now=self.now,
+                known=known,
             )
         finally:
             transport.close()
