@@ -215,11 +215,12 @@ def _stream(
     judge = changes.OriginJudge(run.transport, ledger.object_format)
     with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
         comparing = pool.submit(changes.compare, before, ledger, judge) if before else None
-        with streamed(request, run.transport, folder, run.options, run.observer) as finish:
+        with streamed(request, run.transport, folder, run.options, run.observer) as arrived:
             changed = comparing.result() if comparing else None
-            asked = tips.ask(run.transport, ledger, commits | judge.committed_at.keys())
-            stored = finish()
-    return stored, _Compared(changed, Tips({**judge.committed_at, **asked.committed_at}, asked.others))
+            known = commits | judge.committed_at.keys()
+            told = tips.learn(run.transport, ledger, known, bytes(arrived.pack_head))
+            stored = arrived.finish()
+    return stored, _Compared(changed, Tips({**judge.committed_at, **told.committed_at}, told.others))
 
 
 class _Compared(NamedTuple):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
@@ -18,6 +19,8 @@ from snapshotter.git import pack_frame
 from snapshotter.git.bundle import header, prerequisites
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport, WantVanished
+
+PACK_HEAD: Final = 256 * 1024  # bytes: some thousand commits
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,16 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
     return BundleRequest(refs, required, FetchRequest(sorted(refs.tips - known), sorted(haves)))
 
 
+class ArrivedBundle(Protocol):
+    """A bundle that has come, and is on its way into the store. `pack_head` are its pack's first PACK_HEAD bytes."""
+
+    pack_head: bytearray
+
+    def finish(self) -> StoredBundle:
+        """Wait until all is stored. Raises Unusable if the pack is not whole."""
+        ...
+
+
 @contextmanager
 def streamed(
     request: BundleRequest,
@@ -68,11 +81,11 @@ def streamed(
     folder: RunFolder,
     options: CaptureOptions,
     observer: Observer,
-) -> Iterator[Callable[[], StoredBundle]]:
+) -> Iterator[ArrivedBundle]:
     """Fetch the pack and store it as a bundle, segment by segment, while it arrives; the refs ledger beside it.
 
     Once all of it has arrived, the block is entered: the transport is free again while the last segments are on their
-    way. What it is given waits for them.
+    way.
 
     Nothing is stored before the pack's first bytes: until then WantVanished is raised as it is, and the caller may
     try again. Later it is Unavailable. Raises whatever else the transport and the store raise.
@@ -85,7 +98,7 @@ def streamed(
         else:  # refs changed and objects did not: a server refuses a fetch of nothing, and a bundle needs its pack
             bundle.take(memoryview(pack_frame.empty_pack(request.refs.object_format)))
         bundle.arrived()
-        yield bundle.finish
+        yield bundle
     except BaseException as error:
         if bundle.abort() and isinstance(error, WantVanished):
             # Part of it is stored, and nothing is overwritten: another try needs another run id.
@@ -103,9 +116,12 @@ class _ArrivingBundle:
     observer: Observer
     writer: SegmentWriter | None = None
     refs: Future[Artifact] | None = None
+    pack_head: bytearray = field(default_factory=bytearray)
 
     def take(self, data: memoryview) -> None:
         """The next bytes of the pack."""
+        if len(self.pack_head) < PACK_HEAD:
+            self.pack_head += data[: PACK_HEAD - len(self.pack_head)]
         self._opened().write(data)
         self.observer.advance(len(data))
 
@@ -114,7 +130,7 @@ class _ArrivingBundle:
         self._opened().end()
 
     def finish(self) -> StoredBundle:
-        """Wait until all is stored. Raises Unusable if the pack is not whole."""
+        """See ArrivedBundle."""
         writer, required = self._opened(), self.request.required
         written = writer.finish()
         assert self.refs is not None  # noqa: S101 - the writer was opened with it

@@ -1,4 +1,6 @@
-"""What the branches hold, asked of the origin without their history: commits, and when they were made.
+"""What the branches hold: commits, and when they were made.
+
+It is read from the pack as it passes, and what that does not tell is asked of the origin, without its history.
 
 Git names nothing but commits as a bundle's prerequisites, and writes nothing but commits to branches; servers of other
 makes let a branch hold any object.
@@ -6,19 +8,22 @@ makes let a branch hold any object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from datetime import datetime
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge, Unusable
 from snapshotter.git.commit import committed_at
-from snapshotter.git.pack import read_pack
+from snapshotter.git.pack import PackObject, leading_objects, read_pack
 from snapshotter.git.ref_names import HEADS
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport
 
 MAX_PACK: Final = 32 * 1024 * 1024  # bytes of one answer
+_MAX_FRONT: Final = 4 * 1024 * 1024  # bytes of a pack's first objects, once inflated
 
 
 class Tips(NamedTuple):
@@ -28,31 +33,51 @@ class Tips(NamedTuple):
     others: frozenset[str] = frozenset()
 
 
-def ask(transport: Transport, ledger: RefsLedger, known: Set[str]) -> Tips:
-    """Asks what the branches hold, less the commits that are `known`: one request, or none if all are known.
+def learn(transport: Transport, ledger: RefsLedger, known: Set[str], pack_head: bytes = b"") -> Tips:
+    """What the branches hold, less the commits that are `known`: read in the first bytes of a pack, where git puts
+    the commits, and asked of the origin in one request where those do not hold all.
 
-    At most LIST_CAP are known in all, HEAD's first. Where the origin refuses, they stay unknown.
+    At most LIST_CAP are known in all, HEAD's first. Where the origin refuses, what is left stays unknown.
     """
-    # What has a peeled id is a tag, whatever its ref is called: no request is needed to tell.
+    # What has a peeled id is a tag, whatever its ref is called: nothing is needed to tell.
     peeled = frozenset(ref.oid for ref in ledger if ref.name.startswith(HEADS) and ref.peeled)
     head = ledger.oids.get(ledger.head_target or b"")
     room = max(0, LIST_CAP - len(known))
     unknown = sorted(ledger.branch_tips - known - peeled, key=lambda oid: (oid != head, oid))[:room]
-    pack = commits_only(transport, unknown, depth=1) if unknown else None
-    if pack is None:
-        return Tips(others=peeled)
-    wanted, dates, others = set(unknown), dict[str, datetime](), set(peeled)
-    try:
-        for item in read_pack(
-            pack, ledger.object_format, max_bytes=8 * MAX_PACK
-        ):  # inflated, which bounds a bomb
-            if item.oid in wanted and item.type != "commit":
-                others.add(item.oid)
-            elif item.oid in wanted and (when := committed_at(item.data)) is not None:
-                dates[item.oid] = when
-    except Unusable:
-        return Tips(others=peeled)
-    return Tips(dates, frozenset(others))
+    found = _Found(set(unknown))
+    found.take(_at_the_front(pack_head, ledger.object_format))
+    left = [oid for oid in unknown if oid in found.wanted]
+    pack = commits_only(transport, left, depth=1) if left else None
+    if pack is not None:
+        with suppress(Unusable):
+            found.take(read_pack(pack, ledger.object_format, max_bytes=8 * MAX_PACK))  # inflated: a bomb ends
+    return Tips(found.dates, peeled | found.others)
+
+
+class _Found:
+    """What was found of the `wanted`, which become fewer."""
+
+    def __init__(self, wanted: set[str]) -> None:
+        self.wanted = wanted
+        self.dates: dict[str, datetime] = {}
+        self.others: set[str] = set()
+
+    def take(self, objects: Iterator[PackObject]) -> None:
+        """Look through objects until no more is wanted. Raises Unusable where they do."""
+        while self.wanted and (item := next(objects, None)) is not None:
+            if item.oid not in self.wanted:
+                continue
+            self.wanted.remove(item.oid)
+            if item.type != "commit":
+                self.others.add(item.oid)
+            elif (when := committed_at(item.data)) is not None:
+                self.dates[item.oid] = when
+
+
+def _at_the_front(pack_head: bytes, fmt: str) -> Iterator[PackObject]:
+    """The commits and tags that a pack begins with."""
+    objects = leading_objects(pack_head, fmt, max_bytes=_MAX_FRONT)
+    return takewhile(lambda item: item.type in ("commit", "tag"), objects)
 
 
 def commits_only(

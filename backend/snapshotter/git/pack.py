@@ -7,13 +7,24 @@ some hundred bytes for each object, whatever the pack weighs. Source: git's gitf
 from __future__ import annotations
 
 import hashlib
+import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from snapshotter.base.errors import Unusable
 from snapshotter.git.delta import apply_delta, bad_pack, delta_target, large_pack
-from snapshotter.git.pack_frame import DIGEST_BYTES, MAX_ENTRY_HEAD, TYPES, EntryHead, PackCheck, entry_head
+from snapshotter.git.pack_frame import (
+    DIGEST_BYTES,
+    MAX_ENTRY_HEAD,
+    TYPES,
+    EntryHead,
+    PackCheck,
+    entry_head,
+    pack_objects,
+)
 
 _BASES = 32 * 1024 * 1024  # bytes of objects that are kept at hand as bases of deltas
 _LARGEST_BASE = 64 * 1024 * 1024  # bytes of an object that is made whole only as a base of deltas
@@ -51,6 +62,21 @@ def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[
     return Pack(
         lambda at, size: view[at : at + size], len(data), check.objects, fmt, max_bytes=max_bytes
     ).objects()
+
+
+def leading_objects(head: bytes, fmt: str, *, max_bytes: int) -> Iterator[PackObject]:
+    """The objects that a pack begins with, as far as `head`, its first bytes, holds them whole.
+
+    It ends, without an error, where `head` ends or is no pack, at a delta against an object outside, and at `max_bytes`
+    of inflated objects. Whether the pack is sound is for whoever has all of it.
+    """
+    view = memoryview(head)
+    reader = _Reader(lambda at, size: view[at : at + size], len(head), fmt, max_bytes, None)
+    with suppress(Unusable, struct.error):
+        for _ in range(pack_objects(head)):
+            item = reader.next()
+            if item is not None:
+                yield item
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 from githost import GitHost
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
+from snapshotter.capture import stream
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
@@ -94,7 +95,10 @@ def test_the_refs_and_the_history_are_put_at_the_same_time(lab: Lab, host: GitHo
     assert not both.broken
 
 
-def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(lab: Lab, host: GitHost) -> None:
+def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
+    lab: Lab, host: GitHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "PACK_HEAD", 0)  # as for tips that are far behind in a large pack
     told = threading.Event()
     host.fault = lambda path: told.set() if sum("#fetch" in each.path for each in host.requests) else None
 

@@ -1,4 +1,4 @@
-"""What branches hold, asked without their history: every object by its kind, or nothing at all."""
+"""What branches hold, read at a pack's front or asked without their history: every object by its kind, or nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import tips
-from snapshotter.capture.tips import Tips, ask
+from snapshotter.capture.tips import Tips, learn
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import FetchRequest, FilterRefused, Sink, Transport, WireLimits
@@ -62,7 +62,7 @@ def ledger(repo: Origin, **branches: str) -> RefsLedger:
 def test_commits_are_told_from_what_is_none(repo: Origin, transport: Transport) -> None:
     blob, tree = repo.blob(b"in a branch"), repo.tree(x=b"x")
     counting = Counting(transport)
-    found = ask(counting, ledger(repo, blob=blob, tree=tree), frozenset())
+    found = learn(counting, ledger(repo, blob=blob, tree=tree), frozenset())
     assert set(found.committed_at) == {repo.oid("main"), repo.oid("side")}
     assert found.others == {blob, tree}
     (request,) = counting.asked
@@ -72,17 +72,17 @@ def test_commits_are_told_from_what_is_none(repo: Origin, transport: Transport) 
 
 def test_what_is_known_is_not_asked_for(repo: Origin, transport: Transport) -> None:
     counting = Counting(transport)
-    assert ask(counting, ledger(repo), {repo.oid("main"), repo.oid("side")}) == Tips()
+    assert learn(counting, ledger(repo), {repo.oid("main"), repo.oid("side")}) == Tips()
     assert counting.asked == []
-    ask(counting, ledger(repo), {repo.oid("main")})
+    learn(counting, ledger(repo), {repo.oid("main")})
     assert [request.wants for request in counting.asked] == [[repo.oid("side")]]
 
 
 def test_no_more_is_asked_for_than_is_kept(repo: Origin, transport: Transport) -> None:
     counting = Counting(transport)
-    ask(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP - 1)})
+    learn(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP - 1)})
     assert [request.wants for request in counting.asked] == [[repo.oid("main")]]
-    assert ask(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP)}) == Tips()
+    assert learn(counting, ledger(repo), {f"{number:040x}" for number in range(LIST_CAP)}) == Tips()
     assert len(counting.asked) == 1
 
 
@@ -90,17 +90,61 @@ def test_a_branch_that_is_listed_as_a_tag_is_none(repo: Origin, transport: Trans
     tag = Ref(b"refs/heads/odd", "1" * len(repo.oid("main")), peeled=repo.oid("main"))
     refs = RefsLedger.build([*ledger(repo), tag], b"refs/heads/main")
     refusing = Counting(transport, FilterRefused("no"))
-    assert ask(refusing, refs, frozenset()) == Tips(others=frozenset({tag.oid}))
+    assert learn(refusing, refs, frozenset()) == Tips(others=frozenset({tag.oid}))
 
 
 def test_an_origin_that_refuses_or_sends_too_much_tells_nothing(
     repo: Origin, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert ask(Counting(transport, FilterRefused("no")), ledger(repo), frozenset()) == Tips()
+    assert learn(Counting(transport, FilterRefused("no")), ledger(repo), frozenset()) == Tips()
     monkeypatch.setattr(tips, "MAX_PACK", 20)
-    assert ask(transport, ledger(repo), frozenset()) == Tips()
+    assert learn(transport, ledger(repo), frozenset()) == Tips()
 
 
 def test_a_cancellation_ends_it(repo: Origin, transport: Transport) -> None:
     with pytest.raises(Interrupted):
-        ask(Counting(transport, Interrupted("stop")), ledger(repo), frozenset())
+        learn(Counting(transport, Interrupted("stop")), ledger(repo), frozenset())
+
+
+def front(repo: Origin, *objects: str) -> bytes:
+    """A pack of these objects in this order, as far as git keeps it, without those that they need."""
+    return repo.git("pack-objects", "--stdout", "-q", "--window=0", data="\n".join(objects).encode() + b"\n")
+
+
+def test_what_a_pack_begins_with_is_not_asked_for(repo: Origin, transport: Transport) -> None:
+    counting = Counting(transport)
+    asked = learn(counting, ledger(repo), frozenset())
+    counting.asked.clear()
+    everything = repo.git("pack-objects", "--stdout", "-q", "--revs", "--all", data=b"")
+    read = learn(counting, ledger(repo), frozenset(), everything)
+    assert read == asked
+    assert len(read.committed_at) == 2
+    assert counting.asked == []
+
+
+def test_only_what_a_pack_s_front_does_not_hold_is_asked_for(repo: Origin, transport: Transport) -> None:
+    counting = Counting(transport)
+    found = learn(counting, ledger(repo), frozenset(), front(repo, repo.oid("side")))
+    assert [request.wants for request in counting.asked] == [[repo.oid("main")]]
+    assert set(found.committed_at) == {repo.oid("main"), repo.oid("side")}
+
+
+def test_a_front_that_is_cut_anywhere_or_broken_costs_a_question_and_nothing_else(
+    repo: Origin, transport: Transport
+) -> None:
+    whole = front(repo, repo.oid("main"), repo.oid("side"))
+    expected = learn(transport, ledger(repo), frozenset())
+    flipped = bytearray(whole)
+    flipped[20] ^= 0xFF
+    for head in (*(whole[:end] for end in range(0, len(whole), 7)), bytes(flipped), b"no pack at all, is it"):
+        assert learn(transport, ledger(repo), frozenset(), head) == expected
+
+
+def test_a_pack_is_not_searched_past_its_commits(repo: Origin, transport: Transport) -> None:
+    """Trees and blobs follow, and in a large repository nothing else."""
+    counting = Counting(transport)
+    blob_first = front(repo, repo.blob(b"in front"), repo.oid("main"))
+    assert blob_first[12] >> 4 & 7 == 3, "git keeps the order"
+    learn(counting, ledger(repo), frozenset(), blob_first)
+    assert len(counting.asked) == 1
+    assert repo.oid("main") in counting.asked[0].wants
