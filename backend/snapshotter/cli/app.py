@@ -96,6 +96,12 @@ def _fleet_plan() -> Verb:
     return command(fleet_plan, FleetPlanFlags)
 
 
+def _fleet_status() -> Verb:
+    from snapshotter.cli.fleet_status import FleetStatusFlags, fleet_status
+
+    return command(fleet_status, FleetStatusFlags)
+
+
 # In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
@@ -112,7 +118,9 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "doctor": _doctor,
 }
 # Verbs of several words, by their first. Each group's help is for `--help`.
-_GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {"fleet": {"plan": _fleet_plan}}
+_GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {
+    "fleet": {"plan": _fleet_plan, "status": _fleet_status}
+}
 _GROUP_HELP: Final = {
     "fleet": "Many repositories, by an inventory: what an organisation has, in one command."
 }

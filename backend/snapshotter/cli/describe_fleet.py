@@ -5,12 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from snapshotter.base.text import noun, plural
+from snapshotter.cli import describe
 from snapshotter.cli.describe_list import table
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from snapshotter.fleet.plan import FleetPlan, SourceState
     from snapshotter.fleet.roster import Change
+    from snapshotter.fleet.status import FleetStatus, RepoStatus, State
 
+_STATUS: Final = ("STATE", "REPOSITORY", "GOOD AS OF", "VERIFIED", "LAST RUN", "TREND")
+_WHY: Final = 100  # characters of why a run ended badly
+_STATES: Final[dict[State, str]] = {
+    "unknown": "NOT KNOWN",
+    "never-taken": "NEVER TAKEN",
+    "none-good": "NONE GOOD",
+    "stale": "STALE",
+    "unverified": "UNVERIFIED",
+    "failing": "failing",
+    "good": "good",
+}
 _IN: Final = ("IN", "WHY")
 _OUT: Final = ("OUT", "WHY")
 _SINCE: Final = ("SINCE THEN", "WHAT", "NOW")
@@ -29,6 +44,38 @@ def plan(plan: FleetPlan) -> list[str]:
     lines += map(_source, plan.sources)
     total = plural(len(plan.entries), "repository", "repositories")
     return [*lines, f"{plan.name}: {total} would be taken, {len(plan.left_out):,} left out"]
+
+
+def status(status: FleetStatus) -> list[str]:
+    """A line for each repository, the worst first; then what is known of the last run, and how many are well."""
+    lines = [*table([_STATUS, *(_standing(each, status.now) for each in status.repos)]), ""]
+    lines += [
+        f"{source}: NOT KNOWN: its repositories are those of the last result" for source in status.unlisted
+    ]
+    if status.summary:
+        at = f"{status.summary.finished_at:%Y-%m-%d %H:%M} ({describe.age(status.summary.finished_at, status.now)})"
+        lines.append(f"last run {status.summary.run_id}, ended {at}")
+    if status.unended:
+        lines.append(f"the run {status.unended} has not ended: running, or cut short")
+    total = plural(len(status.repos), "repository", "repositories")
+    well = len(status.repos) - len(status.lacking)
+    return [*lines, f"{status.name}: {well:,} of {total} {noun(well, 'lacks', 'lack')} nothing"]
+
+
+def _standing(each: RepoStatus, now: datetime) -> tuple[str, ...]:
+    place, row = each.place, each.row
+    proven = place.proven_at if place else None
+    shown = place.as_of if place else None
+    why = each.error.message if each.error else row.error if row and not row.ok else None
+    verdict = row.verdict if row else "-"
+    return (
+        _STATES[each.state],
+        each.wanted.origin,
+        describe.age(shown, now) if shown else "never",
+        describe.age(proven, now) if proven else "-",
+        f"{verdict}: {why}"[:_WHY] if why else verdict,
+        f"{row.recent} {each.trend}" if row and each.trend else "-",
+    )
 
 
 def _change(change: Change) -> tuple[str, str, str]:

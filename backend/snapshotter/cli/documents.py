@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from snapshotter.cli import describe
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import msgspec
 
     from snapshotter.access.proof import Proof
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.fleet.plan import Entry, FleetPlan
     from snapshotter.fleet.standing import Standing, Standings
+    from snapshotter.fleet.status import FleetStatus, RepoStatus
     from snapshotter.recover.many import Verification
     from snapshotter.recover.verdict import Verdict
 
@@ -156,6 +159,49 @@ def fleet_plan(plan: FleetPlan) -> dict[str, object]:
             for state in plan.sources
         ],
         "changes": [asdict(change) for change in plan.changes],
+    }
+
+
+def fleet_status(status: FleetStatus) -> dict[str, object]:
+    """Where a fleet stands: an entry for each repository of its inventory, the worst first. Ages are seconds."""
+    proof = status.demand.max_verify_age
+    return {
+        "inventory": status.name,
+        "as_of": status.now.isoformat(),
+        "max_age": status.demand.max_age.total_seconds(),
+        "max_verify_age": proof.total_seconds() if proof else None,
+        "last_run": status.summary.run_id if status.summary else None,
+        "unended_run": status.unended,
+        "unlisted": list(status.unlisted),
+        "lacking": len(status.lacking),
+        "repos": [_fleet_repo(each, status.now) for each in status.repos],
+    }
+
+
+def _fleet_repo(status: RepoStatus, now: datetime) -> dict[str, object]:
+    wanted, place, row = status.wanted, status.place, status.row
+    good = place.good.run_id if place and place.good else None
+    age, proven = status.age(now), place.proven_at if place else None
+    ended_badly = row is not None and not row.ok
+    return {
+        "origin": wanted.origin,
+        "repo": wanted.repo,
+        "source": wanted.source,
+        "path": wanted.path,
+        "state": status.state,
+        "lacks": list(status.lacks),
+        "run_id": str(good) if good else None,
+        "taken_at": good.started_at.isoformat() if good else None,
+        "confirmed_at": place.as_of.isoformat() if place and place.as_of else None,
+        "age": age.total_seconds() if age is not None else None,
+        "verified_at": proven.isoformat() if proven else None,
+        "verified_age": max((now - proven).total_seconds(), 0.0) if proven else None,
+        "verdict": row.verdict if row else None,
+        "verdict_at": row.finished_at.isoformat() if row else None,
+        "error": status.error.message if status.error else row.error if row and ended_badly else None,
+        "trend": status.trend,
+        "recent": row.recent if row else "",
+        "failures": row.failures if row else 0,
     }
 
 

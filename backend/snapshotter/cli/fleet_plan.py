@@ -15,27 +15,33 @@ from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
     from snapshotter.fleet.inventory import Inventory
+    from snapshotter.fleet.plan import FleetPlan
+    from snapshotter.fleet.roster import Roster
+
+
+InventoryArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="INVENTORY",
+        help="A fleet.toml; or one below _jobs/ of the store, like s3://bucket/prefix/_jobs/x.toml.",
+    ),
+]
+Sha256Option = Annotated[
+    str | None,
+    typer.Option(
+        "--sha256",
+        metavar="HEX",
+        help="The SHA-256 of an inventory in the store, without which it is not read.",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class FleetPlanFlags:
     """What `fleet plan` is given."""
 
-    inventory: Annotated[
-        str,
-        typer.Argument(
-            metavar="INVENTORY",
-            help="A fleet.toml; or one below _jobs/ of the store, like s3://bucket/prefix/_jobs/x.toml.",
-        ),
-    ]
-    sha256: Annotated[
-        str | None,
-        typer.Option(
-            "--sha256",
-            metavar="HEX",
-            help="The SHA-256 of an inventory in the store, without which it is not read.",
-        ),
-    ] = None
+    inventory: InventoryArgument
+    sha256: Sha256Option = None
     since: Annotated[
         Path | None,
         typer.Option(
@@ -60,19 +66,27 @@ def fleet_plan(session: Session, given: FleetPlanFlags) -> Output:
 
     Exit 0: every source answered. 3: some did not. 4 or 5: none did.
     """
-    from snapshotter.capture.plan import RequestedOptions, wire_limits
     from snapshotter.cli import describe_fleet
-    from snapshotter.fleet import plan, roster
+    from snapshotter.fleet import roster
+
+    before = roster.read(_bytes(given.since)) if given.since else None
+    made = planned(session, given.inventory, given.sha256, before)
+    return Output(documents.fleet_plan(made), describe_fleet.plan(made), made.ending)
+
+
+def planned(session: Session, place: str, sha256: str | None, before: Roster | None = None) -> FleetPlan:
+    """The plan of the inventory at a path, or in the store in force; its sources are asked. With `before`, it tells
+    what changed since. Raises UsageError for an inventory that cannot be meant."""
+    from snapshotter.capture.plan import RequestedOptions, wire_limits
+    from snapshotter.fleet import plan
     from snapshotter.fleet.sources.opening import Reach, check_hosts, opened
 
-    inventory = read_inventory(session, given.inventory, given.sha256)
-    before = roster.read(_bytes(given.since)) if given.since else None
+    inventory = read_inventory(session, place, sha256)
     check_hosts(inventory, session.settings)
     limits = wire_limits(session.settings, RequestedOptions())
     reach = Reach.of(session.settings, limits, allow_http=session.allow_http)
     sources = opened(inventory, reach, session.cancel, session.observer)
-    made = plan.make(inventory, sources, session.observer, before)
-    return Output(documents.fleet_plan(made), describe_fleet.plan(made), made.ending)
+    return plan.make(inventory, sources, session.observer, before)
 
 
 def read_inventory(session: Session, place: str, sha256: str | None) -> Inventory:

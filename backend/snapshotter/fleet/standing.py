@@ -6,7 +6,7 @@ What has never been taken is told, too: the list of origins comes from outside, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -23,6 +23,10 @@ _DETAILS: Final = 10  # origins that an error names
 Lack = Literal["never-taken", "none-good", "stale", "unverified"]
 """What an origin lacks: any snapshot, one that is good, one that is young, one that was proven lately."""
 
+Confirmed = Callable[[Mapping[str, RunKey]], Mapping[str, datetime]]
+"""Tells of repos, by their newest good snapshots, when a fleet's run last found that nothing newer is at the origin:
+a run that only keeps a ledger writes no manifest for it."""
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -31,6 +35,39 @@ class Demand:
 
     max_age: timedelta
     max_verify_age: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a repo stands: its newest good snapshot; when a verification found one in order, as far as was looked;
+    whether it has any snapshot; when a fleet's run last found that its origin has nothing newer than `good`. UTC."""
+
+    good: RunKey | None
+    proven_at: datetime | None
+    seen: bool
+    confirmed_at: datetime | None = None
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The time of which the newest good snapshot shows its origin. Returns None without one."""
+        if self.good is None:
+            return None
+        taken = self.good.run_id.started_at
+        return max(taken, self.confirmed_at) if self.confirmed_at else taken
+
+    def is_older(self, age: timedelta, now: datetime) -> bool:
+        """Whether it has a good snapshot, and that shows its origin as of longer ago than `age`."""
+        return self.as_of is not None and now - self.as_of > age
+
+    def lacks(self, demand: Demand, now: datetime) -> Iterable[Lack]:
+        """What it lacks of what is demanded."""
+        if self.good is None:
+            yield "none-good" if self.seen else "never-taken"
+        elif self.is_older(demand.max_age, now):
+            yield "stale"
+        limit = demand.max_verify_age
+        if limit is not None and (self.proven_at is None or now - self.proven_at > limit):
+            yield "unverified"
 
 
 @dataclass(frozen=True)
@@ -105,29 +142,47 @@ def named(lines: Iterable[str], repo_of: Callable[[str], str]) -> dict[str, str]
     return repos
 
 
-def look_up(catalog: Catalog, repos: Mapping[str, str], demand: Demand, now: datetime) -> Standings:
-    """Where each origin stands; `repos` has their repos by the origins' texts.
+def look_up(
+    catalog: Catalog,
+    repos: Mapping[str, str],
+    demand: Demand,
+    now: datetime,
+    confirmed: Confirmed = lambda _: {},
+) -> Standings:
+    """Where each origin stands; `repos` has their repos by the origins' texts. `confirmed` is asked about those whose
+    snapshots are too old.
 
     Raises Unavailable or AccessDenied if none can be looked up.
     """
-    found = of_each(dict.fromkeys(repos.values()), lambda repo: _look(catalog, repo, demand, now))
+    found = of_each(dict.fromkeys(repos.values()), lambda repo: position(catalog, repo, demand, now))
+    old = {
+        repo: place.good
+        for repo, place in found.results.items()
+        if place.good and place.is_older(demand.max_age, now)
+    }
+    known = confirmed(old) if old else {}
+    places = {repo: replace(place, confirmed_at=known.get(repo)) for repo, place in found.results.items()}
     origins = [
-        Standing(origin, repo, *found.results[repo])
+        Standing(
+            origin,
+            repo,
+            places[repo].good,
+            places[repo].proven_at if demand.max_verify_age is not None else None,
+            tuple(places[repo].lacks(demand, now)),
+        )
         for origin, repo in repos.items()
-        if repo in found.results
+        if repo in places
     ]
     return Standings(origins, found.unread)
 
 
 def newest_good(catalog: Catalog, repo: str, now: datetime) -> RunKey | None:
     """The newest good snapshot of a repo; None without one. Raises as the store does."""
-    good, _, _ = _look(catalog, repo, Demand(timedelta.max), now)
-    return good
+    return position(catalog, repo, Demand(timedelta.max), now).good
 
 
-def _look(
-    catalog: Catalog, repo: str, demand: Demand, now: datetime
-) -> tuple[RunKey | None, datetime | None, tuple[Lack, ...]]:
+def position(catalog: Catalog, repo: str, demand: Demand, now: datetime) -> Position:
+    """Where one repo stands, by listings alone, as far back as the demand needs. Raises as the store does."""
     good: RunKey | None = None
     proofs: list[datetime] = []
     seen = False
@@ -139,8 +194,7 @@ def _look(
         proofs += [proof for proof in map(_proof, runs) if proof and proof <= now + CLOCKS]
         if good and (demand.max_verify_age is None or proofs or _too_old(runs, demand, now)):
             break
-    proven_at = max(proofs, default=None) if demand.max_verify_age is not None else None
-    return good, proven_at, tuple(_lacks(seen, good, proven_at, demand, now))
+    return Position(good, max(proofs, default=None), seen)
 
 
 def _proof(run: ListedRun) -> datetime | None:
@@ -152,15 +206,3 @@ def _too_old(runs: Sequence[ListedRun], demand: Demand, now: datetime) -> bool:
     is a list of its own, and a repo that was never verified may have years of them."""
     span = demand.max_verify_age or timedelta(0)
     return not runs or now - runs[-1].key.run_id.started_at - demand.max_age > span
-
-
-def _lacks(
-    seen: bool, good: RunKey | None, proven_at: datetime | None, demand: Demand, now: datetime
-) -> Iterable[Lack]:
-    if good is None:
-        yield "none-good" if seen else "never-taken"
-    elif now - good.run_id.started_at > demand.max_age:
-        yield "stale"
-    limit = demand.max_verify_age
-    if limit is not None and (proven_at is None or now - proven_at > limit):
-        yield "unverified"

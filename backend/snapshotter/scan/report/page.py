@@ -27,7 +27,7 @@ class Figure(NamedTuple):
 
 
 @cache
-def _style() -> tuple[Html, str]:
+def style_and_policy() -> tuple[Html, str]:
     """The style sheet, and the policy that allows it by its digest and nothing else."""
     sheet = (files("snapshotter.scan.report") / "style.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
@@ -73,7 +73,7 @@ def html(facts: Facts, sections: Sequence[blocks.Section], key: Iterable[Figure]
 
 
 def _head(facts: Facts) -> Html:
-    style, policy = _style()
+    style, policy = style_and_policy()
     return element(
         "head",
         element("meta", charset="utf-8"),

@@ -1,0 +1,63 @@
+"""`snapshotter fleet status` as a process: text, a document, a page, and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import cli
+from tests.support.git import Origin
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    """An inventory of two repositories, of which one was taken."""
+    for name in ("taken", "never"):
+        Origin(tmp_path / f"{name}.git").commit()
+    (tmp_path / "fleet.toml").write_text('[[repo]]\norigin = "taken.git"\n[[repo]]\norigin = "never.git"\n')
+    assert cli("snapshot", "taken.git", "--store", "store", cwd=tmp_path).code == 0
+    return tmp_path
+
+
+def test_the_status_names_every_origin_and_ends_with_3_if_one_lacks_something(fleet: Path) -> None:
+    done = cli("fleet", "status", "fleet.toml", "--store", "store", cwd=fleet)
+    assert done.code == 3
+    assert [line.split()[0] for line in done.out.splitlines()[:3]] == ["STATE", "NEVER", "good"]
+    assert "1 of 2 repositories lacks nothing" in done.out
+    assert "hint:" in done.err
+
+    document = cli("fleet", "status", "fleet.toml", "--store", "store", "--json", cwd=fleet).json
+    assert (document["ok"], document["inventory"], document["lacking"]) == (False, "fleet", 1)
+    never, taken = document["repos"]
+    assert (never["state"], never["run_id"], never["age"]) == ("never-taken", None, None)
+    assert (taken["state"], taken["verdict"], taken["lacks"]) == ("good", None, [])
+    assert taken["age"] < 3600
+
+
+def test_a_proof_that_is_asked_for_and_an_age(fleet: Path) -> None:
+    (fleet / "fleet.toml").write_text('[[repo]]\norigin = "taken.git"\n')
+
+    def asked(*more: str) -> int:
+        return cli("fleet", "status", "fleet.toml", "--store", "store", *more, cwd=fleet).code
+
+    assert asked() == 0
+    assert asked("--max-verify-age", "90d") == 3
+    assert cli("verify", "taken.git", "--store", "store", cwd=fleet).code == 0
+    assert asked("--max-verify-age", "90d") == 0
+
+
+def test_a_page_is_printed_or_written_and_never_over_another(fleet: Path) -> None:
+    printed = cli("fleet", "status", "fleet.toml", "--store", "store", "--html", cwd=fleet)
+    assert (printed.code, printed.out[:15]) == (3, "<!DOCTYPE html>")
+    for code in (3, 2):
+        done = cli("fleet", "status", "fleet.toml", "--store", "store", "--html", "-o", "x.html", cwd=fleet)
+        assert done.code == code
+    assert (fleet / "x.html").read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    "flags", [("--html", "--json"), ("-o", "x"), ("--max-age", "soon"), ("--sha256", "ab")]
+)
+def test_flags_that_make_no_sense_are_refused(fleet: Path, flags: tuple[str, ...]) -> None:
+    assert cli("fleet", "status", "fleet.toml", "--store", "store", *flags, cwd=fleet).code == 2

@@ -1,0 +1,212 @@
+"""Where a fleet stands: every origin of its inventory, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from snapshotter.archive.receipts import new_name
+from snapshotter.base.errors import PartialFailure, Unavailable
+from snapshotter.capture.plan import RequestedOptions
+from snapshotter.fleet import status, status_page
+from snapshotter.fleet.outcome import RepoOutcome, Trouble, Verdict
+from snapshotter.fleet.plan import Entry, FleetPlan, SourceState
+from snapshotter.fleet.standing import Demand
+from snapshotter.fleet.status import FleetStatus
+from snapshotter.git.origin_parsing import parse
+from tests.support.faults import RecordingStore
+from tests.support.git import Origin
+from tests.support.lab import Lab
+from tests.support.results import DAY, bench, outcome, run
+
+WEEK = 7 * DAY
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "store")
+
+
+def made(tmp_path: Path, name: str) -> Origin:
+    origin = Origin(tmp_path / f"{name}.git")
+    origin.commit()
+    return origin
+
+
+def entry(origin: Origin | str, **more: Any) -> Entry:
+    text = origin if isinstance(origin, str) else str(origin.path)
+    return Entry(parse(text), "named", "", text, "", {}, RequestedOptions(), **more)
+
+
+def ended(origin: Origin, lab: Lab, verdict: Verdict, **known: Any) -> RepoOutcome:
+    """What a run found of an origin of the lab."""
+    found = outcome(
+        "x", verdict, at=lab.now, ledger=known, **({} if verdict != "failed" else {"trouble": SHALLOW})
+    )
+    parsed = parse(str(origin.path))
+    ledger = msgspec.structs.replace(found.ledger, repo=parsed.repo)
+    return msgspec.structs.replace(found, origin=parsed.url, repo=parsed.repo, ledger=ledger)
+
+
+SHALLOW = Trouble(code="shallow", message="<b>it is shallow</b>")
+
+
+def look(
+    lab: Lab,
+    tmp_path: Path,
+    entries: Sequence[Entry],
+    demand: Demand,
+    *,
+    sources: Sequence[SourceState] = (),
+    ledger_only: bool = False,
+) -> FleetStatus:
+    plan = FleetPlan("lab", list(entries), [], list(sources))
+    with bench(lab.store, tmp_path / "t") as room:
+        last = room.last(now=lab.now)
+        return status.look(plan, last, None if ledger_only else lab.catalog, demand, lab.now)
+
+
+def test_every_origin_is_there_and_the_worst_comes_first(lab: Lab, tmp_path: Path) -> None:
+    names = ("never", "damaged", "old", "fails", "good", "older")
+    origins = {name: made(tmp_path, name) for name in names}
+    lab.take(origins["older"])
+    lab.take(origins["old"], advance=DAY)
+    bad = lab.take(origins["damaged"], advance=3 * DAY).manifest.key
+    lab.store.put_new(bad.key(new_name(lab.now, ok=False)), b"{}")
+    for name in ("fails", "good"):
+        lab.take(origins[name])
+    run(lab.store, tmp_path / "t", [ended(origins["fails"], lab, "failed")], at=lab.now)
+
+    found = look(lab, tmp_path, [entry(origins[name]) for name in names], Demand(DAY))
+
+    assert [(Path(each.wanted.origin).stem, each.state) for each in found.repos] == [
+        ("never", "never-taken"),
+        ("damaged", "none-good"),
+        ("older", "stale"),
+        ("old", "stale"),
+        ("fails", "failing"),
+        ("good", "good"),
+    ]
+    assert isinstance(found.ending, PartialFailure)
+    assert "4 of 6 repositories" in found.ending.message
+
+
+def test_all_is_well_ends_well_though_a_run_failed_of_late(lab: Lab, tmp_path: Path) -> None:
+    origin = made(tmp_path, "x")
+    lab.take(origin)
+    run(lab.store, tmp_path / "t", [ended(origin, lab, "failed", failures=1)], at=lab.now)
+    found = look(lab, tmp_path, [entry(origin)], Demand(DAY))
+    assert (found.ending, found.repos[0].state, found.repos[0].trend) == (None, "failing", "first")
+
+
+def test_what_a_run_found_unchanged_is_fresh_though_it_wrote_nothing(lab: Lab, tmp_path: Path) -> None:
+    origin = made(tmp_path, "x")
+    taken = lab.take(origin).manifest
+    lab.now += 5 * DAY
+    known = {"good_run": taken.run_id, "run": taken.run_id, "good_at": lab.now}
+    run(lab.store, tmp_path / "t", [ended(origin, lab, "unchanged", **known)], at=lab.now)
+    for ledger_only in (False, True):
+        found = look(lab, tmp_path, [entry(origin)], Demand(DAY), ledger_only=ledger_only)
+        assert found.ending is None
+        assert found.repos[0].age(lab.now) == timedelta(0)
+
+    lab.store.put_new(taken.key.key(new_name(lab.now, ok=False)), b"{}")
+    found = look(lab, tmp_path, [entry(origin)], Demand(DAY))
+    assert found.repos[0].lacks == ("none-good",), "a receipt since then says otherwise"
+
+
+def test_a_proof_that_is_asked_for(lab: Lab, tmp_path: Path) -> None:
+    proven, by_ledger, never = (made(tmp_path, name) for name in ("a", "b", "c"))
+    keys = [lab.take(one).manifest.key for one in (proven, by_ledger, never)]
+    lab.store.put_new(keys[0].key(new_name(lab.now - DAY, ok=True)), b"{}")
+    known = {"receipt_ok": True, "receipt_at": lab.now - 2 * DAY}
+    run(lab.store, tmp_path / "t", [ended(by_ledger, lab, "unchanged", **known)], at=lab.now)
+
+    found = look(lab, tmp_path, [entry(one) for one in (proven, by_ledger, never)], Demand(DAY, WEEK))
+    assert {Path(each.wanted.origin).stem: each.lacks for each in found.repos} == {
+        "a": (),
+        "b": (),
+        "c": ("unverified",),
+    }
+    assert look(lab, tmp_path, [entry(never)], Demand(DAY)).ending is None, "by default none is asked for"
+
+
+def test_an_optional_repository_that_is_none_lacks_nothing(lab: Lab, tmp_path: Path) -> None:
+    wiki = entry("https://host.test/x.wiki.git", optional=True)
+    found = look(lab, tmp_path, [wiki], Demand(DAY))
+    assert (found.ending, found.repos[0].state) == (None, "good")
+
+
+def test_of_a_source_that_gives_no_list_the_last_result_tells(lab: Lab, tmp_path: Path) -> None:
+    title = "github github.com/psf"
+    run(
+        lab.store,
+        tmp_path / "t",
+        [
+            outcome("a", at=lab.now, source=title, path="psf/a"),
+            outcome("b", at=lab.now, source="gitlab host.test/x", path="b"),
+        ],
+        at=lab.now,
+    )
+    states = [SourceState(title, error=Unavailable("no answer"))]
+    found = look(lab, tmp_path, [], Demand(DAY), sources=states)
+    assert [each.wanted.path for each in found.repos] == ["psf/a"]
+    assert found.unlisted == [title]
+    assert isinstance(found.ending, PartialFailure)
+
+    with pytest.raises(Unavailable, match="gave no list"):
+        look(Lab(tmp_path / "other"), tmp_path, [], Demand(DAY), sources=states)
+
+
+def test_by_the_ledger_alone_no_repository_is_listed(lab: Lab, tmp_path: Path) -> None:
+    origin = made(tmp_path, "x")
+    taken = lab.take(origin).manifest
+    run(
+        lab.store,
+        tmp_path / "t",
+        [ended(origin, lab, "new", good_run=taken.run_id, run=taken.run_id, good_at=lab.now)],
+        at=lab.now,
+    )
+    vars(lab)["store"] = watched = RecordingStore(lab.store)
+    found = look(lab, tmp_path, [entry(origin)], Demand(DAY), ledger_only=True)
+    assert found.repos[0].place is not None
+    assert found.repos[0].place.good == taken.key
+    assert {call[1].partition("/")[0] for call in watched.calls} == {"_fleet"}
+
+
+def test_a_store_that_cannot_be_listed_for_one_repository_is_unknown_for_that_one(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, ill = made(tmp_path, "good"), made(tmp_path, "ill")
+    lab.take(good)
+    listed = lab.store.list
+
+    def failing(folder: str, **more: Any) -> Any:
+        if folder == parse(str(ill.path)).repo:
+            raise Unavailable("no answer")
+        return listed(folder, **more)
+
+    monkeypatch.setattr(lab.store, "list", failing)
+    found = look(lab, tmp_path, [entry(good), entry(ill)], Demand(DAY))
+    assert [each.state for each in found.repos] == ["unknown", "good"]
+    assert found.ending is not None
+    assert found.ending.exit_code == 3
+
+
+def test_the_page_shows_every_origin_and_no_markup_of_theirs(lab: Lab, tmp_path: Path) -> None:
+    origin = made(tmp_path, "x")
+    lab.take(origin)
+    run(lab.store, tmp_path / "t", [ended(origin, lab, "failed", failures=1)], at=lab.now)
+    odd = entry("https://host.test/<script>alert(1)</script>")
+    page = status_page.html(look(lab, tmp_path, [entry(origin), odd], Demand(DAY)))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "&lt;b&gt;it is shallow" in page
+    assert "never-taken" in page
+    assert "src=" not in page.replace("style-src", "")
+    assert "default-src 'none'" in page
