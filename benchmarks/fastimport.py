@@ -56,10 +56,10 @@ def fast_import(path: Path, stream: Iterator[bytes]) -> None:
         raise SystemExit("git fast-import failed")
 
 
-def git(path: Path, *argv: str) -> str:
-    """What a git command in the repository prints."""
+def git(path: Path, *argv: str, given: str = "") -> str:
+    """What a git command in the repository prints, given a text on its standard input."""
     return subprocess.run(
-        ["git", *argv], cwd=path, check=True, capture_output=True, text=True, env=GIT_ENV
+        ["git", *argv], cwd=path, check=True, capture_output=True, text=True, env=GIT_ENV, input=given
     ).stdout
 
 

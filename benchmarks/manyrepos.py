@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from fastimport import commit_head, fast_import, git, inline_file
 from generate import EPOCH
 
 _CONFIG = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
+_PIECE = 1 << 20  # bytes made at a time
 
 
 class ManyRepos:
@@ -36,13 +38,19 @@ class ManyRepos:
         """Make repositories of three commits each."""
         fast_import(self.lent, (piece for name in names for piece in self._history(name)))
         for name in names:
-            path = self.path(name)
-            (path / "refs").mkdir(parents=True)
-            (path / "objects" / "info").mkdir(parents=True)
-            (path / "objects" / "info" / "alternates").write_text(f"{self.lent.resolve()}/objects\n")
-            (path / "config").write_text(_CONFIG)
-            (path / "HEAD").write_text("ref: refs/heads/main\n")
+            self._place(name)
         self._publish(names)
+
+    def add_large(self, name: str, size: int) -> None:
+        """Make a repository of one file of `size` bytes that nothing compresses."""
+        head = (
+            commit_head(_ref(name, "main"), EPOCH, "large", False)
+            + f"M 100644 inline noise\ndata {size}\n".encode()
+        )
+        pieces = (self._random.randbytes(min(_PIECE, size - at)) for at in range(0, size, _PIECE))
+        fast_import(self.lent, chain([head], pieces, [b"\n"]))
+        self._place(name)
+        self._publish([name])
 
     def add_empty(self, name: str) -> None:
         """Make a repository without a ref."""
@@ -61,6 +69,15 @@ class ManyRepos:
         pieces = (piece for name in names for piece in self._commit(_ref(name, "main"), size=size))
         fast_import(self.lent, pieces)
         self._publish(names)
+
+    def _place(self, name: str) -> None:
+        """Make the folder of a repository that has no refs yet."""
+        path = self.path(name)
+        (path / "refs").mkdir(parents=True)
+        (path / "objects" / "info").mkdir(parents=True)
+        (path / "objects" / "info" / "alternates").write_text(f"{self.lent.resolve()}/objects\n")
+        (path / "config").write_text(_CONFIG)
+        (path / "HEAD").write_text("ref: refs/heads/main\n")
 
     def _history(self, name: str) -> Iterator[bytes]:
         main, side = _ref(name, "main"), _ref(name, "side")

@@ -70,6 +70,12 @@ def test_what_is_refused_is_refused_by_its_status(host: FleetHost, what: str, sa
     assert (code, said in words) == (128, True), words
 
 
+def test_a_large_one_is_as_large_as_told(tmp_path: Path) -> None:
+    with FleetHost(tmp_path / "srv", {"large": 1}, large=3_000_001) as host:
+        assert cloned(host, "large-0", tmp_path) == 0
+        assert git(tmp_path / "large-0", "cat-file", "-s", "main:noise") == b"3000001\n"
+
+
 def test_empty_and_shallow_are_so(host: FleetHost) -> None:
     assert listed(host, "empty-0") == (0, "")
     assert host.origin("shallow-0").text("rev-parse", "--is-shallow-repository") == "true"

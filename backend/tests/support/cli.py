@@ -30,7 +30,11 @@ class Done:
 
 
 def cli(
-    *argv: str | Path, cwd: Path | None = None, before: Callable[[], None] | None = None, **env: str
+    *argv: str | Path,
+    cwd: Path | None = None,
+    before: Callable[[], None] | None = None,
+    timeout: float = 60,
+    **env: str,
 ) -> Done:
     done = subprocess.run(
         command(*argv),
@@ -39,7 +43,7 @@ def cli(
         check=False,
         cwd=cwd,
         preexec_fn=before,
-        timeout=60,
+        timeout=timeout,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 

@@ -27,6 +27,7 @@ BEHAVIOURS: Final[Mapping[str, str]] = MappingProxyType(
         "shallow": "is a shallow clone itself",
         "broken": "sends a pack of which one byte is wrong",
         "cut": "sends half a pack, as if it were all",
+        "large": "has one file of so many bytes as the host is told",
         "slow": "takes a moment for each answer",
         "secret": "answers 403",
         "private": "answers 401",
@@ -46,7 +47,7 @@ class FleetHost(GitHost):
     With `down` set, it hangs up on everybody.
     """
 
-    def __init__(self, root: Path, counts: Mapping[str, int], *, seed: int = 1) -> None:
+    def __init__(self, root: Path, counts: Mapping[str, int], *, seed: int = 1, large: int = 1 << 20) -> None:
         super().__init__(root)
         self.most_a_second: int | None = None
         self.down = False
@@ -57,13 +58,15 @@ class FleetHost(GitHost):
         self._gone = {name for name in self.names if _behaviour(name) == "missing"}
         self._asked: Counter[str] = Counter()
         self._let_through: deque[float] = deque()
-        self._make()
+        self._make(large)
 
-    def _make(self) -> None:
-        empty = self.having("empty")
-        self._repos.add([name for name in self.names if name not in empty and name not in self._gone])
-        for name in empty:
+    def _make(self, large: int) -> None:
+        apart = {*self.having("empty", "large"), *self._gone}
+        self._repos.add([name for name in self.names if name not in apart])
+        for name in self.having("empty"):
             self._repos.add_empty(name)
+        for name in self.having("large"):
+            self._repos.add_large(name, large)
         for name in self.having("shrinking"):
             self._repos.commit([name], size=60_000)
         for name in self.having("shallow"):
@@ -77,6 +80,11 @@ class FleetHost(GitHost):
     def repo_url(self, name: str) -> str:
         """A repository's URL."""
         return self.url(f"{name}.git")
+
+    def name_of(self, url: str) -> str:
+        """The name of the repository at a URL; the URL, if it is none of this host."""
+        here = self.url() + "/"
+        return _name_in(url.removeprefix(here)) if url.startswith(here) else url
 
     def origin(self, name: str) -> Origin:
         """A repository as git sees it."""
