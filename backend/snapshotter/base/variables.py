@@ -113,6 +113,12 @@ SETTINGS = (
     ),
     Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
     Setting(
+        "SNAPSHOTTER_CLUSTER_TLS",
+        "",
+        "certificates of a fleet's workers and scheduler, in JSON: ca, cert and key, each as PEM",
+        secret=True,
+    ),
+    Setting(
         "SNAPSHOTTER_SERVICE_JOB",
         "",
         "the service's own job: another one does not measure which origins are stale",

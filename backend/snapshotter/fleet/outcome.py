@@ -5,6 +5,7 @@ Nothing here holds a credential: a worker takes its own, from its own environmen
 
 from __future__ import annotations
 
+import builtins
 from datetime import datetime
 from typing import Final, Literal
 
@@ -80,7 +81,7 @@ class LedgerRow(_Plain, frozen=True):
     repo: str
     run: str = ""
     refs: str = ""
-    manifest: bytes = b""
+    manifest: builtins.bytes = b""  # the field `bytes` has that name below
     base_at: datetime | None = None
     chain: int = 0
     bytes: int = 0
