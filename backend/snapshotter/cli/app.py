@@ -54,6 +54,12 @@ def _restore() -> Verb:
     return command(restore, RestoreFlags)
 
 
+def _push() -> Verb:
+    from snapshotter.cli.push import PushFlags, push
+
+    return command(push, PushFlags)
+
+
 def _verify() -> Verb:
     from snapshotter.cli.verify import VerifyFlags, verify
 
@@ -110,6 +116,7 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "diff": _diff,
     "get": _get,
     "restore": _restore,
+    "push": _push,
     "verify": _verify,
     "scan": _scan,
     "query": _query,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from snapshotter.base import children, environment, runbook
@@ -82,6 +82,22 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where
         raise failure(argv[0], GitResult(process.returncode, b"", err))
 
 
+def push(argv: list[str], cancel: Cancel, *, scheme: str, own: dict[str, str]) -> GitResult:
+    """Run `git push` with `argv`, which may reach out by `scheme` alone, and return what came of it.
+
+    `own` are variables for this child, such as those that hold a credential. Raises as `ask` does.
+    """
+    reach = {"GIT_ALLOW_PROTOCOL": scheme}
+    process = _start(argv, subprocess.DEVNULL, environment.for_child(_ISOLATED | reach | own, network=True))
+    with cancel.ending(lambda: children.end_group(process)):
+        out, err = process.communicate()
+    cancel.check()
+    result = GitResult(process.returncode, out, err)
+    if result.code < 0:
+        raise failure("push", result)
+    return result
+
+
 def version() -> str:
     """The installed git's version, like ``2.39.5``. Raises Unavailable (code `git`) if it does not tell."""
     result = ask(["version"], Cancel())
@@ -144,14 +160,14 @@ def command_output(argv: list[str], timeout: float = 60.0) -> str:
     return lines[0].strip()
 
 
-def _start(argv: list[str], stdin: int) -> subprocess.Popen[bytes]:
+def _start(argv: list[str], stdin: int, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             ["git", *_CONFIG, *argv],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=environment.for_child(_ISOLATED),
+            env=environment.for_child(_ISOLATED) if env is None else env,
             start_new_session=True,  # a terminal's Ctrl-C reaches us alone, and we end the child in order
         )
     except OSError as error:

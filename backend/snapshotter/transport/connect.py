@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from snapshotter.transport.http_client import HttpClient
     from snapshotter.transport.http_pool import HttpPool
     from snapshotter.transport.lfs.source import LfsSource
+    from snapshotter.transport.pushing import Pusher
     from snapshotter.transport.ssh import SshClient
 
 
@@ -40,6 +41,16 @@ class Connector:
     def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
         """A transport to `origin`; nothing is sent yet. Raises UsageError for plain http that was not allowed."""
         return UploadPack(self._wire(origin, cancel), self.limits, cancel)
+
+    def pusher(self, target: Origin, cancel: Cancel) -> Pusher:
+        """The way to push into `target`; nothing is sent yet."""
+        from snapshotter.transport.pushing import Pusher
+        from snapshotter.transport.ssh import SshClient
+
+        ssh = self.ssh or SshClient()
+        return Pusher(
+            target, lambda: self(target, cancel), self.credentials, ssh, self.limits, self.ca_bundle, cancel
+        )
 
     def lfs(self, origin: Origin, cancel: Cancel) -> LfsSource:
         """Where the LFS objects of `origin` are had; nothing is sent yet."""

@@ -1,0 +1,193 @@
+"""Push a snapshot back into a host's repository: restored and proven first, compared afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.listed_run import ListedRun
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, Unavailable, UsageError
+from snapshotter.base.folders import locked_folder, sweep
+from snapshotter.base.observer import Observer
+from snapshotter.base.text import decode_name, plural
+from snapshotter.git.history import History
+from snapshotter.git.ref_names import shown
+from snapshotter.git.refs import RefListing
+from snapshotter.recover import push_plan
+from snapshotter.recover.push_batches import batches
+from snapshotter.recover.push_plan import PushPlan, RefUpdate
+from snapshotter.recover.restore import restore
+from snapshotter.transport.pushing import PushedRef, Refusal
+
+_FOLDER: Final = "snapshotter-push-"
+BATCH_BYTES: Final = 1536 * 1024 * 1024  # below the 2 GB that the large hosts take in one push
+
+
+class Host(Protocol):
+    """A repository that can be listed and pushed into."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, without credentials."""
+        ...
+
+    def ls_refs(self) -> RefListing:
+        """Its refs, as of now."""
+        ...
+
+    def push(self, git_dir: Path, refs: Sequence[PushedRef]) -> Mapping[bytes, Refusal]:
+        """Set refs; returns those that were not taken."""
+        ...
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """How a push is made. With `prune`, refs are rewritten and deleted, if `digest` is the plan's.
+
+    `batch_bytes` is what one push weighs at most, about; `temp` the folder for the restored repository.
+    """
+
+    dry_run: bool = False
+    prune: bool = False
+    digest: str | None = None
+    batch_bytes: int = BATCH_BYTES
+    temp: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did: the plan; the refs that were set, by their names; what was refused; how many pushes it took.
+
+    `head_there` is the repository's default branch afterwards, None if it tells none.
+    """
+
+    plan: PushPlan
+    taken: Sequence[bytes] = ()
+    refused: Mapping[bytes, Refusal] = field(default_factory=dict)
+    pushes: int = 0
+    head_there: bytes | None = None
+
+    @property
+    def ending(self) -> SnapshotterError | None:
+        """The error to end with if the host did not take refs that it takes from others."""
+        failed = {name: refusal.why for name, refusal in self.refused.items() if not refusal.hidden}
+        if not failed:
+            return None
+        details = tuple(f"{shown(name)}: {why}" for name, why in [*failed.items()][:20])
+        kind = PartialFailure if self.taken else Unavailable
+        return kind(
+            f"{plural(len(failed), 'ref')} of {len(self.plan.updates)} not taken by the host",
+            code="refs-refused",
+            details=details,
+            hint="rules for branches and tags at the host may protect them: lift these, and run it again",
+        )
+
+
+def push(
+    catalog: Catalog, run: ListedRun, host: Host, options: PushOptions, *, observer: Observer, cancel: Cancel
+) -> Pushed:
+    """Push the snapshot `run` into the host's repository, so that its refs are the snapshot's.
+
+    The snapshot is restored into a temporary folder, which proves it, and which is gone at the end. What the
+    repository has is not sent again. Raises UsageError for a repository that would lose something without `prune`,
+    and for a digest that is not the plan's, before anything is sent; Finding if the refs are not what was pushed.
+    """
+    parent = options.temp or Path(tempfile.gettempdir())
+    with _private_folder(parent, cancel) as folder:
+        git_dir = folder / "restored"
+        restore(catalog, run, git_dir, mode="bare", observer=observer, cancel=cancel)
+        history = History(git_dir, cancel)
+        observer.stage(f"asking {host.url} for its refs")
+        there = host.ls_refs()
+        plan = _planned(catalog, run, host.url, there, history)
+        if options.dry_run:
+            return Pushed(plan, head_there=there.head_target)
+        _check(plan, options)
+        done = _push_all(host, plan, history, options, observer)
+    observer.stage("comparing the refs")
+    after = host.ls_refs()
+    if wrong := push_plan.differences(plan, after, [*done.refused]):
+        raise Finding(
+            f"{host.url} does not have the refs that were pushed: {'; '.join(wrong[:10])}",
+            code="push-compared",
+            hint="somebody else may have pushed meanwhile: run it again",
+        )
+    return replace(done, head_there=after.head_target)
+
+
+def _planned(catalog: Catalog, run: ListedRun, url: str, there: RefListing, history: History) -> PushPlan:
+    """The plan, with about what it weighs."""
+    manifest = catalog.manifest(run.key, listed=True).manifest
+    if there.refs and there.object_format != manifest.object_format:
+        raise UsageError(
+            f"{url} is a {there.object_format} repository, and the snapshot is of a {manifest.object_format} one",
+            hint="push into a new repository of the same object format",
+        )
+    held = history.holds(there.tips)
+
+    def judge(old: str, new: str | None) -> tuple[bool, bool]:
+        return (old in held and new is not None and history.leads_to(old, new), old in held)
+
+    plan = push_plan.make(run.key.folder, url, catalog.ledger(manifest), there, judge)
+    tips = [each.new for each in plan.updates if each.new]
+    return replace(plan, weight=history.weight(tips, held) if tips else 0)
+
+
+def _check(plan: PushPlan, options: PushOptions) -> None:
+    if not options.prune:
+        plan.check_additive()
+    elif plan.losing and options.digest != plan.digest:
+        changed = "is another one" if options.digest else "is missing"
+        raise UsageError(
+            f"the digest of what would be lost {changed}",
+            code="digest",
+            hint="run with --prune --dry-run, read what would be lost, and give the digest that it prints as --digest",
+        )
+
+
+def _push_all(
+    host: Host, plan: PushPlan, history: History, options: PushOptions, observer: Observer
+) -> Pushed:
+    """Push in batches. What is refused in one costs no other, but for a lighter history that it would have brought."""
+    refused: dict[bytes, Refusal] = {}
+    taken: list[bytes] = []
+    held = history.holds(each.old for each in plan.updates if each.old)
+    pushes = 0
+    for batch in batches(plan.updates, history, held, options.batch_bytes):
+        due = [each for each in batch if each.name not in refused]
+        if not due:
+            continue
+        pushes += 1
+        observer.stage(_stage(due, pushes))
+        refused |= host.push(history.path, [PushedRef(each.name, each.old, each.new) for each in due])
+        taken += [each.name for each in due if each.name not in refused]
+    final = [each.name for each in plan.updates if each.name in {*taken} and each.name not in refused]
+    return Pushed(plan, final, refused, pushes)
+
+
+def _stage(due: Sequence[RefUpdate], number: int) -> str:
+    return (
+        f"push {number}: {plural(len(due), 'ref')}, {decode_name(due[0].name)}{' …' if len(due) > 1 else ''}"
+    )
+
+
+@contextmanager
+def _private_folder(parent: Path, cancel: Cancel) -> Iterator[Path]:
+    """A folder that is gone when the block ends, or is cancelled. What killed pushes left is removed first."""
+    sweep(parent, _FOLDER)
+    try:
+        with locked_folder(parent, _FOLDER, cancel=cancel) as folder:
+            yield folder
+    except OSError as error:
+        cancel.check()  # which takes the folder away
+        raise Unavailable(
+            f"could not write to {parent}: {error.strerror}",
+            code="disk",
+            hint="the snapshot is restored there first; SNAPSHOTTER_TEMP names another folder, with room for it",
+        ) from error
