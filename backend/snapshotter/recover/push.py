@@ -26,6 +26,7 @@ from snapshotter.recover.restore import restore
 from snapshotter.transport.pushing import PushedRef, Refusal
 
 _FOLDER: Final = "snapshotter-push-"
+_TOLD: Final = 20  # refs that an error names
 BATCH_BYTES: Final = 1536 * 1024 * 1024  # below the 2 GB that the large hosts take in one push
 
 
@@ -76,13 +77,14 @@ class Pushed:
     @property
     def ending(self) -> SnapshotterError | None:
         """The error to end with if the host did not take refs that it takes from others."""
-        failed = {name: refusal.why for name, refusal in self.refused.items() if not refusal.hidden}
+        failed = {name: refusal for name, refusal in self.refused.items() if not refusal.hidden}
         if not failed:
             return None
-        details = tuple(f"{shown(name)}: {why}" for name, why in [*failed.items()][:20])
+        details = tuple(f"{shown(name)}: {refusal.why}" for name, refusal in [*failed.items()][:_TOLD])
+        details += tuple({refusal.said: None for refusal in failed.values() if refusal.said})[:_TOLD]
         kind = PartialFailure if self.taken else Unavailable
         return kind(
-            f"{plural(len(failed), 'ref')} of {len(self.plan.updates)} not taken by the host",
+            f"the host did not take {len(failed):,} of {plural(len(self.plan.updates), 'ref')}",
             code="refs-refused",
             details=details,
             hint="rules for branches and tags at the host may protect them: lift these, and run it again",

@@ -29,13 +29,18 @@ _DENIED: Final = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN: Final = "hidden ref"
+_NO_PACK: Final = "unpacker error"
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why the host did not take a ref; `hidden` says that it takes none of that name from anybody."""
+    """Why the host did not take a ref, and what else it `said` of the push, as hooks do.
+
+    `hidden` says that it takes no ref of that name from anybody.
+    """
 
     why: str
+    said: str = ""
 
     @property
     def hidden(self) -> bool:
@@ -88,8 +93,9 @@ class Pusher:
         argv += [f"{ref.new or ''}:{os.fsdecode(ref.name)}" for ref in refs]
         with self._secrets() as own:
             result = program.push(argv, self.cancel, scheme=self.target.scheme, own=own)
-        refused = dict(_refused(result.out))
-        if result.code and not refused:
+        refused = dict(_refused(result))
+        # Without the pack, no ref of it can be: that is about the push, and not about refs.
+        if any(_NO_PACK in refusal.why for refusal in refused.values()) or (result.code and not refused):
             raise self._failure(result)
         return refused
 
@@ -159,10 +165,12 @@ def _header(target: Origin, credential: Credential) -> dict[str, str]:
     }
 
 
-def _refused(out: bytes) -> Iterator[tuple[bytes, Refusal]]:
+def _refused(result: GitResult) -> Iterator[tuple[bytes, Refusal]]:
     """The refs that were not taken, in what `git push --porcelain` prints."""
-    for line in out.splitlines():
+    remote = b"\n".join(line for line in result.err.splitlines() if line.startswith(b"remote:"))
+    for line in result.out.splitlines():
         flag, _, rest = line.partition(b"\t")
         spec, _, why = rest.partition(b"\t")
         if flag == b"!":
-            yield spec.rpartition(b":")[2], Refusal(printable(why.decode("utf-8", "replace"))[:300])
+            text = printable(why.decode("utf-8", "replace"))[:300]
+            yield spec.rpartition(b":")[2], Refusal(text, words(remote))
