@@ -59,9 +59,10 @@ def push(session: Session, given: PushFlags) -> Output:
 
     \b
     Examples:
-      snapshotter push github.com/psf/requests https://git.example.org/new/requests.git
-      snapshotter push github.com/psf/requests@2026-11-23 git@host:requests --prune --dry-run
-      snapshotter push github.com/psf/requests@2026-11-23 git@host:requests --prune --digest 0123456789abcdef
+      snapshotter push github.com/psf/requests https://git.example.org/requests
+      snapshotter push github.com/psf/requests@2026-11-23 git@host:x --prune --dry-run
+      snapshotter push github.com/psf/requests@2026-11-23 git@host:x \\
+        --prune --digest 0123456789abcdef
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.base.settings import parse_size

@@ -16,7 +16,7 @@ from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, U
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, plural
-from snapshotter.git.history import History
+from snapshotter.git.revisions import Revisions
 from snapshotter.git.ref_names import shown
 from snapshotter.git.refs import RefListing
 from snapshotter.recover import push_plan
@@ -104,14 +104,14 @@ def push(
     with _private_folder(parent, cancel) as folder:
         git_dir = folder / "restored"
         restore(catalog, run, git_dir, mode="bare", observer=observer, cancel=cancel)
-        history = History(git_dir, cancel)
+        revisions = Revisions(git_dir, cancel)
         observer.stage(f"asking {host.url} for its refs")
         there = host.ls_refs()
-        plan = _planned(catalog, run, host.url, there, history)
+        plan = _planned(catalog, run, host.url, there, revisions)
         if options.dry_run:
             return Pushed(plan, head_there=there.head_target)
         _check(plan, options)
-        done = _push_all(host, plan, history, options, observer)
+        done = _push_all(host, plan, revisions, options, observer)
     observer.stage("comparing the refs")
     after = host.ls_refs()
     if wrong := push_plan.differences(plan, after, [*done.refused]):
@@ -123,7 +123,7 @@ def push(
     return replace(done, head_there=after.head_target)
 
 
-def _planned(catalog: Catalog, run: ListedRun, url: str, there: RefListing, history: History) -> PushPlan:
+def _planned(catalog: Catalog, run: ListedRun, url: str, there: RefListing, revisions: Revisions) -> PushPlan:
     """The plan, with about what it weighs."""
     manifest = catalog.manifest(run.key, listed=True).manifest
     if there.refs and there.object_format != manifest.object_format:
@@ -131,14 +131,14 @@ def _planned(catalog: Catalog, run: ListedRun, url: str, there: RefListing, hist
             f"{url} is a {there.object_format} repository, and the snapshot is of a {manifest.object_format} one",
             hint="push into a new repository of the same object format",
         )
-    held = history.holds(there.tips)
+    held = revisions.holds(there.tips)
 
     def judge(old: str, new: str | None) -> tuple[bool, bool]:
-        return (old in held and new is not None and history.leads_to(old, new), old in held)
+        return (old in held and new is not None and revisions.leads_to(old, new), old in held)
 
     plan = push_plan.make(run.key.folder, url, catalog.ledger(manifest), there, judge)
     tips = [each.new for each in plan.updates if each.new]
-    return replace(plan, weight=history.weight(tips, held) if tips else 0)
+    return replace(plan, weight=revisions.weight(tips, held) if tips else 0)
 
 
 def _check(plan: PushPlan, options: PushOptions) -> None:
@@ -154,20 +154,20 @@ def _check(plan: PushPlan, options: PushOptions) -> None:
 
 
 def _push_all(
-    host: Host, plan: PushPlan, history: History, options: PushOptions, observer: Observer
+    host: Host, plan: PushPlan, revisions: Revisions, options: PushOptions, observer: Observer
 ) -> Pushed:
     """Push in batches. What is refused in one costs no other, but for a lighter history that it would have brought."""
     refused: dict[bytes, Refusal] = {}
     taken: list[bytes] = []
-    held = history.holds(each.old for each in plan.updates if each.old)
+    held = revisions.holds(each.old for each in plan.updates if each.old)
     pushes = 0
-    for batch in batches(plan.updates, history, held, options.batch_bytes):
+    for batch in batches(plan.updates, revisions, held, options.batch_bytes):
         due = [each for each in batch if each.name not in refused]
         if not due:
             continue
         pushes += 1
         observer.stage(_stage(due, pushes))
-        refused |= host.push(history.path, [PushedRef(each.name, each.old, each.new) for each in due])
+        refused |= host.push(revisions.path, [PushedRef(each.name, each.old, each.new) for each in due])
         taken += [each.name for each in due if each.name not in refused]
     final = [each.name for each in plan.updates if each.name in {*taken} and each.name not in refused]
     return Pushed(plan, final, refused, pushes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.git.history import History
+from snapshotter.git.revisions import Revisions
 from snapshotter.recover import push_batches
 from snapshotter.recover.push_plan import RefUpdate
 from tests.support.git import Origin
@@ -36,20 +36,20 @@ def history_of(path: Path, seed: int) -> Origin:
 @pytest.mark.parametrize("seed", range(4))
 def test_every_ref_arrives_in_batches_of_which_none_could_be_smaller(tmp_path: Path, seed: int) -> None:
     made = history_of(tmp_path / "x.git", seed)
-    history = History(made.path, Cancel())
+    revisions = Revisions(made.path, Cancel())
     lines = made.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     refs = dict(line.split(" ") for line in lines)
     updates = [RefUpdate(name.encode(), "create", None, oid) for name, oid in refs.items()]
     there: dict[bytes, str] = {}
     count = 0
-    for batch in push_batches.batches(updates, history, (), LIMIT):
+    for batch in push_batches.batches(updates, revisions, (), LIMIT):
         count += 1
         assert all(there.get(each.name) == each.old for each in batch)
         tips = [each.new for each in batch if each.new]
-        weight = history.weight(tips, {*there.values()})
+        weight = revisions.weight(tips, {*there.values()})
         assert weight <= LIMIT or len(batch) == 1
         if weight > LIMIT and batch[0].name.startswith(b"refs/heads/"):
-            line = history.first_parents(tips[0], {*there.values()})
+            line = revisions.first_parents(tips[0], {*there.values()})
             assert len(line) == 1, "a single commit, with what it merges, is the smallest step"
         there |= {each.name: each.new for each in batch if each.new}
     assert {name.decode(): oid for name, oid in there.items()} == refs
@@ -60,5 +60,5 @@ def test_there_are_no_more_refs_in_a_push_than_git_takes_as_arguments(tmp_path: 
     made = Origin(tmp_path / "x.git")
     oid = made.commit()
     updates = [RefUpdate(b"refs/tags/%d" % number, "create", None, oid) for number in range(1201)]
-    sizes = [len(batch) for batch in push_batches.batches(updates, History(made.path, Cancel()), (), LIMIT)]
+    sizes = [len(batch) for batch in push_batches.batches(updates, Revisions(made.path, Cancel()), (), LIMIT)]
     assert sizes == [500, 500, 201]

@@ -1,4 +1,4 @@
-"""Questions about the history in a repository of ours: what it holds, who descends from whom, what it weighs."""
+"""Questions about the commits in a repository of ours: which it holds, who descends from whom, what they weigh."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.git import program
 
 
-class History:
-    """The history in the git directory `path`. Raises as `program.run` does."""
+class Revisions:
+    """What is in the git directory `path`. Raises as `program.run` does."""
 
     def __init__(self, path: Path, cancel: Cancel) -> None:
         self.path = path
@@ -24,10 +24,6 @@ class History:
         out = self._run(["cat-file", "--batch-check=%(objectname)"], asked)
         # What is missing is answered by its id and a word.
         return {*asked} & {*out.decode("utf-8", "replace").splitlines()}
-
-    def is_commit(self, oid: str) -> bool:
-        """Whether an object that is here is a commit."""
-        return self._run(["cat-file", "-t", oid]).strip() == b"commit"
 
     def leads_to(self, old: str, new: str) -> bool:
         """Whether `new` is `old`, or a commit that descends from it; False if either is no commit that is here."""
