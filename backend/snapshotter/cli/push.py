@@ -60,9 +60,8 @@ def push(session: Session, given: PushFlags) -> Output:
     \b
     Examples:
       snapshotter push github.com/psf/requests https://git.example.org/requests
-      snapshotter push github.com/psf/requests@2026-11-23 git@host:x --prune --dry-run
-      snapshotter push github.com/psf/requests@2026-11-23 git@host:x \\
-        --prune --digest 0123456789abcdef
+      snapshotter push github.com/psf/requests git@host:x --prune --dry-run
+      snapshotter push github.com/psf/requests git@host:x --prune --digest HEX
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.base.settings import parse_size

@@ -16,9 +16,9 @@ from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, U
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, plural
-from snapshotter.git.revisions import Revisions
 from snapshotter.git.ref_names import shown
 from snapshotter.git.refs import RefListing
+from snapshotter.git.revisions import Revisions
 from snapshotter.recover import push_plan
 from snapshotter.recover.push_batches import batches
 from snapshotter.recover.push_plan import PushPlan, RefUpdate
