@@ -74,9 +74,10 @@ class QueryFlags:
 def query(session: Session, given: QueryFlags) -> Output:
     """Ask the newest snapshot of every repository, by SQL.
 
-    The views are snapshots, refs, files, symbols, imports, dependencies, secrets
-    and ref_changes; each begins with repo, run_id and taken_at. The SQL reads
-    nothing else: no file, no network. version_key(version) compares versions.
+    The views are snapshots, refs, files, symbols, imports, dependencies, secrets,
+    ref_changes and fleet_runs; each begins with repo, run_id and taken_at. The
+    SQL reads nothing else: no file, no network. version_key(version) compares
+    versions.
 
     \b
     Examples:

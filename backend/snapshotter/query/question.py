@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.base.cancel import Cancel
@@ -12,15 +13,16 @@ from snapshotter.base.observer import Observer
 from snapshotter.query import cache
 from snapshotter.query.archive_views import ArchiveViews
 from snapshotter.query.engine import ROWS, Engine, EngineFailed, Late
+from snapshotter.query.fleet_views import FleetViews
 from snapshotter.query.left_out import LeftOut
 from snapshotter.query.query_result import QueryResult
 from snapshotter.query.refusals import too_large, too_slow, unreadable
 from snapshotter.query.running import Running
 from snapshotter.query.scan_views import ScanViews
-from snapshotter.query.snapshot_choice import choose
+from snapshotter.query.snapshot_choice import ChosenSnapshots, choose
 from snapshotter.query.sources import Sources
 from snapshotter.query.terms import QueryOptions
-from snapshotter.query.views import SCANNED
+from snapshotter.query.views import FLEET_RUNS, SCANNED
 from snapshotter.store.objects import Store
 
 
@@ -49,7 +51,7 @@ def ask(
             sources = Sources(Catalog(store), kept, observer, cancel)
             prepared = _prepare(engine, sources, options, select.views)
             scans = prepared.scans
-            engine.lock([*scans.files, *([options.output] if options.output else [])])
+            engine.lock([*scans.files, *prepared.files, *([options.output] if options.output else [])])
             running = Running(engine, options.seconds, select.views, scans.unchecked)
             columns = _describe(running, select.sql)
             count, left_out = prepared.snapshots, prepared.left_out
@@ -62,17 +64,23 @@ class _Prepared:
 
     snapshots: int
     scans: ScanViews
+    files: set[Path]
     left_out: list[LeftOut]
 
 
 def _prepare(engine: Engine, sources: Sources, options: QueryOptions, views: frozenset[str]) -> _Prepared:
     """Make the views that one SELECT names, and note what could not be among their rows."""
-    chosen = choose(sources, options, scans=not views.isdisjoint(("snapshots", *SCANNED)))
+    chosen = ChosenSnapshots([], [])
+    if views != {FLEET_RUNS}:  # which are about no snapshot
+        chosen = choose(sources, options, scans=not views.isdisjoint(("snapshots", *SCANNED)))
     archive, scans = ArchiveViews(engine, sources), ScanViews(engine, sources, options.whole)
+    fleets = FleetViews(engine, sources)
     try:
         for view in sorted(views):
             if view in SCANNED:
                 scans.make(view, chosen.snapshots)
+            elif view == FLEET_RUNS:
+                fleets.make(options)
             else:
                 archive.make(view, chosen.snapshots)
     except EngineFailed as error:
@@ -81,7 +89,8 @@ def _prepare(engine: Engine, sources: Sources, options: QueryOptions, views: fro
         raise unreadable("a table", str(error)) from error
     except Late:  # by the processor's time alone: a table of a store may be made to take for ever
         raise too_slow(options.seconds) from None
-    return _Prepared(len(chosen.snapshots), scans, chosen.left_out + archive.left_out + scans.left_out)
+    left_out = chosen.left_out + archive.left_out + scans.left_out + fleets.left_out
+    return _Prepared(len(chosen.snapshots), scans, fleets.files, left_out)
 
 
 def _describe(running: Running, sql: str) -> list[tuple[str, str]]:

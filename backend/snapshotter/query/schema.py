@@ -14,14 +14,20 @@ from typing import Any, Final
 
 import msgspec
 
+from snapshotter.archive import fleet_table
 from snapshotter.query.cache import Cache
 from snapshotter.query.engine import Engine, EngineFailed
 from snapshotter.query.refusals import shortened
 from snapshotter.query.sql_plan import PLACE
 from snapshotter.query.sql_text import literal
-from snapshotter.query.views import KEYS
+from snapshotter.query.views import FLEET_RUNS, KEYS
 from snapshotter.scan.columns import COLUMNS
 
+# By its name, what columns a table that is read has, and their types.
+_TABLES: Final[Mapping[str, Mapping[str, str]]] = {
+    **COLUMNS,
+    FLEET_RUNS: {column.name: column.type for column in fleet_table.COLUMNS},
+}
 _KNOWN: Final = 20_000  # schemas that are remembered
 Schema = tuple[tuple[str, str], ...]  # name and DuckDB type of each column, in the file's order
 
@@ -75,7 +81,7 @@ class KnownSchemas:
 
 def misfit(table: str, schema: Schema) -> str | None:
     """What is wrong with a file's columns for this table, or None."""
-    expected = COLUMNS[table]
+    expected = _TABLES[table]
     names = [name for name, _ in schema]
     if len(set(names)) != len(names) or not expected.keys() & set(names):
         return "its columns are not those of this table"
@@ -88,22 +94,32 @@ def view(table: str, files: Mapping[Path, Schema], scans: str) -> str:
 
     `scans` is the table that says for each file (column `file`) whose snapshots' it is.
     """
-    place = f"{PLACE}{table}"
+    columns = [f"s.{column.name}" for column in KEYS] + [f'p."{name}"' for name in COLUMNS[table]]
+    return (
+        f"CREATE VIEW {table} AS SELECT {', '.join(columns)} "  # noqa: S608 - all names are ours
+        f"FROM {rows(table, files)} AS p JOIN {scans} AS s ON p.{place_of(table)} = s.file"
+    )
+
+
+def place_of(table: str) -> str:
+    """The name of the column of `rows` that holds a row's file."""
+    return f"{PLACE}{table}"
+
+
+def rows(table: str, files: Mapping[Path, Schema]) -> str:
+    """The rows of files whose schemas fit, as SQL that stands for a table: the table's columns, and each row's file."""
+    place = place_of(table)
     alike: dict[Schema, list[Path]] = {}
     for path, schema in files.items():
         alike.setdefault(schema, []).append(path)
     parts = [_part(table, schema, paths, place) for schema, paths in alike.items()] or [_empty(table, place)]
-    columns = [f"s.{column.name}" for column in KEYS] + [f'p."{name}"' for name in COLUMNS[table]]
-    return (
-        f"CREATE VIEW {table} AS SELECT {', '.join(columns)} "  # noqa: S608 - all names are ours
-        f"FROM ({' UNION ALL '.join(parts)}) AS p JOIN {scans} AS s ON p.{place} = s.file"
-    )
+    return f"({' UNION ALL '.join(parts)})"
 
 
 def _part(table: str, schema: Schema, paths: Iterable[Path], place: str) -> str:
     there = {name for name, _ in schema}
     columns = [
-        f'"{name}"' if name in there else f'NULL::{kind} AS "{name}"' for name, kind in COLUMNS[table].items()
+        f'"{name}"' if name in there else f'NULL::{kind} AS "{name}"' for name, kind in _TABLES[table].items()
     ]
     listed = ", ".join(literal(str(path)) for path in paths)
     source = (
@@ -113,7 +129,7 @@ def _part(table: str, schema: Schema, paths: Iterable[Path], place: str) -> str:
 
 
 def _empty(table: str, place: str) -> str:
-    columns = [f'NULL::{kind} AS "{name}"' for name, kind in COLUMNS[table].items()]
+    columns = [f'NULL::{kind} AS "{name}"' for name, kind in _TABLES[table].items()]
     return f"SELECT {', '.join(columns)}, NULL::VARCHAR AS {place} WHERE false"
 
 

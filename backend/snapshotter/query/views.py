@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from snapshotter.archive import fleet_table
 from snapshotter.scan.columns import COLUMNS
 
 
@@ -60,6 +61,14 @@ _REF_CHANGES: Final = (
     ViewColumn("ref_bytes", "VARCHAR", "the name in base64 where it is not UTF-8"),
     ViewColumn("old", "VARCHAR", "what it pointed at in the snapshot before; for HEAD its target"),
     ViewColumn("new", "VARCHAR", "what it points at now"),
+)
+
+# A row a repository of each run of a fleet. There, run_id may be null: nothing was ever taken.
+_FLEET_RUNS: Final = (
+    ViewColumn("inventory", "VARCHAR", "the name of the fleet's inventory"),
+    ViewColumn("fleet_run_id", "VARCHAR", "the fleet's run, which --history shows all of"),
+    ViewColumn("fleet_started_at", "TIMESTAMP", "when that started, UTC"),
+    *(ViewColumn(*column) for column in fleet_table.COLUMNS if column.name not in ("repo", "run_id")),
 )
 
 _MEANINGS: Final[dict[str, dict[str, str]]] = {
@@ -128,6 +137,7 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
     },
 }
 
+FLEET_RUNS: Final = "fleet_runs"  # the view whose rows are the results of fleets' runs
 # The views whose rows are the scan's Parquet tables; the others are made of manifests and refs ledgers.
 SCANNED: Final = tuple(COLUMNS)
 VIEWS: Final[dict[str, tuple[ViewColumn, ...]]] = {
@@ -139,6 +149,7 @@ VIEWS: Final[dict[str, tuple[ViewColumn, ...]]] = {
         for table, columns in COLUMNS.items()
     },
     "ref_changes": KEYS + _REF_CHANGES,
+    FLEET_RUNS: KEYS + _FLEET_RUNS,
 }
 
 # `version_key('2.9') < version_key('2.17')`. Seventeen numbers: the epoch (`1!2.0`, Debian's `1:2`), eight of the
