@@ -108,6 +108,12 @@ def _fleet_status() -> Verb:
     return command(fleet_status, FleetStatusFlags)
 
 
+def _fleet_worker() -> Verb:
+    from snapshotter.cli.fleet_worker import FleetWorkerFlags, fleet_worker
+
+    return command(fleet_worker, FleetWorkerFlags)
+
+
 # In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
@@ -126,7 +132,7 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
 }
 # Verbs of several words, by their first. Each group's help is for `--help`.
 _GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {
-    "fleet": {"plan": _fleet_plan, "status": _fleet_status}
+    "fleet": {"plan": _fleet_plan, "status": _fleet_status, "worker": _fleet_worker}
 }
 _GROUP_HELP: Final = {
     "fleet": "Many repositories, by an inventory: what an organisation has, in one command."

@@ -17,7 +17,7 @@ from snapshotter.fleet.dask_engine import DaskEngine
 from snapshotter.fleet.engine import EngineLost, WorkerLost
 from snapshotter.fleet.meeting_place import VARIABLE, Certificates, MeetingPlace
 from tests.support import batches
-from tests.support.batches import batch
+from tests.support.batches import batch, until
 from tests.support.clusters import certificates_by_the_guide
 
 LONG = 60  # seconds: no test waits for so long, unless what it waits for never comes
@@ -153,15 +153,6 @@ def test_without_dask_the_error_says_what_to_install() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     assert "fruitful-snapshotter[cluster]" in said.stdout
-
-
-def until(holds) -> None:  # type: ignore[no-untyped-def]
-    """Wait until it does."""
-    for _ in range(LONG * 20):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it never held")
 
 
 def listening_addresses() -> set[str]:

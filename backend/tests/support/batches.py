@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from snapshotter.base.errors import Unavailable
@@ -84,3 +85,12 @@ def environment(given: Batch) -> BatchResult:
             for each in result.outcomes
         ],
     )
+
+
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until it does. Raises AssertionError if it has not after so long."""
+    for _ in range(int(seconds * 20)):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never held")
