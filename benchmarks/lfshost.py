@@ -58,7 +58,7 @@ class LfsHost(GitHost):
 
     def open(self) -> Self:
         """See GitHost."""
-        self.objects.mkdir(exist_ok=True)
+        self.objects.mkdir(parents=True, exist_ok=True)
         super().open()
         self._server.RequestHandlerClass = LfsHandler
         return self

@@ -20,6 +20,8 @@ SCAN = "scan.json"  # the record of a scan that was made later, in a run without
 HISTORY = "history.bundle"
 RECEIPTS = "receipts/"
 DIAGNOSTICS = "_diagnostics"
+LFS = "_lfs"  # LFS objects, which outlive the run that stored them: no expiry may cover them
+LFS_TABLE = "lfs.parquet"
 JOBS = "_jobs"  # documents of jobs, see fleet/stored_job.py
 FLEET = "_fleet"  # runs of fleets, see archive/fleet_runs.py
 
@@ -35,6 +37,7 @@ _RUN_KEY = re.compile(
 # As git/repo_name.py makes them: host and path, or a hash at the end. Few folders of strangers are named so.
 _REPO = re.compile(r"(?=.*__|.*-[0-9a-f]{8}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 _POLICY_TESTS = "policy-tests"  # where the bucket's rules are tried
+_LFS_REST = re.compile(r"(?:\.[0-9a-f]{8}\.[0-9]{4})?")
 _PLACE = re.compile(
     r"[^/]+(?:/\d{4}(?:/\d\d(?:/\d\d(?:/\d{8}T\d{6}Z-[0-9a-f]{8}(?:/.*)?)?)?)?)?\Z", re.DOTALL
 )
@@ -139,6 +142,19 @@ def day_prefix(repo: str, day: datetime) -> str:
 def segment_name(index: int, only: bool) -> str:
     """``history.bundle``, or ``history.bundle.0000`` and on when there are several."""
     return HISTORY if only else f"{HISTORY}.{index:04d}"
+
+
+def lfs_key(repo: str, oid: str, attempt: str = "", index: int = 0) -> str:
+    """The key of an LFS object: one object under its id, or, of one that is cut into segments, the segment `index` of
+    the `attempt` that wrote it."""
+    key = f"{LFS}/{repo}/{oid[:2]}/{oid[2:4]}/{oid}"
+    return f"{key}.{attempt}.{index:04d}" if attempt else key
+
+
+def is_lfs_key(key: str, repo: str, oid: str) -> bool:
+    """Whether a key is one that an LFS object of this repo can have."""
+    rest = key.removeprefix(lfs_key(repo, oid))
+    return rest != key and bool(_LFS_REST.fullmatch(rest))
 
 
 def parse_time(text: str) -> datetime | None:

@@ -162,6 +162,24 @@ class Scan(_Model, frozen=True):
         return next((a for a in self.artifacts if a.name == name), None)
 
 
+class Lfs(_Model, frozen=True):
+    """The LFS objects that the snapshot's pointers name.
+
+    `asked` is what was to be searched for pointers, `searched` what was: all of history, or the trees of the tips; none
+    where no run searched what this one added. `objects` are those that pointers name, `held` those of them that the
+    store has; sizes are bytes, `bytes` by the pointers' word. `table` lists them, and may be an earlier run's; null
+    without objects.
+    """
+
+    asked: Literal["all", "tips", "none"]
+    searched: Literal["all", "tips", "none"]
+    objects: int
+    held: int
+    bytes: int
+    held_bytes: int
+    table: Artifact | None
+
+
 class Filters(_Model, frozen=True):
     """Which refs were asked for, and which were left out."""
 
@@ -200,6 +218,7 @@ class Manifest(_Model, frozen=True):
     head_bytes: str | None = None
     tip_dates: dict[str, datetime] | UnsetType = UNSET
     head_guessed: bool | UnsetType = UNSET
+    lfs: Lfs | UnsetType = UNSET
 
     @property
     def key(self) -> RunKey:

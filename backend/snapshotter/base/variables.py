@@ -67,6 +67,17 @@ SETTINGS = (
     ),
     Setting("SNAPSHOTTER_GIT_USER", "x-access-token", "user that goes with a token"),
     Setting("SNAPSHOTTER_GIT_AUTH", "basic", "how tokens are sent: basic or bearer"),
+    Setting(
+        "SNAPSHOTTER_LFS",
+        "all",
+        "whose LFS objects snapshots take: all of history's, those of the tips' trees (tips), or none",
+    ),
+    Setting("SNAPSHOTTER_LFS_MAX_OBJECT", "64GiB", "snapshots leave out larger LFS objects"),
+    Setting(
+        "SNAPSHOTTER_LFS_HOSTS",
+        "",
+        "hosts, beside the origin's own, where a repository's .lfsconfig may say that its LFS objects are",
+    ),
     Setting("SNAPSHOTTER_TEMP", "", "folder for verify's replay and for scans; empty for the system's"),
     Setting(
         "SNAPSHOTTER_VERIFY_TIMEOUT",

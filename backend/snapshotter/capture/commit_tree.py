@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import TooLarge, Unusable
+from snapshotter.capture.fetched_pack import FetchedPack
 from snapshotter.git.commit import committed_at
 from snapshotter.git.pack import Pack, PackObject
-from snapshotter.git.pack_frame import PackCheck
-from snapshotter.git.refs import OID_LENGTHS, ObjectFormat
+from snapshotter.git.refs import OID_LENGTHS
 from snapshotter.scan.listing import Listing, tree_of, walk
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 
@@ -66,7 +66,7 @@ class Blobs:
         self._transport, self._commit, self._limits = transport, commit, limits
         self._fmt = OID_LENGTHS[len(commit)]
         self._temp, self._cancel = temp, cancel
-        self._whole: _Fetched | None = None
+        self._whole: FetchedPack | None = None
         self.committed_at: datetime | None = None
         self._open = ExitStack()
 
@@ -101,7 +101,7 @@ class Blobs:
                 if item.type == "blob" and item.oid in wanted:
                     yield item
 
-    def _asked_for(self, wanted: Set[str]) -> _Fetched | None:
+    def _asked_for(self, wanted: Set[str]) -> FetchedPack | None:
         """These blobs and no others. Returns None if the origin refuses objects that no ref names, or if they are
         too large together: what is asked for by id is sent whatever a filter says."""
         try:
@@ -109,7 +109,7 @@ class Blobs:
         except (WantVanished, TooLarge):
             return None
 
-    def _walk(self, fetched: _Fetched) -> Listing:
+    def _walk(self, fetched: FetchedPack) -> Listing:
         """Servers send a pack's trees before its blobs, so reading usually ends at the first blob."""
         trees: dict[str, bytes] = {}
         root, size, missing = "", 0, "the commit"
@@ -134,7 +134,7 @@ class Blobs:
             raise _incomplete(f"the origin did not send {error.args[0] or missing}") from None
 
     def _objects(
-        self, fetched: _Fetched, max_object: int, *, pass_blobs: bool = False
+        self, fetched: FetchedPack, max_object: int, *, pass_blobs: bool = False
     ) -> Iterator[PackObject]:
         # Objects are held one at a time, so this bounds time: more than is scanned may be read, to tell it apart.
         total = _INFLATED * self._limits.total + self._limits.trees
@@ -147,7 +147,7 @@ class Blobs:
             max_object=max_object,
         ).objects(pass_blobs=pass_blobs)
 
-    def _everything(self) -> _Fetched:
+    def _everything(self) -> FetchedPack:
         """The commit at depth 1, with its blobs up to the limit where the origin can leave out larger ones."""
         if self._whole is None:
             limit = f"blob:limit={self._limits.file + 1}"  # git leaves out blobs of that size and more
@@ -157,43 +157,15 @@ class Blobs:
                 self._whole = self._fetch(FetchRequest([self._commit], thin=False, depth=1))
         return self._whole
 
-    def _fetch(self, request: FetchRequest) -> _Fetched:
+    def _fetch(self, request: FetchRequest) -> FetchedPack:
         file = self._open.enter_context(
             tempfile.SpooledTemporaryFile(self._limits.memory, dir=str(self._temp) if self._temp else None)  # noqa: SIM115 - the stack closes it
         )
-        fetched = _Fetched(file, self._fmt, self._limits.total + self._limits.trees)
+        limit = self._limits.total + self._limits.trees
+        fetched = FetchedPack(file, self._fmt, limit, _over_limit("it is larger than the limit"))
         self._transport.fetch(request, fetched.take)
         fetched.finish()
         return fetched
-
-
-class _Fetched:
-    """A pack on its way in and, once finished, for reading: in memory, or in a file without a name."""
-
-    def __init__(self, file: IO[bytes], fmt: ObjectFormat, limit: int) -> None:
-        self._file, self._limit = file, limit
-        self.check = PackCheck(fmt)
-
-    @property
-    def size(self) -> int:
-        """Bytes of the pack so far."""
-        return self.check.bytes
-
-    def take(self, data: memoryview) -> None:
-        """The next bytes. Raises TooLarge beyond the limit."""
-        if self.check.bytes + len(data) > self._limit:
-            raise _over_limit("it is larger than the limit")
-        self.check.update(data)
-        self._file.write(data)
-
-    def finish(self) -> None:
-        """Raises Unusable for a pack that was cut or altered on its way."""
-        self.check.finish()
-
-    def read(self, at: int, size: int) -> bytes:
-        """Up to `size` bytes from `at`."""
-        self._file.seek(at)
-        return self._file.read(size)
 
 
 def _incomplete(what: str) -> Unusable:

@@ -19,6 +19,7 @@ from snapshotter.archive.manifest import (
     Filters,
     Gap,
     History,
+    Lfs,
     Limits,
     Manifest,
     Parent,
@@ -45,7 +46,7 @@ class Capture:
     """What a run has captured of its origin, all of it stored: what its manifest is made of, but for the scan.
 
     `refs` is the parent's record where that still holds. `history` is None where there is nothing new to hold.
-    `tip_dates` is when commits were made that this run learned of, by their ids.
+    `tip_dates` is when commits were made that this run learned of, by their ids. `lfs` is None where none is known.
     """
 
     key: RunKey
@@ -58,6 +59,7 @@ class Capture:
     tip_dates: Mapping[str, datetime]
     gaps: Sequence[Gap]
     artifacts: Sequence[Artifact]
+    lfs: Lfs | None = None
 
 
 def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, clock: Clock) -> Manifest:
@@ -95,6 +97,7 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
         head_bytes=raw_if_changed(ledger.head_target) if ledger.head_target is not None else None,
         tip_dates=_tip_dates(capture) or UNSET,
         head_guessed=ledger.head_guessed or UNSET,
+        lfs=capture.lfs or UNSET,
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
+from typing import Literal
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.capture.chain import MAX_INCREMENTS, BasePolicy
@@ -27,8 +29,18 @@ class ScanOptions:
 
 
 @dataclass(frozen=True)
+class LfsOptions:
+    """Which LFS objects are taken: those of all of history, or of the tips' trees; none of more bytes than
+    `max_object_bytes`. What is searched for pointers goes to `temp` where it is large (None: the system's folder)."""
+
+    asked: Literal["all", "tips"] = "all"
+    max_object_bytes: int = 64 * 1024**3
+    temp: Path | None = None
+
+
+@dataclass(frozen=True)
 class CaptureOptions:
-    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none.
+    """How a snapshot is taken. Sizes are bytes. Without `scan` there is none, and without `lfs` no LFS objects.
 
     With `changes_only`, nothing is written of an origin that is as its newest snapshot has it. `room` is entered by
     whatever holds much memory: a pack on its way into the store, and a scan.
@@ -47,6 +59,7 @@ class CaptureOptions:
     scan: ScanOptions | None = None
     changes_only: bool = False
     room: AbstractContextManager[object] = field(default_factory=nullcontext)
+    lfs: LfsOptions | None = None
 
     @property
     def base_policy(self) -> BasePolicy:

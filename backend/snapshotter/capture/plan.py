@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,7 +22,7 @@ from snapshotter.base import runbook
 from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import human_span, printable
-from snapshotter.capture.options import CaptureOptions, ScanOptions
+from snapshotter.capture.options import CaptureOptions, LfsOptions, ScanOptions
 from snapshotter.scan.resources import ScanResources
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
@@ -47,6 +47,7 @@ class RequestedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     scan: bool | None = None
     ref: str | None = None
     secret_gate: bool = False
+    lfs: Literal["all", "tips", "none"] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def make(
         idle_seconds=limits.idle_seconds,
         # What expires a base expires its scan too, so both have the same greatest age.
         scan=scan_options(settings, requested.ref, age) if scans else None,
+        lfs=_lfs_options(settings, requested.lfs),
     )
     return Plan(options, connector(settings, limits, allow_http=allow_http or requested.allow_http))
 
@@ -105,6 +107,19 @@ def keeping_workers(plan: Plan) -> Iterator[Plan]:
     with scan.resources.processes() as workers:
         kept = replace(scan, resources=replace(scan.resources, kept=workers))
         yield replace(plan, options=replace(plan.options, scan=kept))
+
+
+def _lfs_options(settings: Settings, asked: str | None) -> LfsOptions | None:
+    """Which LFS objects are taken; None for none."""
+    asked = asked or settings["SNAPSHOTTER_LFS"].lower()
+    if asked in ("none", "0", "off"):
+        return None
+    if asked not in ("all", "tips"):
+        raise UsageError(
+            f"SNAPSHOTTER_LFS is none of all, tips and none: {printable(asked)[:100]}", hint="give all"
+        )
+    limit = parse_size(settings["SNAPSHOTTER_LFS_MAX_OBJECT"])
+    return LfsOptions("tips" if asked == "tips" else "all", limit, _folder(settings["SNAPSHOTTER_TEMP"]))
 
 
 def _check_age(age: timedelta, expiry: Expiry | None) -> None:
@@ -182,4 +197,5 @@ def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Co
         allow_http,
         settings["SNAPSHOTTER_CA_BUNDLE"] or None,
         SshClient.of(settings),
+        frozenset(settings.words("SNAPSHOTTER_LFS_HOSTS")),
     )

@@ -24,6 +24,8 @@ from snapshotter.base.observer import Observer
 from snapshotter.capture import changes, manifest_making, scan_choice, tips
 from snapshotter.capture.chain import Decision, decide
 from snapshotter.capture.clock import Clock
+from snapshotter.capture.lfs_beside import objects_beside
+from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, is_settled
 from snapshotter.capture.manifest_making import Capture
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
@@ -39,6 +41,7 @@ from snapshotter.git.selection import Selection, select
 from snapshotter.git.unlisted import Unlisted, unlisted
 from snapshotter.store.objects import Store
 from snapshotter.transport import Transport, WantVanished
+from snapshotter.transport.lfs.source import LfsSource
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class _Run:
     options: CaptureOptions
     observer: Observer
     cancel: Cancel
+    lfs: LfsSource | None = None
 
 
 def take(
@@ -59,6 +63,7 @@ def take(
     store: Store,
     options: CaptureOptions,
     *,
+    lfs: LfsSource | None = None,
     observer: Observer | None = None,
     cancel: Cancel | None = None,
     now: datetime | None = None,
@@ -67,11 +72,12 @@ def take(
     """Take one snapshot of `origin` through `transport` into `store` and return its manifest; with `changes_only`, the
     newest snapshot's, if the origin is as that has it.
 
-    `known` is the snapshot that was the newest some time ago, which saves the search for it. Raises UsageError for
-    options that cannot be, and what the transport and the store raise; then there is no manifest, and so no snapshot.
+    LFS objects come from `lfs`, if the options ask for them. `known` is the snapshot that was the newest some time
+    ago, which saves the search for it. Raises UsageError for options that cannot be, and what the transport and the
+    store raise; then there is no manifest, and so no snapshot.
     """
     check_size(options.segment_bytes)
-    run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel())
+    run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel(), lfs)
     clock = Clock.start(now)
     listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)), known)
     clock = clock.lap("refs")
@@ -149,21 +155,25 @@ class _Step(NamedTuple):
 
 
 def _is_as_before(run: _Run, step: _Step, now: datetime) -> bool:
-    """Whether the newest snapshot, with its scan, is what a new one would be."""
+    """Whether the newest snapshot, with its scan and LFS objects, is what a new one would be."""
     if step.parent is None or step.decision.kind not in ("unchanged", "empty"):
         return False
     manifest = step.parent.sealed.manifest
     if step.decision.kind == "empty":
         return manifest.refs.sha256 == step.ledger.sha256
-    return scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
+    settled = run.options.lfs is None or is_settled(manifest.lfs or None, run.options.lfs.asked)
+    return settled and scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
 
 
 def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sealed:
     """Stream what is due, scan, and write the manifest."""
     options, (key, decision, ledger, parent, target) = run.options, step
     folder = RunFolder(run.store, key, decision.kind, run.cancel)
-    stored, compared = _stream(run, folder, decision, ledger, parent)
-    clock = clock.lap("history") if stored else clock
+    with objects_beside(_lfs_step(run, folder), folder, decision, SnapshotRefs(ledger, parent)) as objects:
+        stored, compared = _stream(run, folder, decision, ledger, parent)
+        clock = clock.lap("history") if stored else clock
+        lfs = objects()
+    clock = clock.lap("lfs") if lfs.artifacts else clock
     refs, refs_artifacts = _refs(folder, decision, ledger, parent, stored)
     capture = Capture(
         key=key,
@@ -177,13 +187,23 @@ def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sea
         gaps=[
             *manifest_making.ref_gaps(selection, _beside(run, ledger)),
             *manifest_making.hand_gap(ledger, compared.tips.others, parent),
+            *lfs.gaps,
         ],
-        artifacts=[*(stored.segments if stored else []), *refs_artifacts],
+        artifacts=[*(stored.segments if stored else []), *refs_artifacts, *lfs.artifacts],
+        lfs=lfs.record,
     )
     manifest = manifest_making.without_scan(capture, run.origin, options, clock)
     scan, gaps = _scan(run, folder, manifest, parent, target)
     clock = clock.lap("scan") if scan else clock
     return _commit(run, folder, manifest_making.finished(manifest, scan, gaps, clock), parent)
+
+
+def _lfs_step(run: _Run, folder: RunFolder) -> LfsStep | None:
+    """What takes LFS objects, if they are asked for."""
+    options = run.options
+    if options.lfs is None or run.lfs is None:
+        return None
+    return LfsStep(run.transport, run.lfs, folder, options.lfs, options.segment_bytes, run.observer)
 
 
 def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:

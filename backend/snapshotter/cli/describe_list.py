@@ -29,12 +29,17 @@ _LACKS: Final = {
 def listing(snapshots: SnapshotList, where: str, now: datetime, expiry: Expiry | None = None) -> list[str]:
     """A table of snapshots, and of repos that could not be listed; or one line that `where` holds none.
 
-    Where objects are said to expire, it has a column more: until when each snapshot can be restored.
+    It has a column more where snapshots have LFS objects, and one where objects are said to expire: until when each
+    snapshot can be restored.
     """
     if not snapshots.snapshots and not snapshots.unread:
         return [f"no snapshots in {where}"]
     rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots.snapshots)]
     rows += [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in snapshots.unread]
+    told = [describe.lfs(listed.manifest) if listed.manifest else "" for listed in snapshots.snapshots]
+    if any(told):
+        objects = ["LFS", *(each or "-" for each in told), *("-" for _ in snapshots.unread)]
+        rows = [(*row[:-1], each, row[-1]) for row, each in zip(rows, objects, strict=True)]
     if expiry:
         ends = [*(_until(listed.manifest, expiry, now) for listed in snapshots.snapshots)]
         ends = ["RESTORABLE", *ends, *("-" for _ in snapshots.unread)]

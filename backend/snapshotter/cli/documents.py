@@ -100,6 +100,8 @@ def _listed(listed: ListedSnapshot) -> dict[str, object]:
         "kind": manifest.kind,
         "refs": manifest.refs.count,
         "bytes": listed.stored_bytes,
+        "lfs_objects": manifest.lfs.objects if manifest.lfs else None,
+        "lfs_held": manifest.lfs.held if manifest.lfs else None,
         "origin": manifest.origin,
         "verified": listed.run.verified,
         "changes": describe.change_counts(manifest.ref_changes),

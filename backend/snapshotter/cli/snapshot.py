@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
     from snapshotter.capture.plan import RequestedOptions
+
+
+LfsChoice = Literal["all", "tips"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,15 @@ class SnapshotFlags:
     ] = None
     ref: flags.ScanRefOption = None
     secret_gate: flags.SecretGateOption = False
+    lfs: Annotated[
+        LfsChoice | None,
+        typer.Option(
+            "--lfs",
+            help="Take the LFS objects of all of history (the default, unless SNAPSHOTTER_LFS says otherwise), or of "
+            "the tips' trees.",
+        ),
+    ] = None
+    no_lfs: Annotated[bool, typer.Option("--no-lfs", help="Leave LFS objects out.")] = False
 
 
 def snapshot(session: Session, given: SnapshotFlags) -> Output:
@@ -98,6 +110,8 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     from snapshotter.git.origin_parsing import parse
     from snapshotter.scan.gate import secret_gate
 
+    if given.no_lfs and given.lfs:
+        raise UsageError("--lfs and --no-lfs exclude each other", hint="leave one of them out")
     # What can be refused is looked at before the store is opened, which makes a folder.
     origin = parse(given.origin)
     labels = parse_labels(given.label or [])
@@ -106,7 +120,13 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     store = session.store()
     try:
         sealed = take(
-            origin, transport, store, in_force.options, observer=session.observer, cancel=session.cancel
+            origin,
+            transport,
+            store,
+            in_force.options,
+            lfs=in_force.connect.lfs(origin, session.cancel),
+            observer=session.observer,
+            cancel=session.cancel,
         )
     finally:
         transport.close()
@@ -128,6 +148,7 @@ def _requested(given: SnapshotFlags) -> RequestedOptions:
         scan=given.scan,
         ref=given.ref,
         secret_gate=given.secret_gate,
+        lfs="none" if given.no_lfs else given.lfs,
     )
 
 

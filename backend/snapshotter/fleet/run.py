@@ -81,7 +81,13 @@ class Round:
         transport = self.plan.connect(origin, self.cancel)
         try:
             return take(
-                origin, transport, self.store, self.plan.options, observer=observer, cancel=self.cancel
+                origin,
+                transport,
+                self.store,
+                self.plan.options,
+                lfs=self.plan.connect.lfs(origin, self.cancel),
+                observer=observer,
+                cancel=self.cancel,
             )
         finally:
             transport.close()

@@ -40,6 +40,11 @@ _SNAPSHOTS: Final = (
     ViewColumn(
         "gaps", "STRUCT(kind VARCHAR, count BIGINT)[]", "what the snapshot and its scan knowingly lack"
     ),
+    ViewColumn(
+        "lfs_objects", "BIGINT", "LFS objects that its pointers name, or null where that is not known"
+    ),
+    ViewColumn("lfs_held", "BIGINT", "how many of them the store has"),
+    ViewColumn("lfs_bytes", "BIGINT", "bytes of those that the store has"),
     ViewColumn("tool_version", "VARCHAR", "the release that took it"),
     ViewColumn("scan_run_id", "VARCHAR", "the run that wrote the scan's tables, or null without a scan"),
     ViewColumn("scan_ref", "VARCHAR", "the ref that was scanned"),

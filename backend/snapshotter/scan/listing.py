@@ -74,7 +74,7 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
     seen: set[bytes] = set()
     odd: list[bytes] = []
     folders = size = 0
-    stack = [(b"", _parse(trees[tree], width))]
+    stack = [(b"", records(trees[tree], width))]
     while stack:
         prefix, rest = stack[-1]
         record = next(rest, None)
@@ -90,14 +90,14 @@ def walk(trees: Mapping[str, bytes], commit: str, tree: str, *, limit: int) -> L
             odd.append(path[:MAX_PATH])
         elif stat.S_ISDIR(mode):
             folders += 1
-            stack.append((path + b"/", _parse(trees[oid], width)))
+            stack.append((path + b"/", records(trees[oid], width)))
         else:
             seen.add(path)
             entries.append(TreeEntry(path, mode, oid))
     return Listing(commit, tree, entries, False, odd)
 
 
-def _parse(data: bytes, width: int) -> Iterator[tuple[int, bytes, str]]:
+def records(data: bytes, width: int) -> Iterator[tuple[int, bytes, str]]:
     """The records of one tree object, one at a time: mode, name, id."""
     at = 0
     while at < len(data):

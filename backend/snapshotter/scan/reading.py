@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 
 from snapshotter.archive.manifest import ScanSettings
+from snapshotter.git.lfs_pointer import lfs_pointer
 from snapshotter.git.pack import PackObject
 from snapshotter.scan import attributes, facts, licences
 from snapshotter.scan.dependencies import is_manifest
@@ -17,7 +18,7 @@ from snapshotter.scan.manifest_reading import ManifestReading
 from snapshotter.scan.project_files import is_project_file, read_project_file
 from snapshotter.scan.reading_plan import IN_ALL, TOO_LARGE, PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.staging import Staging
-from snapshotter.scan.tree_contents import Blob, TreeContents, lfs_pointer
+from snapshotter.scan.tree_contents import Blob, TreeContents
 
 Read = Callable[[Set[str]], Iterator[PackObject]]
 """The blobs of these ids, in any order, each once; one that the origin does not send is left out."""

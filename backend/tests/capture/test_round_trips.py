@@ -13,7 +13,7 @@ from githost import GitHost
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.capture import stream
-from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.faults import RecordingStore
@@ -68,6 +68,27 @@ def test_a_run_asks_what_the_page_says(lab: Lab, origin: Origin, host: GitHost, 
     connections = host.connections - opened
     assert [asked(host), str(connections), called(store)] == documented()[kind][:3]
     assert store.calls[-1] == ("put_new", taken.manifest.key.key(layout.MANIFEST))
+
+
+@pytest.mark.parametrize(("kind", "more"), [("base", 1), ("increment", 1), ("unchanged", 0)])
+def test_lfs_adds_what_the_page_says_where_there_are_no_pointers(
+    lab: Lab, origin: Origin, host: GitHost, kind: str, more: int
+) -> None:
+    assert "LFS adds 1 fetch, on 1 connection more" in FORMAT
+    options = CaptureOptions(lfs=LfsOptions())
+    if kind != "base":
+        lab.take(host.url("x.git"), options)
+    if kind == "increment":
+        origin.commit()
+    host.requests.clear()
+    opened = host.connections
+    store = RecordingStore(lab.store)
+    assert lab.take(host.url("x.git"), options, store=store).manifest.kind == kind
+    requests, connections, calls, *_ = documented()[kind]
+    fetches = [int(count) for count in re.findall(r"(\d+) fetch", requests)] or [0]
+    named = re.sub(r"\d+ fetch", f"{fetches[0] + more} fetch", requests)
+    assert [asked(host), called(store)] == [named, calls]
+    assert host.connections - opened <= int(connections) + more
 
 
 def test_the_page_s_round_trips_are_as_many_as_it_names() -> None:

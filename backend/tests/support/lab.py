@@ -75,7 +75,8 @@ class Lab:
         self.now += advance
         cancel = Cancel()
         parsed = parse(str(origin.path if isinstance(origin, Origin) else origin))
-        transport = Connector(GitCredentials({}), self.limits)(parsed, cancel)
+        connector = Connector(GitCredentials({}), self.limits)
+        transport = connector(parsed, cancel)
         used = wrap(transport) if wrap else transport
         try:
             return snapshot.take(
@@ -83,6 +84,7 @@ class Lab:
                 used,
                 store or self.store,
                 options or CaptureOptions(),
+                lfs=connector.lfs(parsed, cancel),
                 observer=self.observer,
                 cancel=cancel,
                 now=self.now,

@@ -1,0 +1,30 @@
+"""LFS within a run: pointers are searched for beside the fetch of the history, and their objects taken after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from snapshotter.archive.transfer import RunFolder
+from snapshotter.capture.chain import Decision
+from snapshotter.capture.lfs_record import LfsAttempt
+from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, carried
+
+
+@contextmanager
+def objects_beside(
+    step: LfsStep | None, folder: RunFolder, decision: Decision, refs: SnapshotRefs
+) -> Iterator[Callable[[], LfsAttempt]]:
+    """A search for pointers, beside the block that takes the history. What it is given takes their objects.
+
+    Without a `step` nothing is asked, and what was known of LFS is carried on.
+    """
+    if decision.kind == "empty":
+        yield LfsAttempt
+    elif step is None:
+        yield lambda: carried(folder, refs.before, "none")
+    else:
+        with ThreadPoolExecutor(1, thread_name_prefix="pointers") as pool:
+            searching = pool.submit(step.search, decision, refs)
+            yield lambda: step.attempt(searching.result(), refs)

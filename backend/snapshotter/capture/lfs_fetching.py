@@ -1,0 +1,94 @@
+"""LFS objects from an origin into the store: asked for by the hundred, several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from snapshotter.capture.lfs_storing import LfsStorage, Room
+from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSource, LfsUnavailable
+
+_AT_ONCE: Final = 8
+_TRIES: Final = 3  # of one object whose bytes broke off
+_SLOTS: Final = 3  # segments that may be in memory, as of a history with two uploads
+
+Outcome = list[str] | LfsUnavailable
+"""The keys of a stored object, or why it cannot be had."""
+
+
+@dataclass
+class LfsFetch:
+    """One run's fetch of LFS objects. What ends it, ends it for all that were not asked for yet: a server that does
+    not answer, or a spent quota."""
+
+    source: LfsSource
+    storage: LfsStorage
+    max_object: int
+    _ended: LfsUnavailable | None = None
+    _outcomes: dict[LfsPointer, Outcome] = field(default_factory=dict)
+
+    def fetch(self, pointers: Sequence[LfsPointer]) -> Mapping[LfsPointer, Outcome]:
+        """What came of each. Raises what the store raises, and the caller's Interrupted."""
+        storage = self.storage
+        self._outcomes = {each: _too_large(each) for each in pointers if each.bytes > self.max_object}
+        wanted = [each for each in pointers if each not in self._outcomes]
+        storage.observer.stage(
+            f"fetching {len(wanted):,} LFS objects", sum(each.bytes for each in wanted) if wanted else None
+        )
+        room = Room(_SLOTS * storage.segment_bytes, storage.cancel)
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
+            pending: dict[LfsPointer, Future[Outcome]] = {}
+            try:
+                for start in range(0, len(wanted), BATCH):
+                    # The next are asked for while the last of those before are on their way.
+                    self._settle(pending, _AT_ONCE)
+                    for pointer, told in self._located(wanted[start : start + BATCH]).items():
+                        if isinstance(told, LfsUnavailable):
+                            self._outcomes[pointer] = told
+                        else:
+                            pending[pointer] = pool.submit(self._one, pointer, told, room)
+                self._settle(pending, 0)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self._outcomes
+
+    def _settle(self, pending: dict[LfsPointer, Future[Outcome]], most: int) -> None:
+        """Wait until no more than `most` are on their way."""
+        while len(pending) > most:
+            pointer = next(iter(pending))
+            self._outcomes[pointer] = pending.pop(pointer).result()
+
+    def _located(self, batch: Sequence[LfsPointer]) -> Mapping[LfsPointer, Download | LfsUnavailable]:
+        if self._ended is None:
+            try:
+                return self.source.locate(batch)
+            except LfsUnavailable as error:
+                self._ended = error
+                self.storage.observer.warn(f"no LFS objects: {error.message}; {error.hint}")
+        return dict.fromkeys(batch, self._ended)
+
+    def _one(self, pointer: LfsPointer, download: Download, room: Room) -> Outcome:
+        for attempt in range(1, _TRIES + 1):
+            if self._ended is not None:
+                return self._ended
+            try:
+                with room.of(self.storage.weight(pointer)):
+                    return self.storage.put(pointer, download)
+            except LfsUnavailable as error:
+                if error.reason == "over-quota":
+                    self._ended = error
+                if not error.transient or attempt == _TRIES:
+                    return error
+            self.storage.cancel.sleep(0.5 * 2**attempt)
+        raise AssertionError  # the last try returns
+
+
+def _too_large(pointer: LfsPointer) -> LfsUnavailable:
+    return LfsUnavailable(
+        f"LFS object {pointer.oid}: it has {pointer.bytes:,} bytes",
+        "too-large",
+        hint="raise SNAPSHOTTER_LFS_MAX_OBJECT to take it",
+    )

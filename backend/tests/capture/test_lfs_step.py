@@ -1,0 +1,310 @@
+"""LFS objects of snapshots: which are found, stored once, and asked for again where they were missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gitfaults import Fault
+from lfshost import LfsHost
+from snapshotter.archive import layout
+from snapshotter.archive.manifest import Lfs
+from snapshotter.archive.sealed import Sealed
+from snapshotter.capture.options import CaptureOptions, LfsOptions
+from snapshotter.scan import lfs_table
+from snapshotter.scan.lfs_rows import LfsRow
+from tests.support.git import Origin
+from tests.support.lab import Lab
+
+WITH = CaptureOptions(lfs=LfsOptions())
+TIPS = CaptureOptions(lfs=LfsOptions("tips"))
+SMALL = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[LfsHost]:
+    with LfsHost(tmp_path / "srv") as host:
+        yield host
+
+
+@pytest.fixture
+def origin(tmp_path: Path, host: LfsHost) -> Origin:
+    origin = Origin(tmp_path / "srv" / "x.git")
+    origin.commit(files={"readme": b"plain", ".gitattributes": b"*.bin filter=lfs\n"})
+    return origin
+
+
+def pointer_to(data: bytes, size: int | None = None) -> bytes:
+    oid = hashlib.sha256(data).hexdigest()
+    return b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize %d\n" % (
+        oid.encode(),
+        len(data) if size is None else size,
+    )
+
+
+def add(host: LfsHost, origin: Origin, *contents: bytes, ref: str = "refs/heads/main") -> list[str]:
+    """A commit with a pointer to each content, which the host holds; the ids."""
+    number = origin.count()
+    files = {f"dir/{number}-{index}.bin": pointer_to(data) for index, data in enumerate(contents)}
+    origin.commit(ref, files)
+    return [host.put(data) for data in contents]
+
+
+def lfs(taken: Sealed) -> Lfs:
+    assert isinstance(taken.manifest.lfs, Lfs)
+    return taken.manifest.lfs
+
+
+def table(lab: Lab, taken: Sealed) -> dict[str, LfsRow]:
+    artifact = lfs(taken).table
+    assert artifact
+    return {row.oid: row for row in lfs_table.read(lab.catalog.artifact(artifact), artifact.key)}
+
+
+def stored(lab: Lab, row: LfsRow) -> bytes:
+    return b"".join(lab.store.get(key) for key in row.keys)
+
+
+def gaps(taken: Sealed) -> dict[str, int]:
+    return {gap.kind: gap.count for gap in taken.manifest.gaps}
+
+
+def test_a_repository_without_pointers_says_so(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    taken = lab.take(host.url("x.git"), WITH)
+    assert lfs(taken) == Lfs(
+        asked="all", searched="all", objects=0, held=0, bytes=0, held_bytes=0, table=None
+    )
+    assert not host.lfs_requests and not taken.manifest.gaps
+
+
+def test_every_object_of_the_history_is_stored(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    contents = [b"one", b"two" * 1000, b"\0" * 300_000]
+    for data in contents:
+        add(host, origin, data)
+    origin.commit(files={"deleted.bin": pointer_to(b"old")})
+    host.put(b"old")
+    origin.commit_tree(origin.oid("refs/heads/main"), ref="refs/heads/main", message="all gone")
+    taken = lab.take(host.url("x.git"), SMALL)
+    assert (lfs(taken).objects, lfs(taken).held, lfs(taken).searched) == (4, 4, "all")
+    rows = table(lab, taken)
+    for data in [*contents, b"old"]:
+        oid = hashlib.sha256(data).hexdigest()
+        assert stored(lab, rows[oid]) == data and rows[oid].bytes == len(data)
+    whole = hashlib.sha256(b"one").hexdigest()
+    assert rows[whole].keys == [layout.lfs_key(taken.manifest.repo, whole)]
+    assert len(rows[hashlib.sha256(contents[2]).hexdigest()].keys) == 5
+    assert host.batches() == 1 and len(host.downloads()) == 4
+    assert not taken.manifest.gaps
+
+
+def test_an_increment_asks_for_new_objects_alone(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    first = add(host, origin, b"one", b"two")
+    lab.take(host.url("x.git"), WITH)
+    host.lfs_requests.clear()
+    second = add(host, origin, b"three")
+    taken = lab.take(host.url("x.git"), WITH)
+    assert taken.manifest.kind == "increment" and host.downloads() == second
+    rows = table(lab, taken)
+    assert rows.keys() == {*first, *second} and all(row.held for row in rows.values())
+    assert rows[second[0]].path and rows[second[0]].path.startswith("dir/")
+    assert rows[first[0]].path and rows[first[0]].path.startswith("dir/")
+
+
+def test_an_increment_without_pointers_refers_to_the_table(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    add(host, origin, b"one")
+    before = lab.take(host.url("x.git"), WITH)
+    host.lfs_requests.clear()
+    origin.commit(files={"plain": b"text"})
+    taken = lab.take(host.url("x.git"), WITH)
+    assert taken.manifest.kind == "increment" and lfs(taken) == lfs(before)
+    assert not host.lfs_requests and taken.manifest.artifact(layout.LFS_TABLE) is None
+
+
+def test_an_unchanged_origin_is_asked_nothing_more(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    add(host, origin, b"one")
+    before = lab.take(host.url("x.git"), WITH)
+    host.requests.clear()
+    taken = lab.take(host.url("x.git"), WITH)
+    assert taken.manifest.kind == "unchanged" and lfs(taken) == lfs(before)
+    assert len(host.requests) == 2
+
+
+def test_a_base_downloads_nothing_that_is_held(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    oids = add(host, origin, b"one", b"two" * 100_000)
+    lab.take(host.url("x.git"), SMALL)
+    host.lfs_requests.clear()
+    full = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024, full=True)
+    taken = lab.take(host.url("x.git"), full)
+    assert taken.manifest.kind == "base" and not host.lfs_requests
+    assert taken.manifest.artifact(layout.LFS_TABLE) == lfs(taken).table
+    assert table(lab, taken).keys() == set(oids)
+
+
+def test_what_was_missing_is_asked_for_again_and_heals(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    (here,) = add(host, origin, b"here")
+    origin.commit(files={"late.bin": pointer_to(b"late")})
+    taken = lab.take(host.url("x.git"), WITH)
+    late = hashlib.sha256(b"late").hexdigest()
+    assert (lfs(taken).objects, lfs(taken).held, gaps(taken)) == (2, 1, {"lfs-not-found": 1})
+    assert taken.manifest.gaps[0].sample == [f"{late} 4 late.bin"]
+    assert table(lab, taken)[late] == LfsRow(late, 4, False, [], "late.bin", "not-found")
+    same = lab.take(host.url("x.git"), WITH)
+    assert same.manifest.kind == "unchanged" and lfs(same) == lfs(taken) and gaps(same) == gaps(taken)
+    host.put(b"late")
+    host.lfs_requests.clear()
+    healed = lab.take(host.url("x.git"), WITH)
+    assert healed.manifest.kind == "unchanged" and host.downloads() == [late]
+    assert (lfs(healed).objects, lfs(healed).held, gaps(healed)) == (2, 2, {})
+    assert stored(lab, table(lab, healed)[late]) == b"late" and table(lab, healed)[late].path == "late.bin"
+    assert table(lab, healed)[here].held
+
+
+def test_a_chain_without_a_table_gets_one(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    (oid,) = add(host, origin, b"one")
+    assert lab.take(host.url("x.git")).manifest.lfs is not Lfs
+    taken = lab.take(host.url("x.git"), WITH)
+    assert taken.manifest.kind == "unchanged" and table(lab, taken)[oid].held
+
+
+@pytest.mark.parametrize("base", [False, True])
+def test_a_run_without_lfs_forgets_nothing(lab: Lab, host: LfsHost, origin: Origin, base: bool) -> None:
+    first = add(host, origin, b"one")
+    lab.take(host.url("x.git"), WITH)
+    second = add(host, origin, b"two")
+    without = lab.take(host.url("x.git"), CaptureOptions(full=base))
+    assert (lfs(without).asked, lfs(without).searched, lfs(without).objects) == ("none", "none", 1)
+    host.lfs_requests.clear()
+    taken = lab.take(host.url("x.git"), WITH)
+    assert host.downloads() == second and table(lab, taken).keys() == {*first, *second}
+    assert lfs(taken).searched == "all"
+
+
+def test_tips_alone_are_taken_when_they_are_asked_for(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    (old,) = add(host, origin, b"old")
+    new = hashlib.sha256(b"new").hexdigest()
+    host.put(b"new")
+    origin.commit_tree(
+        origin.oid("refs/heads/main"), ref="refs/heads/main", message="new", file=pointer_to(b"new")
+    )
+    taken = lab.take(host.url("x.git"), TIPS)
+    assert (lfs(taken).asked, lfs(taken).searched, list(table(lab, taken))) == ("tips", "tips", [new])
+    assert lab.take(host.url("x.git"), TIPS).manifest.lfs == taken.manifest.lfs
+    more = lab.take(host.url("x.git"), WITH)
+    assert more.manifest.kind == "unchanged" and table(lab, more).keys() == {old, new}
+    assert host.downloads() == [new, old]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"uploadpack.allowFilter": "false"},
+        {"uploadpackfilter.combine.allow": "false"},
+        {"uploadpackfilter.object:type.allow": "false"},
+        {"uploadpackfilter.allow": "false"},
+    ],
+)
+def test_what_a_server_refuses_costs_history_at_most(
+    lab: Lab, host: LfsHost, origin: Origin, config: dict[str, str]
+) -> None:
+    (old,) = add(host, origin, b"old")
+    new = hashlib.sha256(host.put(b"new") and b"new").hexdigest()
+    origin.commit_tree(
+        origin.oid("refs/heads/main"), ref="refs/heads/main", message="new", file=pointer_to(b"new")
+    )
+    host.config |= config
+    taken = lab.take(host.url("x.git"), WITH)
+    no_filters = "uploadpack.allowFilter" in config or "uploadpackfilter.allow" in config
+    assert table(lab, taken).keys() == ({new} if no_filters else {old, new})
+    assert gaps(taken) == ({"lfs-history": 1} if no_filters else {})
+    assert lab.take(host.url("x.git"), WITH).manifest.lfs == taken.manifest.lfs
+    (third,) = add(host, origin, b"third")
+    grown = lab.take(host.url("x.git"), WITH)
+    assert grown.manifest.kind == "increment" and table(lab, grown).keys() == {*table(lab, taken), third}
+
+
+def test_a_spent_quota_is_a_reason_of_its_own_and_ends_the_asking(
+    lab: Lab, host: LfsHost, origin: Origin
+) -> None:
+    oids = add(host, origin, *(b"%d" % number for number in range(250)))
+    host.lfs_fault = lambda what: Fault(status=509) if what != "batch" else None
+    taken = lab.take(host.url("x.git"), WITH)
+    assert taken.manifest.kind == "base" and gaps(taken) == {"lfs-over-quota": 250}
+    assert host.batches() == 1 and len(host.downloads()) < 50
+    host.lfs_fault = None
+    assert lfs(lab.take(host.url("x.git"), WITH)).held == len(oids)
+
+
+def test_a_host_without_an_lfs_server_is_asked_once_a_run(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    add(host, origin, *(b"%d" % number for number in range(250)))
+    host.lfs_fault = lambda what: Fault(status=404)
+    taken = lab.take(host.url("x.git"), WITH)
+    assert gaps(taken) == {"lfs-no-server": 250} and host.batches() == 1
+    assert lab.observer.warnings and "no LFS objects" in lab.observer.warnings[0]
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+@pytest.mark.parametrize("fault", [Fault(cut_at=500), Fault(flip_at=500)])
+def test_a_cut_is_tried_again_and_a_flip_is_no_object(
+    lab: Lab, host: LfsHost, origin: Origin, size: int, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (oid,) = add(host, origin, b"x" * size)
+    faults = iter([fault])
+    host.lfs_fault = lambda what: next(faults, None) if what == oid else None
+    taken = lab.take(host.url("x.git"), SMALL)
+    if fault.cut_at:
+        assert stored(lab, table(lab, taken)[oid]) == b"x" * size
+    else:
+        assert gaps(taken) == {"lfs-wrong-digest": 1}
+        healed = lab.take(host.url("x.git"), SMALL)
+        assert stored(lab, table(lab, healed)[oid]) == b"x" * size
+
+
+def test_what_somebody_put_in_an_object_s_place_is_passed_by(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    (oid,) = add(host, origin, b"good")
+    repo = lab.take(host.url("x.git")).manifest.repo
+    lab.store.put_new(layout.lfs_key(repo, oid), b"evil")
+    taken = lab.take(host.url("x.git"), WITH)
+    (key,) = table(lab, taken)[oid].keys
+    assert key != layout.lfs_key(repo, oid) and lab.store.get(key) == b"good"
+
+
+def test_pointers_that_lie(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    oid = host.put(b"data")
+    origin.commit(
+        files={
+            "right": pointer_to(b"data"),
+            "wrong": pointer_to(b"data", 3),
+            "alone": pointer_to(b"other", 10**17),
+            "large": pointer_to(b"large") + b"x" * 5_000_000,
+        }
+    )
+    host.put(b"other")
+    taken = lab.take(host.url("x.git"), WITH)
+    rows = table(lab, taken)
+    assert rows[oid].held and rows[oid].bytes == 4
+    assert gaps(taken) == {"lfs-too-large": 1} and len(rows) == 2
+
+
+def test_a_configured_server_on_another_host_is_not_asked(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    add(host, origin, b"one")
+    origin.commit(files={".lfsconfig": b"[lfs]\n\turl = https://evil.example.org/lfs\n"})
+    taken = lab.take(host.url("x.git"), WITH)
+    assert gaps(taken) == {"lfs-unsafe": 1} and not host.lfs_requests
+    origin.commit(files={".lfsconfig": b"[lfs]\n\turl = %b/other.git/info/lfs\n" % host.url().encode()})
+    taken = lab.take(host.url("x.git"), WITH)
+    assert lfs(taken).held == 1 and host.lfs_requests[0].path == "/other.git/info/lfs/objects/batch"
+
+
+def test_a_local_origin_s_own_folder_is_its_server(lab: Lab, origin: Origin) -> None:
+    data = b"local" * 1000
+    oid = hashlib.sha256(data).hexdigest()
+    origin.commit(files={"a.bin": pointer_to(data), "b.bin": pointer_to(b"not there")})
+    path = origin.path / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    taken = lab.take(origin, WITH)
+    assert stored(lab, table(lab, taken)[oid]) == data and gaps(taken) == {"lfs-not-found": 1}
