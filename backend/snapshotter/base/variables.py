@@ -122,6 +122,29 @@ SETTINGS = (
         "",
         "for how long each snapshot must be restorable, like 365d; `doctor` refuses an expiry that leaves less",
     ),
+    Setting(
+        "SNAPSHOTTER_FLEET_PING",
+        "",
+        "URL that fleet runs ping as healthchecks.io takes it: /start, then itself or /fail",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_WEBHOOK",
+        "",
+        "URL that gets a JSON document when the results of a fleet run are stored",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_NOTIFY",
+        "",
+        "apprise's URLs, separated by spaces, that are told of fleet runs that ended badly; needs the extra notify",
+        secret=True,
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_DIGEST",
+        "7d",
+        "how often these are sent a digest of what is stale, even if all is well",
+    ),
     Setting("SNAPSHOTTER_SERVICE", "snapshotter", "the value of the dimension Service of a job's metrics"),
     Setting(
         "SNAPSHOTTER_CLUSTER_TLS",

@@ -26,7 +26,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.text import printable
-from snapshotter.fleet import result_rows, stored_summary
+from snapshotter.fleet import notices, result_rows, stored_summary
 from snapshotter.fleet.last_result import ResultReader
 from snapshotter.fleet.outcome import TAKEN, FleetSummary, RepoOutcome
 from snapshotter.fleet.result_tables import Part, ResultTables
@@ -131,9 +131,7 @@ class StoreRecorder:
         """See Recorder."""
         self.end(summary)
 
-    def end(
-        self, summary: FleetSummary, *, kept: Iterable[ResultRow] = (), digest_at: datetime | None = None
-    ) -> StoredSummary:
+    def end(self, summary: FleetSummary, *, kept: Iterable[ResultRow] = ()) -> StoredSummary:
         """Write the results, and the summary last; `kept` are rows of the last result that go on unchanged.
 
         Raises as the store does; Unavailable (code `exists`) if another process has ended the run meanwhile.
@@ -141,10 +139,14 @@ class StoreRecorder:
         self._rows.done.put(kept)
         self._rows.done.put(self._waiting)
         self._waiting.clear()
-        whole = stored_summary.stored(summary, self._put_parts(), digest_at)
+        whole = stored_summary.stored(summary, self._put_parts())
         data = fleet_summary.sealed(whole)
         self._folder.put(fleet_runs.SUMMARY, data, JSON)
         return whole
+
+    def mark_digest(self, at: datetime) -> None:
+        """Keep that a digest was sent, for `notices.digest_is_due`. Raises as the store does."""
+        self._folder.put(notices.SENT, canonical({"sent_at": at}), JSON)
 
     def _put_checkpoint(self, part: Part) -> None:
         for _ in range(_TRIES):

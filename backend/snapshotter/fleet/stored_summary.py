@@ -17,12 +17,11 @@ from snapshotter.store.objects import Store
 
 
 class StoredSummary(FleetSummary, frozen=True, kw_only=True):
-    """A run's summary with what finds its results. `digest_at` is when a digest of what is stale was last sent."""
+    """A run's summary with what finds its results."""
 
     schema_version: int
     tool_version: str
     parts: list[PartRecord]
-    digest_at: datetime | None = None
     self_sha256: str = ""
 
 
@@ -50,12 +49,10 @@ def started(run_id: str, inventory: str, at: datetime) -> StartRecord:
     )
 
 
-def stored(summary: FleetSummary, parts: list[PartRecord], digest_at: datetime | None) -> StoredSummary:
+def stored(summary: FleetSummary, parts: list[PartRecord]) -> StoredSummary:
     """A summary with where its results are."""
     facts = {name: getattr(summary, name) for name in FleetSummary.__struct_fields__}
-    return StoredSummary(
-        **facts, schema_version=SCHEMA_VERSION, tool_version=__version__, parts=parts, digest_at=digest_at
-    )
+    return StoredSummary(**facts, schema_version=SCHEMA_VERSION, tool_version=__version__, parts=parts)
 
 
 def read(store: Store, key: RunKey) -> StoredSummary:
