@@ -23,7 +23,8 @@ from measure import Sample, medians, ratio
 MIB = 1024 * 1024
 HERE = Path(__file__).resolve().parent
 SNAPSHOTTER = [sys.executable, "-m", "snapshotter"]
-TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan"]  # scans have claims of their own, in scan.py
+# As much as a clone takes. Scans have claims of their own, in scan.py.
+TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan", "--no-lfs"]
 
 
 class Bench:

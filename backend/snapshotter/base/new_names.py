@@ -6,7 +6,6 @@ that refuses to replace does it.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from pathlib import Path
@@ -39,6 +38,8 @@ def take_name(unnamed: Path, name: Path) -> None:
 
 def _rename(unnamed: Path, name: Path) -> None:
     """renameat2(2) with RENAME_NOREPLACE, which Python has no name for."""
+    import ctypes  # hardly any file system needs it: start-up
+
     libc = ctypes.CDLL(None, use_errno=True)
     call = getattr(libc, "renameat2", None)
     failed = call is None or call(_AT_FDCWD, os.fsencode(unnamed), _AT_FDCWD, os.fsencode(name), _NOREPLACE)

@@ -23,11 +23,9 @@ from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import human_span, printable
 from snapshotter.capture.options import CaptureOptions, LfsOptions, ScanOptions
+from snapshotter.capture.reaching import connector, wire_limits
 from snapshotter.scan.resources import ScanResources
-from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
-from snapshotter.transport.credentials import GitCredentials
-from snapshotter.transport.ssh import SshClient
 
 
 class RequestedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,7 +64,7 @@ def make(
 
     Plain http is allowed if `allow_http`, or what was asked for, says so.
     """
-    limits = wire_limits(settings, requested)
+    limits = wire_limits(settings, idle_timeout=requested.idle_timeout, max_refs=requested.max_refs)
     scans = settings.flag("SNAPSHOTTER_SCAN") if requested.scan is None else requested.scan
     if not scans and (requested.ref or requested.secret_gate):
         raise UsageError("a ref to scan, or a secret gate, without a scan", hint="leave out --no-scan")
@@ -177,25 +175,3 @@ def scan_options(settings: Settings, ref: str | None, age: str | None = None) ->
 
 def _folder(text: str) -> Path | None:
     return Path(text) if text else None
-
-
-def wire_limits(settings: Settings, requested: RequestedOptions) -> WireLimits:
-    """What an origin may cost. Raises UsageError for a span or number that cannot be read."""
-    idle = parse_span(requested.idle_timeout or settings["SNAPSHOTTER_IDLE_TIMEOUT"])
-    return WireLimits(
-        max_refs=requested.max_refs or settings.number("SNAPSHOTTER_MAX_REFS"),
-        idle_seconds=idle.total_seconds(),
-        stall_seconds=parse_span(settings["SNAPSHOTTER_STALL_TIMEOUT"]).total_seconds(),
-    )
-
-
-def connector(settings: Settings, limits: WireLimits, *, allow_http: bool) -> Connector:
-    """The way to origins, with the credentials that the settings name."""
-    return Connector(
-        GitCredentials.of(settings),
-        limits,
-        allow_http,
-        settings["SNAPSHOTTER_CA_BUNDLE"] or None,
-        SshClient.of(settings),
-        frozenset(settings.words("SNAPSHOTTER_LFS_HOSTS")),
-    )

@@ -87,16 +87,16 @@ def doctor(session: Session, given: DoctorFlags) -> Output:
 def _preflight(session: Session, given: DoctorFlags) -> Output:
     from snapshotter.access.proof import bucket_of
     from snapshotter.base.settings import parse_span
-    from snapshotter.capture import plan
+    from snapshotter.capture import reaching
     from snapshotter.doctor.check import Setup
     from snapshotter.doctor.preflight import examine, verdict
 
-    limits = plan.wire_limits(session.settings, plan.RequestedOptions())
+    limits = reaching.wire_limits(session.settings)
     # The store is opened by a check, so that a store that does not open is a row among the others.
     setup = Setup(
         bucket_of(session.store_uri),
         session.store,
-        plan.connector(session.settings, limits, allow_http=session.allow_http),
+        reaching.connector(session.settings, limits, allow_http=session.allow_http),
         given.origin,
         given.role,
         session.temp,

@@ -65,7 +65,7 @@ def push(session: Session, given: PushFlags) -> Output:
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.base.settings import parse_size
-    from snapshotter.capture.plan import RequestedOptions, connector, wire_limits
+    from snapshotter.capture.reaching import connector, wire_limits
     from snapshotter.cli import describe_push
     from snapshotter.git.origin_parsing import parse
     from snapshotter.recover.push import PushOptions
@@ -77,7 +77,7 @@ def push(session: Session, given: PushFlags) -> Output:
     options = PushOptions(
         given.dry_run, given.prune, given.digest, parse_size(given.batch_size), session.temp
     )
-    limits = wire_limits(session.settings, RequestedOptions())
+    limits = wire_limits(session.settings)
     connect = connector(session.settings, limits, allow_http=session.allow_http)
     catalog = Catalog(session.store(reading=True))
     run = catalog.resolve(given.snapshot)

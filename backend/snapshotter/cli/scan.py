@@ -56,17 +56,17 @@ def scan(session: Session, given: ScanFlags) -> Output:
     if given.snapshot is None:
         raise UsageError("`scan` needs an ORIGIN or a SNAPSHOT", hint="`snapshotter list` shows them")
     from snapshotter.archive.catalog import Catalog
-    from snapshotter.capture import plan
+    from snapshotter.capture import plan, reaching
     from snapshotter.capture.later_scan import scan_snapshot
     from snapshotter.scan.gate import secret_gate
 
-    limits = plan.wire_limits(session.settings, plan.RequestedOptions())
+    limits = reaching.wire_limits(session.settings)
     catalog = Catalog(session.store(reading=True))
     scanned = scan_snapshot(
         catalog,
         catalog.resolve(given.snapshot),
         plan.scan_options(session.settings, given.ref),
-        plan.connector(session.settings, limits, allow_http=session.allow_http),
+        reaching.connector(session.settings, limits, allow_http=session.allow_http),
         observer=session.observer,
         cancel=session.cancel,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +17,8 @@ from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
     from snapshotter.capture.plan import RequestedOptions
+    from snapshotter.git.origin import Origin
+    from snapshotter.transport import Transport
 
 
 LfsChoice = Literal["all", "tips"]
@@ -105,33 +108,45 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
       snapshotter snapshot git@github.com:psf/requests --store s3://bucket/prefix/
       snapshotter snapshot /srv/git/project.git --label team=core
     """
-    from snapshotter.capture import plan
-    from snapshotter.capture.snapshot import take
+    from snapshotter.capture import reaching
     from snapshotter.git.origin_parsing import parse
-    from snapshotter.scan.gate import secret_gate
 
     if given.no_lfs and given.lfs:
         raise UsageError("--lfs and --no-lfs exclude each other", hint="leave one of them out")
-    # What can be refused is looked at before the store is opened, which makes a folder.
     origin = parse(given.origin)
     labels = parse_labels(given.label or [])
-    in_force = plan.make(session.settings, _requested(given), labels, allow_http=session.allow_http)
-    transport = in_force.connect(origin, session.cancel)
-    store = session.store()
-    try:
+    limits = reaching.wire_limits(session.settings, idle_timeout=given.idle_timeout, max_refs=given.max_refs)
+    connect = reaching.connector(session.settings, limits, allow_http=session.allow_http)
+    with closing(_begun(connect(origin, session.cancel), origin)) as transport:
+        from snapshotter.capture import plan
+        from snapshotter.capture.snapshot import take
+        from snapshotter.scan.gate import secret_gate
+
+        # What can be refused is looked at before the store is opened, which makes a folder.
+        in_force = plan.make(session.settings, _requested(given), labels, allow_http=session.allow_http)
+        store = session.store()
         sealed = take(
             origin,
             transport,
             store,
             in_force.options,
-            lfs=in_force.connect.lfs(origin, session.cancel),
+            lfs=connect.lfs(origin, session.cancel),
             observer=session.observer,
             cancel=session.cancel,
         )
-    finally:
-        transport.close()
     tripped = secret_gate(sealed.manifest.scan) if given.secret_gate else None
     return Output(documents.snapshot(sealed), describe.snapshot(sealed.manifest, store.place.uri), tripped)
+
+
+def _begun(transport: Transport, origin: Origin) -> Transport:
+    """The transport. Over HTTP it lists already, while the rest of the program is loaded."""
+    if origin.scheme not in ("http", "https"):  # a child of other wires would outlive a usage error
+        return transport
+    from snapshotter.transport.ahead import ListedAhead
+
+    ahead = ListedAhead(transport)
+    ahead.begin()
+    return ahead
 
 
 def _requested(given: SnapshotFlags) -> RequestedOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.base import new_names
 from snapshotter.base.errors import AccessDenied, Damaged, Missing, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.store.objects import Store
@@ -222,7 +222,7 @@ def test_a_file_system_without_hard_links_will_do(store: Store, monkeypatch: pyt
 
 def test_one_that_can_neither_link_nor_rename_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", _failing(errno.EPERM))
-    monkeypatch.setattr(new_names.ctypes, "CDLL", lambda *_, **__: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
     with pytest.raises(Unavailable) as raised:
         store.put_new("a/key", b"x")
     assert "hard links" in raised.value.message
