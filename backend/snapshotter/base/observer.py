@@ -15,6 +15,9 @@ class Observer:
     def advance(self, count: int) -> None:
         """`count` more bytes of the current stage are done."""
 
+    def note(self, what: str) -> None:
+        """What is to be said of the current stage now; `what` stands for all that was said of it before."""
+
     def warn(self, what: str) -> None:
         """Something that the user should know and that does not stop the work."""
 

@@ -45,6 +45,10 @@ class Settings(Mapping[str, str]):
     def __len__(self) -> int:
         return len(DEFAULTS)
 
+    def under(self, values: Mapping[str, str]) -> Settings:
+        """These settings with some others over them."""
+        return Settings(self._values | dict(values))
+
     def flag(self, name: str) -> bool:
         """A yes-or-no setting. Raises UsageError for anything else."""
         value = self[name].lower()

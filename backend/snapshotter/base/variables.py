@@ -110,6 +110,27 @@ SETTINGS = (
     Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
     Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
     Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
+    Setting("SNAPSHOTTER_HOST_CONNECTIONS", "8", "connections that a fleet's run has to one host at once"),
+    Setting(
+        "SNAPSHOTTER_HOST_REQUESTS",
+        "",
+        "requests a second that a fleet's run sends to one host, evenly spaced; empty for any number",
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_MEMORY",
+        "512MiB",
+        "what each process of a fleet's run may hold of packs: a segment, and one for each upload, of each at once",
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_SHRUNK",
+        "50%",
+        "the share by which a repository may shrink before its verdict is `shrunk`; 100% for any",
+    ),
+    Setting(
+        "SNAPSHOTTER_FLEET_GAPS",
+        "refs-lacking=0 refs-impossible=0 scan=0 scanner-failed=0",
+        "how many gaps of a kind a snapshot may have before its verdict is `partial`; of others any number",
+    ),
     Setting("SNAPSHOTTER_STALE_AFTER", "48h", "when a job counts an origin without a good snapshot as stale"),
     Setting(
         "SNAPSHOTTER_EXPIRY",

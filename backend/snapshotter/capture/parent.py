@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
 
 from snapshotter.archive.catalog import AHEAD, Catalog
 from snapshotter.archive.layout import RunKey, parse_key
@@ -18,15 +21,24 @@ from snapshotter.git.origin_parsing import parse as parse_origin
 from snapshotter.git.refs import RefsLedger
 
 
+class LastProof(NamedTuple):
+    """A verification as its receipt's name tells it: when it was, UTC, and whether all was in order."""
+
+    at: datetime
+    ok: bool
+
+
 @dataclass(frozen=True)
 class ParentSnapshot:
     """The snapshot before this one, why its chain may not be built on (None if it may), and its refs
-    (None if they cannot be read; then it is not built on either). `listed` is whether a listing showed these."""
+    (None if they cannot be read; then it is not built on either). `listed` is whether a listing showed these.
+    `proof` is the newest verification of it or of its chain; None without one."""
 
     sealed: Sealed
     damage: str | None = None
     ledger: RefsLedger | None = None
     listed: bool = False
+    proof: LastProof | None = None
 
     @property
     def chain(self) -> Chain:
@@ -83,8 +95,7 @@ def find(
             sealed = _manifest(catalog, newest, origin, observer)
             if sealed is None:
                 return ParentSearch(None, own, "the newest snapshot's manifest cannot be read")
-            damage, listed = _damage(catalog, sealed.manifest, seen), _lists_refs(seen, sealed.manifest)
-            return ParentSearch(ParentSnapshot(sealed, damage, listed=listed), own)
+            return ParentSearch(_parent(catalog, sealed, seen), own)
     return ParentSearch(None, key, "the first snapshot")
 
 
@@ -99,8 +110,7 @@ def _still_newest(catalog: Catalog, origin: Origin, key: RunKey, known: Sealed) 
     newest = max((run.key for run in seen if run.is_snapshot), default=None)
     if newest != manifest.key or newest.run_id.text[:16] > key.run_id.text[:16]:
         return None
-    parent = ParentSnapshot(known, _damage(catalog, manifest, seen), listed=_lists_refs(seen, manifest))
-    return ParentSearch(parent, RunKey(key.repo, key.run_id.or_after(newest.run_id)))
+    return ParentSearch(_parent(catalog, known, seen), RunKey(key.repo, key.run_id.or_after(newest.run_id)))
 
 
 def with_ledger(
@@ -138,22 +148,30 @@ def _lists_refs(seen: list[ListedRun], manifest: Manifest) -> bool:
     return parsed is not None and any(run.key == parsed[0] and parsed[1] in run.files for run in seen)
 
 
-def _damage(catalog: Catalog, manifest: Manifest, seen: list[ListedRun]) -> str | None:
-    """What listings tell against the chain: a run that is gone, or a receipt that says so. None if nothing does.
+def _parent(catalog: Catalog, sealed: Sealed, seen: list[ListedRun]) -> ParentSnapshot:
+    """A snapshot as a parent, with what listings tell of it and of its chain.
 
     Runs beyond those `seen` are listed from the base on: a listing costs one call, however many runs it holds.
     """
     # The parent's own receipt counts too: an unchanged snapshot is in no chain, and yet was verified.
+    manifest = sealed.manifest
     wanted = {manifest.key, *manifest.chain_keys}
     known = {run.key: run for run in seen}
     if not wanted <= known.keys():
         base = min(wanted)
         known |= {run.key: run for run in catalog.runs(base.repo, since=base.run_id.started_at)}
+    runs = {key: known[key] for key in sorted(wanted & known.keys())}
+    proofs = [LastProof(at, bool(run.verified)) for run in runs.values() if (at := run.verified_at)]
+    newest = max(proofs, default=None)
+    return ParentSnapshot(sealed, _damage(manifest, runs), listed=_lists_refs(seen, manifest), proof=newest)
+
+
+def _damage(manifest: Manifest, runs: Mapping[RunKey, ListedRun]) -> str | None:
+    """What listings tell against the chain: a run that is gone, or a receipt that says so. None if nothing does."""
     for key in manifest.chain_keys:
-        if key not in known or not known[key].has_history:
+        if key not in runs or not runs[key].has_history:
             return f"the chain lacks the history of {key.run_id}"
-    runs = [known[key] for key in sorted(wanted & known.keys())]
-    failed = next((run for run in runs if run.verified is False), None)
+    failed = next((run for run in runs.values() if run.verified is False), None)
     return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else None
 
 

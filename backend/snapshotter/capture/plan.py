@@ -82,7 +82,7 @@ def make(
         exclude_refs=tuple(
             pattern for pattern in exclude if pattern
         ),  # an empty one alone means: leave none out
-        labels=_checked(labels),
+        labels=checked_labels(labels),
         segment_bytes=parse_size(requested.segment_size or settings["SNAPSHOTTER_SEGMENT_SIZE"]),
         in_flight=settings.number("SNAPSHOTTER_UPLOADS"),
         max_chain_age=parse_span(age) if age else None,
@@ -138,8 +138,8 @@ def _patterns(refs: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(refs or ())
 
 
-def _checked(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels, if each is a line of text that can be shown as it is."""
+def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels, if each is a line of text that can be shown as it is. Raises UsageError if one is not."""
     for key, value in labels.items():
         # The manifest keeps them for ever, and every terminal and page that lists it shows them.
         if printable(key + value) != key + value or "\t" in key + value:

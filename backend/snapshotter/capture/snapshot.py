@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -57,6 +58,15 @@ class _Run:
     lfs: LfsSource | None = None
 
 
+class TakenSnapshot(NamedTuple):
+    """The snapshot that has the origin as it is now, whether this run wrote it, and the snapshot before, as it was
+    found: with `changes_only`, they may be one."""
+
+    sealed: Sealed
+    wrote: bool
+    parent: ParentSnapshot | None
+
+
 def take(
     origin: Origin,
     transport: Transport,
@@ -67,19 +77,38 @@ def take(
     observer: Observer | None = None,
     cancel: Cancel | None = None,
     now: datetime | None = None,
-    known: Sealed | None = None,
 ) -> Sealed:
     """Take one snapshot of `origin` through `transport` into `store` and return its manifest; with `changes_only`, the
     newest snapshot's, if the origin is as that has it.
 
-    LFS objects come from `lfs`, if the options ask for them. `known` is the snapshot that was the newest some time
-    ago, which saves the search for it. Raises UsageError for options that cannot be, and what the transport and the
-    store raise; then there is no manifest, and so no snapshot.
+    LFS objects come from `lfs`, if the options ask for them. Raises UsageError for options that cannot be, and what the
+    transport and the store raise; then there is no manifest, and so no snapshot.
     """
-    check_size(options.segment_bytes)
     run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel(), lfs)
-    clock = Clock.start(now)
-    listed, search = _look(run, RunKey(origin.repo, RunId.new(clock.started)), known)
+    return _take(run, Clock.start(now), None).sealed
+
+
+def take_after(
+    known: Sealed | None,
+    origin: Origin,
+    transport: Transport,
+    store: Store,
+    options: CaptureOptions,
+    *,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    now: datetime | None = None,
+    lfs: LfsSource | None = None,
+) -> TakenSnapshot:
+    """As `take`, and tell more of it. `known` is the snapshot that was the newest some time ago: while it still is, the
+    search for the parent costs one listing."""
+    run = _Run(origin, transport, store, options, observer or Observer(), cancel or Cancel(), lfs)
+    return _take(run, Clock.start(now), known)
+
+
+def _take(run: _Run, clock: Clock, known: Sealed | None) -> TakenSnapshot:
+    check_size(run.options.segment_bytes)
+    listed, search = _look(run, RunKey(run.origin.repo, RunId.new(clock.started)), known)
     clock = clock.lap("refs")
     refusals = RefusedObjects()
     while True:
@@ -90,7 +119,7 @@ def take(
                 raise
             run.observer.warn("the origin refused what it had listed; listing again")
             run.cancel.sleep(0.2 * refusals.listings)  # a push is under way; it is over in a moment
-            listed = transport.ls_refs()
+            listed = run.transport.ls_refs()
             if refusals.listed_again(error, listed) and error.oid:
                 run.observer.warn(_lacks(error.oid, listed))
 
@@ -127,7 +156,7 @@ def _selected(run: _Run, listed: RefListing, lacking: Set[str]) -> Selection:
     raise UsageError("the ref patterns leave no ref", hint="check --refs and --exclude-refs")
 
 
-def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Clock) -> Sealed:
+def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Clock) -> TakenSnapshot:
     """One attempt with one listing. Another is safe after WantVanished: nothing is stored before a pack comes."""
     options, ledger = run.options, selection.ledger
     # First of all: a mistyped ref is told before it has cost anything.
@@ -136,12 +165,11 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     foundation, policy = parent.foundation if parent else None, options.base_policy
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)
     step = _Step(search.key, decision, ledger, parent, target)
-    if not _is_as_before(run, step, clock.started):
-        with options.room:
-            return _captured(run, selection, step, clock)
-    if options.changes_only and parent is not None:
-        return parent.sealed
-    return _captured(run, selection, step, clock)
+    as_before = _is_as_before(run, step, clock.started)
+    if as_before and options.changes_only and parent is not None:
+        return TakenSnapshot(parent.sealed, False, parent)
+    with nullcontext() if as_before else options.room:
+        return TakenSnapshot(_captured(run, selection, step, clock), True, parent)
 
 
 class _Step(NamedTuple):

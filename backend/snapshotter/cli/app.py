@@ -114,6 +114,12 @@ def _fleet_worker() -> Verb:
     return command(fleet_worker, FleetWorkerFlags)
 
 
+def _fleet_run() -> Verb:
+    from snapshotter.cli.fleet_run import FleetRunFlags, fleet_run
+
+    return command(fleet_run, FleetRunFlags)
+
+
 # In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
@@ -132,7 +138,7 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
 }
 # Verbs of several words, by their first. Each group's help is for `--help`.
 _GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {
-    "fleet": {"plan": _fleet_plan, "status": _fleet_status, "worker": _fleet_worker}
+    "fleet": {"plan": _fleet_plan, "run": _fleet_run, "status": _fleet_status, "worker": _fleet_worker}
 }
 _GROUP_HELP: Final = {
     "fleet": "Many repositories, by an inventory: what an organisation has, in one command."

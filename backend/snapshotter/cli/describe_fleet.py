@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from snapshotter.base.text import noun, plural
+from snapshotter.base.text import human_bytes, human_span, noun, plural
 from snapshotter.cli import describe
 from snapshotter.cli.describe_list import table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from snapshotter.fleet.outcome import FleetSummary
     from snapshotter.fleet.plan import FleetPlan, SourceState
     from snapshotter.fleet.roster import Change
     from snapshotter.fleet.status import FleetStatus, RepoStatus, State
@@ -88,3 +90,22 @@ def _source(state: SourceState) -> str:
         return f"{state.title}: NOT KNOWN: {state.error.message}"
     listed = plural(state.listed, "repository", "repositories")
     return f"{state.title}: {listed} listed, {state.taken:,} {noun(state.taken, 'is', 'are')} in"
+
+
+def run(summary: FleetSummary, store: str) -> list[str]:
+    """A run in words: how many repositories have which verdict, what it took, and where it is written."""
+    lines = [f"{count:>9,} {verdict}" for verdict, count in sorted(summary.verdicts.items(), key=_most_first)]
+    if summary.resumed:
+        lines.append(f"{summary.resumed:>9,} done before it was resumed")
+    what = plural(summary.origins, "repository", "repositories")
+    facts = f"{human_bytes(summary.stored)} of history stored, {plural(summary.requests, 'request')}"
+    return [
+        *lines,
+        f"{summary.inventory}: {what} in {human_span(timedelta(seconds=summary.seconds))}; {facts}",
+        f"run {summary.run_id} in {store}",
+    ]
+
+
+def _most_first(counted: tuple[str, int]) -> tuple[int, str]:
+    verdict, count = counted
+    return (-count, verdict)

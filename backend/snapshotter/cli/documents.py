@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.fleet.outcome import FleetSummary
     from snapshotter.fleet.plan import Entry, FleetPlan
     from snapshotter.fleet.standing import Standing, Standings
     from snapshotter.fleet.status import FleetStatus, RepoStatus
@@ -205,6 +206,13 @@ def _fleet_repo(status: RepoStatus, now: datetime) -> dict[str, object]:
         "recent": row.recent if row else "",
         "failures": row.failures if row else 0,
     }
+
+
+def fleet_run(summary: FleetSummary) -> dict[str, object]:
+    """A fleet's run: what its summary in the store says."""
+    document = _fields(summary)
+    document["left_out"] = len(summary.left_out)
+    return document
 
 
 def _fleet_entry(entry: Entry) -> dict[str, object]:

@@ -39,6 +39,13 @@ class PlainProgress(Observer):
             rate = self._done / max(now - self._began, 0.001)
             self._print(f"{self._stage}: {facts(self._done, self._total, rate)}")
 
+    def note(self, what: str) -> None:
+        """See Observer."""
+        now = self._clock()
+        if now - self._last_line >= _EVERY:
+            self._last_line = now
+            self._print(what)
+
     def warn(self, what: str) -> None:
         """See Observer."""
         sys.stderr.write(f"warning: {printable(what)}\n")
@@ -69,6 +76,11 @@ class LiveProgress(Observer):
         """See Observer."""
         if self._task is not None:
             self._display.advance(self._task, count)
+
+    def note(self, what: str) -> None:
+        """See Observer."""
+        if self._task is not None:
+            self._display.update(self._task, description=printable(what))
 
     def warn(self, what: str) -> None:
         """See Observer."""

@@ -54,6 +54,10 @@ class Recorder(Protocol):
         """Keep outcomes; from time to time as a checkpoint in the store. Raises as the store does."""
         ...
 
+    def checkpoint(self) -> None:
+        """Keep what was recorded so far in the store, now: the run is about to end before its time."""
+        ...
+
     def finish(self, summary: FleetSummary) -> None:
         """Write the results, and the summary last. Raises as the store does."""
         ...

@@ -17,6 +17,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging
 
 if TYPE_CHECKING:
+    from snapshotter.scan.symbols.worker_sets import WorkerSets
     from snapshotter.scan.symbols.workers import Workers
 
 
@@ -42,9 +43,9 @@ class ScanResources:
 
     `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
     `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
-    the processes that analyse source; `kept` are such processes that serve one scan after another, and are ended by
-    whoever gave them. Without, each scan starts and ends its own. `count_lines` and `find_secrets` stand for the
-    two scanners that are programs.
+    the processes that analyse source; `kept` are such processes that serve one scan after another, `sets` are some for
+    several at once, and both are ended by whoever gave them. Without, each scan starts and ends its own.
+    `count_lines` and `find_secrets` stand for the two scanners that are programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
@@ -53,6 +54,7 @@ class ScanResources:
     tmpfs: Path = TMPFS
     workers: int = 2
     kept: Workers | None = None
+    sets: WorkerSets | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
 
@@ -61,6 +63,10 @@ class ScanResources:
         """The processes that are kept, or some that end with the block."""
         if self.kept is not None:
             yield self.kept
+            return
+        if self.sets is not None:
+            with self.sets.lent() as workers:
+                yield workers
             return
         from snapshotter.scan.symbols.workers import Workers  # which runs without a scan do not load
 

@@ -68,6 +68,7 @@ class HostTurns:
         self._between = 1 / rate if rate else 0.0
         self._clock = clock
         self._next = clock() + wait  # when the next request may be sent
+        self._alone_until = clock()
         self._sent: float | None = None
         self.requests = 0
 
@@ -95,16 +96,16 @@ class HostTurns:
     def throttled(self, seconds: float) -> None:
         """See Turns."""
         with self._free:
-            self._next = max(self._next, self._clock() + seconds)
+            self._alone_until = max(self._alone_until, self._clock() + seconds)
 
     def moved(self, base: str) -> None:
         """See Turns."""
 
     @property
     def pause(self) -> float:
-        """For how many seconds from now the host is to be left alone."""
+        """For how many seconds from now the host asks to be left alone."""
         with self._free:
-            return max(0.0, self._next - self._clock())
+            return max(0.0, self._alone_until - self._clock())
 
     @property
     def since_last(self) -> float | None:
@@ -116,8 +117,9 @@ class HostTurns:
         """Seconds to wait before asking again; 0.0 if the request may be sent now, which then counts as sent."""
         with self._free:
             now = self._clock()
-            if now < self._next:
-                return self._next - now
+            due = max(self._next, self._alone_until)
+            if now < due:
+                return due - now
             self._next, self._sent = now + self._between, now
             self.requests += 1
             return 0.0

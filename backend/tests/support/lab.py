@@ -79,7 +79,8 @@ class Lab:
         transport = connector(parsed, cancel)
         used = wrap(transport) if wrap else transport
         try:
-            return snapshot.take(
+            return snapshot.take_after(
+                known,
                 parsed,
                 used,
                 store or self.store,
@@ -88,8 +89,7 @@ class Lab:
                 observer=self.observer,
                 cancel=cancel,
                 now=self.now,
-                known=known,
-            )
+            ).sealed
         finally:
             transport.close()
 

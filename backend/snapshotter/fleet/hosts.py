@@ -1,0 +1,213 @@
+"""Which repositories are next, and what may be asked of their host: queues, leases, pauses and breakers.
+
+A state machine without a clock of its own: the caller says what time it is, in seconds that only grow.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from snapshotter.fleet.batch import DOWN_AFTER
+from snapshotter.fleet.breaker import Breaker
+from snapshotter.fleet.outcome import BatchResult, Lease
+
+MOST_TASKS: Final = 50  # in a batch: what one costs to send is shared by so many
+_MOST_WEIGHT: Final = (
+    64 * 1024 * 1024
+)  # bytes in a batch of more than one: a worker's outcomes come with its last
+_UNKNOWN_WEIGHT: Final = 1024 * 1024
+_PARTS: Final = 4  # batches for each slot that what is left makes at least, so that all slots end together
+_MARGIN: Final = 0.95  # of the rate: a request may be late, and the next one on time
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """What a run may ask of one host in all: connections at once, and requests a second (None: any number)."""
+
+    connections: int
+    requests_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A batch to be: the repositories, by their indexes, and the lease. `rate` is its share of the host's requests."""
+
+    number: int
+    host: int
+    indexes: list[int]
+    lease: Lease
+    rate: float | None = None
+
+
+@dataclass
+class _Host:
+    """One host's queue and what of its limits is in use."""
+
+    order: array[int]  # the largest first
+    next: int = 0
+    later: list[tuple[float, int]] = field(default_factory=list)  # a heap: when, and which
+    alone: deque[int] = field(
+        default_factory=deque
+    )  # each in a batch of its own: they may have killed a worker
+    leased: dict[int, Ticket] = field(default_factory=dict)
+    paused_until: float = 0.0
+    last_sent: float = -math.inf
+    breaker: Breaker = field(default_factory=lambda: Breaker(DOWN_AFTER))
+
+    @property
+    def left(self) -> int:
+        return len(self.order) - self.next + len(self.later) + len(self.alone)
+
+    def has_ready(self, now: float) -> bool:
+        return self.next < len(self.order) or bool(self.alone) or bool(self.later and self.later[0][0] <= now)
+
+
+class Hosts:
+    """The queues of all hosts. `weights` are the repositories', in bytes, 0 for unknown."""
+
+    def __init__(self, limits: HostLimits, weights: Sequence[int]) -> None:
+        self._limits, self._weights = limits, weights
+        self._hosts: list[_Host] = []
+        self._number = 0
+
+    def add(self, indexes: Sequence[int], breaker: Breaker | None = None) -> None:
+        """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
+        largest: a new one has to be taken whole."""
+        order = sorted(
+            indexes, key=lambda index: (self._weights[index] == 0, self._weights[index]), reverse=True
+        )
+        host = _Host(array("I", order))
+        if breaker is not None:
+            host.breaker = breaker
+        self._hosts.append(host)
+
+    @property
+    def left(self) -> int:
+        """How many repositories wait, for their turn or for another try."""
+        return sum(host.left for host in self._hosts)
+
+    def next(self, now: float, slots: int) -> Ticket | None:
+        """The next batch, for one of so many `slots`; None if none may begin now."""
+        open_hosts = [(number, host) for number, host in enumerate(self._hosts) if self._is_open(host, now)]
+        if not open_hosts:
+            return None
+        number, host = min(open_hosts, key=lambda each: (len(each[1].leased), -each[1].left))
+        busy = sum(1 for each in self._hosts if each.left or each.leased)
+        fair = max(1, slots // max(1, busy))
+        trying = host.breaker.state(now) == "trying"
+        if trying:
+            host.breaker.try_one()
+        indexes = self._taken(
+            host, now, 1 if trying else max(1, min(MOST_TASKS, -(-host.left // (fair * _PARTS))))
+        )
+        self._number += 1
+        ticket = Ticket(self._number, number, indexes, *self._lease(host, now, fair))
+        host.leased[ticket.number] = ticket
+        return ticket
+
+    def wake(self, now: float) -> float | None:
+        """When `next` may have another answer although no batch ended; None if only that can change it."""
+        times = [time for host in self._hosts if host.left for time in self._times(host) if time > now]
+        return min(times, default=None)
+
+    def ended(self, ticket: Ticket, result: BatchResult | None, now: float) -> None:
+        """A batch came back, or (None) is lost with its worker: then its last request may have been sent just now."""
+        host = self._hosts[ticket.host]
+        del host.leased[ticket.number]
+        if result is None:
+            host.last_sent = now
+            host.breaker.unknown()
+            return
+        if result.since_last is not None:
+            host.last_sent = max(host.last_sent, now - result.since_last)
+        if result.pause > 0 and result.requests:
+            host.paused_until = max(host.paused_until, now + result.pause)
+        tried = [*result.outcomes, *(retry.outcome for retry in result.again if retry.outcome is not None)]
+        missed = sum(outcome.verdict == "unreachable" for outcome in tried)
+        if missed < len(tried):
+            host.breaker.reached()
+        if missed:
+            host.breaker.missed(now, missed if missed == len(tried) else 1)
+        elif not tried:
+            host.breaker.unknown()
+
+    def again(self, host: int, index: int, at: float, *, alone: bool = False) -> None:
+        """Try a repository again, not before `at`; with `alone`, in a batch of its own."""
+        if alone:
+            self._hosts[host].alone.append(index)
+        else:
+            heapq.heappush(self._hosts[host].later, (at, index))
+
+    def given_up(self, now: float) -> Iterator[tuple[int, int]]:
+        """The repositories, with their hosts, of hosts that are given up: they are taken out of the queues."""
+        for number, host in enumerate(self._hosts):
+            if host.left and host.breaker.state(now) == "given-up":
+                for index in self._taken(host, math.inf, host.left, any_weight=True):
+                    yield number, index
+
+    def _is_open(self, host: _Host, now: float) -> bool:
+        if now < host.paused_until or not host.has_ready(now):
+            return False
+        if host.breaker.state(now) not in ("closed", "trying"):
+            return False
+        connections, rate = self._free(host)
+        return connections > 0 and (rate is None or rate > 0)
+
+    def _free(self, host: _Host) -> tuple[int, float | None]:
+        """What is left of the host's limits."""
+        tickets = host.leased.values()
+        connections = self._limits.connections - sum(ticket.lease.connections for ticket in tickets)
+        rate = self._limits.requests_per_second
+        return connections, None if rate is None else rate - sum(ticket.rate or 0 for ticket in tickets)
+
+    def _lease(self, host: _Host, now: float, fair: int) -> tuple[Lease, float | None]:
+        """A fair share of what is left. Shares of the rate are whole numbers, or one is all of it: then no second has
+        more requests than the limit, wherever it begins."""
+        connections, free = self._free(host)
+        most, rate = self._limits.connections, self._limits.requests_per_second
+        connections = min(connections, max(1, most // fair))
+        if rate is None or free is None:
+            return Lease(connections=connections), None
+        share = min(free, max(1.0, float(int(rate * connections / most))))
+        paced = share * _MARGIN
+        wait = max(0.0, host.last_sent + 1 / paced - now)
+        return Lease(connections=connections, requests_per_second=paced, wait=wait), share
+
+    def _taken(self, host: _Host, now: float, count: int, *, any_weight: bool = False) -> list[int]:
+        if host.alone and not any_weight:
+            return [host.alone.popleft()]
+        taken: list[int] = []
+        weight = 0
+        while len(taken) < count:
+            if host.later and host.later[0][0] <= now:
+                index = host.later[0][1]
+            elif host.next < len(host.order):
+                index = host.order[host.next]
+            elif host.alone and any_weight:
+                taken.append(host.alone.popleft())
+                continue
+            else:
+                break
+            weight += self._weights[index] or _UNKNOWN_WEIGHT
+            if taken and weight > _MOST_WEIGHT and not any_weight:
+                break
+            taken.append(index)
+            if host.later and host.later[0][0] <= now:
+                heapq.heappop(host.later)
+            else:
+                host.next += 1
+        return taken
+
+    @staticmethod
+    def _times(host: _Host) -> Iterator[float]:
+        yield host.paused_until
+        if host.later:
+            yield host.later[0][0]
+        if host.breaker.state(-math.inf) != "closed":
+            yield host.breaker.until

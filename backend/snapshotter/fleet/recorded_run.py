@@ -1,0 +1,82 @@
+"""A fleet's run from the last result to its own: what is known is read, what is done is kept, results are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from snapshotter.archive.layout import RunId
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
+from snapshotter.base.observer import Observer
+from snapshotter.base.settings import Settings, parse_size
+from snapshotter.base.text import plural
+from snapshotter.fleet.dispatch import Desk
+from snapshotter.fleet.engine import EngineLost
+from snapshotter.fleet.engines import EngineWish, open_engine
+from snapshotter.fleet.fleet_run import Fleet, RunWish, unknown_now
+from snapshotter.fleet.last_result import LastResult, ResultReader
+from snapshotter.fleet.outcome import FleetSummary
+from snapshotter.fleet.plan import FleetPlan
+from snapshotter.fleet.recording import RunRows, StoreRecorder, new_run, workspace
+from snapshotter.fleet.watch import Watch
+from snapshotter.store.objects import Store
+
+
+@dataclass(frozen=True)
+class RunPlace:
+    """Where a run is: its store, the settings, room for its rows (None: the system's folder), and who hears of it."""
+
+    store: Store
+    settings: Settings
+    temp: Path | None = None
+    observer: Observer = field(default_factory=Observer)
+    watch: Watch = field(default_factory=Watch)
+    cancel: Cancel = field(default_factory=Cancel)
+
+
+def carry_out(
+    plan: FleetPlan, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None = None
+) -> FleetSummary:
+    """Run a plan, or go on with the run `resumed`, and write the results.
+
+    Raises UsageError for a run that cannot be resumed, and for an engine that cannot be; otherwise as `Fleet.run`.
+    """
+    segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
+    with workspace(place.temp, segment, place.cancel) as rows:
+        place.observer.stage("reading the last result")
+        last, recorder = _begun(plan, place, rows, resumed)
+        if resumed:
+            terms = replace(wish.terms, done_since=recorder.started_at)
+            wish = replace(wish, terms=terms)
+        place.observer.stage(_title(plan, recorder))
+        opened = open_engine(engine)
+        try:
+            summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
+        except (Interrupted, EngineLost):
+            place.observer.warn(f"the run was cut short: --resume {recorder.run_id} goes on with it")
+            raise
+        finally:
+            opened.shutdown()
+        place.observer.stage("writing the results")
+        recorder.end(summary, kept=unknown_now(plan, iter(rows.last)))
+        return summary
+
+
+def _begun(
+    plan: FleetPlan, place: RunPlace, rows: RunRows, resumed: RunId | None
+) -> tuple[LastResult, StoreRecorder]:
+    now = datetime.now(UTC)
+    reader = ResultReader(place.store, rows.tables, place.observer, place.cancel)
+    recorder = StoreRecorder(place.store, plan.name, resumed or new_run(now), rows, cancel=place.cancel)
+    if resumed:
+        recorder.resume(reader, now)
+    last = reader.load(plan.name, rows.last, now)
+    if not resumed:
+        recorder.begin()
+    return last, recorder
+
+
+def _title(plan: FleetPlan, recorder: StoreRecorder) -> str:
+    return f"run {recorder.run_id}: {plural(len(plan.entries), 'repository', 'repositories')} of {plan.name}"

@@ -1,0 +1,131 @@
+"""From what happened to a repository to its verdict, in one place. Nothing here reads or writes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from snapshotter.archive.manifest import Gap, Manifest
+from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, UsageError
+from snapshotter.base.settings import Settings
+from snapshotter.base.text import human_bytes, plural
+from snapshotter.capture.scan_step import NO_HEAD
+from snapshotter.fleet.engine import WorkerLost
+from snapshotter.fleet.outcome import Trouble, Verdict
+from snapshotter.transport import OriginBusy, Stalled, WantVanished
+
+_LEAST: Final = 16 * 1024  # bytes: of less, a share says nothing
+_UNREACHABLE: Final = frozenset(
+    {"no-such-host", "no-connection", "stream-cut", "stalled", "tls", "proxy", "origin-http", "host-down"}
+)
+_OVER_QUOTA: Final = frozenset({"disk-full", "limit", "pack-too-large", "too-many-segments"})
+# What may be another way in a minute. A name that does not resolve is among them: so ends many a hiccup of DNS.
+_PASSING: Final = frozenset({"no-such-host", "no-connection", "stream-cut", "proxy", "store", "os", "memory"})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When a snapshot that was taken is no good one: by what share a repository may shrink, 1.0 for any, and how many
+    gaps of each kind it may have; kinds that are not named may have any number."""
+
+    shrunk_by: float = 1.0
+    gaps: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """The rules that the settings name. Raises UsageError if they cannot be read."""
+        return cls(
+            _share(settings["SNAPSHOTTER_FLEET_SHRUNK"]),
+            dict(map(_limit, settings.words("SNAPSHOTTER_FLEET_GAPS"))),
+        )
+
+    def over(self, manifest: Manifest) -> Mapping[str, int]:
+        """The kinds of gaps of which a snapshot has too many, and how many."""
+        scan = manifest.scan.gaps if manifest.scan else []
+        counts: dict[str, int] = {}
+        for gap in (*manifest.gaps, *scan):
+            if not _is_by_nature(gap):
+                counts[gap.kind] = counts.get(gap.kind, 0) + gap.count
+        return {kind: count for kind, count in counts.items() if count > self.gaps.get(kind, count)}
+
+    def is_shrunk(self, was: int, now: int) -> bool:
+        """Whether what weighs `now` bytes and weighed `was` has shrunk too much."""
+        return was >= _LEAST and now < was * (1 - self.shrunk_by)
+
+    def may_have_shrunk(self, manifest: Manifest) -> bool:
+        """Whether an increment's changes are such that only the weight of a base can tell: the default branch was
+        rewritten or deleted, or a large share of the refs is gone."""
+        changes = manifest.ref_changes
+        if self.shrunk_by >= 1 or manifest.kind != "increment" or changes is None:
+            return False
+        lost = {change.ref for part in (changes.rewritten, changes.deleted) for change in part.refs}
+        before = manifest.refs.count - changes.created.count + changes.deleted.count
+        return manifest.head in lost or changes.deleted.count > self.shrunk_by * before
+
+
+def of_error(error: SnapshotterError) -> Verdict:
+    """The verdict on a repository of which no snapshot could be taken."""
+    if isinstance(error, AccessDenied):
+        return "forbidden" if error.code == "origin-denied" else "failed"
+    if error.code == "origin-not-found":
+        return "gone"
+    if error.code in _OVER_QUOTA or (isinstance(error, OriginBusy) and error.throttled):
+        return "over-quota"
+    if error.code == "origin-http":
+        return "unreachable" if isinstance(error, OriginBusy) else "failed"
+    return "unreachable" if error.code in _UNREACHABLE else "failed"
+
+
+def passing(error: SnapshotterError) -> bool:
+    """Whether another try may end otherwise."""
+    if isinstance(error, (AccessDenied, UsageError, Interrupted)):
+        return False
+    return isinstance(error, (OriginBusy, Stalled, WantVanished, WorkerLost)) or error.code in _PASSING
+
+
+def of_snapshot(
+    manifest: Manifest, rules: Rules, *, wrote: bool, was: int, moved: bool
+) -> tuple[Verdict, Trouble | None]:
+    """The verdict on a snapshot that was taken, or, unless this run `wrote` it, that still stands.
+
+    `was` is what the origin weighed before, in bytes, 0 if nobody knows. `moved` is whether it redirects elsewhere.
+    """
+    now = manifest.chain_bytes.base
+    if wrote and manifest.kind in ("base", "empty") and rules.is_shrunk(was, now):
+        what = f"it weighed {human_bytes(was)} and weighs {human_bytes(now)}"
+        hint = "what was there is in the snapshots before; ask its owner what happened to it"
+        return "shrunk", Trouble(code="shrunk", message=what, hint=hint)
+    if over := rules.over(manifest):
+        lacks = ", ".join(f"{plural(count, 'gap')} of kind {kind}" for kind, count in sorted(over.items()))
+        hint = "`snapshotter show` tells what is missing; SNAPSHOTTER_FLEET_GAPS says what may be"
+        return "partial", Trouble(code="gaps", message=f"the snapshot has {lacks}", hint=hint)
+    if moved:
+        return "renamed", None
+    if manifest.kind == "empty":
+        return "empty", None
+    return ("new" if wrote and manifest.kind != "unchanged" else "unchanged"), None
+
+
+def _is_by_nature(gap: Gap) -> bool:
+    """Whether a gap is of an origin as it is meant to be: one whose HEAD names no branch has nothing to scan."""
+    return gap.kind == "scan" and gap.sample == [NO_HEAD]
+
+
+def _share(text: str) -> float:
+    percent = text.strip().removesuffix("%")
+    if not text.strip().endswith("%") or not percent.isdecimal() or not 1 <= int(percent) <= 100:
+        raise UsageError(
+            f"SNAPSHOTTER_FLEET_SHRUNK is no share: {text}",
+            hint="write it like 50%; 100% lets anything shrink",
+        )
+    return int(percent) / 100
+
+
+def _limit(text: str) -> tuple[str, int]:
+    kind, equals, count = text.partition("=")
+    if not kind or not equals or not count.isdecimal():
+        raise UsageError(
+            f"SNAPSHOTTER_FLEET_GAPS is no list of limits: {text}", hint="write it like refs-lacking=0 lfs=10"
+        )
+    return kind, int(count)
