@@ -163,7 +163,19 @@ def restored(run: ListedRun, result: Restored) -> list[str]:
         f"{name_of(run.key)} restored to {result.destination}",
         f"  {plural(result.refs, 'ref')}, HEAD {result.head or 'none'}, "
         f"{plural(len(result.chain), 'bundle')}, {human_bytes(result.bytes)}; every object is there",
+        *_restored_lfs(result),
     ]
+
+
+def _restored_lfs(result: Restored) -> list[str]:
+    """What became of LFS objects, and how they get into a work tree."""
+    lfs = result.lfs
+    if not lfs.objects:
+        return []
+    facts = f"  LFS {lfs.placed:,} of {plural(lfs.objects, 'object')}, {human_bytes(lfs.bytes)}"
+    damaged = f", {lfs.damaged:,} damaged in the store" if lfs.damaged else ""
+    advice = ", in place for git-lfs: in a work tree, `git lfs install --local && git lfs checkout`"
+    return [facts + damaged + (advice if lfs.placed else "")]
 
 
 def verification(result: Verification, affected: Sequence[RunKey]) -> list[str]:

@@ -15,6 +15,7 @@ from snapshotter.archive import layout, receipts
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.listed_run import ListedRun
+from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.receipts import NoReceipt
 from snapshotter.archive.sealed import Sealed, mixed_formats
 from snapshotter.base.cancel import Cancel
@@ -56,6 +57,7 @@ class Evidence:
         self._folders: dict[RunKey, ListedRun] = {run.key: run for run in chosen}
         self._outlines: dict[RunKey, Outline | None] = {}
         self._chains: dict[tuple[RunKey, ...], tuple[RunKey, ...]] = {}  # each once: most snapshots share one
+        self._lfs: dict[Lfs, Lfs] = {}  # likewise
         self._manifests: dict[RunKey, Sealed] = {}
         self._walked: dict[_Walk, tuple[Problem, ...]] = {}
         self._ledgers = Ledgers(catalog)
@@ -240,4 +242,5 @@ class Evidence:
 
     def _kept(self, sealed: Sealed) -> Outline:
         outline = Outline.of(sealed)
-        return outline.sharing(self._chains.setdefault(outline.chain, outline.chain))
+        lfs = self._lfs.setdefault(outline.lfs, outline.lfs) if outline.lfs else None
+        return outline.sharing(self._chains.setdefault(outline.chain, outline.chain), lfs)

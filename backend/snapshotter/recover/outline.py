@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Parent, RefsRecord
+from snapshotter.archive.manifest import Lfs, Parent, RefsRecord
 from snapshotter.archive.sealed import Sealed
 from snapshotter.git.refs import ObjectFormat
 
@@ -25,6 +25,7 @@ class Outline:
     refs: RefsRecord
     object_format: ObjectFormat
     history_bytes: int
+    lfs: Lfs | None = None
 
     @classmethod
     def of(cls, sealed: Sealed) -> Self:
@@ -38,6 +39,7 @@ class Outline:
             manifest.refs,
             manifest.object_format,
             manifest.history.bytes if manifest.history else 0,
+            manifest.lfs or None,
         )
 
     @property
@@ -50,6 +52,6 @@ class Outline:
         """The runs whose objects have to be in order, base first, the snapshot itself last."""
         return self.chain if self.key in self.chain else (*self.chain, self.key)
 
-    def sharing(self, chain: tuple[RunKey, ...]) -> Self:
-        """This outline with an equal chain that others have too: one object for all of them."""
-        return replace(self, chain=chain)
+    def sharing(self, chain: tuple[RunKey, ...], lfs: Lfs | None) -> Self:
+        """This outline with an equal chain and record of LFS that others have too: one object for all of them."""
+        return replace(self, chain=chain, lfs=lfs)

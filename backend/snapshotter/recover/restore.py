@@ -16,14 +16,15 @@ from snapshotter.git.ref_names import named
 from snapshotter.git.refs import RefsLedger
 from snapshotter.git.repository import NotWhole, Repository
 from snapshotter.recover import build_folder
+from snapshotter.recover.lfs_restore import RestoredLfs, place_objects
 
 
 @dataclass(frozen=True)
 class Restored:
     """What a restore made.
 
-    `snapshot` is the folder of its run, `head` what HEAD names or None, `chain` the run ids that were replayed, and
-    `bytes` what their bundles weigh.
+    `snapshot` is the folder of its run, `head` what HEAD names or None, `chain` the run ids that were replayed,
+    `bytes` what their bundles weigh, and `lfs` what became of LFS objects.
     """
 
     snapshot: str
@@ -32,6 +33,7 @@ class Restored:
     head: str | None
     chain: list[str]
     bytes: int
+    lfs: RestoredLfs
 
 
 def restore(
@@ -49,6 +51,7 @@ def restore(
     follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built beside
     `destination`, or inside it if it is a folder, and takes its place when it is proven: a failed restore leaves
     nothing, or the empty folder as it was, and what a killed one left is removed by the next to the same destination.
+    LFS objects that the snapshot has are put where git-lfs looks; what of them is damaged is left out, and warned of.
 
     Raises UsageError for a destination in use, Finding if the history is not whole, Unavailable if it cannot
     be read or written.
@@ -65,6 +68,7 @@ def restore(
             total = replay_chain(catalog, manifest, repository, observer=observer, cancel=cancel)
             _set_refs(repository, ledger, observer)
             _configure(repository, manifest.origin, mode)
+            lfs = place_objects(catalog, manifest, git_dir, observer, cancel)
             if mode == "worktree":
                 _check_out(repository, ledger, build.work)
             # Moved files get a new ctime, and git would read each of them again at the first `git status`.
@@ -72,7 +76,8 @@ def restore(
     except OSError as error:
         cancel.check()  # which takes the folder away
         raise _not_written(destination, error) from error
-    return Restored(run.key.folder, str(destination), len(ledger), ledger.head_text, manifest.chain, total)
+    head = ledger.head_text
+    return Restored(run.key.folder, str(destination), len(ledger), head, manifest.chain, total, lfs)
 
 
 def _not_written(destination: Path, error: OSError) -> Unavailable:

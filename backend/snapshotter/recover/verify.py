@@ -1,4 +1,4 @@
-"""Prove that snapshots are whole: digests, the manifest hash chain, and a full replay by real git.
+"""Prove that snapshots are whole: digests, the manifest hash chain, LFS objects, and a full replay by real git.
 
 Checksums prove that the stored bytes are the bytes that arrived. Only a replay proves that they
 are a repository: every object hashed, every ref present, everything reachable there.
@@ -26,6 +26,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural, printable
 from snapshotter.git import program
 from snapshotter.recover.evidence import Evidence
+from snapshotter.recover.lfs_evidence import LfsEvidence
 from snapshotter.recover.limits import ProofOutOfTime, ReplayTime, out_of_time
 from snapshotter.recover.outline import Outline
 from snapshotter.recover.replays import Replayed, Replayer, sharing
@@ -34,8 +35,9 @@ from snapshotter.recover.verdict import MAX_PROBLEMS, Problem, Verdict
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """How to verify: `quick` compares digests and manifests and replays nothing; `fsck` records what
-    `git fsck --strict` finds; `receipts` writes them; `temp` is the folder to replay in (None: the system's).
+    """How to verify: `quick` compares digests and manifests, looks whether LFS objects are there, and replays nothing;
+    `fsck` records what `git fsck --strict` finds; `receipts` writes them; `temp` is the folder to replay in (None: the
+    system's).
 
     `seconds` is how long the check of one snapshot's objects, and the replay of one chain, may take. With None a
     replay has time by its size, and the checks, which read each object once, have as much as they take.
@@ -103,6 +105,7 @@ class _RepoVerification:
         self._chosen = sorted(chosen, key=lambda run: run.key)
         self._observer, self._cancel = observer, cancel
         self._evidence = Evidence(catalog, repo, chosen, observer, cancel)
+        self._lfs = LfsEvidence(catalog, repo, observer, options.temp)
 
     def run(self) -> list[Verdict]:
         """The verdicts, with their receipts written. Raises as `verify` does."""
@@ -152,6 +155,8 @@ class _RepoVerification:
         for key in outline.rests_on:
             # In full, a replay reads the segments anyway, and checks each before git sees it.
             problems += evidence.check_objects(key, segments=quick, cancel=cancel)
+        if outline.lfs is not None:
+            problems += self._lfs.check(outline.lfs, quick=quick, cancel=cancel)
         return [*problems, *evidence.check_ledger(outline), *evidence.check_receipts(run, outline)]
 
     def _replay(self, checked: Sequence[Verdict]) -> dict[RunKey, Replayed]:

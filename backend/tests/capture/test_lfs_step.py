@@ -14,10 +14,10 @@ from snapshotter.archive import layout
 from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions, LfsOptions
-from snapshotter.scan import lfs_table
 from snapshotter.scan.lfs_rows import LfsRow
 from tests.support.git import Origin
 from tests.support.lab import Lab
+from tests.support.lfs import add, lfs_of, pointer_to, table
 
 WITH = CaptureOptions(lfs=LfsOptions())
 TIPS = CaptureOptions(lfs=LfsOptions("tips"))
@@ -38,33 +38,6 @@ def origin(tmp_path: Path, host: LfsHost) -> Origin:
     return origin
 
 
-def pointer_to(data: bytes, size: int | None = None) -> bytes:
-    oid = hashlib.sha256(data).hexdigest()
-    return b"version https://git-lfs.github.com/spec/v1\noid sha256:%b\nsize %d\n" % (
-        oid.encode(),
-        len(data) if size is None else size,
-    )
-
-
-def add(host: LfsHost, origin: Origin, *contents: bytes, ref: str = "refs/heads/main") -> list[str]:
-    """A commit with a pointer to each content, which the host holds; the ids."""
-    number = origin.count()
-    files = {f"dir/{number}-{index}.bin": pointer_to(data) for index, data in enumerate(contents)}
-    origin.commit(ref, files)
-    return [host.put(data) for data in contents]
-
-
-def lfs(taken: Sealed) -> Lfs:
-    assert isinstance(taken.manifest.lfs, Lfs)
-    return taken.manifest.lfs
-
-
-def table(lab: Lab, taken: Sealed) -> dict[str, LfsRow]:
-    artifact = lfs(taken).table
-    assert artifact
-    return {row.oid: row for row in lfs_table.read(lab.catalog.artifact(artifact), artifact.key)}
-
-
 def stored(lab: Lab, row: LfsRow) -> bytes:
     return b"".join(lab.store.get(key) for key in row.keys)
 
@@ -75,7 +48,7 @@ def gaps(taken: Sealed) -> dict[str, int]:
 
 def test_a_repository_without_pointers_says_so(lab: Lab, host: LfsHost, origin: Origin) -> None:
     taken = lab.take(host.url("x.git"), WITH)
-    assert lfs(taken) == Lfs(
+    assert lfs_of(taken) == Lfs(
         asked="all", searched="all", objects=0, held=0, bytes=0, held_bytes=0, table=None
     )
     assert not host.lfs_requests and not taken.manifest.gaps
@@ -89,7 +62,7 @@ def test_every_object_of_the_history_is_stored(lab: Lab, host: LfsHost, origin: 
     host.put(b"old")
     origin.commit_tree(origin.oid("refs/heads/main"), ref="refs/heads/main", message="all gone")
     taken = lab.take(host.url("x.git"), SMALL)
-    assert (lfs(taken).objects, lfs(taken).held, lfs(taken).searched) == (4, 4, "all")
+    assert (lfs_of(taken).objects, lfs_of(taken).held, lfs_of(taken).searched) == (4, 4, "all")
     rows = table(lab, taken)
     for data in [*contents, b"old"]:
         oid = hashlib.sha256(data).hexdigest()
@@ -120,7 +93,7 @@ def test_an_increment_without_pointers_refers_to_the_table(lab: Lab, host: LfsHo
     host.lfs_requests.clear()
     origin.commit(files={"plain": b"text"})
     taken = lab.take(host.url("x.git"), WITH)
-    assert taken.manifest.kind == "increment" and lfs(taken) == lfs(before)
+    assert taken.manifest.kind == "increment" and lfs_of(taken) == lfs_of(before)
     assert not host.lfs_requests and taken.manifest.artifact(layout.LFS_TABLE) is None
 
 
@@ -129,7 +102,7 @@ def test_an_unchanged_origin_is_asked_nothing_more(lab: Lab, host: LfsHost, orig
     before = lab.take(host.url("x.git"), WITH)
     host.requests.clear()
     taken = lab.take(host.url("x.git"), WITH)
-    assert taken.manifest.kind == "unchanged" and lfs(taken) == lfs(before)
+    assert taken.manifest.kind == "unchanged" and lfs_of(taken) == lfs_of(before)
     assert len(host.requests) == 2
 
 
@@ -140,7 +113,7 @@ def test_a_base_downloads_nothing_that_is_held(lab: Lab, host: LfsHost, origin: 
     full = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024, full=True)
     taken = lab.take(host.url("x.git"), full)
     assert taken.manifest.kind == "base" and not host.lfs_requests
-    assert taken.manifest.artifact(layout.LFS_TABLE) == lfs(taken).table
+    assert taken.manifest.artifact(layout.LFS_TABLE) == lfs_of(taken).table
     assert table(lab, taken).keys() == set(oids)
 
 
@@ -149,16 +122,16 @@ def test_what_was_missing_is_asked_for_again_and_heals(lab: Lab, host: LfsHost, 
     origin.commit(files={"late.bin": pointer_to(b"late")})
     taken = lab.take(host.url("x.git"), WITH)
     late = hashlib.sha256(b"late").hexdigest()
-    assert (lfs(taken).objects, lfs(taken).held, gaps(taken)) == (2, 1, {"lfs-not-found": 1})
+    assert (lfs_of(taken).objects, lfs_of(taken).held, gaps(taken)) == (2, 1, {"lfs-not-found": 1})
     assert taken.manifest.gaps[0].sample == [f"{late} 4 late.bin"]
     assert table(lab, taken)[late] == LfsRow(late, 4, False, [], "late.bin", "not-found")
     same = lab.take(host.url("x.git"), WITH)
-    assert same.manifest.kind == "unchanged" and lfs(same) == lfs(taken) and gaps(same) == gaps(taken)
+    assert same.manifest.kind == "unchanged" and lfs_of(same) == lfs_of(taken) and gaps(same) == gaps(taken)
     host.put(b"late")
     host.lfs_requests.clear()
     healed = lab.take(host.url("x.git"), WITH)
     assert healed.manifest.kind == "unchanged" and host.downloads() == [late]
-    assert (lfs(healed).objects, lfs(healed).held, gaps(healed)) == (2, 2, {})
+    assert (lfs_of(healed).objects, lfs_of(healed).held, gaps(healed)) == (2, 2, {})
     assert stored(lab, table(lab, healed)[late]) == b"late" and table(lab, healed)[late].path == "late.bin"
     assert table(lab, healed)[here].held
 
@@ -176,11 +149,11 @@ def test_a_run_without_lfs_forgets_nothing(lab: Lab, host: LfsHost, origin: Orig
     lab.take(host.url("x.git"), WITH)
     second = add(host, origin, b"two")
     without = lab.take(host.url("x.git"), CaptureOptions(full=base))
-    assert (lfs(without).asked, lfs(without).searched, lfs(without).objects) == ("none", "none", 1)
+    assert (lfs_of(without).asked, lfs_of(without).searched, lfs_of(without).objects) == ("none", "none", 1)
     host.lfs_requests.clear()
     taken = lab.take(host.url("x.git"), WITH)
     assert host.downloads() == second and table(lab, taken).keys() == {*first, *second}
-    assert lfs(taken).searched == "all"
+    assert lfs_of(taken).searched == "all"
 
 
 def test_tips_alone_are_taken_when_they_are_asked_for(lab: Lab, host: LfsHost, origin: Origin) -> None:
@@ -191,7 +164,7 @@ def test_tips_alone_are_taken_when_they_are_asked_for(lab: Lab, host: LfsHost, o
         origin.oid("refs/heads/main"), ref="refs/heads/main", message="new", file=pointer_to(b"new")
     )
     taken = lab.take(host.url("x.git"), TIPS)
-    assert (lfs(taken).asked, lfs(taken).searched, list(table(lab, taken))) == ("tips", "tips", [new])
+    assert (lfs_of(taken).asked, lfs_of(taken).searched, list(table(lab, taken))) == ("tips", "tips", [new])
     assert lab.take(host.url("x.git"), TIPS).manifest.lfs == taken.manifest.lfs
     more = lab.take(host.url("x.git"), WITH)
     assert more.manifest.kind == "unchanged" and table(lab, more).keys() == {old, new}
@@ -235,7 +208,7 @@ def test_a_spent_quota_is_a_reason_of_its_own_and_ends_the_asking(
     assert taken.manifest.kind == "base" and gaps(taken) == {"lfs-over-quota": 250}
     assert host.batches() == 1 and len(host.downloads()) < 50
     host.lfs_fault = None
-    assert lfs(lab.take(host.url("x.git"), WITH)).held == len(oids)
+    assert lfs_of(lab.take(host.url("x.git"), WITH)).held == len(oids)
 
 
 def test_a_host_without_an_lfs_server_is_asked_once_a_run(lab: Lab, host: LfsHost, origin: Origin) -> None:
@@ -296,7 +269,7 @@ def test_a_configured_server_on_another_host_is_not_asked(lab: Lab, host: LfsHos
     assert gaps(taken) == {"lfs-unsafe": 1} and not host.lfs_requests
     origin.commit(files={".lfsconfig": b"[lfs]\n\turl = %b/other.git/info/lfs\n" % host.url().encode()})
     taken = lab.take(host.url("x.git"), WITH)
-    assert lfs(taken).held == 1 and host.lfs_requests[0].path == "/other.git/info/lfs/objects/batch"
+    assert lfs_of(taken).held == 1 and host.lfs_requests[0].path == "/other.git/info/lfs/objects/batch"
 
 
 def test_a_local_origin_s_own_folder_is_its_server(lab: Lab, origin: Origin) -> None:

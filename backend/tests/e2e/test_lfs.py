@@ -1,0 +1,90 @@
+"""LFS from end to end, with the real git-lfs client as writer and as second reader."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lfshost import LfsHost
+from snapshotter.archive.sealed import Sealed
+from snapshotter.capture.options import CaptureOptions, LfsOptions
+from tests.support.git import Origin, git
+from tests.support.lab import Lab
+from tests.support.lfs import contents, git_lfs, lfs_of
+
+WITH = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[LfsHost]:
+    with LfsHost(tmp_path / "srv", config={"http.receivepack": "true"}) as host:
+        yield host
+
+
+class Author:
+    """Somebody who works with git-lfs."""
+
+    def __init__(self, host: LfsHost, folder: Path) -> None:
+        self.folder = folder
+        Origin(host.root / "x.git")
+        git_lfs(None, "clone", "-q", host.url("x.git"), folder)
+        git_lfs(folder, "lfs", "install", "--local")
+        git_lfs(folder, "lfs", "track", "*.bin")
+
+    def commit(self, files: dict[str, bytes | None], branch: str) -> None:
+        """Commit to a branch, made where there is none, and push it with its objects."""
+        git_lfs(self.folder, "checkout", "-q", "-B", branch, check=False)
+        for name, data in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True) if data is None else path.write_bytes(data)
+        git_lfs(self.folder, "add", "-A")
+        git_lfs(self.folder, "commit", "-q", "--allow-empty", "-m", "work")
+        git_lfs(self.folder, "push", "-q", "--force", "origin", branch)
+
+
+def checked_out(folder: Path, commit: str) -> dict[str, bytes]:
+    """The files of a commit as git-lfs checks them out, by what the repository itself holds."""
+    git_lfs(folder, "config", "--replace-all", "remote.origin.url", "https://127.0.0.1:1/no-network")
+    git_lfs(folder, "lfs", "install", "--local")
+    git_lfs(folder, "checkout", "-q", "--force", commit)
+    git_lfs(folder, "lfs", "checkout")
+    return contents(folder)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_every_snapshot_of_a_random_history_checks_out_as_its_author_had_it(
+    lab: Lab, host: LfsHost, tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    author = Author(host, tmp_path / "author")
+    moments: list[tuple[Sealed, str, dict[str, bytes]]] = []
+    names = [
+        f"{folder}{number}.{end}"
+        for folder in ("", "a/", "b/c/")
+        for number in range(3)
+        for end in ("bin", "txt")
+    ]
+    for step in range(24):
+        sizes = [0, 1, 900, 5_000, 66_000, 200_000]
+        files: dict[str, bytes | None] = {
+            name: None if chance.random() < 0.2 else chance.randbytes(chance.choice(sizes))
+            for name in chance.sample(names, chance.randint(1, 4))
+        }
+        author.commit(files, chance.choice(["main", "main", "side", "other"]))
+        if step % 3 == 2:
+            taken = lab.take(host.url("x.git"), WITH)
+            tip = git(author.folder, "rev-parse", "HEAD").decode().strip()
+            moments.append((taken, tip, contents(author.folder)))
+    for number, (taken, tip, files_then) in enumerate(moments):
+        assert not [gap for gap in taken.manifest.gaps if gap.kind.startswith("lfs")]
+        assert lfs_of(taken).held == lfs_of(taken).objects
+        made = tmp_path / f"restored-{number}"
+        lab.restore(taken, made, mode="worktree")
+        assert checked_out(made, tip) == files_then
+    lab.assert_whole(moments[0][0])
+    stored = [entry.key for entry in lab.store.list("_lfs")]
+    assert len({key.split("/")[4][:64] for key in stored}) == lfs_of(moments[-1][0]).objects
