@@ -120,6 +120,12 @@ def _fleet_run() -> Verb:
     return command(fleet_run, FleetRunFlags)
 
 
+def _fleet_verify() -> Verb:
+    from snapshotter.cli.fleet_verify import FleetVerifyFlags, fleet_verify
+
+    return command(fleet_verify, FleetVerifyFlags)
+
+
 # In the order of `--help`. Functions, since loading a verb's module is what costs.
 _VERBS: Final[dict[str, Callable[[], Verb]]] = {
     "snapshot": _snapshot,
@@ -138,7 +144,13 @@ _VERBS: Final[dict[str, Callable[[], Verb]]] = {
 }
 # Verbs of several words, by their first. Each group's help is for `--help`.
 _GROUPS: Final[dict[str, dict[str, Callable[[], Verb]]]] = {
-    "fleet": {"plan": _fleet_plan, "run": _fleet_run, "status": _fleet_status, "worker": _fleet_worker}
+    "fleet": {
+        "plan": _fleet_plan,
+        "run": _fleet_run,
+        "status": _fleet_status,
+        "verify": _fleet_verify,
+        "worker": _fleet_worker,
+    }
 }
 _GROUP_HELP: Final = {
     "fleet": "Many repositories, by an inventory: what an organisation has, in one command."

@@ -61,3 +61,21 @@ def test_a_page_is_printed_or_written_and_never_over_another(fleet: Path) -> Non
 )
 def test_flags_that_make_no_sense_are_refused(fleet: Path, flags: tuple[str, ...]) -> None:
     assert cli("fleet", "status", "fleet.toml", "--store", "store", *flags, cwd=fleet).code == 2
+
+
+def test_a_drill_proves_what_the_status_then_shows(fleet: Path) -> None:
+    done = cli("fleet", "verify", "fleet.toml", "--store", "store", "--sample", "100%", cwd=fleet)
+    assert done.code == 0
+    assert done.out.startswith("ok  ")
+    document = cli("fleet", "verify", "fleet.toml", "--store", "store", "--json", cwd=fleet).json
+    assert (document["ok"], document["total"], document["late"], len(document["snapshots"])) == (
+        True,
+        1,
+        0,
+        1,
+    )
+    asked = ("fleet", "status", "fleet.toml", "--store", "store", "--max-verify-age", "1d", "--json")
+    repos = cli(*asked, cwd=fleet).json["repos"]
+    assert [repo["lacks"] for repo in repos] == [["never-taken", "unverified"], []]
+    assert repos[1]["verified_age"] < 3600
+    assert cli("fleet", "verify", "fleet.toml", "--store", "store", "--sample", "much", cwd=fleet).code == 2
