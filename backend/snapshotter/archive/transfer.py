@@ -35,7 +35,7 @@ class RunFolder:
         key = self.key.key(name)
         digest = hashlib.sha256(data).hexdigest()
         tags = {"kind": self.kind, "repo": self.key.repo}
-        self.store.put_new(key, data, content_type=content_type, tags=tags, cancel=self.cancel)
+        self.store.put_new(key, data, content_type=content_type, tags=tags, sha256=digest, cancel=self.cancel)
         return Artifact(name=name, key=key, bytes=len(data), sha256=digest, content_type=content_type)
 
 

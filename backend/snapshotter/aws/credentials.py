@@ -46,9 +46,9 @@ class AwsCredentials:
         """Ask for them once, so that a run without any ends before it does anything. Raises NoCredentials."""
         self._keys()
 
-    def __call__(self) -> dict[str, Any]:
-        """Credentials as obstore takes them; `expires_at` is aware, UTC. Raises NoCredentials."""
-        return self._keys().for_obstore()
+    def __call__(self) -> SessionKeys:
+        """Those in force. Raises NoCredentials."""
+        return self._keys()
 
 
 def no_credentials(why: str | None = None) -> NoCredentials:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from snapshotter.base.errors import NoCredentials
 
@@ -23,15 +23,6 @@ class SessionKeys:
     secret_key: str = field(repr=False)
     token: str | None = field(repr=False)
     expires_at: datetime | None = None
-
-    def for_obstore(self) -> dict[str, Any]:
-        """The same as obstore takes them."""
-        return {
-            "access_key_id": self.access_key,
-            "secret_access_key": self.secret_key,
-            "token": self.token,
-            "expires_at": self.expires_at,
-        }
 
 
 class RenewedKeys:

@@ -20,23 +20,19 @@ _NETWORK: Final = "check the network, AWS_REGION and AWS_ENDPOINT_URL_S3"
 # How the libraries' words show what was in the way; our sentence for it, and the hint.
 _WAYS: Final = (
     (
-        re.compile(r"dns error|NameResolutionError|Name or service not known|getaddrinfo|nodename nor"),
+        re.compile(r"NameResolutionError|Name or service not known|getaddrinfo|nodename nor"),
         "no such host",
         _NETWORK,
     ),
     (re.compile(r"ConnectionRefused|Connection refused"), "it refuses the connection", _NETWORK),
     (
-        re.compile(r"invalid peer certificate|UnknownIssuer|InvalidCertificate|CERTIFICATE_VERIFY_FAILED"),
+        re.compile(r"CERTIFICATE_VERIFY_FAILED"),
         "its certificate is not trusted",
         "set AWS_CA_BUNDLE to the PEM file of its CA",
     ),
+    (re.compile(r"[Tt]imed out|timeout on endpoint"), "it does not answer in time", _NETWORK),
     (
-        re.compile(r"kind: Timeout|TimedOut|[Tt]imed out|timeout on endpoint"),
-        "it does not answer in time",
-        _NETWORK,
-    ),
-    (
-        re.compile(r"kind: Connect|ConnectionReset|IncompleteMessage|NewConnectionError|ProtocolError"),
+        re.compile(r"ConnectionReset|NewConnectionError|ProtocolError|EOF occurred|BrokenPipe"),
         "it hangs up",
         _NETWORK,
     ),

@@ -57,10 +57,11 @@ class ListPage(NamedTuple):
 
 @dataclass(frozen=True)
 class ObjectAttributes:
-    """What a bucket keeps beside an object's bytes."""
+    """What a bucket keeps beside an object's bytes; `sha256` is theirs in hexadecimal, None if it is not known."""
 
     content_type: str = "application/octet-stream"
     tags: Mapping[str, str] = field(default_factory=dict)
+    sha256: str | None = None
 
 
 class Backend(Protocol):

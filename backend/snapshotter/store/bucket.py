@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import obstore
-from obstore import exceptions as obs
 
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.store import bucket_errors
-from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
+from snapshotter.store import bucket_errors, s3_objects
+from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes
 from snapshotter.store.s3 import Bucket
-from snapshotter.store.s3_listing import ListFailed
+from snapshotter.store.s3_wire import S3Failed
 
 
 class BucketBackend:
     """See Backend."""
 
-    troubles: tuple[type[Exception], ...] = (obs.BaseError, OSError, ListFailed)
+    troubles: tuple[type[Exception], ...] = (S3Failed,)
 
     def __init__(self, bucket: Bucket, uri: str) -> None:
         self._bucket, self._uri = bucket, uri
 
     def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
-        options: dict[str, Any] = {
-            "mode": "create",
-            "use_multipart": False,
-            "attributes": {"Content-Type": attributes.content_type},
-            "tags": dict(attributes.tags) or None,
-        }
-        try:
-            obstore.put(self._bucket.objects, self._full(key), data, **options)
-        except obs.AlreadyExistsError:
-            raise Taken from None
+        s3_objects.create(self._bucket.wire, self._full(key), data, attributes)
 
     def read(self, key: str, limit: int | None) -> bytes:
         """See Backend."""
-        result = obstore.get(self._bucket.objects, self._full(key))
-        if limit is not None and result.meta["size"] > limit:
-            raise OverLimit(result.meta["size"])
-        return bytes(result.bytes())
+        return s3_objects.read(self._bucket.wire, self._full(key), limit)
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
         """See Backend."""
-        return bytes(obstore.get_range(self._bucket.objects, self._full(key), start=start, end=end))
+        return s3_objects.read_range(self._bucket.wire, self._full(key), start, end)
 
     def pieces(self, key: str, size: int) -> Iterator[memoryview]:
         """See Backend."""
-        stream = obstore.get(self._bucket.objects, self._full(key)).stream(min_chunk_size=size)
-        return (memoryview(piece) for piece in stream)
+        download = s3_objects.Download(self._bucket.wire, self._full(key))
+        download.open()
+        return download.pieces(size)
 
     def file(self, key: str) -> None:
         """See Backend."""
@@ -61,13 +46,13 @@ class BucketBackend:
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""
-        return bucket_errors.transient(error)
+        return isinstance(error, S3Failed) and error.passes
 
     def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         """See Backend."""
         full = self._full(f"{key}/" if action == "ListBucket" and key else key)
-        secure = self._bucket.lister.url.startswith("https://")
-        return bucket_errors.in_bucket(error, self._uri, action, full, secure=secure)
+        failed = error if isinstance(error, S3Failed) else S3Failed(None, str(error))
+        return bucket_errors.in_bucket(failed, self._uri, action, full, secure=self._bucket.wire.secure)
 
     def _full(self, key: str) -> str:
         return f"{self._bucket.prefix}{key}"

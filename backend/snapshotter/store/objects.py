@@ -33,7 +33,7 @@ from snapshotter.store.backend import (
     Taken,
 )
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 6
 _ODD: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]|(?:^|/)\\.{0,2}(?:/|$)")
 T = TypeVar("T")
 
@@ -78,14 +78,15 @@ class Store:
         *,
         content_type: str = "application/octet-stream",
         tags: Mapping[str, str] | None = None,
+        sha256: str | None = None,
         cancel: Cancel | None = None,
     ) -> None:
-        """Create one object, in one request, whole or not at all.
+        """Create one object, in one request, whole or not at all. `sha256` is the digest of `data`, if it is known.
 
         If the answer to a first try was lost, the object may be there already: that counts if its bytes are
         these. Raises Unavailable (code `exists`) if the key holds something else.
         """
-        attributes = ObjectAttributes(content_type, tags or {})
+        attributes = ObjectAttributes(content_type, tags or {}, sha256)
 
         def create() -> None:
             try:
@@ -208,10 +209,7 @@ class Store:
         return self._tried(read, action, key)
 
     def _tried(self, request: Callable[[], T], action: str, key: str, cancel: Cancel | None = None) -> T:
-        """What `request` returns, after as many tries as may help. Raises what the last failure means.
-
-        The client library has tries of its own, but none after an answer's body broke off.
-        """
+        """What `request` returns, after as many tries as may help. Raises what the last failure means."""
         attempt = 1
         while True:
             try:

@@ -119,7 +119,7 @@ def found(env: Mapping[str, str], **more: Any) -> str | None:
         keys = AwsCredentials(env, resolve(env), more.get("session", new_session), lambda _: None)()
     except NoCredentials:
         return None
-    return f"{keys['access_key_id']} {keys['token']}"
+    return f"{keys.access_key} {keys.token}"
 
 
 def found_by_botocore() -> str | None:

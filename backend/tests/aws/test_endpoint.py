@@ -99,10 +99,10 @@ def test_the_store_the_doctor_and_the_proof_ask_the_same_endpoint(
     assert (where.url, where.region, where.assumed) == (url, region, False)
     wire = S3Wire(here())
     assert (wire.endpoint.rstrip("/"), wire.signed.meta.region_name) == (url, region)
-    lister = open_bucket("s3://bucket/p/", allow_http=False, env=os.environ).lister
+    opened = open_bucket("s3://bucket/p/", allow_http=False, env=os.environ).wire
     host = urlsplit(url).netloc
     expected = f"https://{host}/bucket" if where.named else f"https://bucket.{host}/"
-    assert (lister.url, lister.region) == (expected, region)
+    assert (opened.url, opened.region) == (expected, region)
 
 
 def test_without_a_region_it_is_assumed_and_botocore_is_not_asked_where_variables_decide(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import ssl
-import subprocess
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,10 +17,10 @@ from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError,
 from snapshotter.store import bucket_errors
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
+from snapshotter.store.s3_wire import S3Failed
 from tests.support.httpservers import Scripted, Seen, reply
 from tests.support.wires import free_port
 
-MAKE_CERT = Path(__file__).parents[1] / "servers" / "make-cert"
 PREFIX = "repo-scans/snapshotter/"
 KEY = f"/bucket/{PREFIX}r/x"
 ENV = {"AWS_ACCESS_KEY_ID": "KEYID", "AWS_SECRET_ACCESS_KEY": "s3cr3t", "AWS_SESSION_TOKEN": "s3ss10n"}
@@ -145,27 +143,18 @@ def test_every_request_keeps_the_buckets_rules(store: Store, server: Scripted) -
 def test_every_write_carries_the_checksum_without_which_a_bucket_that_locks_takes_none(
     store: Store, bucket: Bucket, server: Scripted
 ) -> None:
-    assert crc64nvme(b"123456789") == 0xAE8B14860A799888, "the algorithm's published check value"
     needs = "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
     bucket.only = lambda request: not any(name.startswith("x-amz-checksum-") for name in request.headers)
     bucket.faults = [refusal("InvalidRequest", needs, status=400)] * 9
-    bodies = (b"", b"these bytes", bytes(range(256)) * 300)
+    bodies = (b"", b"these bytes", bytes(range(256)) * 3000)
     for number, body in enumerate(bodies):
-        store.put_new(f"r/{number}", body)
+        digest = hashlib.sha256(body).hexdigest()
+        store.put_new(f"r/{number}", memoryview(body), sha256=digest if number else None)
     for request, body in zip(server.seen, bodies, strict=True):
-        sent = base64.b64decode(request.headers["x-amz-checksum-crc64nvme"])
-        assert (sent, request.body) == (crc64nvme(body).to_bytes(8, "big"), body)
-        assert "x-amz-checksum-crc64nvme" in request.headers["authorization"], "it is signed"
-
-
-def crc64nvme(data: bytes) -> int:
-    """CRC-64/NVME, as the NVM Express specification has it, bit by bit."""
-    crc = 2**64 - 1
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x9A6C9329AC4BC9B5 if crc & 1 else 0)
-    return crc ^ 2**64 - 1
+        assert request.body == body
+        assert base64.b64decode(request.headers["x-amz-checksum-sha256"]) == hashlib.sha256(body).digest()
+        assert request.headers["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+        assert "x-amz-checksum-sha256" in request.headers["authorization"], "it is signed"
 
 
 def test_a_write_whose_answer_was_lost_is_done(store: Store, bucket: Bucket, server: Scripted) -> None:
@@ -239,33 +228,7 @@ def test_refusals_are_told_apart_and_not_repeated(
     assert len([request for request in server.seen if bucket.only(request)]) == 1
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("action", ["PutObject", "GetObject"])
-def test_no_redirect_takes_the_session_token_to_another_host(
-    server: Scripted, tmp_path: Path, action: str, tls: bool
-) -> None:
-    scheme, env = "http", ENV | {"AWS_REGION": "us-east-1"}
-    with Scripted(lambda _: [reply(200, {"ETag": '"e"'})]) as elsewhere:
-        if tls:
-            scheme, env = "https", env | {"AWS_CA_BUNDLE": str(tmp_path / "ca.crt")}
-            subprocess.run(["bash", MAKE_CERT, tmp_path], check=True)
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-            for each in (server, elsewhere):
-                each.over_tls(context)
-        env["AWS_ENDPOINT_URL_S3"] = f"{scheme}://127.0.0.1:{server.port}"
-        to = f"{scheme}://localhost:{elsewhere.port}/bucket/x"
-        server.answer = lambda _: [reply(307, {"Location": to})]
-        store = open_store(f"s3://bucket/{PREFIX}", allow_http=True, env=env)
-        store.pause = lambda *_: pytest.fail("it tries again")
-        raised = error_of(lambda: CALLS[action](store))
-        assert server.seen[0].headers["x-amz-security-token"] == "s3ss10n"
-        assert elsewhere.seen == []
-    assert (raised.code, raised.exit_code) == ("region", 4)
-    assert "another address" in raised.message
-
-
-@pytest.mark.parametrize("action", ["PutObject", "ListBucket"])
+@pytest.mark.parametrize("action", CALLS)
 def test_a_dead_endpoint_is_could_not_whatever_the_key_says(server: Scripted, action: str) -> None:
     env = ENV | {"AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{free_port()}", "AWS_REGION": "us-east-1"}
     words = "403-404-301-AccessDenied-NoSuchKey-Forbidden-credential-UnknownIssuer-TimedOut"
@@ -279,36 +242,25 @@ def test_a_dead_endpoint_is_could_not_whatever_the_key_says(server: Scripted, ac
 
 
 @pytest.mark.parametrize(
-    ("cause", "said", "hint"),
+    ("cause", "said"),
     [
         (
-            'kind: Connect, source: ConnectError("dns error", Custom { kind: Uncategorized })',
+            "NameResolutionError: HTTPSConnection(host='s3.example', port=9): Failed to resolve 's3.example' "
+            "([Errno -2] Name or service not known)",
             "no such host",
-            "network",
         ),
-        (
-            "kind: Timeout, source: hyper_util::client::legacy::Error( Connect, TimedOut )",
-            "does not answer",
-            "network",
-        ),
-        (
-            "kind: Connect, source: InvalidCertificate(UnknownIssuer)",
-            "certificate is not trusted",
-            "AWS_CA_BUNDLE",
-        ),
-        ("kind: Connect, source: Os { code: 104, kind: ConnectionReset }", "it hangs up", "network"),
+        ("ReadTimeoutError: Read timed out. (read timeout=60.0)", "does not answer"),
+        ("ProtocolError: ('Connection aborted.', ConnectionResetError(104, '...'))", "it hangs up"),
     ],
 )
-def test_why_an_endpoint_gave_no_answer(cause: str, said: str, hint: str) -> None:
-    """The library's text, as it was seen, shortened: these cannot be had on loopback at will."""
-    text = (
-        "Generic S3 error: Error performing GET https://user:s3cr3t@s3.example:9/b/k in 1.2s - HTTP error: "
-        f"error sending request\n\nDebug source:\nGeneric {{ uri: https://s3.example:9/b/k, timeout: 1s, {cause} }}"
-    )
-    found = bucket_errors.in_bucket(Exception(text), "s3://b/", "GetObject", "k")
+def test_why_an_endpoint_gave_no_answer(cause: str, said: str) -> None:
+    """The library's text, as it was seen: these cannot be had on loopback at will."""
+    failed = S3Failed(None, f"no answer from https://user:s3cr3t@s3.example:9/ {cause}")
+    assert failed.passes
+    found = bucket_errors.in_bucket(failed, "s3://b/", "GetObject", "k")
     assert found.message.startswith("no answer from S3 at s3.example:9: ")
     assert said in found.message
-    assert hint in found.hint
+    assert "network" in found.hint
     assert "s3cr3t" not in str(found.as_dict())
 
 

@@ -9,12 +9,13 @@ from xml.sax.saxutils import escape
 
 import pytest
 
+from snapshotter.aws.renewal import SessionKeys
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.store.backend import ListedObject
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
-from snapshotter.store.sigv4 import query_string, signed_get
+from snapshotter.store.sigv4 import Signable, query_string, signed
 from tests.support.httpservers import Scripted, Seen, reply
 
 PREFIX = "repo-scans/snapshotter/"
@@ -207,11 +208,26 @@ def test_a_list_goes_through_the_environments_proxy(monkeypatch: pytest.MonkeyPa
 def test_the_signature_is_awss_own() -> None:
     """The vector of the S3 guide's "Authenticating requests: GET bucket (list objects)"."""
     url = "https://examplebucket.s3.amazonaws.com/?" + query_string({"prefix": "J", "max-keys": "2"})
-    credentials = {
-        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
-        "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "token": None,
-    }
-    headers = signed_get(url, "us-east-1", credentials, datetime(2013, 5, 24, tzinfo=UTC))
+    keys = SessionKeys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None)
+    headers = signed(Signable("GET", url), "us-east-1", keys, datetime(2013, 5, 24, tzinfo=UTC))
     expected = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"
     assert headers["authorization"].endswith(f"Signature={expected}")
+
+
+def test_the_signature_of_a_range_and_of_a_write_are_awss_own() -> None:
+    """The vectors of the same page, "GET Object" and "PUT Object"."""
+    keys = SessionKeys("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None)
+    now = datetime(2013, 5, 24, tzinfo=UTC)
+    get = Signable("GET", "https://examplebucket.s3.amazonaws.com/test.txt", {"range": "bytes=0-9"})
+    assert signed(get, "us-east-1", keys, now)["authorization"].endswith(
+        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"
+    )
+    put = Signable(
+        "PUT",
+        "https://examplebucket.s3.amazonaws.com/test%24file.text",
+        {"date": "Fri, 24 May 2013 00:00:00 GMT", "x-amz-storage-class": "REDUCED_REDUNDANCY"},
+        "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
+    )
+    assert signed(put, "us-east-1", keys, now)["authorization"].endswith(
+        "Signature=98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd"
+    )

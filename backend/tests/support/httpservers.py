@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import socket
 import socketserver
 import ssl
@@ -68,9 +69,10 @@ class Scripted:
 
 
 class Proxy(Scripted):
-    """An HTTP proxy that sends every request to one backend, whatever host it names."""
+    """An HTTP proxy that sends every request to a port of this machine, whatever host it names: to the
+    backend's, or without one to the port that the request names."""
 
-    def __init__(self, backend_port: int, *, auth: str = "") -> None:
+    def __init__(self, backend_port: int | None = None, *, auth: str = "") -> None:
         super().__init__(lambda _: [])
         self._auth = "Basic " + base64.b64encode(auth.encode()).decode() if auth else ""
         outer = self
@@ -84,7 +86,10 @@ class Proxy(Scripted):
                 if request.headers.get("proxy-authorization", "") != outer._auth:
                     self.wfile.write(reply(407, {"Proxy-Authenticate": "Basic"}))
                     return
-                with socket.create_connection(("127.0.0.1", backend_port)) as backend:
+                port = backend_port or int(
+                    re.split(r"[:/]+", request.target.partition("://")[2] or request.target)[1]
+                )
+                with socket.create_connection(("127.0.0.1", port)) as backend:
                     if request.method == "CONNECT":
                         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                     else:
