@@ -8,7 +8,7 @@ from snapshotter.base.errors import SnapshotterError
 from snapshotter.store import bucket_errors, s3_objects
 from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes
 from snapshotter.store.s3 import Bucket
-from snapshotter.store.s3_wire import S3Failed
+from snapshotter.store.s3_requests import S3Failed
 
 
 class BucketBackend:
@@ -21,19 +21,19 @@ class BucketBackend:
 
     def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
-        s3_objects.create(self._bucket.wire, self._full(key), data, attributes)
+        s3_objects.create(self._bucket.requests, self._full(key), data, attributes)
 
     def read(self, key: str, limit: int | None) -> bytes:
         """See Backend."""
-        return s3_objects.read(self._bucket.wire, self._full(key), limit)
+        return s3_objects.read(self._bucket.requests, self._full(key), limit)
 
     def read_range(self, key: str, start: int, end: int) -> bytes:
         """See Backend."""
-        return s3_objects.read_range(self._bucket.wire, self._full(key), start, end)
+        return s3_objects.read_range(self._bucket.requests, self._full(key), start, end)
 
     def pieces(self, key: str, size: int) -> Iterator[memoryview]:
         """See Backend."""
-        download = s3_objects.Download(self._bucket.wire, self._full(key))
+        download = s3_objects.Download(self._bucket.requests, self._full(key))
         download.open()
         return download.pieces(size)
 
@@ -52,7 +52,7 @@ class BucketBackend:
         """See Backend."""
         full = self._full(f"{key}/" if action == "ListBucket" and key else key)
         failed = error if isinstance(error, S3Failed) else S3Failed(None, str(error))
-        return bucket_errors.in_bucket(failed, self._uri, action, full, secure=self._bucket.wire.secure)
+        return bucket_errors.in_bucket(failed, self._uri, action, full, secure=self._bucket.requests.secure)
 
     def _full(self, key: str) -> str:
         return f"{self._bucket.prefix}{key}"

@@ -12,7 +12,7 @@ from snapshotter.base import runbook
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.store.errors import first_line, missing
-from snapshotter.store.s3_wire import S3Failed
+from snapshotter.store.s3_requests import S3Failed
 
 _EXPIRED = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})  # S3 answers them with 400
 _REDIRECTS = frozenset({302, 303, 307, 308})

@@ -13,7 +13,7 @@ from snapshotter.base.errors import UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 from snapshotter.store.s3_listing import Lister
-from snapshotter.store.s3_wire import S3Wire
+from snapshotter.store.s3_requests import S3Requests
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
@@ -23,7 +23,7 @@ _PREFIX = re.compile(r"[A-Za-z0-9._=+@:,/-]*")
 class Bucket:
     """An opened bucket, the prefix of every key in it ('' or ending with a slash), and who lists it."""
 
-    wire: S3Wire
+    requests: S3Requests
     lister: Lister
     name: str
     prefix: str
@@ -45,9 +45,9 @@ def open_bucket(uri: str, *, allow_http: bool, env: Mapping[str, str]) -> Bucket
     hosted = not where.named and "." not in bucket
     url = where.url.replace("://", f"://{bucket}.", 1) if hosted else where.url
     at = f"{url}/" if hosted else f"{url}/{bucket}"
-    wire = S3Wire(at, where.region, provider, where.ca_bundle)
+    requests = S3Requests(at, where.region, provider, where.ca_bundle)
     prefix = f"{prefix}/" if prefix else ""
-    return Bucket(wire, Lister(wire, prefix), bucket, prefix)
+    return Bucket(requests, Lister(requests, prefix), bucket, prefix)
 
 
 def _parse(uri: str) -> tuple[str, str]:

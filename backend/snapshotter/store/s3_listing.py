@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 from xml.parsers import expat
 
 from snapshotter.store.backend import ListedObject, ListPage, ListRequest
-from snapshotter.store.s3_wire import S3Failed, S3Wire
+from snapshotter.store.s3_requests import S3Failed, S3Requests
 from snapshotter.store.sigv4 import Signable, query_string
 
 _LARGEST: Final = 64 * 1024 * 1024  # bytes of a page: 1,000 keys of 1,024 bytes, escaped, take 4 MiB
@@ -28,7 +28,7 @@ _NOT_XML: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:x0*1?[0-9a-fA-
 class Lister:
     """Lists one bucket. Safe to share between threads. Raises S3Failed."""
 
-    wire: S3Wire
+    requests: S3Requests
     prefix: str
 
     def page(self, request: ListRequest, token: str | None) -> ListPage:
@@ -41,8 +41,8 @@ class Lister:
             parameters["continuation-token"] = token
         elif request.after:
             parameters["start-after"] = self.prefix + request.after
-        answer = self.wire.send(Signable("GET", f"{self.wire.url}?{query_string(parameters)}"))
-        page = _PageParser().parse(self.wire.whole(answer, _LARGEST))
+        answer = self.requests.send(Signable("GET", f"{self.requests.url}?{query_string(parameters)}"))
+        page = _PageParser().parse(self.requests.whole(answer, _LARGEST))
         entries = [ListedObject(self._relative(key), size) for key, size in page.objects]
         folders = [
             name[len(below) :].removesuffix("/") if name.startswith(below) else "" for name in page.prefixes

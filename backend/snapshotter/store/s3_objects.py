@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import urllib3
 
 from snapshotter.store.backend import ObjectAttributes, OverLimit, Taken
-from snapshotter.store.s3_wire import S3Failed, S3Wire
+from snapshotter.store.s3_requests import S3Failed, S3Requests
 from snapshotter.store.sigv4 import Signable
 
 _BREAKS: Final = 4  # after which one download is given up
@@ -25,7 +25,7 @@ _PIECE: Final = 256 * 1024  # bytes
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
-def create(wire: S3Wire, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
+def create(s3: S3Requests, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
     """Create an object in one PUT, encrypted by AES256. Raises Taken if there is one, and S3Failed."""
     view = memoryview(data).cast("B")
     digest = attributes.sha256 or hashlib.sha256(view).hexdigest()
@@ -42,16 +42,16 @@ def create(wire: S3Wire, key: str, data: bytes | memoryview, attributes: ObjectA
         headers["x-amz-tagging"] = urlencode(attributes.tags)
     pieces = (view[at : at + _PIECE] for at in range(0, len(view), _PIECE))
     try:
-        wire.whole(wire.send(Signable("PUT", wire.of(key), headers, digest), pieces))
+        s3.whole(s3.send(Signable("PUT", s3.of(key), headers, digest), pieces))
     except S3Failed as error:
         if error.status == 412:
             raise Taken from None
         raise
 
 
-def read(wire: S3Wire, key: str, limit: int | None) -> bytes:
+def read(s3: S3Requests, key: str, limit: int | None) -> bytes:
     """An object's bytes. Raises OverLimit, with nothing read, beyond `limit`, and S3Failed."""
-    object_ = Download(wire, key)
+    object_ = Download(s3, key)
     object_.open()
     if limit is not None and object_.bytes > limit:
         object_.close()
@@ -62,24 +62,24 @@ def read(wire: S3Wire, key: str, limit: int | None) -> bytes:
     return data.getvalue()
 
 
-def read_range(wire: S3Wire, key: str, start: int, end: int) -> bytes:
+def read_range(s3: S3Requests, key: str, start: int, end: int) -> bytes:
     """The bytes from `start` up to `end`. Raises S3Failed."""
-    answer = _ranged(wire, key, f"bytes={start}-{end - 1}", start, {})
-    return wire.whole(answer, end - start)
+    answer = _ranged(s3, key, f"bytes={start}-{end - 1}", start, {})
+    return s3.whole(answer, end - start)
 
 
 class Download:
     """One object on its way. `bytes` is its size, once it is open."""
 
-    def __init__(self, wire: S3Wire, key: str) -> None:
-        self._wire, self._key = wire, key
+    def __init__(self, s3: S3Requests, key: str) -> None:
+        self._s3, self._key = s3, key
         self._answer: urllib3.BaseHTTPResponse | None = None
         self._same: dict[str, str] = {}
         self.bytes = 0
 
     def open(self) -> None:
         """Ask for it. Raises S3Failed."""
-        answer = self._wire.send(Signable("GET", self._wire.of(self._key)))
+        answer = self._s3.send(Signable("GET", self._s3.of(self._key)))
         size = answer.headers.get("content-length", "")
         if not (size.isascii() and size.isdigit()):
             answer.close()
@@ -109,23 +109,23 @@ class Download:
                         raise
                     self.close()
                     self._answer = None
-                    self._wire.pause(random.uniform(0.1, 0.2) * 2**breaks)  # noqa: S311 - jitter, not a secret
+                    self._s3.pause(random.uniform(0.1, 0.2) * 2**breaks)  # noqa: S311 - jitter, not a secret
         finally:
             self.close()
 
     def _rest(self, size: int, start: int) -> Iterator[bytes]:
         """Its bytes from `start` on, as far as one answer goes."""
         if self._answer is None:
-            self._answer = _ranged(self._wire, self._key, f"bytes={start}-", start, self._same)
-        with self._wire.answering():
+            self._answer = _ranged(self._s3, self._key, f"bytes={start}-", start, self._same)
+        with self._s3.answering():
             yield from self._answer.stream(size, decode_content=False)
 
 
 def _ranged(
-    wire: S3Wire, key: str, asked: str, start: int, same: Mapping[str, str]
+    s3: S3Requests, key: str, asked: str, start: int, same: Mapping[str, str]
 ) -> urllib3.BaseHTTPResponse:
     """The answer to a GET of a part that begins at `start`. Raises S3Failed for one that holds another."""
-    answer = wire.send(Signable("GET", wire.of(key), {"range": asked, **same}), expected=206)
+    answer = s3.send(Signable("GET", s3.of(key), {"range": asked, **same}), expected=206)
     told = _RANGE.fullmatch(answer.headers.get("content-range", ""))
     if told is None or int(told[1]) != start:
         answer.close()

@@ -99,7 +99,7 @@ def test_the_store_the_doctor_and_the_proof_ask_the_same_endpoint(
     assert (where.url, where.region, where.assumed) == (url, region, False)
     wire = S3Wire(here())
     assert (wire.endpoint.rstrip("/"), wire.signed.meta.region_name) == (url, region)
-    opened = open_bucket("s3://bucket/p/", allow_http=False, env=os.environ).wire
+    opened = open_bucket("s3://bucket/p/", allow_http=False, env=os.environ).requests
     host = urlsplit(url).netloc
     expected = f"https://{host}/bucket" if where.named else f"https://bucket.{host}/"
     assert (opened.url, opened.region) == (expected, region)

@@ -17,7 +17,7 @@ from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError,
 from snapshotter.store import bucket_errors
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
-from snapshotter.store.s3_wire import S3Failed
+from snapshotter.store.s3_requests import S3Failed
 from tests.support.httpservers import Scripted, Seen, reply
 from tests.support.wires import free_port
 

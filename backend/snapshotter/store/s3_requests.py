@@ -63,7 +63,7 @@ class S3Failed(Exception):
 
 
 @dataclass(frozen=True)
-class S3Wire:
+class S3Requests:
     """One bucket, at `url`. Safe to share between threads.
 
     `credentials` gives those in force; each request asks anew. `ca_bundle` is a PEM file of

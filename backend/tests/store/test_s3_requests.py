@@ -23,7 +23,7 @@ from snapshotter.store import s3_objects
 from snapshotter.store.backend import ObjectAttributes
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
-from snapshotter.store.s3_wire import S3Failed, S3Wire
+from snapshotter.store.s3_requests import S3Failed, S3Requests
 from snapshotter.store.sigv4 import Signable
 from tests.support.httpservers import Scripted, Seen, read_request, reply
 
@@ -38,9 +38,9 @@ def opened(url: str, **env: str) -> Store:
     return store
 
 
-def wire(server: Scripted, tokens: Iterable[str] = ()) -> S3Wire:
+def requests_to(server: Scripted, tokens: Iterable[str] = ()) -> S3Requests:
     given = iter(tokens)
-    return S3Wire(
+    return S3Requests(
         f"http://127.0.0.1:{server.port}/bucket",
         "us-east-1",
         lambda: SessionKeys("KEYID", "s3cr3t", next(given, None)),
@@ -66,7 +66,7 @@ class Breaking:
 @pytest.mark.parametrize("step", [len(DATA) // 4, len(DATA) // 5 + 1, len(DATA) - 1])
 def test_a_download_goes_on_where_its_connection_broke(step: int) -> None:
     with Scripted(Breaking(step)) as server:
-        assert s3_objects.read(wire(server), "r/x", len(DATA)) == DATA
+        assert s3_objects.read(requests_to(server), "r/x", len(DATA)) == DATA
         asked = [(request.headers.get("range"), request.headers.get("if-match")) for request in server.seen]
     later = [(f"bytes={first}-", '"e"') for first in range(step, len(DATA), step)]
     assert asked == [(None, None), *later]
@@ -75,7 +75,7 @@ def test_a_download_goes_on_where_its_connection_broke(step: int) -> None:
 def test_a_download_that_breaks_again_and_again_is_given_up() -> None:
     with Scripted(Breaking(10)) as server:
         with pytest.raises(S3Failed) as raised:
-            s3_objects.read(wire(server), "r/x", None)
+            s3_objects.read(requests_to(server), "r/x", None)
         assert len(server.seen) == 1 + 4
     assert raised.value.passes
 
@@ -263,7 +263,7 @@ def test_a_refusal_before_all_was_sent_is_read(tmp_path: Path, tls: bool) -> Non
 def test_each_try_is_signed_by_the_credentials_in_force() -> None:
     tokens = [f"t{number}" for number in range(9)]
     with Scripted(Breaking(len(DATA) - 1)) as server:
-        one = wire(server, tokens)
+        one = requests_to(server, tokens)
         assert s3_objects.read(one, "r/x", None) == DATA
         server.answer = lambda _: [reply(200)]
         s3_objects.create(one, "r/y", b"y", ObjectAttributes())
@@ -273,7 +273,7 @@ def test_each_try_is_signed_by_the_credentials_in_force() -> None:
 def test_a_token_that_is_said_back_is_not_shown() -> None:
     with Scripted(lambda request: [reply(418, {}, str(request.headers).encode())]) as server:
         with pytest.raises(S3Failed) as raised:
-            wire(server, ["s3ss10n"]).send(Signable("GET", f"http://127.0.0.1:{server.port}/bucket/x"))
+            requests_to(server, ["s3ss10n"]).send(Signable("GET", f"http://127.0.0.1:{server.port}/bucket/x"))
         assert server.seen[0].headers["x-amz-security-token"] == "s3ss10n"
     assert "x-amz-security-token" in raised.value.words
     assert "s3ss10n" not in raised.value.words
