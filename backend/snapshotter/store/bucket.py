@@ -33,7 +33,7 @@ class BucketBackend:
 
     def pieces(self, key: str, size: int) -> Iterator[memoryview]:
         """See Backend."""
-        download = s3_objects.Download(self._bucket.requests, self._full(key))
+        download = s3_objects.ObjectDownload(self._bucket.requests, self._full(key))
         download.open()
         return download.pieces(size)
 

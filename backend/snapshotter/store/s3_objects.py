@@ -51,7 +51,7 @@ def create(s3: S3Requests, key: str, data: bytes | memoryview, attributes: Objec
 
 def read(s3: S3Requests, key: str, limit: int | None) -> bytes:
     """An object's bytes. Raises OverLimit, with nothing read, beyond `limit`, and S3Failed."""
-    object_ = Download(s3, key)
+    object_ = ObjectDownload(s3, key)
     object_.open()
     if limit is not None and object_.bytes > limit:
         object_.close()
@@ -68,7 +68,7 @@ def read_range(s3: S3Requests, key: str, start: int, end: int) -> bytes:
     return s3.whole(answer, end - start)
 
 
-class Download:
+class ObjectDownload:
     """One object on its way. `bytes` is its size, once it is open."""
 
     def __init__(self, s3: S3Requests, key: str) -> None:
