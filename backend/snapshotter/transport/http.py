@@ -10,7 +10,7 @@ import base64
 import gzip
 import random
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import urllib3
@@ -54,7 +54,7 @@ class HttpWire:
         self._credential: Credential | None = None
         self._credential_asked = False
         self._bearer = False
-        self._response: urllib3.BaseHTTPResponse | None = None
+        self._open_answer: HttpAnswer | None = None
         self._scope = ExitStack()
         self._has_turn = False
 
@@ -233,32 +233,25 @@ class HttpWire:
         with self._cancel.ending(lambda: shut(response)):
             if response.status not in _ANSWERS:
                 raise answer.refusal(had_credential=self._credential is not None)
-        self._response = response
+        self._open_answer = answer
         self._scope.enter_context(self._cancel.ending(lambda: shut(response)))
         return answer
 
     def _finish(self) -> None:
         """Give a fully read connection back to the pool; close any other."""
-        response = self._response
-        if response is None:
-            self._end_turn()
-            return
-        ended = False
-        # urllib3 raises RuntimeError for a read1 where it decodes: then its end is unknown, and it is closed.
-        with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
-            ended = not response.read1(1024)
-        response.release_conn() if ended else response.close()
+        if self._open_answer is not None:
+            self._open_answer.end()
         self._forget()
 
     def _drop(self) -> None:
-        if self._response is not None:
-            self._response.close()
+        if self._open_answer is not None:
+            self._open_answer.close()
         self._forget()
 
     def _forget(self) -> None:
         self._scope.close()
         self._scope = ExitStack()
-        self._response = None
+        self._open_answer = None
         self._end_turn()
 
 

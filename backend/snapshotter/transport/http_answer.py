@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Final
 
 import urllib3
@@ -14,7 +15,14 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
-from snapshotter.transport.http_errors import dumb_http, network_error, status_error, wrong_content
+from snapshotter.transport.http_errors import (
+    as_library,
+    dumb_http,
+    network_error,
+    status_error,
+    wrong_content,
+)
+from snapshotter.transport.http_pool import plain_body
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.words import FIRST, KEPT, lines, with_details
 
@@ -26,6 +34,7 @@ _HEAD: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _DUMB_LINE: Final = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\t\S+")
 _SHOWN: Final = ("text/plain", "application/json", "application/problem+json")
 _PATIENCE: Final = 5.0  # seconds for words that only explain
+_MOST: Final = 512 * 1024  # bytes of one piece of a body
 
 
 class HttpAnswer:
@@ -38,6 +47,7 @@ class HttpAnswer:
         self._origin = origin
         self._limits = limits
         self._cancel = cancel
+        self._plain = plain_body(response)
 
     @property
     def content_type(self) -> str:
@@ -69,29 +79,43 @@ class HttpAnswer:
         """
         if self.content_type == RESULT:
             return self._reader(decode=decode)
-        head = self._read(4, decode=decode)
-        while len(head) < 4 and (more := self._read(4 - len(head), decode=decode)):
+        head = b""
+        while len(head) < 4 and (more := self._next(4 - len(head), decode=decode)):
             head += more
         if head and not _HEAD.fullmatch(head):
             body = head + self._rest()
             raise with_details(wrong_content(self.content_type, self._origin), self._messages(body))
         return self._reader(decode=decode, head=head)
 
+    def end(self) -> None:
+        """Give the connection back to the pool if the answer is fully read; close any other."""
+        ended = False
+        # urllib3 raises RuntimeError for a read1 where it decodes: then its end is unknown, and it is closed.
+        with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
+            ended = not (self._next(1, decode=False) if self._plain else self._response.read1(1024))
+        self._response.release_conn() if ended else self._response.close()
+
+    def close(self) -> None:
+        """Close its connection: what would follow on it is unknown."""
+        self._response.close()
+
     def _reader(self, *, decode: bool, head: bytes = b"") -> PktReader:
-        def read_into(view: memoryview) -> int:
+        def next_bytes() -> memoryview:
             nonlocal head
-            data, head = head or self._read(len(view), decode=decode), b""
-            view[: len(data)] = data
-            return len(data)
+            first, head = head, b""
+            return memoryview(first) if first else self._next(_MOST, decode=decode)
 
-        return PktReader(read_into, self._limits)
+        return PktReader(next_bytes, self._limits)
 
-    def _read(self, most: int, *, decode: bool) -> bytes:
+    def _next(self, most: int, *, decode: bool) -> memoryview:
+        """The next bytes of the body, at most so many, and none at its end. Valid until the next call."""
         try:
-            return self._response.read1(most, decode_content=decode)
-        except (HTTPError, OSError) as error:
+            if self._plain is not None:
+                return self._plain(most)
+            return memoryview(self._response.read1(most, decode_content=decode))
+        except (HTTPError, HTTPException, OSError) as error:
             self._cancel.check()
-            raise network_error(error, self._origin) from error
+            raise network_error(as_library(error), self._origin) from error
 
     def _rest(self) -> bytes:
         """What comes within some seconds and kilobytes. Closes the answer."""
@@ -100,7 +124,7 @@ class HttpAnswer:
         end.start()
         # Whatever ends it: what came before is shown all the same.
         with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
-            while len(body) <= KEPT and (data := self._response.read1(KEPT, decode_content=True)):
+            while len(body) <= KEPT and (data := self._next(KEPT, decode=True)):
                 body += data
         end.cancel()
         self._response.close()

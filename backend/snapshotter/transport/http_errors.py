@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import ssl
 
 from urllib3 import exceptions as u3
 
@@ -18,6 +19,13 @@ def retriable(error: Exception) -> bool:
     than HTTP's."""
     settled = (u3.NameResolutionError, u3.SSLError, u3.LocationValueError, u3.ReadTimeoutError)
     return not isinstance(error, settled) and _no_http(error) is None
+
+
+def as_library(error: Exception) -> Exception:
+    """The error that the library makes of one from the socket or the framing below it."""
+    if isinstance(error, (u3.HTTPError, TimeoutError)):
+        return error
+    return u3.SSLError(error) if isinstance(error, ssl.SSLError) else u3.ProtocolError(str(error), error)
 
 
 def network_error(error: Exception, origin: Origin) -> SnapshotterError:

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -19,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from snapshotter.base.urls import is_loopback
 from snapshotter.git.origin import Credential
 from snapshotter.transport import WireLimits
+from snapshotter.transport.http_body import Body
 from snapshotter.transport.http_redirect import unsafe_redirect
 from snapshotter.transport.pace import Pace
 from snapshotter.transport.replies import over_limit
@@ -83,13 +85,28 @@ class _Response(http.client.HTTPResponse):
     def begin(self) -> None:
         """See HTTPResponse."""
         super().begin()
-        self._compressed = bool(self.getheader("Content-Encoding"))
+        self.compressed = bool(self.getheader("Content-Encoding"))
+        self._body: Body | None = None
         # Of a pack the size is bounded elsewhere; a compressed answer is a list, and may be a bomb.
-        self._source.most = self._limits.max_refs_bytes if self._compressed else None
+        self._source.most = self._limits.max_refs_bytes if self.compressed else None
+
+    def next_bytes(self, most: int) -> memoryview:
+        """The next bytes of a body that is not compressed, and none at its end. Valid until the next call.
+
+        Whoever uses it reads by nothing else. Raises as `Body.next` does.
+        """
+        if self._body is None:
+            if self.fp is None:  # an answer without a body
+                return memoryview(b"")
+            self._body = Body(
+                self.fp, self._source, length=self.length, chunked=self.chunked, ended=self.close
+            )
+        self._source.pace.begin()
+        return self._body.next(most)
 
     def read1(self, n: int = -1) -> bytes:
         """See HTTPResponse."""
-        if not self._compressed:
+        if not self.compressed:
             self._source.pace.begin()
         return super().read1(n)
 
@@ -142,6 +159,15 @@ class HttpPool:
         return manager
 
 
+def plain_body(response: urllib3.BaseHTTPResponse) -> Callable[[int], memoryview] | None:
+    """What gives the next bytes of an answer's body, at most so many, as they lie in the buffer that received them.
+
+    None for a body that is compressed. Whoever uses it reads the answer by nothing else.
+    """
+    answer = getattr(response.connection, "answer", None)
+    return answer.next_bytes if isinstance(answer, _Response) and not answer.compressed else None
+
+
 def proxy_for(url: str) -> str | None:
     """The environment's proxy for `url`, or None. This machine is always reached directly."""
     split = urlsplit(url)
@@ -169,12 +195,13 @@ def _split(proxy: str) -> SplitResult:
 def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[HTTPConnectionPool]]:
     """urllib3's pools of connections, with our answers and only to the zones that are open."""
 
-    def response(sock: socket.socket, *args: Any, **named: Any) -> _Response:
-        return _Response(sock, limits, *args, **named)
-
     class ZonedConnection(HTTPConnection):
+        answer: _Response | None = None
+
         # It is only ever called, as the class would be.
-        response_class = staticmethod(response)  # type: ignore[assignment]
+        def response_class(self, sock: socket.socket, *args: Any, **named: Any) -> _Response:  # type: ignore[override]
+            self.answer = _Response(sock, limits, *args, **named)
+            return self.answer
 
         def _new_conn(self) -> socket.socket:
             sock = super()._new_conn()

@@ -1,4 +1,4 @@
-"""git's pkt-line framing: reading from a stream into one reused buffer, and writing.
+"""git's pkt-line framing: reading, without a copy of what comes in large, and writing.
 
 Source: git's gitprotocol-common.
 """
@@ -16,6 +16,7 @@ from snapshotter.transport.pace import Pace
 from snapshotter.transport.words import FIRST, KEPT, lines
 
 MAX_PACKET = 65520
+PACK_BAND = 1
 _BUFFER = 4 * 65536
 
 
@@ -37,17 +38,16 @@ DELIM = b"0001"
 
 
 class PktReader:
-    """Packets from `read_into`, which fills part of a buffer and returns a count, 0 at the end.
+    """Packets from `next_bytes`, which returns what has come, none at the end, and may use its buffer again.
 
     `pace` is how they come; `total` the bytes so far.
     """
 
-    def __init__(self, read_into: Callable[[memoryview], int], limits: WireLimits) -> None:
+    def __init__(self, next_bytes: Callable[[], memoryview], limits: WireLimits) -> None:
         self.pace = Pace(limits)
-        self._read_into = read_into
-        self._buffer = bytearray(_BUFFER)
-        self._view = memoryview(self._buffer)
-        self._start = self._end = 0
+        self._next_bytes = next_bytes
+        self._held = memoryview(b"")  # what has come and was not taken
+        self._pack_left = 0  # bytes of a packet of the pack that was begun
         self.total = 0
 
     def packet(self) -> memoryview | Mark:
@@ -55,36 +55,83 @@ class PktReader:
 
         Raises Unavailable if the stream is cut inside a packet or is not pkt-lines at all.
         """
-        if not self._need(4):
-            if self._end > self._start:
-                raise _cut(self.total)
-            return Mark.END
-        head = self._view[self._start : self._start + 4]
-        length = self._length(bytes(head))
-        if length < 4:
-            self._start += 4
-            return _MARKS[length]
-        if not self._need(length):
-            raise _cut(self.total)
-        data = self._view[self._start + 4 : self._start + length]
-        self._start += length
-        return data
+        length = self._head()
+        return length if isinstance(length, Mark) else self._whole(length)
 
     def line(self) -> bytes | Mark:
         """The next packet as bytes without its newline, or a mark."""
         packet = self.packet()
         return packet if isinstance(packet, Mark) else bytes(packet).removesuffix(b"\n")
 
+    def band(self) -> tuple[int, memoryview] | Mark:
+        """What comes next on the side-bands and on which, valid until the next call, or a mark.
+
+        Of the pack (1) it is what has come of a packet, for a packet need not be put together; of another band a whole
+        packet. A packet without a band is of band 0. Raises as `packet` does.
+        """
+        if not self._pack_left:
+            length = self._head()
+            if isinstance(length, Mark):
+                return length
+            if not length:
+                return 0, memoryview(b"")
+            band = self._whole(1)[0]
+            if band != PACK_BAND or length == 1:
+                return band, self._whole(length - 1)
+            self._pack_left = length - 1
+        if not self._held and not self._more():
+            raise _cut(self.total)
+        data = self._taken(min(self._pack_left, len(self._held)))
+        self._pack_left -= len(data)
+        return PACK_BAND, data
+
     def raw(self) -> memoryview | None:
         """Whatever bytes come next, outside any framing; None at the end. For packs without side-band.
 
         Raises as the stream below does.
         """
-        if self._start == self._end and not self._need(1):
+        if not self._held and not self._more():
             return None
-        data = self._view[self._start : self._end]
-        self._start = self._end
+        return self._taken(len(self._held))
+
+    def _head(self) -> int | Mark:
+        """How many bytes the next packet has, or the mark that it is."""
+        head = bytes(self._joined(4))
+        if len(head) < 4:
+            if head:
+                raise _cut(self.total)
+            return Mark.END
+        length = self._length(head)
+        return _MARKS[length] if length < 4 else length - 4
+
+    def _whole(self, count: int) -> memoryview:
+        """The next `count` bytes. Raises Unavailable if the stream ends before."""
+        data = self._joined(count)
+        if len(data) < count:
+            raise _cut(self.total)
         return data
+
+    def _joined(self, count: int) -> memoryview:
+        """The next `count` bytes, or fewer if the stream ends before; copied only where they did not come together."""
+        if len(self._held) >= count:
+            return self._taken(count)
+        joined = bytearray()
+        while len(joined) < count and (self._held or self._more()):
+            joined += self._taken(min(count - len(joined), len(self._held)))
+        return memoryview(joined)
+
+    def _taken(self, count: int) -> memoryview:
+        """The next `count` of the bytes that have come."""
+        data, self._held = self._held[:count], self._held[count:]
+        return data
+
+    def _more(self) -> bool:
+        """Whether more has come. What was held is taken by now."""
+        began = time.monotonic()
+        self._held = self._next_bytes()
+        self.pace.came(len(self._held), time.monotonic() - began)
+        self.total += len(self._held)
+        return bool(self._held)
 
     def _length(self, head: bytes) -> int:
         try:
@@ -96,33 +143,24 @@ class PktReader:
             raise NoGitAnswer(
                 f"the origin's answer is not git's protocol (it has {printable(decode_name(head))!r} for a length)",
                 hint="is the URL that of a git repository? Try `git ls-remote` on it; a proxy may answer instead",
-                details=self._first_words(),
+                details=self._first_words(head),
             )
         return length
 
-    def _first_words(self) -> tuple[str, ...]:
+    def _first_words(self, head: bytes) -> tuple[str, ...]:
         """What stands in place of the first packet, if it is a text for people and no page: as hosts' shells answer."""
-        text = bytes(self._view[: min(self._end, KEPT)])
-        if self._start or self.total > self._end or text.lstrip().startswith(b"<") or not _is_text(text):
+        if self.total > len(head) + len(self._held):
             return ()
-        return tuple(f"remote: {line}" for line in lines(text, cut_after=self._end > KEPT)[:FIRST])
+        text = (head + bytes(self._held[:KEPT]))[:KEPT]
+        if text.lstrip().startswith(b"<") or not _is_text(text):
+            return ()
+        return tuple(f"remote: {line}" for line in lines(text, cut_after=self.total > KEPT)[:FIRST])
 
-    def _need(self, count: int) -> bool:
-        """Whether `count` unread bytes are in the buffer, after reading more; False if the stream ends first."""
-        while self._end - self._start < count:
-            # Only when a packet may not fit any more: moving what is unread costs a copy.
-            if self._start and len(self._buffer) - self._end < MAX_PACKET:
-                unread = self._end - self._start
-                self._buffer[:unread] = self._buffer[self._start : self._end]
-                self._start, self._end = 0, unread
-            began = time.monotonic()
-            received = self._read_into(self._view[self._end :])
-            self.pace.came(received, time.monotonic() - began)
-            if not received:
-                return False
-            self._end += received
-            self.total += received
-        return True
+
+def buffered(read_into: Callable[[memoryview], int]) -> Callable[[], memoryview]:
+    """What PktReader reads from, of a function that fills part of a buffer and returns a count, 0 at the end."""
+    buffer = memoryview(bytearray(_BUFFER))
+    return lambda: buffer[: read_into(buffer)]
 
 
 def _is_text(data: bytes) -> bool:

@@ -6,9 +6,11 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.transport import NoGitAnswer, Sink, WireLimits
 from snapshotter.transport.pace import Pace
-from snapshotter.transport.pktline import Mark, PktReader
+from snapshotter.transport.pktline import PACK_BAND, Mark, PktReader
 from snapshotter.transport.replies import server_error
 from snapshotter.transport.words import Tail
+
+_MESSAGE_BAND, _ERROR_BAND = 2, 3
 
 
 class PackReceiver:
@@ -30,33 +32,34 @@ class PackReceiver:
             while (data := reader.raw()) is not None:
                 self._take(reader, data)
             return
-        while (packet := reader.packet()) is not Mark.FLUSH:
-            if isinstance(packet, Mark):
+        while (part := reader.band()) is not Mark.FLUSH:
+            if isinstance(part, Mark):
                 raise NoGitAnswer(
                     f"the origin stopped sending after {reader.total} bytes, before its pack was complete",
                     code="stream-cut",
                     hint="the origin's server died or a proxy cut the transfer; try again",
                 )
-            self._sort(reader, packet)
+            band, data = part
+            if band == PACK_BAND and data:
+                self._chatter = 0
+                self._take(reader, data)
+            else:
+                self._hear(reader, band, data)
 
-    def _sort(self, reader: PktReader, packet: memoryview) -> None:
-        band = packet[0] if len(packet) else 0
-        if band == 1 and len(packet) > 1:
-            self._chatter = 0
-            self._take(reader, packet[1:])
-        elif band == 3:
-            raise server_error(bytes(packet[1:]))
-        else:
-            self._take(reader, packet[:0])  # the wait for it counts as a wait for the pack
-            self._chatter += len(packet) + 4
-            if band == 2:
-                self.messages.add(packet[1:])
-            if self._chatter > self._limits.chatter_bytes:
-                raise Unavailable(
-                    f"the origin talks but sends no pack ({self._chatter} bytes of progress)",
-                    code="chatter",
-                    hint="its server is overloaded or hostile; try again later",
-                )
+    def _hear(self, reader: PktReader, band: int, data: memoryview) -> None:
+        """Take a packet that is not of the pack."""
+        if band == _ERROR_BAND:
+            raise server_error(bytes(data))
+        self._take(reader, data[:0])  # the wait for it counts as a wait for the pack
+        self._chatter += len(data) + 5  # with its head
+        if band == _MESSAGE_BAND:
+            self.messages.add(data)
+        if self._chatter > self._limits.chatter_bytes:
+            raise Unavailable(
+                f"the origin talks but sends no pack ({self._chatter} bytes of progress)",
+                code="chatter",
+                hint="its server is overloaded or hostile; try again later",
+            )
 
     def _take(self, reader: PktReader, data: memoryview) -> None:
         """Hand on what came of the pack, which may be nothing."""

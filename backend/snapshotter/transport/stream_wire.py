@@ -19,7 +19,7 @@ from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
 from snapshotter.transport.channels import Channel, ProcessChannel, SocketChannel
-from snapshotter.transport.pktline import FLUSH, PktReader, encode
+from snapshotter.transport.pktline import FLUSH, PktReader, buffered, encode
 from snapshotter.transport.upload_pack import Wire
 from snapshotter.transport.words import SentCredentials
 
@@ -55,7 +55,7 @@ class StreamWire:
         self._channel = channel
         self._scope.callback(channel.end)
         self._scope.enter_context(self._cancel.ending(channel.end))
-        self._reader = PktReader(channel.read_into, self._limits)
+        self._reader = PktReader(buffered(channel.read_into), self._limits)
         return self._reader
 
     def send(self, body: bytes, *, bulk: bool) -> PktReader:

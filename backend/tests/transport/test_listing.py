@@ -8,7 +8,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.git.refs import RefListing
 from snapshotter.transport import WantVanished, WireLimits, v0, v2
-from snapshotter.transport.pktline import FLUSH, PktReader, encode, encode_lines
+from snapshotter.transport.pktline import FLUSH, PktReader, buffered, encode, encode_lines
 from snapshotter.transport.replies import server_error
 
 A, B, LONG, NULL = "a" * 40, "b" * 40, "c" * 64, "0" * 40
@@ -23,7 +23,7 @@ def reader(data: bytes) -> PktReader:
         view[:count], rest = rest[:count], rest[count:]
         return count
 
-    return PktReader(read_into, WireLimits())
+    return PktReader(buffered(read_into), WireLimits())
 
 
 def by_v0(capabilities: str, *lines: str) -> RefListing:
