@@ -219,6 +219,8 @@ class Manifest(_Model, frozen=True):
     tip_dates: dict[str, datetime] | UnsetType = UNSET
     head_guessed: bool | UnsetType = UNSET
     lfs: Lfs | UnsetType = UNSET
+    wiki: str | UnsetType = UNSET
+    wiki_of: str | UnsetType = UNSET
 
     @property
     def key(self) -> RunKey:

@@ -46,14 +46,17 @@ class RequestedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     ref: str | None = None
     secret_gate: bool = False
     lfs: Literal["all", "tips", "none"] | None = None
+    wiki: bool = False
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How snapshots are taken, and how their origins are reached. One serves any number of origins."""
+    """How snapshots are taken, and how their origins are reached; with `wiki`, an origin's wiki, too. One serves any
+    number of origins."""
 
     options: CaptureOptions
     connect: Connector
+    wiki: bool = False
 
 
 def make(
@@ -92,7 +95,8 @@ def make(
         scan=scan_options(settings, requested.ref, age) if scans else None,
         lfs=_lfs_options(settings, requested.lfs),
     )
-    return Plan(options, connector(settings, limits, allow_http=allow_http or requested.allow_http))
+    connect = connector(settings, limits, allow_http=allow_http or requested.allow_http)
+    return Plan(options, connect, requested.wiki)
 
 
 @contextmanager

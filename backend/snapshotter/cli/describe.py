@@ -56,6 +56,11 @@ def snapshot(manifest: Manifest, where: str) -> list[str]:
     return [*lines, *map(_gap, manifest.gaps), f"  in {where}"]
 
 
+def wiki(sealed: Sealed | None, where: str) -> list[str]:
+    """The snapshot of a wiki, below that of its origin; None if there is none."""
+    return ["", "its wiki:", *snapshot(sealed.manifest, where)] if sealed else ["  no wiki"]
+
+
 def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: str) -> list[str]:
     """Everything that `show` shows of a snapshot. `later` is a scan that was made for it afterwards."""
     manifest = sealed.manifest
@@ -67,6 +72,8 @@ def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: st
         f"  origin {manifest.origin}, HEAD {manifest.head or 'none'}{guessed}, {manifest.object_format}",
         f"  parent {manifest.parent.run_id if manifest.parent else 'none'}",
         f"  chain {' '.join(manifest.chain) or 'none'}",
+        *([f"  wiki {manifest.wiki}"] if manifest.wiki else []),
+        *([f"  the wiki of {manifest.wiki_of}"] if manifest.wiki_of else []),
         *(f"  label {key}={value}" for key, value in sorted(manifest.labels.items())),
         *(f"{_artifact(artifact)}  sha256 {artifact.sha256}" for artifact in manifest.artifacts),
         f"  manifest.json  sha256 {sealed.sha256}",

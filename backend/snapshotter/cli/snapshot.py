@@ -17,6 +17,7 @@ from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
     from snapshotter.capture.plan import RequestedOptions
+    from snapshotter.capture.wiki import TakenEach
     from snapshotter.git.origin import Origin
     from snapshotter.transport import Transport
 
@@ -92,6 +93,12 @@ class SnapshotFlags:
         ),
     ] = None
     no_lfs: Annotated[bool, typer.Option("--no-lfs", help="Leave LFS objects out.")] = False
+    wiki: Annotated[
+        bool,
+        typer.Option(
+            "--wiki", help="Take the origin's wiki (….wiki.git), too, if it has one: a repository of its own."
+        ),
+    ] = False
 
 
 def snapshot(session: Session, given: SnapshotFlags) -> Output:
@@ -119,23 +126,27 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     connect = reaching.connector(session.settings, limits, allow_http=session.allow_http)
     with closing(_begun(connect(origin, session.cancel), origin)) as transport:
         from snapshotter.capture import plan
-        from snapshotter.capture.snapshot import take
-        from snapshotter.scan.gate import secret_gate
+        from snapshotter.capture.wiki import take_each
 
         # What can be refused is looked at before the store is opened, which makes a folder.
         in_force = plan.make(session.settings, _requested(given), labels, allow_http=session.allow_http)
         store = session.store()
-        sealed = take(
-            origin,
-            transport,
-            store,
-            in_force.options,
-            lfs=connect.lfs(origin, session.cancel),
-            observer=session.observer,
-            cancel=session.cancel,
+        taken = take_each(
+            origin, transport, store, in_force, observer=session.observer, cancel=session.cancel
         )
-    tripped = secret_gate(sealed.manifest.scan) if given.secret_gate else None
-    return Output(documents.snapshot(sealed), describe.snapshot(sealed.manifest, store.place.uri), tripped)
+    return _output(taken, given, store.place.uri)
+
+
+def _output(taken: TakenEach, given: SnapshotFlags, where: str) -> Output:
+    from snapshotter.scan.gate import secret_gate
+
+    document, lines = documents.snapshot(taken.sealed), describe.snapshot(taken.sealed.manifest, where)
+    if given.wiki:
+        document |= {"wiki_snapshot": documents.snapshot(taken.wiki) if taken.wiki else None}
+        lines += describe.wiki(taken.wiki, where)
+    scans = [each.manifest.scan for each in (taken.sealed, taken.wiki) if each] if given.secret_gate else []
+    tripped = next((found for found in map(secret_gate, scans) if found), None)
+    return Output(document, lines, tripped or taken.ending)
 
 
 def _begun(transport: Transport, origin: Origin) -> Transport:
@@ -164,6 +175,7 @@ def _requested(given: SnapshotFlags) -> RequestedOptions:
         ref=given.ref,
         secret_gate=given.secret_gate,
         lfs="none" if given.no_lfs else given.lfs,
+        wiki=given.wiki,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from snapshotter.archive.sealed import Sealed
@@ -27,7 +28,7 @@ from snapshotter.base.text import plural, printable
 from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.capture.plan import Plan
-from snapshotter.capture.snapshot import take
+from snapshotter.capture.wiki import TakenEach, take_each
 from snapshotter.fleet.document import OriginResult
 from snapshotter.git.origin_parsing import MAX_ORIGIN, parse
 from snapshotter.store.objects import Store
@@ -59,15 +60,16 @@ class Round:
             watch = _LastStage(self.observer)
             began = time.monotonic()
             try:
-                sealed = self._take(text, seen, watch)
+                taken = self._take(text, seen, watch)
             except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
                 known = with_identity(as_error(error))
                 yield OriginResult(shown(text), watch.stage_name, None, known, time.monotonic() - began)
             else:
-                tripped = self.gate(sealed)
-                yield OriginResult(sealed.manifest.origin, "done", sealed, tripped, time.monotonic() - began)
+                sealed, seconds = taken.sealed, time.monotonic() - began
+                tripped = self.gate(sealed) or (taken.wiki and self.gate(taken.wiki)) or taken.ending
+                yield OriginResult(sealed.manifest.origin, "done", sealed, tripped, seconds)
 
-    def _take(self, text: str, seen: dict[str, str], observer: Observer) -> Sealed:
+    def _take(self, text: str, seen: dict[str, str], observer: Observer) -> TakenEach:
         """Take one snapshot. `seen` holds the URLs of the origins before it, by canonical origin."""
         self.cancel.check()  # first: after a cancellation nobody is asked anything
         origin = parse(text)
@@ -78,19 +80,8 @@ class Round:
                 hint="name it once",
             )
         seen[origin.canonical] = origin.url
-        transport = self.plan.connect(origin, self.cancel)
-        try:
-            return take(
-                origin,
-                transport,
-                self.store,
-                self.plan.options,
-                lfs=self.plan.connect.lfs(origin, self.cancel),
-                observer=observer,
-                cancel=self.cancel,
-            )
-        finally:
-            transport.close()
+        with closing(self.plan.connect(origin, self.cancel)) as transport:
+            return take_each(origin, transport, self.store, self.plan, observer=observer, cancel=self.cancel)
 
 
 def shown(origin: str) -> str:
@@ -128,9 +119,12 @@ def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:
 
 
 def _tripped(errors: Sequence[SnapshotterError]) -> SnapshotterError | None:
-    """The error of a job whose snapshots were all taken: a finding if a gate has one, else that one could not judge."""
+    """The error of a job whose snapshots were all taken: a finding if a gate has one, else that one could not judge, or
+    that wikis were not taken."""
     if len(errors) <= 1:
         return next(iter(errors), None)
+    if all(isinstance(error, PartialFailure) for error in errors):
+        return PartialFailure(f"the wikis of {plural(len(errors), 'origin')} were not taken", hint=_SEE_EACH)
     ending = Finding if any(isinstance(error, Finding) for error in errors) else Unavailable
     return ending(
         f"{plural(len(errors), 'origin')} did not pass the gate", code=errors[0].code, hint=_SEE_EACH

@@ -115,6 +115,12 @@ class WantVanished(Unavailable):
         self.oid = oid
 
 
+class OriginNotFound(Unavailable):
+    """There is no repository at the origin's place, or none that this user may see."""
+
+    default_code = "origin-not-found"
+
+
 class ShallowOrigin(Unavailable):
     """The origin's own history is cut off: a snapshot of it could not be restored."""
 

@@ -7,6 +7,7 @@ import shlex
 from typing import NamedTuple
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
+from snapshotter.transport import OriginNotFound
 
 
 class _KnownFailure(NamedTuple):
@@ -54,8 +55,8 @@ _KNOWN = (
     ),
     _KnownFailure(
         re.compile("not a git repository|does not appear to be a git|not found"),
-        Unavailable,
-        code="origin-not-found",
+        OriginNotFound,
+        code=OriginNotFound.default_code,
         message="the origin is not a git repository",
         hint="check the path; `git ls-remote` on the same origin shows what git finds there",
     ),

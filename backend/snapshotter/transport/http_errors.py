@@ -11,7 +11,7 @@ from urllib3 import exceptions as u3
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
-from snapshotter.transport import NoGitAnswer, OriginBusy, Stalled
+from snapshotter.transport import NoGitAnswer, OriginBusy, OriginNotFound, Stalled
 
 
 def retriable(error: Exception) -> bool:
@@ -104,9 +104,8 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
             hint="check those in HTTP_PROXY and HTTPS_PROXY",
         )
     if status in (404, 410):
-        return Unavailable(
+        return OriginNotFound(
             f"no repository there, or none that this user may see: {where}",
-            code="origin-not-found",
             hint="check the spelling; hosts answer 404 for private repositories without a good token",
         )
     message = f"the origin answered HTTP {status}: {where}"

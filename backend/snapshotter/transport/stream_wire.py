@@ -17,7 +17,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
-from snapshotter.transport import WireLimits
+from snapshotter.transport import OriginNotFound, WireLimits
 from snapshotter.transport.channels import Channel, ProcessChannel, SocketChannel
 from snapshotter.transport.pktline import FLUSH, PktReader, buffered, encode
 from snapshotter.transport.upload_pack import Wire
@@ -112,9 +112,8 @@ class LocalDialer:
     def __call__(self, limits: WireLimits) -> Channel:
         """Start git. Raises Unavailable if the path is no directory, or git cannot be started."""
         if not Path(self._path).is_dir():
-            raise Unavailable(
+            raise OriginNotFound(
                 f"no such folder: {printable(self._path)}",
-                code="origin-not-found",
                 hint="for a repository on a host, give its URL with the scheme (https://…) or user@host:path",
             )
         settings = [word for setting in _LOCAL_SETTINGS for word in ("-c", setting)]

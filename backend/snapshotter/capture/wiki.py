@@ -1,0 +1,80 @@
+"""An origin together with its wiki, which is a repository of its own beside it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from snapshotter.archive.sealed import Sealed
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Interrupted, PartialFailure, SnapshotterError
+from snapshotter.base.observer import Observer
+from snapshotter.capture.plan import Plan
+from snapshotter.capture.snapshot import take
+from snapshotter.git.origin import Origin
+from snapshotter.git.repo_name import strip_git
+from snapshotter.store.objects import Store
+from snapshotter.transport import OriginNotFound
+
+
+@dataclass(frozen=True)
+class TakenEach:
+    """A snapshot, and that of the wiki; None if there is no wiki, if none was asked for, or if `error` says why it was
+    not taken."""
+
+    sealed: Sealed
+    wiki: Sealed | None = None
+    error: SnapshotterError | None = None
+
+    @property
+    def ending(self) -> SnapshotterError | None:
+        """The error to end with if the wiki was not taken, though there may be one."""
+        if self.error is None:
+            return None
+        return PartialFailure(
+            "the snapshot was taken, and that of the wiki was not",
+            code="wiki",
+            details=(self.error.message,),
+            hint=self.error.hint,
+        )
+
+
+def origin_of_wiki(origin: Origin) -> Origin:
+    """Where GitHub, GitLab, Gitea and Forgejo keep the wiki of a repository: beside it, named ``….wiki.git``."""
+    return replace(origin, path=f"{strip_git(origin.path.rstrip('/'))}.wiki.git")
+
+
+def take_each(origin: Origin, store: Store, plan: Plan, *, observer: Observer, cancel: Cancel) -> TakenEach:
+    """Take the snapshot of an origin; before it, if the plan has wikis, that of its wiki. Each names the other.
+
+    The wiki never costs the origin its snapshot. It has no patterns of refs and no ref to scan of its own. Raises as
+    `take` does.
+    """
+    wiki, error = _wiki(origin, store, plan, observer, cancel) if plan.wiki else (None, None)
+    options = replace(plan.options, wiki=f"{wiki.manifest.repo}@{wiki.manifest.run_id}" if wiki else None)
+    lfs = plan.connect.lfs(origin, cancel)
+    sealed = take(origin, transport, store, options, lfs=lfs, observer=observer, cancel=cancel)
+    return TakenEach(sealed, wiki, error)
+
+
+def _wiki(
+    origin: Origin, store: Store, plan: Plan, observer: Observer, cancel: Cancel
+) -> tuple[Sealed | None, SnapshotterError | None]:
+    """The snapshot of the wiki, if it has one, or why it was not taken."""
+    beside = origin_of_wiki(origin)
+    scan = replace(plan.options.scan, ref=None) if plan.options.scan else None
+    options = replace(plan.options, refs=(), exclude_refs=(), scan=scan, wiki_of=origin.repo)
+    lfs = plan.connect.lfs(beside, cancel)
+    try:
+        with closing(plan.connect(beside, cancel)) as transport:
+            return take(beside, transport, store, options, lfs=lfs, observer=observer, cancel=cancel), None
+    except OriginNotFound:
+        return None, None
+    except AccessDenied as denied:
+        # Hosts answer so for what is not there, too; whoever may read the origin may read its wiki.
+        observer.warn(f"no wiki is taken: {denied.message}")
+        return None, None
+    except Interrupted:
+        raise
+    except SnapshotterError as other:
+        return None, other
