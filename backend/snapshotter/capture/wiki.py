@@ -14,7 +14,7 @@ from snapshotter.capture.snapshot import take
 from snapshotter.git.origin import Origin
 from snapshotter.git.repo_name import strip_git
 from snapshotter.store.objects import Store
-from snapshotter.transport import OriginNotFound
+from snapshotter.transport import OriginNotFound, Transport
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,13 @@ def origin_of_wiki(origin: Origin) -> Origin:
     return replace(origin, path=f"{strip_git(origin.path.rstrip('/'))}.wiki.git")
 
 
-def take_each(origin: Origin, store: Store, plan: Plan, *, observer: Observer, cancel: Cancel) -> TakenEach:
-    """Take the snapshot of an origin; before it, if the plan has wikis, that of its wiki. Each names the other.
+def take_each(
+    origin: Origin, transport: Transport, store: Store, plan: Plan, *, observer: Observer, cancel: Cancel
+) -> TakenEach:
+    """Take the snapshot of an origin through `transport`; before it, if the plan has wikis, that of its wiki.
 
-    The wiki never costs the origin its snapshot. It has no patterns of refs and no ref to scan of its own. Raises as
-    `take` does.
+    Each names the other. The wiki never costs the origin its snapshot. It has no patterns of refs and no ref to scan
+    of its own. Raises as `take` does.
     """
     wiki, error = _wiki(origin, store, plan, observer, cancel) if plan.wiki else (None, None)
     options = replace(plan.options, wiki=f"{wiki.manifest.repo}@{wiki.manifest.run_id}" if wiki else None)
