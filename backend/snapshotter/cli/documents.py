@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.capture.later_scan import SnapshotScan
+    from snapshotter.fleet.entries import Entry
     from snapshotter.fleet.outcome import FleetSummary
-    from snapshotter.fleet.plan import Entry, FleetPlan
+    from snapshotter.fleet.plan import FleetPlan
     from snapshotter.fleet.standing import Standing, Standings
     from snapshotter.fleet.status import FleetStatus, RepoStatus
     from snapshotter.recover.many import Verification

@@ -39,7 +39,18 @@ class FleetRunFlags:
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--scheduler", metavar="ADDRESS", help="The scheduler of --engine dask, like tls://host:8786."
+            "--scheduler",
+            metavar="ADDRESS",
+            help="With --engine dask, a scheduler that is there already, like tls://10.0.0.5:8786.",
+        ),
+    ] = None
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="ADDRESS",
+            help="With --engine dask, where this run waits for `fleet worker`s, which find it by the store: "
+            "tls://auto:8786 is this machine's own address.",
         ),
     ] = None
     max_age: Annotated[
@@ -98,12 +109,12 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
     from snapshotter.cli import describe_fleet, documents
     from snapshotter.cli.fleet_line import FleetLine
     from snapshotter.fleet import recorded_run
-    from snapshotter.fleet.engines import EngineWish
+    from snapshotter.fleet.engines import wished
     from snapshotter.fleet.fleet_run import ending
     from snapshotter.fleet.recorded_run import RunPlace
 
     wish, resumed = _wish(session, given), _run_id(given.resume)
-    engine = EngineWish(given.engine, given.jobs, given.scheduler)
+    engine = wished(given.engine, given.jobs, given.scheduler, given.listen, session.settings)
     plan = planned(session, given.inventory, given.sha256)
     store = session.store()
     watch = FleetLine(session.observer)

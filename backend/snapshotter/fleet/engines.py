@@ -5,19 +5,58 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from snapshotter.base.errors import UsageError
 from snapshotter.fleet.engine import FleetEngine
 
+if TYPE_CHECKING:
+    from snapshotter.fleet.meeting_place import Certificates, MeetingPlace
+
+Announce = Callable[[str], None]
+"""Takes the address at which a run's own scheduler waits for workers."""
+
 
 @dataclass(frozen=True)
 class EngineWish:
-    """Which engine a run asks for, with how many workers (None: as many as it sees fit), and at which `scheduler`."""
+    """Which engine a run asks for, with how many workers (None: as many as it sees fit).
+
+    `scheduler` is somebody else's, `listen` where the run's own waits for workers; without either, dask's workers are
+    this machine's.
+    """
 
     name: str = "local"
     jobs: int | None = None
-    scheduler: str | None = None
+    scheduler: MeetingPlace | None = None
+    listen: MeetingPlace | None = None
+    certificates: Certificates | None = None
+
+
+def wished(
+    name: str, jobs: int | None, scheduler: str | None, listen: str | None, settings: Mapping[str, str]
+) -> EngineWish:
+    """What was asked for on the command line. Raises UsageError for what cannot be, before anybody is asked."""
+    if name not in _ENGINES:
+        raise UsageError(f"no such engine: {name}", hint=f"give one of: {', '.join(_ENGINES)}")
+    if scheduler is None and listen is None:
+        return EngineWish(name, jobs)
+    if name != "dask":
+        raise UsageError(
+            "--scheduler and --listen are for --engine dask", hint="leave it out, or add --engine dask"
+        )
+    if jobs is not None or (scheduler is not None and listen is not None):
+        raise UsageError(
+            "of --jobs, --scheduler and --listen, one says where the workers are", hint="leave the others out"
+        )
+    from snapshotter.fleet.meeting_place import Certificates, parse
+
+    certificates = Certificates.of(settings)
+    return EngineWish(
+        name,
+        scheduler=parse(scheduler, certificates) if scheduler else None,
+        listen=parse(listen, certificates, listening=True) if listen else None,
+        certificates=certificates,
+    )
 
 
 def cores() -> int:
@@ -25,20 +64,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _local(wish: EngineWish) -> FleetEngine:
+def _local(wish: EngineWish, _: Announce) -> FleetEngine:
     from snapshotter.fleet.local_engine import LocalEngine
 
-    if wish.scheduler is not None:
-        raise UsageError("--scheduler is for --engine dask", hint="leave it out, or add --engine dask")
     return LocalEngine(wish.jobs or cores())
 
 
-_ENGINES: Final[Mapping[str, Callable[[EngineWish], FleetEngine]]] = {"local": _local}
+def _dask(wish: EngineWish, announce: Announce) -> FleetEngine:
+    from snapshotter.fleet import dask_engine
+
+    if wish.scheduler is not None:
+        return dask_engine.connected(wish.scheduler, wish.certificates)
+    if wish.listen is None:
+        return dask_engine.local(wish.jobs or cores())
+    engine = dask_engine.listening(wish.listen, wish.certificates)
+    try:
+        announce(engine.address)
+    except BaseException:
+        engine.shutdown(kill=True)
+        raise
+    return engine
 
 
-def open_engine(wish: EngineWish) -> FleetEngine:
-    """The engine that is asked for. Raises UsageError for a name that is none, and as the engine does."""
-    opener = _ENGINES.get(wish.name)
-    if opener is None:
-        raise UsageError(f"no such engine: {wish.name}", hint=f"give one of: {', '.join(_ENGINES)}")
-    return opener(wish)
+_ENGINES: Final[Mapping[str, Callable[[EngineWish, Announce], FleetEngine]]] = {
+    "local": _local,
+    "dask": _dask,
+}
+
+
+def open_engine(wish: EngineWish, announce: Announce) -> FleetEngine:
+    """The engine that is asked for; `announce` is called once it listens for workers. Raises as the engine does."""
+    return _ENGINES[wish.name](wish, announce)

@@ -14,9 +14,10 @@ from snapshotter.archive.fleet_table import ResultRow
 from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.text import noun, plural
 from snapshotter.fleet.dispatch import Desk, Dispatch, Terms
+from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.hosts import HostLimits, Hosts
 from snapshotter.fleet.outcome import FleetSummary, SourceResult, Trouble, Verdict, good_count
-from snapshotter.fleet.plan import Entry, FleetPlan
+from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.roll import Roll
 from snapshotter.fleet.taking import fresh_outcome
 from snapshotter.fleet.watch import RunTally

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -17,36 +17,15 @@ from snapshotter.base.errors import AccessDenied, PartialFailure, SnapshotterErr
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural, printable
 from snapshotter.base.unexpected import as_error
-from snapshotter.capture.plan import RequestedOptions
+from snapshotter.fleet.entries import Entries, Entry
 from snapshotter.fleet.inventory import FolderTable, Inventory, SourceTable
 from snapshotter.fleet.roster import Change, Known, Roster, changes
 from snapshotter.fleet.sources.listed import Listed, RepoSource
-from snapshotter.git.origin import Origin
 from snapshotter.git.origin_parsing import parse
 
 NAMED = "named in the inventory"
 
 _MOST_LOOKED_UP: Final = 500  # repositories whose new place is asked for; each is a request
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A repository that would be taken, and `why`.
-
-    `source` is the title of the one that lists it first, "" if none does; `path` and `id` are what it calls it.
-    `optional` says that it may be none at all: forges tell that a wiki is switched on, not that it has a page.
-    `bytes` is what the source says that it weighs.
-    """
-
-    origin: Origin
-    why: str
-    source: str
-    path: str
-    id: str
-    labels: Mapping[str, str]
-    options: RequestedOptions
-    optional: bool = False
-    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +81,27 @@ class FleetPlan:
 
 @dataclass
 class _Choice:
-    """What is in and out so far; `seen` has the entries by their canonical origins."""
+    """What is in and out so far; `seen` has the entries' indexes by their canonical origins."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: Entries = field(default_factory=Entries)
+    seen: dict[str, int] = field(default_factory=dict)
     left_out: list[Omitted] = field(default_factory=list)
 
     def add(self, entry: Entry) -> bool:
         """Take an entry, unless it is in already. Returns whether it was taken, or is in with another's labels."""
-        before = self.entries.get(entry.origin.canonical)
-        if before is None:
-            self.entries[entry.origin.canonical] = entry
+        name = entry.origin.canonical
+        at = self.seen.get(name)
+        if at is None:
+            self.seen[name] = self.entries.add(entry)
             return True
+        before = self.entries[at]
         if not before.source:  # the inventory's own word on it stands, and the source tells its id
             known = (entry.source, entry.path, entry.id)
             why = f"{before.why}, and {entry.why}"
-            self.entries[entry.origin.canonical] = Entry(
+            told = Entry(
                 before.origin, why, *known, before.labels, before.options, before.optional, entry.bytes
             )
+            self.entries.put(at, told)
             return True
         self.left_out.append(Omitted(entry.source, entry.path, entry.id, f"in already: {before.why}"))
         return False
@@ -153,14 +136,15 @@ def make(
         except (Unavailable, AccessDenied, OSError) as error:
             states.append(SourceState(table.title, error=as_error(error)))
             continue
-        now[table.title] = rows
+        if before:  # nobody else asks for them, and they may be very many
+            now[table.title] = rows
         for warning in _idle_patterns(table, rows):
             observer.warn(warning)
         taken = sum(_choose(choice, table, listed) for listed in rows)
         states.append(SourceState(table.title, len(rows), taken))
     titles = [state.title for state in states]
     told = changes(before, now, titles, elsewhere) if before else ()
-    return FleetPlan(inventory.name, [*choice.entries.values()], choice.left_out, states, [*told])
+    return FleetPlan(inventory.name, choice.entries, choice.left_out, states, [*told])
 
 
 def _looked_up(

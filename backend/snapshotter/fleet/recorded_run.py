@@ -12,6 +12,7 @@ from snapshotter.base.errors import Interrupted
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings, parse_size
 from snapshotter.base.text import plural
+from snapshotter.fleet import scheduler_address
 from snapshotter.fleet.dispatch import Desk
 from snapshotter.fleet.engine import EngineLost
 from snapshotter.fleet.engines import EngineWish, open_engine
@@ -51,7 +52,7 @@ def carry_out(
             terms = replace(wish.terms, done_since=recorder.started_at)
             wish = replace(wish, terms=terms)
         place.observer.stage(_title(plan, recorder))
-        opened = open_engine(engine)
+        opened = open_engine(engine, lambda address: _announce(address, recorder, place))
         try:
             summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
         except (Interrupted, EngineLost):
@@ -76,6 +77,11 @@ def _begun(
     if not resumed:
         recorder.begin()
     return last, recorder
+
+
+def _announce(address: str, recorder: StoreRecorder, place: RunPlace) -> None:
+    scheduler_address.announce(place.store, RunId(recorder.run_id), address, datetime.now(UTC))
+    place.observer.stage(f"workers are expected at {address}")
 
 
 def _title(plan: FleetPlan, recorder: StoreRecorder) -> str:

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from snapshotter.capture.plan import RequestedOptions
+from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.outcome import Task
-from snapshotter.fleet.plan import Entry
 
 MOST_WEIGHT: Final = (1 << 63) - 1
-_APART: Final = b"\0"  # is in no origin, path or id
+_APART: Final = "\0"  # is in no path of an origin; a forge's words are anybody's
 
 
 class _Shared(msgspec.Struct, frozen=True):
@@ -54,7 +54,8 @@ class Roll:
         if host == len(self.hosts):
             self.hosts.append(origin.netloc if not origin.is_local else "")
         fields = (origin.url, repo, entry.path, entry.id)
-        self._texts += _APART.join(text.encode("utf-8", "surrogateescape") for text in fields)
+        text = _APART.join(field.replace(_APART, "\ufffd") for field in fields)
+        self._texts += text.encode("utf-8", "surrogatepass")
         self._ends.append(len(self._texts))
         self.host_of.append(host)
         self.weights.append(min(max(weight, 0), MOST_WEIGHT))
@@ -66,10 +67,8 @@ class Roll:
     def task(self, index: int) -> Task:
         """The task of a repository, without what the ledger says."""
         start = self._ends[index - 1] if index else 0
-        origin, repo, path, id_ = (
-            text.decode("utf-8", "surrogateescape")
-            for text in bytes(self._texts[start : self._ends[index]]).split(_APART)
-        )
+        text = self._texts[start : self._ends[index]].decode("utf-8", "surrogatepass")
+        origin, repo, path, id_ = text.split(_APART)
         shared = self._shared[self._shared_of[index]]
         return Task(
             origin=origin,

@@ -14,8 +14,9 @@ from snapshotter.archive.receipts import new_name
 from snapshotter.base.errors import PartialFailure, Unavailable
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.fleet import status, status_page
+from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.outcome import RepoOutcome, Trouble, Verdict
-from snapshotter.fleet.plan import Entry, FleetPlan, SourceState
+from snapshotter.fleet.plan import FleetPlan, SourceState
 from snapshotter.fleet.standing import Demand
 from snapshotter.fleet.status import FleetStatus
 from snapshotter.git.origin_parsing import parse
