@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -44,13 +45,16 @@ class FleetHost(GitHost):
     """So many repositories of each behaviour, behind one address.
 
     `most_a_second` is how many requests it lets through in any second; it answers 429 to those above.
-    With `down` set, it hangs up on everybody.
+    With `down` set, it hangs up on everybody. Between `hold` and `release` it answers nobody; `held` counts who waits.
     """
 
     def __init__(self, root: Path, counts: Mapping[str, int], *, seed: int = 1, large: int = 1 << 20) -> None:
         super().__init__(root)
         self.most_a_second: int | None = None
         self.down = False
+        self.held = 0
+        self._open_to_all = threading.Event()
+        self._open_to_all.set()
         self.fault = self._fault
         self.names = [f"{what}-{n}" for what, count in counts.items() for n in range(count)]
         random.Random(seed).shuffle(self.names)
@@ -106,6 +110,14 @@ class FleetHost(GitHost):
                 old.rename(new)
         return self
 
+    def hold(self) -> None:
+        """Answer nobody from now on."""
+        self._open_to_all.clear()
+
+    def release(self) -> None:
+        """Answer who was kept waiting, and everybody."""
+        self._open_to_all.set()
+
     def inventory(self, path: Path, names: Iterable[str] | None = None, more: str = "") -> Path:
         """Write an inventory of the repositories, by default of all, and `more`."""
         urls = map(self.repo_url, self.names if names is None else names)
@@ -136,6 +148,10 @@ class FleetHost(GitHost):
         return max((after - before for before, after in pairwise(times)), default=0.0)
 
     def _fault(self, path: str) -> Fault | None:
+        if not self._open_to_all.is_set():
+            self.held += 1
+            while not (self._open_to_all.wait(0.05) or self.closing.is_set()):
+                pass
         if self.down:
             return Fault(cut_at=0)
         if self._is_too_much():
