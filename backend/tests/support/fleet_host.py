@@ -27,7 +27,7 @@ BEHAVIOURS: Final[Mapping[str, str]] = MappingProxyType(
         "empty": "has no ref",
         "shallow": "is a shallow clone itself",
         "broken": "sends a pack of which one byte is wrong",
-        "cut": "sends half a pack, as if it were all",
+        "cut": "sends half a pack, as if it were all, on the first day",
         "large": "has one file of so many bytes as the host is told",
         "slow": "takes a moment for each answer",
         "secret": "answers 403",
@@ -35,7 +35,7 @@ BEHAVIOURS: Final[Mapping[str, str]] = MappingProxyType(
         "vanishing": "is deleted once its refs are listed",
         "missing": "never was there",
         "busy": "answers 429 at first, and asks to wait a second",
-        "stalling": "never answers",
+        "stalling": "never answers, on the first day",
         "flapping": "answers 503 to every second request",
     }
 )
@@ -60,6 +60,7 @@ class FleetHost(GitHost):
         random.Random(seed).shuffle(self.names)
         self._repos = ManyRepos(root, seed)
         self._gone = {name for name in self.names if _behaviour(name) == "missing"}
+        self._well: set[str] = set()
         self._asked: Counter[str] = Counter()
         self._let_through: deque[float] = deque()
         self._make(large)
@@ -104,6 +105,7 @@ class FleetHost(GitHost):
         self._repos.rewrite(self.having("forced"), size=8_000)
         self._repos.rewrite(self.having("shrinking"), size=10)
         self._gone |= {*self.having("leaving")}
+        self._well |= {*self.having("cut", "stalling")}
         for name in self.having("moving"):
             old, new = self._repos.path(name), self._repos.path(f"new-{name}")
             if old.exists():
@@ -159,6 +161,8 @@ class FleetHost(GitHost):
         name = _name_in(path)
         if name in self._gone:
             return Fault(status=404)
+        if name in self._well:
+            return None
         self._asked[name] += 1
         answer = _FAULTS.get(_behaviour(name))
         return answer(self, name, path) if answer else None
