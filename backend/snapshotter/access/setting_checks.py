@@ -139,8 +139,9 @@ def denies(sid: str, *, optional: bool = False) -> Check:
 
     def says(answer: Document, prefix: str) -> str | None:
         action, bucket_too, condition = _DENIES[sid]
-        # Whatever lies as deep as a run's objects; see infra/storage.yaml.
-        objects = f"/{prefix}*/*/*/*/*/*" if sid == OVERWRITE else "/*"
+        # Whatever lies as deep as a run's objects, and LFS objects; see infra/storage.yaml.
+        deep = {f"/{prefix}*/*/*/*/*/*", f"/{prefix}_lfs/*"}
+        objects = deep if sid == OVERWRITE else {"/*"}
         for statement in _statements(answer):
             if statement.get("Sid") == sid:
                 resources = [str(item).split(":")[-1] for item in _list(statement.get("Resource"))]
@@ -148,7 +149,7 @@ def denies(sid: str, *, optional: bool = False) -> Check:
                     statement.get("Effect") == "Deny"
                     and statement.get("Principal") in ("*", {"AWS": "*"}, {"AWS": ["*"]})
                     and _list(statement.get("Action")) == [action]
-                    and any(item[item.find("/") :] == objects for item in resources)
+                    and objects <= {item[item.find("/") :] for item in resources}
                     and (not bucket_too or any("/" not in item for item in resources))
                     and _plain(statement.get("Condition")) == condition
                 )

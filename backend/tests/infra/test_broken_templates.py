@@ -91,6 +91,7 @@ BROKEN = [
     ),
     storage(DEPTH, "${Prefix}*", WRITE_ONCE, key="policy-tests/note.txt", covered=False),
     storage(DEPTH, "${Prefix}*/*/*/*/*/*/*", WRITE_ONCE, key="a/2026/11/23/run/manifest.json", covered=True),
+    storage("${Prefix}_lfs/*", "${Prefix}_x/*", WRITE_ONCE, key="_lfs/h__a/5c/5c/" + "5c" * 32, covered=True),
     storage(DEPTH, "*", WRITE_ONCE, key="policy-tests/note.txt", covered=False),
     storage(
         "Default: 'true'",

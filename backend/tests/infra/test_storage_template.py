@@ -217,6 +217,7 @@ def test_snapshots_expire_by_age_only_when_asked() -> None:
         ("local__srv__x-0123abcd/2026/11/23/20261123T031702Z-9f0c2a1b/history.bundle", True),
         ("_fleet/2026/11/23/20261123T031702Z-9f0c2a1b/status.json", True),
         ("_jobs/nightly.json", False),
+        ("_lfs/github.com__psf__requests/5c/5c/" + "5c" * 32, False),
     ],
 )
 def test_repositories_expire_and_what_the_service_needs_does_not(key: str, expires: bool) -> None:
@@ -303,7 +304,10 @@ def test_write_once_denies_a_put_without_if_none_match_but_not_the_parts_of_a_mu
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:PutObject",
-            "Resource": f"{BUCKET}/repo-scans/snapshotter/*/*/*/*/*/*",
+            "Resource": [
+                f"{BUCKET}/repo-scans/snapshotter/*/*/*/*/*/*",
+                f"{BUCKET}/repo-scans/snapshotter/_lfs/*",
+            ],
             "Condition": {
                 "Null": {"s3:if-none-match": "true"},
                 "Bool": {"s3:ObjectCreationOperation": "true"},
@@ -320,16 +324,19 @@ RUN = RunKey("github.com__psf__requests", RunId("20261123T031702Z-9f0c2a1b"))
     [
         *((RUN.key(name), True) for name in (layout.MANIFEST, "history.bundle.0000", "scan/files.parquet")),
         ("_fleet/2026/11/23/20261123T031702Z-9f0c2a1b/status.json", True),
+        (layout.lfs_key(RUN.repo, "5c" * 32), True),
+        (layout.lfs_key(RUN.repo, "5c" * 32, "0badcafe", 3), True),
         ("policy-tests/note.txt", False),
         ("policy-tests/0123456789abcdef/object", False),
         ("_diagnostics/0123456789abcdef", False),
     ],
 )
 def test_write_once_is_for_all_that_a_run_writes_and_not_for_tests(key: str, covered: bool) -> None:
-    pattern = statements(bucket_policy())["DenyOverwrite"]["Resource"]
+    patterns = statements(bucket_policy())["DenyOverwrite"]["Resource"]
 
-    assert fnmatchcase(f"{BUCKET}/repo-scans/snapshotter/{key}", pattern) is covered
-    assert not fnmatchcase(f"{BUCKET}/neighbour/{key}", pattern)
+    named = f"{BUCKET}/repo-scans/snapshotter/{key}"
+    assert any(fnmatchcase(named, pattern) for pattern in patterns) is covered
+    assert not any(fnmatchcase(f"{BUCKET}/neighbour/{key}", pattern) for pattern in patterns)
 
 
 def test_no_principal_is_singled_out_by_default() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from snapshotter.base.errors import AccessDenied, Unavailable
@@ -107,10 +107,6 @@ class RecordingStore(FaultyStore):
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         self._note("get", key)
         return super().get(key, limit=limit)
-
-    def stream(self, key: str, *options: Any, **named: Any) -> Iterator[memoryview]:
-        self._note("stream", key)
-        return super().stream(key, *options, **named)
 
     def list(self, folder: str, **options: Any) -> Any:
         self._note("list", folder)
