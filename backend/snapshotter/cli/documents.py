@@ -210,10 +210,30 @@ def _fleet_repo(status: RepoStatus, now: datetime) -> dict[str, object]:
 
 
 def fleet_run(summary: FleetSummary) -> dict[str, object]:
-    """A fleet's run: what its summary in the store says."""
-    document = _fields(summary)
-    document["left_out"] = len(summary.left_out)
-    return document
+    """A fleet's run: what its summary in the store says; of what is left out, how many there are."""
+    return {
+        "inventory": summary.inventory,
+        "run_id": summary.run_id,
+        "started_at": summary.started_at,
+        "finished_at": summary.finished_at,
+        "seconds": summary.seconds,
+        "origins": summary.origins,
+        "verdicts": dict(summary.verdicts),
+        "resumed": summary.resumed,
+        "tripped": summary.tripped,
+        "stored": summary.stored,
+        "requests": summary.requests,
+        "sources": [
+            {
+                "source": source.title,
+                "listed": source.listed,
+                "taken": source.taken,
+                "error": _fields(source.trouble) if source.trouble else None,
+            }
+            for source in summary.sources
+        ],
+        "left_out": len(summary.left_out),
+    }
 
 
 def _fleet_entry(entry: Entry) -> dict[str, object]:

@@ -3,17 +3,18 @@ last given up. A state machine without a clock of its own: the caller says what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 State = Literal["closed", "open", "trying", "given-up"]
 
-_PAUSES: Final = (5.0, 15.0, 45.0, 120.0)  # seconds before each try
+PAUSES: Final = (5.0, 15.0, 45.0, 120.0)  # seconds before each try
 
 
 class Breaker:
     """One host's. `trips_after` tries in a row in vain open it; each success closes it."""
 
-    def __init__(self, trips_after: int, pauses: tuple[float, ...] = _PAUSES) -> None:
+    def __init__(self, trips_after: int, pauses: Sequence[float] = PAUSES) -> None:
         self._trips_after, self._pauses = trips_after, pauses
         self._in_vain = self._opened = 0
         self._until = 0.0

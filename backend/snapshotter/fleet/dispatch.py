@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.base.text import printable
 from snapshotter.fleet.batch import run_batch
-from snapshotter.fleet.engine import FleetEngine, Work, WorkerLost
+from snapshotter.fleet.engine import EngineLost, FleetEngine, Work, WorkerLost
 from snapshotter.fleet.hosts import Hosts, Ticket
 from snapshotter.fleet.ledger import Ledger, Recorder
 from snapshotter.fleet.outcome import Batch, BatchResult, RepoOutcome, Retry, Task
@@ -65,13 +65,16 @@ class _Sent(NamedTuple):
     began: float
 
 
+_Back = tuple[int, Future[BatchResult]]
+
+
 class Dispatch:
     """One run over a roll."""
 
     def __init__(self, roll: Roll, hosts: Hosts, terms: Terms, desk: Desk, tally: RunTally) -> None:
         self._roll, self._hosts, self._terms, self._desk, self._tally = roll, hosts, terms, desk, tally
         self._sent: dict[int, _Sent] = {}
-        self._back: queue.SimpleQueue[tuple[int, Future[BatchResult]]] = queue.SimpleQueue()
+        self._back: queue.SimpleQueue[_Back | None] = queue.SimpleQueue()  # None wakes it up
         self._began = self._told = desk.clock()
         self._before = tally.done
 
@@ -82,15 +85,19 @@ class Dispatch:
         repository's own trouble. Whatever came back before is recorded.
         """
         try:
-            while self._hosts.left or self._sent:
-                self._desk.cancel.check()
-                self._give_up()
-                self._send()
-                self._tell()
-                self._receive()
-        except BaseException:
-            self._desk.engine.shutdown(kill=True)
+            with self._desk.cancel.ending(lambda: self._back.put(None)):
+                while self._hosts.left or self._sent:
+                    self._desk.cancel.check()
+                    self._give_up()
+                    self._send()
+                    self._tell()
+                    self._receive()
+        except BaseException as error:
+            if isinstance(error, Interrupted | EngineLost):
+                error.hint = f"go on with it by --resume {self._desk.recorder.run_id}"
+            # First what is written: after a signal there is little time, and workers that lose their parent end.
             self._record_what_came()
+            self._desk.engine.shutdown(kill=True)
             raise
 
     def _send(self) -> None:
@@ -136,9 +143,10 @@ class Dispatch:
         wait = _TICK if wake is None else max(0.0, min(_TICK, wake - now))
         outcomes: list[RepoOutcome] = []
         try:
-            outcomes += self._came(*self._back.get(timeout=wait))
-            while True:
-                outcomes += self._came(*self._back.get_nowait())
+            back = self._back.get(timeout=wait)
+            while back is not None:
+                outcomes += self._came(*back)
+                back = self._back.get_nowait()
         except queue.Empty:
             pass
         finally:
@@ -212,9 +220,9 @@ class Dispatch:
     def _record_what_came(self) -> None:
         """Keep what came back, and write it down: the run is about to end before its time."""
         while not self._back.empty():
-            number, future = self._back.get()
-            if number in self._sent and not future.cancelled() and future.exception() is None:
-                self._record(future.result().outcomes)
+            back = self._back.get()
+            if back is not None and not back[1].cancelled() and back[1].exception() is None:
+                self._record(back[1].result().outcomes)
         self._desk.recorder.checkpoint()
 
     def _tell(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from snapshotter.fleet.batch import DOWN_AFTER
-from snapshotter.fleet.breaker import Breaker
+from snapshotter.fleet.breaker import PAUSES, Breaker
 from snapshotter.fleet.outcome import BatchResult, Lease
 
 MOST_TASKS: Final = 50  # in a batch: what one costs to send is shared by so many
@@ -28,10 +28,14 @@ _MARGIN: Final = 0.95  # of the rate: a request may be late, and the next one on
 
 @dataclass(frozen=True)
 class HostLimits:
-    """What a run may ask of one host in all: connections at once, and requests a second (None: any number)."""
+    """What a run may ask of one host in all: connections at once, and requests a second (None: any number).
+
+    `pauses` are the seconds before each try of one that cannot be reached.
+    """
 
     connections: int
     requests_per_second: float | None = None
+    pauses: Sequence[float] = PAUSES
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class _Host:
     """One host's queue and what of its limits is in use."""
 
     order: array[int]  # the largest first
+    breaker: Breaker
     next: int = 0
     later: list[tuple[float, int]] = field(default_factory=list)  # a heap: when, and which
     alone: deque[int] = field(
@@ -58,7 +63,6 @@ class _Host:
     leased: dict[int, Ticket] = field(default_factory=dict)
     paused_until: float = 0.0
     last_sent: float = -math.inf
-    breaker: Breaker = field(default_factory=lambda: Breaker(DOWN_AFTER))
 
     @property
     def left(self) -> int:
@@ -76,16 +80,13 @@ class Hosts:
         self._hosts: list[_Host] = []
         self._number = 0
 
-    def add(self, indexes: Sequence[int], breaker: Breaker | None = None) -> None:
+    def add(self, indexes: Sequence[int]) -> None:
         """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
         largest: a new one has to be taken whole."""
         order = sorted(
             indexes, key=lambda index: (self._weights[index] == 0, self._weights[index]), reverse=True
         )
-        host = _Host(array("I", order))
-        if breaker is not None:
-            host.breaker = breaker
-        self._hosts.append(host)
+        self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses)))
 
     @property
     def left(self) -> int:

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from snapshotter.archive.layout import RunId
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Interrupted
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings, parse_size
 from snapshotter.base.text import plural
 from snapshotter.fleet import scheduler_address
 from snapshotter.fleet.dispatch import Desk
-from snapshotter.fleet.engine import EngineLost
 from snapshotter.fleet.engines import EngineWish, open_engine
 from snapshotter.fleet.fleet_run import Fleet, RunWish, unknown_now
 from snapshotter.fleet.last_result import LastResult, ResultReader
@@ -55,9 +53,6 @@ def carry_out(
         opened = open_engine(engine, lambda address: _announce(address, recorder, place))
         try:
             summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
-        except (Interrupted, EngineLost):
-            place.observer.warn(f"the run was cut short: --resume {recorder.run_id} goes on with it")
-            raise
         finally:
             opened.shutdown()
         place.observer.stage("writing the results")

@@ -140,6 +140,8 @@ def end(error: SnapshotterError) -> None:
 
 
 @atexit.register
-def _close() -> None:
-    for shop in _kept.values():
+def close() -> None:
+    """End what this process keeps. May be called twice."""
+    while _kept:
+        _, shop = _kept.popitem()
         shop.close()

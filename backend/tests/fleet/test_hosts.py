@@ -1,0 +1,198 @@
+"""Queues and leases: the leases on their way never sum above a host's limits, and every repository has its turn."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshotter.fleet.hosts import MOST_TASKS, HostLimits, Hosts, Ticket
+from snapshotter.fleet.outcome import BatchResult, LedgerRow, RepoOutcome, Retry, Verdict
+
+MIB = 1024 * 1024
+
+
+def outcome(verdict: Verdict = "unchanged") -> RepoOutcome:
+    row = LedgerRow(repo="r", verdict=verdict)
+    return RepoOutcome(origin="o", repo="r", verdict=verdict, ledger=row, finished_at=datetime.now(UTC))
+
+
+def result(ticket: Ticket, verdict: Verdict = "unchanged", **more: object) -> BatchResult:
+    outcomes = [outcome(verdict)] * len(ticket.indexes)
+    return BatchResult(number=ticket.number, outcomes=outcomes, **more)  # type: ignore[arg-type]
+
+
+def hosts_of(counts: list[int], limits: HostLimits, weight: int = 1) -> Hosts:
+    weights = [weight] * sum(counts)
+    hosts, first = Hosts(limits, weights), 0
+    for count in counts:
+        hosts.add(range(first, first + count))
+        first += count
+    return hosts
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 120), min_size=1, max_size=4),
+    st.integers(1, 12),
+    st.one_of(st.none(), st.sampled_from([0.5, 1.0, 2.0, 5.0, 7.0, 50.0])),
+    st.integers(1, 6),
+    st.randoms(use_true_random=False),
+)
+def test_every_repository_has_one_turn_and_no_limit_is_ever_exceeded(
+    counts: list[int], connections: int, rate: float | None, slots: int, random: object
+) -> None:
+    hosts = hosts_of(counts, HostLimits(connections, rate))
+    now, sent, seen = 0.0, list[Ticket](), Counter[int]()
+    while hosts.left or sent:
+        while len(sent) < slots and (ticket := hosts.next(now, slots)):
+            sent.append(ticket)
+            seen.update(ticket.indexes)
+            assert len(ticket.indexes) <= MOST_TASKS
+        for host in range(len(counts)):
+            leases = [ticket.lease for ticket in sent if ticket.host == host]
+            assert sum(lease.connections for lease in leases) <= connections
+            assert all(lease.connections >= 1 for lease in leases)
+            if rate is not None:
+                assert sum(lease.requests_per_second or 0 for lease in leases) <= rate
+        now += 1.0
+        if sent:  # it never stands still while there is something to do
+            ticket = sent.pop(random.randrange(len(sent)))  # type: ignore[attr-defined]
+            hosts.ended(ticket, result(ticket, requests=2, since_last=0.0), now)
+        else:
+            pytest.fail("nothing is on its way, and nothing can begin")
+    assert seen == dict.fromkeys(range(sum(counts)), 1)
+
+
+def test_one_host_alone_is_shared_by_all_slots() -> None:
+    hosts = hosts_of([1000], HostLimits(8, 10.0))
+    leases = [ticket.lease for _ in range(4) if (ticket := hosts.next(0.0, 4))]
+    assert [lease.connections for lease in leases] == [2, 2, 2, 2]
+    assert sum(lease.requests_per_second or 0 for lease in leases) <= 10
+
+
+def test_many_hosts_are_worked_on_side_by_side_each_with_all_it_allows() -> None:
+    hosts = hosts_of([100, 100], HostLimits(8))
+    first, second = hosts.next(0.0, 2), hosts.next(0.0, 2)
+    assert first and second
+    assert {first.host, second.host} == {0, 1}
+    assert [first.lease.connections, second.lease.connections] == [8, 8]
+
+
+def test_a_host_with_fewer_connections_than_slots_has_no_more_batches_than_those() -> None:
+    hosts = hosts_of([100], HostLimits(1))
+    assert hosts.next(0.0, 4)
+    assert hosts.next(0.0, 4) is None
+
+
+def test_the_largest_come_first_after_those_of_unknown_size_and_large_ones_alone() -> None:
+    weights = [5, 300 * MIB, 0, 40 * MIB, 30 * MIB, 7]
+    hosts, taken = Hosts(HostLimits(8), weights), []
+    hosts.add(range(len(weights)))
+    while ticket := hosts.next(0.0, 1):
+        taken.append(ticket.indexes)
+        hosts.ended(ticket, result(ticket), 0.0)
+    assert [index for batch in taken for index in batch] == [2, 1, 3, 4, 5, 0]
+    assert all(sum(weights[index] for index in batch) <= 64 * MIB for batch in taken if len(batch) > 1)
+
+
+def test_batches_become_smaller_towards_the_end() -> None:
+    hosts, sizes = hosts_of([200], HostLimits(8)), []
+    while ticket := hosts.next(0.0, 2):
+        sizes.append(len(ticket.indexes))
+        hosts.ended(ticket, result(ticket), 0.0)
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 1
+
+
+def test_the_next_lease_waits_as_if_the_last_one_went_on() -> None:
+    hosts = hosts_of([2], HostLimits(1, 1.0))
+    first = hosts.next(100.0, 1)
+    assert first
+    hosts.ended(first, result(first, requests=2, since_last=0.25), 101.0)
+    second = hosts.next(101.0, 1)
+    assert second
+    assert second.lease.wait == pytest.approx(1 / 0.95 - 0.25)
+
+
+def test_after_a_worker_s_death_its_last_request_may_have_been_just_now() -> None:
+    hosts = hosts_of([2], HostLimits(1, 1.0))
+    first = hosts.next(100.0, 1)
+    assert first
+    hosts.ended(first, None, 101.0)
+    second = hosts.next(101.0, 1)
+    assert second
+    assert second.lease.wait == pytest.approx(1 / 0.95)
+
+
+def test_a_host_that_asks_for_it_is_left_alone_and_no_other_is() -> None:
+    hosts = hosts_of([10, 10], HostLimits(8))
+    first, other = hosts.next(0.0, 2), hosts.next(0.0, 2)
+    assert first and other
+    hosts.ended(first, result(first, requests=1, pause=60.0), 1.0)
+    hosts.ended(other, result(other), 1.0)
+    again = hosts.next(1.0, 2)
+    assert again
+    assert again.host == other.host
+    hosts.ended(again, result(again), 1.0)
+    assert hosts.wake(1.0) == 61.0
+    hosts.again(first.host, first.indexes[0], 0.0)
+    assert {ticket.host for _ in range(4) if (ticket := hosts.next(61.0, 4))} == {0, 1}
+
+
+def test_what_is_to_be_tried_again_waits_for_its_time() -> None:
+    hosts = hosts_of([1], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, BatchResult(number=1, outcomes=[], again=[Retry(index=0)]), 0.0)
+    hosts.again(0, ticket.indexes[0], 30.0)
+    assert hosts.next(0.0, 1) is None
+    assert (hosts.wake(0.0), hosts.left) == (30.0, 1)
+    assert hosts.next(30.0, 1)
+    assert hosts.left == 0
+
+
+def test_a_suspect_has_a_batch_of_its_own() -> None:
+    hosts = hosts_of([30], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, None, 0.0)
+    for index in ticket.indexes:
+        hosts.again(0, index, 0.0, alone=True)
+    again = [found.indexes for _ in ticket.indexes if (found := hosts.next(0.0, 99))]
+    assert [len(indexes) for indexes in again][: len(again)] == [1] * len(again)
+
+
+def test_a_host_that_is_down_is_tried_by_one_and_at_last_given_up() -> None:
+    hosts = Hosts(HostLimits(8, pauses=(10.0, 20.0)), [1] * 100)
+    hosts.add(range(100))
+    hosts.add([])
+    ticket, now = hosts.next(0.0, 1), 0.0
+    assert ticket
+    hosts.ended(ticket, result(ticket, "unreachable"), now)
+    left = hosts.left
+    for _ in range(2):
+        assert hosts.next(now, 1) is None
+        wake = hosts.wake(now)
+        assert wake
+        now = wake
+        probe = hosts.next(now, 1)
+        assert probe
+        assert len(probe.indexes) == 1
+        assert hosts.next(now, 2) is None
+        hosts.ended(probe, result(probe, "unreachable"), now)
+    assert len(list(hosts.given_up(now))) == left - 2
+    assert (hosts.left, hosts.wake(now), hosts.next(math.inf, 1)) == (0, None, None)
+
+
+def test_a_host_of_which_some_are_reached_is_not_down() -> None:
+    hosts = hosts_of([100], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    verdicts: list[Verdict] = ["unreachable"] * (len(ticket.indexes) - 1) + ["gone"]
+    hosts.ended(ticket, BatchResult(number=1, outcomes=[outcome(verdict) for verdict in verdicts]), 0.0)
+    assert hosts.next(0.0, 1)

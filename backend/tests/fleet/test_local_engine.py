@@ -1,0 +1,120 @@
+"""Worker processes of this machine: one that dies takes only its own batch along, and none outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snapshotter.base.errors import Interrupted, Unavailable
+from snapshotter.fleet.engine import WorkerLost
+from snapshotter.fleet.local_engine import LocalEngine
+from tests.support.batches import batch, dying, failing, slow, told
+
+PATIENCE = 60.0  # seconds
+
+
+@pytest.fixture
+def engine() -> Iterator[LocalEngine]:
+    engine = LocalEngine(2)
+    yield engine
+    engine.shutdown(kill=True)
+
+
+def pid_of(engine: LocalEngine, number: int) -> int:
+    result = engine.submit(told, batch(number, "a")).result(PATIENCE)
+    return int(result.outcomes[0].run)
+
+
+def test_batches_and_their_results_cross_whole(engine: LocalEngine) -> None:
+    given = batch(7, "a", "b")
+    result = engine.submit(told, given).result(PATIENCE)
+    assert [outcome.ledger for outcome in result.outcomes] == [task.last for task in given.tasks]
+    assert (result.number, result.since_last, engine.slots) == (7, 0.5, 2)
+
+
+def test_a_worker_is_kept_for_the_next_batch(engine: LocalEngine) -> None:
+    assert len({pid_of(engine, number) for number in range(8)}) <= engine.slots
+    assert os.getpid() != pid_of(engine, 5)
+
+
+def test_a_death_costs_its_own_batch_alone_and_the_worker_is_replaced(engine: LocalEngine) -> None:
+    other = engine.submit(slow, batch(1, "a", settings={"seconds": "1"}))
+    with pytest.raises(WorkerLost):
+        engine.submit(dying, batch(2, "b")).result(PATIENCE)
+    assert other.result(PATIENCE).number == 1
+    with pytest.raises(WorkerLost):
+        engine.submit(dying, batch(3, "b")).result(PATIENCE)
+    assert pid_of(engine, 4) > 0
+
+
+def test_a_worker_that_dies_with_nothing_to_do_costs_nothing_but_a_try(engine: LocalEngine) -> None:
+    pid = pid_of(engine, 1)
+    os.kill(pid, signal.SIGKILL)
+    until_gone(pid)
+    found = []
+    while not found:
+        try:
+            found.append(pid_of(engine, 2))
+        except WorkerLost:
+            continue
+    assert found != [pid]
+
+
+def test_the_work_s_own_error_is_the_future_s(engine: LocalEngine) -> None:
+    with pytest.raises(Unavailable, match="batch 3 failed"):
+        engine.submit(failing, batch(3, "a")).result(PATIENCE)
+    assert pid_of(engine, 4) > 0
+
+
+def test_a_shutdown_in_the_middle_ends_the_workers_at_once(engine: LocalEngine) -> None:
+    pid = pid_of(engine, 1)
+    waiting = engine.submit(slow, batch(2, "a", settings={"seconds": "600"}))
+    engine.shutdown(kill=True)
+    with pytest.raises(Interrupted):
+        waiting.result(PATIENCE)
+    until_gone(pid)
+    engine.shutdown()
+
+
+PARENT = """
+import sys
+from snapshotter.fleet.local_engine import LocalEngine
+from tests.support.batches import batch, slow, told
+if __name__ == "__main__":
+    engine = LocalEngine(1)
+    print(engine.submit(told, batch(1, "a")).result().outcomes[0].run, flush=True)
+    engine.submit(slow, batch(2, "a", settings={"seconds": "600"})).result()
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    backend = Path(__file__).resolve().parents[2]
+    env = os.environ | {"PYTHONPATH": str(backend)}
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, env=env
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    until_gone(pid)
+
+
+def until_gone(pid: int) -> None:
+    """Wait until a process is gone, or is only still to be waited for by its parent."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return
+        except OSError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{pid} lives")

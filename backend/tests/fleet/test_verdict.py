@@ -1,0 +1,152 @@
+"""What counts as what: errors, snapshots, and which of them another try may turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from snapshotter.archive.manifest import Gap, Manifest
+from snapshotter.base.errors import (
+    AccessDenied,
+    Damaged,
+    Defect,
+    Interrupted,
+    SnapshotterError,
+    Unavailable,
+    UsageError,
+)
+from snapshotter.base.settings import Settings
+from snapshotter.capture.scan_step import NO_HEAD
+from snapshotter.fleet.engine import WorkerLost
+from snapshotter.fleet.outcome import GOOD, TAKEN, Verdict
+from snapshotter.fleet.verdict import Rules, of_error, of_snapshot, passing
+from snapshotter.git.origin_parsing import parse
+from snapshotter.transport import NoGitAnswer, OriginFailed, ShallowOrigin, Stalled, WantVanished
+from snapshotter.transport.http_errors import status_error
+from tests.support.git import Origin
+from tests.support.lab import Lab
+
+X = parse("https://h.test/x")
+
+
+def status(code: int) -> SnapshotterError:
+    return status_error(code, X, had_credential=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "again"),
+    [
+        (status(401), "forbidden", False),
+        (status(403), "forbidden", False),
+        (status(404), "gone", False),
+        (status(410), "gone", False),
+        (status(429), "over-quota", True),
+        (status(500), "unreachable", True),
+        (status(503), "unreachable", True),
+        (status(400), "failed", False),
+        (status(451), "failed", False),
+        (Unavailable("x", code="no-such-host"), "unreachable", True),
+        (Unavailable("x", code="no-connection"), "unreachable", True),
+        (Unavailable("x", code="tls"), "unreachable", False),
+        (NoGitAnswer("x", code="stream-cut"), "unreachable", True),
+        (Stalled("x"), "unreachable", True),
+        (NoGitAnswer("x"), "failed", False),
+        (OriginFailed("x"), "failed", False),
+        (ShallowOrigin("x"), "failed", False),
+        (WantVanished("x"), "failed", True),
+        (Unavailable("x", code="store"), "failed", True),
+        (Unavailable("x", code="disk-full"), "over-quota", False),
+        (Unavailable("x", code="limit"), "over-quota", False),
+        (AccessDenied("x", code="store-denied"), "failed", False),
+        (Damaged("x", code="pack-checksum"), "failed", False),
+        (UsageError("x"), "failed", False),
+        (Defect("x"), "failed", False),
+        (Interrupted("x"), "failed", False),
+        (WorkerLost("x"), "failed", True),
+    ],
+)
+def test_errors(error: SnapshotterError, verdict: Verdict, again: bool) -> None:
+    assert (of_error(error), passing(error)) == (verdict, again)
+
+
+def test_no_error_is_good_and_every_verdict_is_one_or_the_other() -> None:
+    assert GOOD < TAKEN < {*get_args(Verdict)}
+
+
+@pytest.fixture
+def rules() -> Rules:
+    return Rules.of(Settings({}))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    origin = Origin(tmp_path / "x.git")
+    origin.commit(files={"a": b"x" * 100})
+    return Lab(tmp_path / "store").take(origin).manifest
+
+
+def changed(manifest: Manifest, **more: object) -> Manifest:
+    from msgspec import structs
+
+    return structs.replace(manifest, **more)
+
+
+def judged(
+    manifest: Manifest, rules: Rules, *, wrote: bool = True, was: int = 0, moved: bool = False
+) -> Verdict:
+    verdict, trouble = of_snapshot(manifest, rules, wrote=wrote, was=was, moved=moved)
+    assert (trouble is None) == (verdict in GOOD)
+    return verdict
+
+
+def test_snapshots(manifest: Manifest, rules: Rules) -> None:
+    assert judged(manifest, rules) == "new"
+    assert judged(manifest, rules, wrote=False) == "unchanged"
+    assert judged(changed(manifest, kind="unchanged"), rules) == "unchanged"
+    assert judged(changed(manifest, kind="empty"), rules) == "empty"
+    assert judged(manifest, rules, moved=True) == "renamed"
+    assert judged(changed(manifest, kind="unchanged"), rules, moved=True) == "renamed"
+
+
+def test_a_base_that_weighs_less_than_half_has_shrunk(manifest: Manifest, rules: Rules) -> None:
+    def weighs(size: int) -> Manifest:
+        from snapshotter.archive.manifest import ChainBytes
+
+        return changed(manifest, chain_bytes=ChainBytes(base=size, increments=0))
+
+    assert judged(weighs(24_000_000), rules, was=26_000_000_000) == "shrunk"
+    assert judged(weighs(499_999), rules, was=1_000_000) == "shrunk"
+    assert judged(weighs(500_000), rules, was=1_000_000) == "new"
+    assert judged(weighs(1), rules, was=1000) == "new"  # of so little a share says nothing
+    assert judged(weighs(1), rules, was=1_000_000, wrote=False) == "unchanged"
+    assert judged(changed(weighs(0), kind="empty"), rules, was=1_000_000) == "shrunk"
+    lenient = Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": "100%"}))
+    assert judged(weighs(1), lenient, was=10**9) == "new"
+
+
+def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules) -> None:
+    def lacks(kind: str, count: int, sample: str = "s") -> Manifest:
+        return changed(manifest, gaps=[Gap(kind=kind, count=count, sample=[sample])])
+
+    assert judged(lacks("refs-lacking", 1), rules) == "partial"
+    assert judged(lacks("scan", 1, "no disk"), rules) == "partial"
+    assert judged(lacks("scan", 1, NO_HEAD), rules) == "new"
+    assert judged(lacks("refs-left-out", 900), rules) == "new"
+    own = Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": "refs-left-out=10"}))
+    assert judged(lacks("refs-left-out", 10), own) == "new"
+    assert judged(lacks("refs-left-out", 11), own) == "partial"
+    assert judged(lacks("refs-lacking", 1), own) == "new"
+
+
+@pytest.mark.parametrize("text", ["50", "0%", "101%", "-5%", "half", "5.5%"])
+def test_a_share_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="SNAPSHOTTER_FLEET_SHRUNK"):
+        Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": text}))
+
+
+@pytest.mark.parametrize("text", ["lfs", "lfs=", "=3", "lfs=-1", "lfs=many"])
+def test_a_limit_of_gaps_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="SNAPSHOTTER_FLEET_GAPS"):
+        Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": text}))
