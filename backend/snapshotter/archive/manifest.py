@@ -140,10 +140,20 @@ class Licence(_Model, frozen=True):
     spdx: list[str]
 
 
+class Submodule(_Model, frozen=True):
+    """A path of the tree that is a commit of another repository. `url` is as resolved against the origin; null where
+    nothing says it, or where no origin can have it."""
+
+    path: str
+    commit: str
+    url: str | None
+
+
 class Scan(_Model, frozen=True):
     """What a scan read and wrote. `run_id` is the run that wrote `artifacts`: this one, or an earlier
     one whose scan still holds. `tables` counts their rows; `gaps` are what the scan lacks. `committed_at` is
-    when the commit was made, UTC; unset where it is not known."""
+    when the commit was made, UTC; unset where it is not known. Of `submodules` it has at most LIST_CAP, in the order of
+    paths."""
 
     run_id: str
     ref: str
@@ -156,6 +166,7 @@ class Scan(_Model, frozen=True):
     licences: list[Licence]
     gaps: list[Gap]
     committed_at: datetime | UnsetType = UNSET
+    submodules: list[Submodule] | UnsetType = UNSET
 
     def artifact(self, name: str) -> Artifact | None:
         """The artifact called `name`, like ``scan/files.parquet``, if the scan has it."""

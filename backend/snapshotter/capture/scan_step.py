@@ -146,6 +146,7 @@ class ScanStep:
             settings=self.options.settings,
             licences=result.licences,
             gaps=result.gaps,
+            submodules=result.submodules or UNSET,
         )
 
     def _facts(

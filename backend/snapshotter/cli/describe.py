@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.listed_run import ListedRun
     from snapshotter.archive.manifest import Artifact, Gap, Manifest, RefChangeList, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
+    from snapshotter.archive.submodule_states import SubmoduleState
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
@@ -59,6 +60,21 @@ def snapshot(manifest: Manifest, where: str) -> list[str]:
 def wiki(sealed: Sealed | None, where: str) -> list[str]:
     """The snapshot of a wiki, below that of its origin; None if there is none."""
     return ["", "its wiki:", *snapshot(sealed.manifest, where)] if sealed else ["  no wiki"]
+
+
+def submodules(states: Sequence[SubmoduleState], *, scanned: bool) -> list[str]:
+    """A line for each submodule of a tree: what it is, and whether the store has it."""
+    if not states:
+        return ["", "no submodules" if scanned else "submodules are not known: there is no scan"]
+    lines = ["", f"{plural(len(states), 'submodule')}:"]
+    for each in states:
+        one = each.submodule
+        if each.snapshot is None:
+            fate = "no snapshot" if one.url else "no URL that can be taken"
+        else:
+            fate = f"{'in' if each.held else 'perhaps in'} {name_of(each.snapshot)}"
+        lines.append(f"  {one.path}  {one.commit[:12]}  {one.url or 'unknown'}  {fate}")
+    return lines
 
 
 def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: str) -> list[str]:

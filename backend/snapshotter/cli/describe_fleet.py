@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +11,14 @@ from snapshotter.cli import describe
 from snapshotter.cli.describe_list import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from snapshotter.fleet.outcome import FleetSummary
     from snapshotter.fleet.plan import FleetPlan, SourceState
     from snapshotter.fleet.roster import Change
     from snapshotter.fleet.status import FleetStatus, RepoStatus, State
+    from snapshotter.fleet.submodules import OfferedOrigin
 
 _STATUS: Final = ("STATE", "REPOSITORY", "GOOD AS OF", "VERIFIED", "LAST RUN", "TREND")
 _WHY: Final = 100  # characters of why a run ended badly
@@ -46,6 +49,17 @@ def plan(plan: FleetPlan) -> list[str]:
     lines += map(_source, plan.sources)
     total = plural(len(plan.entries), "repository", "repositories")
     return [*lines, f"{plan.name}: {total} would be taken, {len(plan.left_out):,} left out"]
+
+
+def submodules(found: Sequence[OfferedOrigin]) -> list[str]:
+    """Submodules that the inventory has not, as its tables would name them."""
+    if not found:
+        return ["", "every submodule that the newest scans name is in the plan"]
+    lines = ["", "submodules that are not in the plan; as tables of the inventory:"]
+    for each in found:
+        of = f"{each.of[0]}{f' and {len(each.of) - 1:,} more' if len(each.of) > 1 else ''}"
+        lines += ["", "[[repo]]", f"origin = {json.dumps(each.origin)}  # of {of}"]
+    return lines
 
 
 def status(status: FleetStatus) -> list[str]:

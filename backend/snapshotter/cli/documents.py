@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snapshotter.archive.manifest import Manifest, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
+    from snapshotter.archive.submodule_states import SubmoduleState
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.fleet.entries import Entry
     from snapshotter.fleet.outcome import FleetSummary
@@ -41,6 +42,14 @@ def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None) -> dict[s
     """A snapshot with its receipts' keys and the scan that was made for it afterwards."""
     receipts = [run.key.key(name) for name in run.receipts]
     return snapshot(sealed) | {"receipts": receipts, "later_scan": later and _fields(later)}
+
+
+def submodules(states: Sequence[SubmoduleState]) -> list[dict[str, object]]:
+    """The submodules of a tree, with the newest snapshot of each one's repository."""
+    return [
+        _fields(each.submodule) | {"snapshot": each.snapshot and each.snapshot.folder, "held": each.held}
+        for each in states
+    ]
 
 
 def later_scan(scanned: SnapshotScan) -> dict[str, object]:

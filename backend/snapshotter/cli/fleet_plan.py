@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +50,13 @@ class FleetPlanFlags:
             help="Tell what was renamed, transferred, replaced or deleted since this plan, a file that --json wrote.",
         ),
     ] = None
+    with_submodules: Annotated[
+        bool,
+        typer.Option(
+            "--with-submodules",
+            help="Offer the submodules that the store's newest scans name, and that the inventory has not.",
+        ),
+    ] = False
 
 
 def fleet_plan(session: Session, given: FleetPlanFlags) -> Output:
@@ -71,7 +78,15 @@ def fleet_plan(session: Session, given: FleetPlanFlags) -> Output:
 
     before = roster.read(_bytes(given.since)) if given.since else None
     made = planned(session, given.inventory, given.sha256, before)
-    return Output(documents.fleet_plan(made), describe_fleet.plan(made), made.ending)
+    document, lines = documents.fleet_plan(made), describe_fleet.plan(made)
+    if given.with_submodules:
+        from snapshotter.archive.catalog import Catalog
+        from snapshotter.fleet.submodules import offered
+
+        found = offered(Catalog(session.store(reading=True)), made)
+        document |= {"submodules": [asdict(each) for each in found]}
+        lines += describe_fleet.submodules(found)
+    return Output(document, lines, made.ending)
 
 
 def planned(session: Session, place: str, sha256: str | None, before: Roster | None = None) -> FleetPlan:

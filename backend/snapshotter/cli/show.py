@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
 
 from snapshotter.base.errors import Unusable
 from snapshotter.cli import describe, describe_list, documents, flags
@@ -16,6 +19,13 @@ class ShowFlags:
     """What `show` is given."""
 
     snapshot: flags.SnapshotArgument
+    submodules: Annotated[
+        bool,
+        typer.Option(
+            "--submodules",
+            help="List the submodules of the scanned tree, and whether the store has a snapshot of each.",
+        ),
+    ] = False
 
 
 def show(session: Session, given: ShowFlags) -> Output:
@@ -27,9 +37,11 @@ def show(session: Session, given: ShowFlags) -> Output:
     Examples:
       snapshotter show github.com/psf/requests
       snapshotter show github.com__psf__requests@2026-11-23 --json
+      snapshotter show github.com/psf/requests --submodules
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.archive.later_scans import scan_of
+    from snapshotter.archive.submodule_states import states
 
     catalog = Catalog(session.store(reading=True))
     run = catalog.resolve(given.snapshot)
@@ -46,4 +58,9 @@ def show(session: Session, given: ShowFlags) -> Output:
     if expiry := session.expiry:
         document |= documents.restorable(sealed.manifest, expiry)
         lines.append(describe_list.restorable(sealed.manifest, expiry, datetime.now(UTC)))
+    if given.submodules:
+        scan = sealed.manifest.scan or later
+        found = states(catalog, (scan and scan.submodules) or ())
+        document |= {"submodules": documents.submodules(found)}
+        lines += describe.submodules(found, scanned=scan is not None)
     return Output(document, lines)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Set
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.git.lfs_pointer import lfs_pointer
 from snapshotter.git.pack import PackObject
-from snapshotter.scan import attributes, facts, licences
+from snapshotter.scan import attributes, facts, licences, submodules
 from snapshotter.scan.dependencies import is_manifest
 from snapshotter.scan.language_names import key_of
 from snapshotter.scan.manifest_reading import ManifestReading
@@ -227,6 +227,7 @@ class _Reading:
             or facts.wanted(path)
             or is_project_file(path)
             or path.rpartition("/")[2] == attributes.NAME
+            or path == submodules.NAME
         )
 
     def _understand(self, path: str, data: bytes) -> None:
@@ -241,5 +242,7 @@ class _Reading:
             contents.licences[path] = licences.identify(data)
         if facts.wanted(path):
             contents.texts[path] = data[: facts.MAX_TEXT]
+        if path == submodules.NAME:
+            contents.gitmodules = data
         if path == self._readme:
             contents.readme = (path, data[: facts.MAX_TEXT].decode("utf-8", "backslashreplace"))

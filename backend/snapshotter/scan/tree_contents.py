@@ -34,4 +34,5 @@ class TreeContents:
     attributes: dict[str, PathAttributes] = field(default_factory=dict)
     texts: dict[str, bytes] = field(default_factory=dict)
     readme: tuple[str, str] | None = None
+    gitmodules: bytes | None = None
     late: bool = False  # manifests were not read for want of time

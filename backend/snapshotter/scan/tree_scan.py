@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from snapshotter.archive.manifest import Gap, Licence, ScanSettings
+from snapshotter.archive.manifest import Gap, Licence, ScanSettings, Submodule
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
 from snapshotter.scan import digest, report, table_rows
@@ -32,6 +32,7 @@ from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
+from snapshotter.scan.submodules import submodules
 from snapshotter.scan.symbol_pass import SymbolPass, sources_of
 from snapshotter.scan.symbols.languages import refine
 from snapshotter.scan.symbols.resolve import SourceTree
@@ -43,12 +44,13 @@ DIGEST: Final = "digest.md"
 
 @dataclass(frozen=True)
 class ScanResult:
-    """The result of a scan: files by artifact name, numbers of rows by table, licences and gaps."""
+    """The result of a scan: files by artifact name, numbers of rows by table, licences, gaps and submodules."""
 
     files: dict[str, Path]
     rows: dict[str, int]
     licences: list[Licence]
     gaps: list[Gap]
+    submodules: list[Submodule]
 
 
 class TreeScan:
@@ -117,7 +119,8 @@ class TreeScan:
             facts = self._with_quotes(facts, contents)
         files |= self._write_pages(folder, facts)
         self._cancel.check()
-        return ScanResult(files, self._tables.counts(), known, gaps)
+        below = submodules(plan.files, contents.gitmodules, run_facts.origin, self._cancel)
+        return ScanResult(files, self._tables.counts(), known, gaps, below)
 
     def _write_pages(self, folder: Path, facts: Facts) -> dict[str, Path]:
         """Write report and digest into `folder`; their paths, by artifact name."""
