@@ -150,6 +150,7 @@ CLAIMS: dict[str, Callable[[ScanBench], None]] = {
     "symbols": symbols,
     "cold": smallscan.cold,
     "warm": smallscan.warm,
+    "fleet": smallscan.fleet,
     "adds": adds,
 }
 

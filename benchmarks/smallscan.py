@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+import fastimport
 import sources
-from bench import SNAPSHOTTER, run
+from bench import HERE, SNAPSHOTTER, run
+from generate import EPOCH
 from measure import Sample, medians, paired
 
 if TYPE_CHECKING:
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 
 TREE = sources.Scale(files=358, mean_bytes=1_200, commits=3)  # 366 files with the manifests, in 13 languages
 FURTHER = 4  # origins of a job after the first
+SMALL = sources.Scale(files=6, mean_bytes=1_200, commits=0)  # 14 files with the manifests
+FLEET = 200  # repositories of that size
+AT_ONCE = 8  # of them that one process takes at a time
 
 
 def cold(bench: ScanBench) -> None:
@@ -63,6 +70,39 @@ def warm(bench: ScanBench) -> None:
         floors.append(bench.kingfisher(files).wall)
     facts = {"cpu": round(median(cpus), 3), "kingfisher": round(median(floors), 3)}
     bench.claim("small_warm_s", median(walls), 0.4, facts)
+
+
+def fleet(bench: ScanBench) -> None:
+    """CPU of a scan and snapshot in a fleet, above what the repository's own files cost: 200 small repositories taken
+    by one process, less one repository that holds all their files, over their number."""
+    names = [f"fleet-{index}.git" for index in range(FLEET)]
+    made = [
+        sources.repository(bench.cache / name, seed=index, scale=SMALL) for index, name in enumerate(names)
+    ]
+    made.append(fastimport.build(bench.cache / "fleet-all.git", _union(made), f"union 1 {FLEET} {SMALL}"))
+    for repository in made:
+        (bench.root / repository.name).symlink_to(repository)
+
+    def taken(names: list[str]) -> Sample:
+        urls = bench.work / "urls"
+        urls.write_text("\n".join(bench.host.url(name) for name in names))
+        argv = [sys.executable, str(HERE / "manyscans.py"), str(bench.fresh("fleet-store")), str(AT_ONCE)]
+        return run(["sh", "-c", 'urls=$1; shift; exec "$@" < "$urls"', "sh", str(urls), *argv])
+
+    all_of_them, as_one = paired(lambda: taken(names), lambda: taken(["fleet-all.git"]), bench.rounds)
+    many, union = medians(all_of_them), medians(as_one)
+    facts = {"cpu": round(many.cpu, 2), "union_cpu": round(union.cpu, 2), "wall": round(many.wall, 2)}
+    bench.claim("fleet_cpu_of_a_scan_s", (many.cpu - union.cpu) / FLEET, 0.15, facts)
+
+
+def _union(repositories: list[Path]) -> Iterator[bytes]:
+    """The first commit of a repository with the files of all these, each in a folder."""
+    yield fastimport.commit_head("refs/heads/main", EPOCH, "all", False)
+    for repository in repositories:
+        listed = fastimport.git(repository, "ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")
+        for path in filter(None, listed):
+            text = fastimport.text_of(repository, "HEAD", path)
+            yield fastimport.inline_file(f"{repository.stem}/{path}", text.encode())
 
 
 def _serve(bench: ScanBench, count: int) -> list[str]:

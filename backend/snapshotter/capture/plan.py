@@ -101,14 +101,14 @@ def make(
 
 @contextmanager
 def keeping_workers(plan: Plan) -> Iterator[Plan]:
-    """The plan, by which every scan uses the same processes for source; they end with the block."""
+    """The plan, by which every scan uses the same processes, one after the other; they end with the block."""
     scan = plan.options.scan
     if scan is None:
         yield plan
         return
-    with scan.resources.processes() as workers:
-        kept = replace(scan, resources=replace(scan.resources, kept=workers))
-        yield replace(plan, options=replace(plan.options, scan=kept))
+    with scan.resources.keeping() as kept:
+        options = replace(plan.options, scan=replace(scan, resources=kept))
+        yield replace(plan, options=options)
 
 
 def _lfs_options(settings: Settings, asked: str | None) -> LfsOptions | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -97,18 +97,18 @@ class ScanStep:
             return previous
         from snapshotter.capture.commit_tree import Blobs, TreeLimits
 
-        settings, resources, cancel = self.options.settings, self.options.resources, self.folder.cancel
+        settings, cancel = self.options.settings, self.folder.cancel
         self.observer.stage("reading the tree to scan")
         listed = _LISTED_FACTOR * settings.max_files
         limits = TreeLimits(settings.max_file_bytes, settings.max_total_bytes, listed)
         with (
             ThreadPoolExecutor(1, thread_name_prefix="loading") as pool,
-            resources.processes() as workers,
+            self.options.resources.of_one_scan() as resources,
             Blobs(self.transport, target.commit, limits, temp=resources.temp, cancel=cancel) as blobs,
         ):
             # Most of the tree will be read: what reads it is made ready while the tree comes.
             if previous is None:
-                workers.start(1)
+                resources.get_ready(settings.scanner_seconds)
                 pool.submit(_load)
             # With a scan to build on few blobs are new, and only they are fetched, once the listing tells which.
             listing = blobs.listing(with_blobs=previous is None)
@@ -117,10 +117,9 @@ class ScanStep:
                 return structs.replace(previous, commit=target.commit, committed_at=committed_at)
             from snapshotter.scan.tree_scan import TreeScan
 
-            kept = replace(resources, kept=workers)
             with (
                 self._tables(previous) as before,
-                TreeScan(settings, kept, self.observer, cancel) as tree_scan,
+                TreeScan(settings, resources, self.observer, cancel) as tree_scan,
             ):
                 facts = self._facts(manifest, target, blobs.committed_at, previous)
                 scan = self._stored(tree_scan.scan(listing, blobs.read, facts, before), target, listing.tree)

@@ -20,6 +20,8 @@ from snapshotter.base.settings import Settings, parse_size
 from snapshotter.capture import plan as plans
 from snapshotter.capture.plan import Plan, RequestedOptions
 from snapshotter.fleet.verdict import Rules
+from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.secret_search import SecretSearch
 from snapshotter.scan.symbols.worker_sets import WorkerSets
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
@@ -81,6 +83,7 @@ class Workshop:
         each = parse_size(settings["SNAPSHOTTER_SEGMENT_SIZE"]) * (settings.number("SNAPSHOTTER_UPLOADS") + 1)
         self._room = threading.Semaphore(max(1, parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]) // each))
         self._stack = ExitStack()
+        self._search: SecretSearch | None = None
         cores = len(os.sched_getaffinity(0))
         self._scans = self._stack.enter_context(WorkerSets(_SCANS_AT_ONCE, max(1, cores // _SCANS_AT_ONCE)))
 
@@ -114,9 +117,18 @@ class Workshop:
         connect = replace(made.connect, credentials=first.connect.credentials) if first else made.connect
         scan = made.options.scan
         if scan is not None:
-            scan = replace(scan, resources=replace(scan.resources, sets=self._scans))
+            scan = replace(scan, resources=self._shared(scan.resources))
         kept = replace(made.options, scan=scan, changes_only=ledger_only, room=self._room)
         return Plan(kept, connect)
+
+    def _shared(self, resources: ScanResources) -> ScanResources:
+        """The same, with the processes that all scans share."""
+        if self._search is None:
+            self._search = SecretSearch(
+                _SCANS_AT_ONCE, rule_cache=resources.rules, temp=resources.temp, tmpfs=resources.tmpfs
+            )
+            self._stack.enter_context(self._search)
+        return replace(resources, sets=self._scans, search=self._search)
 
 
 _lock: Final = threading.Lock()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from licenseclassifier import identify_license
-
 MAX_BYTES: Final = 256 * 1024  # the longest licence text on the SPDX list is half of it
 
 _NAME: Final = re.compile(
@@ -26,5 +24,9 @@ def identify(blob: bytes) -> list[str]:
 
     Only the first MAX_BYTES are read. A text that is close to none on the SPDX list is not guessed at.
     """
+    from licenseclassifier import (
+        identify_license,
+    )  # 60 ms with its texts, which a tree without licences does not need
+
     text = blob[:MAX_BYTES].decode("utf-8", "replace")
     return list(dict.fromkeys(licence.id for licence in identify_license(text)))

@@ -18,6 +18,7 @@ _CHANGES: Final = 60  # rows of each sort; counts are exact whatever is cut
 _PACKAGES: Final = 1_500
 _REASONS: Final = 100
 _FINDINGS: Final = 200
+_NONE: Final[tuple[int, list[figures.Package]]] = (0, [])
 _TREE: Final = """
     SELECT path, language, CASE WHEN contains($1, '|' || language || '|') THEN 0 ELSE coalesce(code, 0) END AS weight
     FROM files WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY weight DESC, path"""
@@ -53,15 +54,22 @@ def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
     tree = tables.execute(_TREE, [figures.PROSE]).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
     changes = compare(tables, _CHANGES) if facts.compared else None
+    totals = figures.totals(tables)
+    direct = workspaces = indirect = _NONE  # these take as long as all else of a small repository
+    if totals.packages:
+        direct = figures.packages(tables, _PACKAGES, direct=True)
+        workspaces = figures.asked_for(tables, _PACKAGES)
+    if totals.packages > direct[0]:
+        indirect = figures.packages(tables, _PACKAGES, direct=False)
     return Overview(
-        totals=figures.totals(tables),
+        totals=totals,
         languages=figures.languages(tables),
         tree=tree,
         root=grow(tree),
         ranking=_without_values(rank(tables, _SYMBOLS), leaking),
-        direct=figures.packages(tables, _PACKAGES, direct=True),
-        workspaces=figures.asked_for(tables, _PACKAGES),
-        indirect=figures.packages(tables, _PACKAGES, direct=False),
+        direct=direct,
+        workspaces=workspaces,
+        indirect=indirect,
         changes=_changes_without_values(changes, leaking) if changes else None,
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),

@@ -29,6 +29,7 @@ MEMORY: Final = 300  # MiB
 SPILL: Final = 2048  # MiB
 MAX_ROWS: Final = 10_000_000  # of one table of the parent
 _ROW_GROUP: Final = 20_480  # rows, a multiple of DuckDB's vectors of 2,048
+_FEW: Final = 500  # files
 MAX_FETCHED: Final = 20_000  # rows that are Python objects at once
 
 
@@ -63,6 +64,12 @@ class ScanTables:
             self._connection = self._open()
         return self._connection
 
+    def expect(self, files: int) -> None:
+        """Say how many files there will be, before every other method: for few, a second thread costs more than it
+        does."""
+        if files <= _FEW:
+            self._limits = self._limits._replace(threads=1)
+
     def load_before(self, paths: Mapping[str, Path]) -> None:
         """Load the tables of the parent's scan, by name; one that is not there is empty.
 
@@ -81,17 +88,23 @@ class ScanTables:
 
     def before_files(self) -> list[dict[str, Any]]:
         """The rows of the parent's `files`, by column."""
+        if not self._before:
+            return []
         names = list(COLUMNS["files"])
         rows = self.connection.execute("FROM before_files").fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def told_before(self) -> frozenset[str]:
         """The paths of the parent's `dependencies`."""
+        if not self._before:
+            return frozenset()
         rows = self.connection.execute("SELECT DISTINCT path FROM before_dependencies").fetchall()
         return frozenset(path for (path,) in rows)
 
     def paths_changed(self) -> bool:
         """Whether `files` has other paths than the parent's, or one that is of another kind or skipped otherwise."""
+        if not self._before:
+            return True
         differing = self.connection.execute(
             "SELECT count(*) FROM files FULL JOIN before_files AS before ON files.path = before.path"
             " AND files.kind = before.kind AND files.skip_reason IS NOT DISTINCT FROM before.skip_reason"
@@ -111,8 +124,10 @@ class ScanTables:
     def carry(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Take over the parent's rows of a path, in all tables but `files`: pairs of (path now, path before).
 
-        The caller knows that both are the same blob.
+        The caller knows that both are the same blob. Without tables of the parent's, nothing happens.
         """
+        if not self._before:
+            return
         with table_engine.room():
             columns = {"now": "VARCHAR", "before": "VARCHAR"}
             self.connection.execute("CREATE OR REPLACE TABLE pairs (now VARCHAR, before VARCHAR)")
@@ -141,7 +156,7 @@ class ScanTables:
         Imports of one module on one line of a file count as one. Without `carried`, the rows that the last `carry`
         took over stay as they are: in a tree of the same paths they mean the same.
         """
-        which = "" if carried else "WHERE path NOT IN (SELECT now FROM pairs)"
+        which = "" if carried or not self._before else "WHERE path NOT IN (SELECT now FROM pairs)"
         columns = COLUMNS["imports"]
         with table_engine.room():
             self.connection.execute("CREATE OR REPLACE TEMP TABLE resolved AS FROM imports LIMIT 0")

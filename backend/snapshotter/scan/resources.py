@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging
 
 if TYPE_CHECKING:
+    from snapshotter.scan.secret_search import SecretSearch
     from snapshotter.scan.symbols.worker_sets import WorkerSets
     from snapshotter.scan.symbols.workers import Workers
 
@@ -44,8 +45,9 @@ class ScanResources:
     `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
     `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
     the processes that analyse source; `kept` are such processes that serve one scan after another, `sets` are some for
-    several at once, and both are ended by whoever gave them. Without, each scan starts and ends its own.
-    `count_lines` and `find_secrets` stand for the two scanners that are programs.
+    several at once, and `search` is one search for secrets for all of them; they are ended by whoever gave them.
+    Without, each scan starts and ends its own. `count_lines` and `find_secrets` stand for the two scanners that are
+    programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
@@ -55,23 +57,46 @@ class ScanResources:
     workers: int = 2
     kept: Workers | None = None
     sets: WorkerSets | None = None
+    search: SecretSearch | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
 
     @contextmanager
-    def processes(self) -> Iterator[Workers]:
-        """The processes that are kept, or some that end with the block."""
-        if self.kept is not None:
-            yield self.kept
-            return
-        if self.sets is not None:
-            with self.sets.lent() as workers:
-                yield workers
-            return
-        from snapshotter.scan.symbols.workers import Workers  # which runs without a scan do not load
+    def keeping(self) -> Iterator[ScanResources]:
+        """The same, with processes that serve one scan after another; those that were not there end with the block."""
+        from snapshotter.scan.secret_search import SecretSearch  # which runs without a scan do not load
+        from snapshotter.scan.symbols.workers import Workers
 
-        with Workers(self.workers) as workers:
-            yield workers
+        with ExitStack() as ending:
+            kept, search = self.kept, self.search
+            if kept is None and self.sets is not None:
+                kept = ending.enter_context(self.sets.lent())
+            if kept is None:
+                kept = ending.enter_context(Workers(self.workers))
+            if search is None and self.find_secrets is secrets.find:
+                search = SecretSearch(rule_cache=self.rules, temp=self.temp, tmpfs=self.tmpfs)
+                ending.enter_context(search)
+            yield replace(self, kept=kept, search=search)
+
+    @contextmanager
+    def of_one_scan(self) -> Iterator[ScanResources]:
+        """The same for one scan that is under way; its search for secrets may be one with others'."""
+        with self.keeping() as kept:
+            if kept.search is None or self.find_secrets is not secrets.find:
+                yield kept
+                return
+            with kept.search.expected() as find:
+                yield replace(kept, find_secrets=find)
+
+    def get_ready(self, seconds: float) -> None:
+        """Start what a scan of source will need, in what was kept; each scanner may run so many seconds.
+
+        Returns before any of it is ready.
+        """
+        if self.kept is not None:
+            self.kept.start(1)
+        if self.search is not None:
+            self.search.prepare(seconds)
 
     @property
     def key_name(self) -> str:

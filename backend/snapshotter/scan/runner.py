@@ -61,7 +61,16 @@ def versions() -> dict[str, str]:
 
     Raises ScannerFailed for one that is not installed.
     """
-    return {scanner: _distribution(scanner).version for scanner in _PACKAGES}
+    return {scanner: version(package) for scanner, (package, _) in _PACKAGES.items()}
+
+
+def version(package: str) -> str:
+    """The version of an installed package. Raises ScannerFailed for one that is not installed.
+
+    The whole of its metadata, as `importlib.metadata` parses it, would take ten times as long.
+    """
+    text = _distribution(package).read_text("METADATA") or ""
+    return next((line[9:].strip() for line in text.splitlines() if line.startswith("Version: ")), "")
 
 
 @cache
@@ -71,21 +80,20 @@ def program(scanner: str) -> Path:
     Raises ScannerFailed if it is not installed.
     """
     package, end = _PACKAGES[scanner]
-    distribution = _distribution(scanner)
+    distribution = _distribution(package)
     for file in distribution.files or ():
         if file.as_posix().endswith(end):
             return Path(str(distribution.locate_file(file))).resolve()
     raise ScannerFailed(scanner, f"is not in its package {package}")
 
 
-def _distribution(scanner: str) -> Distribution:
+def _distribution(package: str) -> Distribution:
     from importlib import metadata  # 10 ms, which runs without a scan do not spend
 
-    package, _ = _PACKAGES[scanner]
     try:
         return metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        raise ScannerFailed(scanner, f"is not installed: package {package}") from None
+        raise ScannerFailed(package, "is not installed") from None
 
 
 @dataclass(frozen=True)
@@ -106,20 +114,40 @@ def run(command: Command, *, folder: Path, seconds: float, limit: int, cancel: C
     than the command's, runs for over `seconds`, is killed, or writes more than `limit` bytes; and the
     cancellation's error.
     """
-    deadline = _Deadline(command.scanner, seconds)
-    with _started(command, folder, seconds) as process:
+    with started(command, folder=folder, seconds=seconds) as running:
+        return running.output(seconds=seconds, limit=limit, cancel=cancel)
+
+
+class RunningScanner:
+    """A scanner that was started, and has the limits of `run`."""
+
+    def __init__(self, command: Command, process: subprocess.Popen[bytes]) -> None:
+        self._command, self._process = command, process
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended already."""
+        return children.has_ended(self._process)
+
+    def output(self, *, seconds: float, limit: int, cancel: Cancel, drained: int | None = None) -> bytes:
+        """What it writes to stdout until its end, which comes within `seconds` from now. Raises as `run` does.
+
+        `drained` is a descriptor of a pipe to which it writes too: what comes there is read, and forgotten.
+        """
+        process, scanner = self._process, self._command.scanner
+        deadline = _Deadline(scanner, seconds)
         with cancel.ending(lambda: children.end_group(process)):
-            output = _read(process, limit, deadline, cancel)
+            output = _read(process, limit, deadline, cancel, drained)
             try:
                 status = process.wait(max(0.0, deadline.left))
             except subprocess.TimeoutExpired:
                 raise deadline.missed() from None
         cancel.check()
-    if status < 0:
-        raise ScannerFailed(command.scanner, f"was killed by signal {-status}")
-    if status not in command.exits:
-        raise ScannerFailed(command.scanner, f"exited with status {status}")
-    return output.getvalue()
+        if status < 0:
+            raise ScannerFailed(scanner, f"was killed by signal {-status}")
+        if status not in self._command.exits:
+            raise ScannerFailed(scanner, f"exited with status {status}")
+        return output.getvalue()
 
 
 class _Deadline:
@@ -140,8 +168,11 @@ class _Deadline:
 
 
 @contextmanager
-def _started(command: Command, folder: Path, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """The running program, which is ended with its whole group when the block is left."""
+def started(command: Command, *, folder: Path, seconds: float) -> Iterator[RunningScanner]:
+    """The running program, which is ended with its whole group when the block is left.
+
+    Its processor time is limited as that of one that may run for `seconds`. Raises ScannerFailed if it does not start.
+    """
     own_files = {"LC_ALL": "C.UTF-8", "HOME": str(folder), "TMPDIR": str(folder)}
     try:
         process = subprocess.Popen(
@@ -158,7 +189,7 @@ def _started(command: Command, folder: Path, seconds: float) -> Iterator[subproc
         raise ScannerFailed(command.scanner, f"did not start: {error.strerror}") from None
     try:
         _limit(process.pid, seconds)
-        yield process
+        yield RunningScanner(command, process)
     finally:
         children.end_group(process)
         process.wait()
@@ -175,7 +206,9 @@ def _limit(pid: int, seconds: float) -> None:
     children.limit(resource.RLIMIT_CPU, cpu, pid=pid)
 
 
-def _read(process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, cancel: Cancel) -> BytesIO:
+def _read(
+    process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, cancel: Cancel, drained: int | None
+) -> BytesIO:
     """Everything on stdout up to its end.
 
     A BytesIO, for it may hold secrets: a traceback may show the variables of its frames, and bytes show themselves.
@@ -184,14 +217,17 @@ def _read(process: subprocess.Popen[bytes], limit: int, deadline: _Deadline, can
     output = BytesIO()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
+        if drained is not None:
+            selector.register(drained, selectors.EVENT_READ)
         while True:
             cancel.check()
             left = deadline.left
             if left <= 0:
                 raise deadline.missed()
-            if not selector.select(min(left, _SLICE)):
-                continue
-            if not output.write(os.read(process.stdout.fileno(), _CHUNK)):
-                return output
+            for ready, _ in selector.select(min(left, _SLICE)):
+                if ready.fd == drained:
+                    os.read(drained, _CHUNK)
+                elif not output.write(os.read(ready.fd, _CHUNK)):
+                    return output
             if output.tell() > limit:
                 raise ScannerFailed(deadline.scanner, f"wrote more than {limit:,} bytes")

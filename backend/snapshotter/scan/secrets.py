@@ -1,7 +1,7 @@
 """Secrets, as kingfisher finds them offline. Each is reduced to a fingerprint before anything else sees it.
 
 kingfisher's report carries the values in the clear. It is read from a pipe, never from disk, and the values stay
-inside `_report`: no table, message, exception or frame of a traceback outlives that function with one in it.
+inside `read_report`: no table, message, exception or frame of a traceback outlives that function with one in it.
 
 Its rules know tokens by their form. Passwords have none, so `rules/` holds rules of ours that go by the name a value
 is given; their findings have the confidence `low`.
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Container
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -36,7 +36,7 @@ _OURS: Final = "fruitful."  # how the names of our own rules begin
 _MARKS: Final = "fruitful.marks-kubernetes-secret"  # it finds no secret, but where one may be
 _KUBERNETES: Final = "fruitful.kubernetes-secret"
 _EXITS: Final = frozenset({0, 200})  # 200: there are findings
-_LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
+LIMIT: Final = 64 << 20  # bytes of report: about 1,000 a finding
 
 
 class SecretFinding(NamedTuple):
@@ -57,6 +57,13 @@ def default_rule_cache() -> Path | None:
     """The default folder of kingfisher's compiled rules; None for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path's raises
     return Path(base) / "fruitful-snapshotter" / "kingfisher" if base.startswith("/") else None
+
+
+class Searched(NamedTuple):
+    """The staged blobs of one scan, and the key of their fingerprints."""
+
+    staging: Staging
+    key: bytes | None
 
 
 def find(
@@ -80,28 +87,59 @@ def find(
     """
     if not staging.blobs:
         return []
-    cache = _cache(rule_cache or default_rule_cache())
-    argv = [str(kingfisher or program(_SCANNER)), "scan", *_ARGUMENTS, *_QUIET, *_RULES, *cache, "blobs"]
-    command = Command(_SCANNER, argv, _environment(staging.root), _EXITS)
+    called = command(staging.root, ["blobs"], rule_cache=rule_cache, kingfisher=kingfisher)
     # The output has no name here: a traceback may show this frame's variables.
-    report = _report(
-        run(command, folder=staging.root, seconds=seconds, limit=_LIMIT, cancel=cancel), staging.blobs, key
+    found = read_report(
+        run(called, folder=staging.root, seconds=seconds, limit=LIMIT, cancel=cancel),
+        {"blobs": Searched(staging, key)},
     )
-    if report is None:
+    return complete(found, "blobs", Searched(staging, key), cancel)
+
+
+def command(
+    folder: Path,
+    roots: Sequence[str],
+    *,
+    rule_cache: Path | None = None,
+    kingfisher: Path | None = None,
+    more: Sequence[str] = (),
+) -> Command:
+    """The call of kingfisher that searches the folders `roots` in `folder`, one after the other."""
+    cache = _cache(rule_cache or default_rule_cache())
+    argv = [
+        str(kingfisher or program(_SCANNER)),
+        "scan",
+        *_ARGUMENTS,
+        *_QUIET,
+        *_RULES,
+        *cache,
+        *more,
+        *roots,
+    ]
+    return Command(_SCANNER, argv, _environment(folder), _EXITS)
+
+
+def complete(found: Report | None, root: str, searched: Searched, cancel: Cancel) -> list[SecretFinding]:
+    """The findings of one scan, with those that kingfisher only points at, sorted.
+
+    Its blobs lie in its own folder. Raises ScannerFailed if kingfisher wrote no report, or did not read every blob.
+    """
+    if found is None:
         raise ScannerFailed(_SCANNER, "wrote something else than its report")
-    findings, read = report
+    findings, read = found.get(root, (set(), 0))
+    staging = searched.staging
     wanted = sum(size > 0 for size in staging.blobs.values())
     if read < wanted:
         raise ScannerFailed(_SCANNER, f"read {read:,} of {wanted:,} blobs")
-    marked = sorted({one.blob for one in findings if one.rule == _MARKS})
-    for blob in marked:
+    told = {one for one in findings if one.rule != _MARKS}
+    for blob in sorted({one.blob for one in findings if one.rule == _MARKS}):
         cancel.check()
-        findings += _of_kubernetes(staging, blob, key)
-    return _told_once({one for one in findings if one.rule != _MARKS})
+        told.update(_of_kubernetes(staging, blob, searched.key))
+    return _told_once(told)
 
 
 def _of_kubernetes(staging: Staging, blob: str, key: bytes | None) -> list[SecretFinding]:
-    """The values of the Kubernetes Secrets in one blob. It does not raise, as `_report` does not."""
+    """The values of the Kubernetes Secrets in one blob. It does not raise, as `read_report` does not."""
     from snapshotter.scan import kubernetes  # with YAML, which runs without a scan do not load
 
     if staging.blobs[blob] > kubernetes.LARGEST:
@@ -157,6 +195,7 @@ class _Scan(msgspec.Struct):
 
 
 class _Repository(msgspec.Struct):
+    repository: str
     scan: _Scan
     stats: _Stats
 
@@ -176,34 +215,41 @@ class _Record(msgspec.Struct):
 _RECORDS: Final = msgspec.json.Decoder(_Record)  # made by one thread, as a manifest's is
 
 
-def _report(
-    output: bytes, blobs: Container[str], key: bytes | None
-) -> tuple[list[SecretFinding], int] | None:
-    """The findings, and how many blobs were read; None for anything but a complete report on these blobs.
+Report = dict[str, tuple[set[SecretFinding], int]]
+"""By root: its findings, and how many of its blobs were read."""
+
+
+def read_report(output: bytes, roots: Mapping[str, Searched]) -> Report | None:
+    """What kingfisher says of each root; None for anything but a complete report on their blobs.
 
     It does not raise: a traceback would show this frame, whose variables hold values.
     """
-    findings: set[SecretFinding] = set()
-    read: int | None = None
+    report: Report = {}
+    complete = False
     for line in output.splitlines():
         try:
             record = _RECORDS.decode(line)
         except msgspec.DecodeError:
             return None
         if record.audit is not None:
-            if any(repository.scan.status != "completed" for repository in record.audit.repositories):
-                return None
-            read = sum(repository.stats.blobs_scanned for repository in record.audit.repositories)
+            complete = True
+            for one in record.audit.repositories:
+                root = one.repository.rpartition("/")[2]
+                if one.scan.status != "completed" or (root not in roots and one.stats.blobs_scanned):
+                    return None
+                report[root] = (report.get(root, (set(), 0))[0], one.stats.blobs_scanned)
         elif record.rule is None or record.finding is None:
             return None
         else:
             match = record.finding
-            blob = match.path.rpartition("/")[2]
-            if blob not in blobs:
+            root, blob = match.path.partition("/")[0], match.path.rpartition("/")[2]
+            if root not in roots or blob not in roots[root].staging.blobs:
                 return None
+            key = roots[root].key
             mark = fingerprint(match.snippet, key) if key else ""
-            findings.add(SecretFinding(blob, record.rule.id, match.line, match.confidence, mark))
-    return None if read is None else (list(findings), read)
+            found = SecretFinding(blob, record.rule.id, match.line, match.confidence, mark)
+            report.setdefault(root, (set(), 0))[0].add(found)
+    return report if complete else None
 
 
 def _told_once(findings: set[SecretFinding]) -> list[SecretFinding]:

@@ -94,7 +94,7 @@ class Staging:
         self._folders: set[str] = set()
 
     def __enter__(self) -> Self:
-        parent = self._tmpfs if _has_room(self._tmpfs, self._wanted) else self._folder
+        parent = self._tmpfs if has_room(self._tmpfs, self._wanted) else self._folder
         self._root = self._scope.enter_context(private_folder(parent))
         return self
 
@@ -184,7 +184,8 @@ def _staged_name(blob: str, key: str) -> str:
     return f"{blob[:2]}/{blob}.{key}" if key else f"{blob[:2]}/{blob}"
 
 
-def _has_room(tmpfs: Path, wanted: int) -> bool:
+def has_room(tmpfs: Path, wanted: int) -> bool:
+    """Whether a folder is there for us to write to, with so many bytes free."""
     if not (tmpfs.is_dir() and os.access(tmpfs, os.W_OK | os.X_OK)):
         return False
     room = os.statvfs(tmpfs)

@@ -74,20 +74,19 @@ class SymbolPass:
         """
         if not sources:
             return
-        deadline = time.monotonic() + seconds
         adding: Future[None] | None = None
         jobs = [QueuedBlob(one, one.language, self._staging.staged[one.name].bytes) for one in sources]
-        with (
-            # A thread of its own, so that no worker waits for the tables.
-            ThreadPoolExecutor(1, thread_name_prefix="tables") as pool,
-            self._cancel.ending(self._workers.interrupt),
-            closing(self._workers.analyze(jobs, lambda source: self._in_time(source, deadline))) as analyses,
-        ):
-            for batch in _batches(analyses):
-                self.errors.update({source.unit: one.error for source, one in batch if one.error})
-                if adding is not None:
-                    adding.result()  # one batch at a time waits in memory
-                adding = pool.submit(self._add, batch, paths, searching)
+        # A thread of its own, so that no worker waits for the tables.
+        with ThreadPoolExecutor(1, thread_name_prefix="tables") as pool:
+            with self._workers.turn(self._cancel):
+                deadline = time.monotonic() + seconds
+                analyses = self._workers.analyze(jobs, lambda source: self._in_time(source, deadline))
+                with closing(analyses):
+                    for batch in _batches(analyses):
+                        self.errors.update({source.unit: one.error for source, one in batch if one.error})
+                        if adding is not None:
+                            adding.result()  # one batch at a time waits in memory
+                        adding = pool.submit(self._add, batch, paths, searching)
             if adding is not None:
                 adding.result()
 

@@ -76,7 +76,7 @@ class TreeScan:
                 )
             )
             self._tables = opening.enter_context(ScanTables(temp=self._staging.root))
-            self._workers = opening.enter_context(self._resources.processes())
+            self._resources = opening.enter_context(self._resources.of_one_scan())
             self._stack = opening.pop_all()
         return self
 
@@ -94,12 +94,13 @@ class TreeScan:
         scanners: the rows of blobs that stand there are taken over, and the tables are the same as a full scan's.
         Raises Unavailable for tables that do not read, and what `read` raises; a scanner that fails is a gap.
         """
+        self._tables.expect(len(listing.entries))
         if before:
             self._tables.load_before(before)
         earlier, told = self._tables.before_files(), self._tables.told_before()
         plan = plan_reading(listing, earlier, self._settings, told)
         if any(file.is_read and file.kind == "file" for file in plan.files):
-            self._workers.start(1)  # while the blobs are read
+            self._resources.get_ready(self._settings.scanner_seconds)  # while the blobs are read
         contents = read_blobs(plan, read, self._settings, self._staging)
         if contents.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
@@ -230,7 +231,8 @@ class TreeScan:
     ) -> dict[Unit, str]:
         """Analyse every staged unit of a language with a grammar; returns why some could not be analysed."""
         sources, errors = sources_of(contents.staged, counted)
-        symbol_pass = SymbolPass(self._staging, self._tables, self._workers, self._cancel)
+        assert self._resources.kept is not None  # noqa: S101 - `of_one_scan` gave them
+        symbol_pass = SymbolPass(self._staging, self._tables, self._resources.kept, self._cancel)
         try:
             symbol_pass.run(sources, self._settings.scanner_seconds, paths, searching)
         except ScannerFailed as error:

@@ -430,9 +430,8 @@ def record(path: str, value: str = VALUE, **more) -> str:
 
 
 def account(read: int = 1, status: str = "completed") -> str:
-    return json.dumps(
-        {"audit": {"repositories": [{"scan": {"status": status}, "stats": {"blobs_scanned": read}}]}}
-    )
+    one = {"repository": "/x/blobs", "scan": {"status": status}, "stats": {"blobs_scanned": read}}
+    return json.dumps({"audit": {"repositories": [one]}})
 
 
 GARBAGE = "wrote something else than its report"
@@ -450,6 +449,7 @@ GARBAGE = "wrote something else than its report"
         ([record(f"blobs/00/{oid(1)}"), account(1, "partial")], "exit 200", GARBAGE),
         ([record(f"blobs/00/{oid(2)}"), account()], "exit 200", GARBAGE),
         ([record("/etc/passwd"), account()], "exit 200", GARBAGE),
+        ([record(f"other/00/{oid(1)}"), account()], "exit 200", GARBAGE),
         ([record(f"blobs/00/{oid(1)}")[:-20], account()], "exit 200", GARBAGE),
         ([record(f"blobs/00/{oid(1)}", line=VALUE), account()], "exit 200", GARBAGE),
         ([f"panicked at {VALUE}"], "exit 200", GARBAGE),

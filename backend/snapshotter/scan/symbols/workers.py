@@ -16,8 +16,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -25,6 +26,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 
 import snapshotter
+from snapshotter.base.cancel import Cancel
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.symbols.records import OUT_OF_MEMORY, READY, Analysis
 from snapshotter.scan.symbols.routing import QueuedBlob, Queues, family
@@ -37,6 +39,7 @@ SERVE: Final = "from snapshotter.scan.symbols.serving import serve; serve()"
 _A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more process: it starts in the time of these
 # Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
 _ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
+_SLICE: Final = 0.5  # seconds between looks at the cancellation
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
 
@@ -44,13 +47,14 @@ class Workers:
     """At most `count` processes that analyse blobs. A context manager: they start when needed, and end with it.
 
     Each process runs `program` in Python and is killed at `seconds` of processor time for one blob, or at `memory`
-    bytes. One analysis runs at a time; only `interrupt` may be called by another thread meanwhile.
+    bytes. One analysis runs at a time, for whoever has the `turn`; other threads may call `start` and `interrupt`.
     """
 
     def __init__(
         self, count: int = 2, seconds: int = 10, memory: int = 1 << 30, *, program: str = SERVE
     ) -> None:
         self._workers = [_Worker(program, seconds, memory) for _ in range(count)]
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +67,32 @@ class Workers:
         """The ids of the processes that run now; a process that died is replaced by one with another id."""
         return [worker.pid for worker in self._workers if worker.runs]
 
+    @contextmanager
+    def turn(self, cancel: Cancel) -> Iterator[None]:
+        """Have the processes to oneself, once whoever has them is done. A cancellation kills what they do then.
+
+        Raises the cancellation's error.
+        """
+        while not self._turn.acquire(timeout=_SLICE):
+            cancel.check()
+        try:
+            with cancel.ending(self.interrupt):
+                yield
+        finally:
+            self._turn.release()
+
     def start(self, count: int) -> None:
-        """Start processes until `count` run, or as many as there may be. Returns before they are ready."""
+        """Start processes until `count` run, or as many as there may be. Returns before they are ready.
+
+        Nothing happens while an analysis runs: it starts what it needs.
+        """
+        if self._turn.acquire(blocking=False):
+            try:
+                self._start(count)
+            finally:
+                self._turn.release()
+
+    def _start(self, count: int) -> None:
         for worker in self._workers[:count]:
             if not worker.runs:
                 worker.start()
@@ -90,7 +118,7 @@ class Workers:
         """
         if not jobs:
             return
-        self.start(min(len(jobs), 1 + sum(job.size for job in jobs) // _A_WORKER))
+        self._start(min(len(jobs), 1 + sum(job.size for job in jobs) // _A_WORKER))
         queues, idle = Queues(jobs), [worker for worker in self._workers if worker.runs]
         team, busy = [*idle], dict[Connection, tuple[_Worker, Key]]()
         try:
