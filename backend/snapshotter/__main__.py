@@ -21,8 +21,8 @@ def _answer() -> None:
         return
     import gc
 
-    # Loading modules makes much, and all of it stays: to look through it again and again was a tenth of a start.
-    gc.set_threshold(20_000, 20, 20)
+    # Loading modules makes much, and all of it stays: to look through it again and again is a tenth of a start.
+    gc.set_threshold(100_000, 10, 10)
     from snapshotter.cli.app import run
 
     run()
