@@ -111,14 +111,16 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
     from snapshotter.fleet import recorded_run
     from snapshotter.fleet.engines import wished
     from snapshotter.fleet.fleet_run import ending
+    from snapshotter.fleet.notifier import Notifier
     from snapshotter.fleet.recorded_run import RunPlace
 
     wish, resumed = _wish(session, given), _run_id(given.resume)
     engine = wished(given.engine, given.jobs, given.scheduler, given.listen, session.settings)
+    notifier = Notifier.of(session.settings, session.observer)
     plan = planned(session, given.inventory, given.sha256)
     store = session.store()
     watch = FleetLine(session.observer)
-    place = RunPlace(store, session.settings, session.temp, session.observer, watch, session.cancel)
+    place = RunPlace(store, session.settings, session.temp, session.observer, watch, session.cancel, notifier)
     summary = recorded_run.carry_out(plan, wish, engine, place, resumed)
     return Output(documents.fleet_run(summary), describe_fleet.run(summary, store.place.uri), ending(summary))
 

@@ -8,24 +8,31 @@ from pathlib import Path
 
 from snapshotter.archive.layout import RunId
 from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
 from snapshotter.base.observer import Observer
-from snapshotter.base.settings import Settings, parse_size
+from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import plural
+from snapshotter.base.unexpected import as_error
 from snapshotter.fleet import scheduler_address
 from snapshotter.fleet.dispatch import Desk
 from snapshotter.fleet.engines import EngineWish, open_engine
-from snapshotter.fleet.fleet_run import Fleet, RunWish, unknown_now
+from snapshotter.fleet.fleet_run import Fleet, RunWish, ending, unknown_now
 from snapshotter.fleet.last_result import LastResult, ResultReader
+from snapshotter.fleet.notifier import Notifier
 from snapshotter.fleet.outcome import FleetSummary
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.recording import RunRows, StoreRecorder, new_run, workspace
+from snapshotter.fleet.telling import RunTelling
 from snapshotter.fleet.watch import Watch
 from snapshotter.store.objects import Store
 
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run is: its store, the settings, room for its rows (None: the system's folder), and who hears of it."""
+    """Where a run is: its store, the settings, room for its rows (None: the system's folder), and who hears of it.
+
+    `notifier` tells those who are not here: that it starts, and, once its results are stored, how it ended.
+    """
 
     store: Store
     settings: Settings
@@ -33,15 +40,28 @@ class RunPlace:
     observer: Observer = field(default_factory=Observer)
     watch: Watch = field(default_factory=Watch)
     cancel: Cancel = field(default_factory=Cancel)
+    notifier: Notifier = field(default_factory=Notifier)
 
 
 def carry_out(
     plan: FleetPlan, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None = None
 ) -> FleetSummary:
-    """Run a plan, or go on with the run `resumed`, and write the results.
+    """Run a plan, or go on with the run `resumed`, write the results, and tell of it.
 
     Raises UsageError for a run that cannot be resumed, and for an engine that cannot be; otherwise as `Fleet.run`.
     """
+    try:
+        return _carried_out(plan, wish, engine, place, resumed)
+    except Interrupted:
+        raise  # nothing is asked once it is cancelled: the silence of the heartbeat tells
+    except Exception as error:
+        place.notifier.failed(as_error(error), place.cancel)
+        raise
+
+
+def _carried_out(
+    plan: FleetPlan, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None
+) -> FleetSummary:
     segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
     with workspace(place.temp, segment, place.cancel) as rows:
         place.observer.stage("reading the last result")
@@ -50,6 +70,7 @@ def carry_out(
             terms = replace(wish.terms, done_since=recorder.started_at)
             wish = replace(wish, terms=terms)
         place.observer.stage(_title(plan, recorder))
+        place.notifier.started(place.cancel)
         opened = open_engine(engine, lambda address: _announce(address, recorder, place))
         try:
             summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
@@ -57,6 +78,9 @@ def carry_out(
             opened.shutdown()
         place.observer.stage("writing the results")
         recorder.end(summary, kept=unknown_now(plan, iter(rows.last)))
+        stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
+        telling = RunTelling(place.notifier, place.store, stale_after)
+        telling.ended(recorder, rows, summary, ending(summary), place.cancel)
         return summary
 
 
