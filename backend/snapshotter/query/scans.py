@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import LaterScans, later_scans
 from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Manifest, Scan
-from snapshotter.base.cancel import Cancel
 from snapshotter.query.left_out import LeftOut
+from snapshotter.query.sources import Sources
 from snapshotter.store.backend import READS_AT_ONCE
 
 
-def scans_of(
-    catalog: Catalog, manifests: Iterable[Manifest], cancel: Cancel
-) -> tuple[Mapping[RunKey, Scan], list[LeftOut]]:
-    """The scans of those snapshots that have one, and the records of later scans that cannot be read.
+def scans_of(sources: Sources, manifests: Iterable[Manifest]) -> tuple[Mapping[RunKey, Scan], list[LeftOut]]:
+    """The scans of those snapshots that have one, and the records that cannot be read and may be of those without.
 
-    A repo is listed again only if a snapshot of it lacks a scan: once, from that snapshot's day on.
+    The observer is warned of records that cannot be of any. A repo is listed again only if a snapshot of it lacks a
+    scan: once, from that snapshot's day on.
     """
     scans: dict[RunKey, Scan] = {}
     lacking: dict[str, list[Manifest]] = {}
@@ -30,12 +28,18 @@ def scans_of(
             lacking.setdefault(manifest.repo, []).append(manifest)
 
     def later(repo: str) -> LaterScans:
-        cancel.check()
-        return later_scans(catalog, repo, lacking[repo])
+        sources.cancel.check()
+        return later_scans(sources.catalog, repo, lacking[repo])
 
     left_out: list[LeftOut] = []
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        for made_later, unusable in pool.map(later, lacking):
+        for repo, (made_later, unusable) in zip(lacking, pool.map(later, lacking), strict=True):
             scans.update(made_later)
-            left_out += [LeftOut(key, "scan", error.message) for key, error in unusable.items()]
+            without = [one.run_id for one in lacking[repo] if one.key not in scans]
+            for key, error in unusable.items():
+                # A later scan's run starts after its snapshot's.
+                if any(run_id < str(key.run_id) for run_id in without):
+                    left_out.append(LeftOut(key, "scan", error.message))
+                else:
+                    sources.observer.warn(error.message)
     return scans, left_out

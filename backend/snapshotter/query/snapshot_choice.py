@@ -52,7 +52,7 @@ def choose(sources: Sources, options: QueryOptions, *, scans: bool = True) -> Ch
     chosen.left_out[:0] = [LeftOut(repo, "repository", error.message) for repo, error in listed.unread]
     if not scans:
         return chosen
-    held, unusable = scans_of(catalog, (each.manifest for each in chosen.snapshots), cancel)
+    held, unusable = scans_of(sources, (each.manifest for each in chosen.snapshots))
     with_scans = [replace(each, scan=held.get(each.run.key)) for each in chosen.snapshots]
     return ChosenSnapshots(with_scans, chosen.left_out + unusable)
 

@@ -13,6 +13,15 @@ from snapshotter.base.text import printable
 from snapshotter.git.origin import Origin
 from snapshotter.transport import NoGitAnswer, OriginBusy, OriginNotFound, Stalled
 
+_CANNOT = "the server cannot do what git asks for: check the URL, and what `git ls-remote` says of it"
+# What no other try changes, and what does.
+_SETTLED = {
+    451: "the host may not serve it, for reasons of law: ask its operator, or whoever owns the repository",
+    501: _CANNOT,
+    505: _CANNOT,
+    511: "the network wants to know you first: open any page in a browser, sign in there, and run again",
+}
+
 
 def retriable(error: Exception) -> bool:
     """Whether another try may help: not after an unknown host, a bad certificate, an idle timeout, or other words
@@ -109,13 +118,13 @@ def status_error(status: int, origin: Origin, *, had_credential: bool) -> Snapsh
             hint="check the spelling; hosts answer 404 for private repositories without a good token",
         )
     message = f"the origin answered HTTP {status}: {where}"
-    if status in (408, 429) or status >= 500:
+    if status in (408, 429) or (status >= 500 and status not in _SETTLED):
         hint = "the host is in trouble or limits requests; try again later"
         return OriginBusy(message, hint=hint, throttled=status == 429)
-    if status == 451:
-        hint = (
-            "the host may not serve it, for reasons of law: ask its operator, or whoever owns the repository"
-        )
+    if status in _SETTLED:
+        hint = _SETTLED[status]
+    elif 200 <= status < 300:
+        hint = "it says that all is well, and sends no repository: is this the repository's clone URL?"
     elif 300 <= status < 400:
         hint = "give the URL that it sends on to: after the first request no redirect is followed"
     else:

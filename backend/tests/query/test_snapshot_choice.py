@@ -17,6 +17,7 @@ from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.store.opening import open_store
 from tests.query.stores import three_days
 from tests.support.faults import FlippingStore
+from tests.support.lab import Words
 from tests.support.lake import DAY, NOV, Lake, file_row, refused
 
 
@@ -94,6 +95,32 @@ def test_a_later_scan_s_record_that_does_not_read_is_left_out(tmp_path: Path) ->
     key = later_scan(lake, lake.made.add("h__a", NOV), 1, "x")
     assert lake.ask("SELECT path FROM files", store=FlippingStore(lake.store, 9, layout.SCAN)) == []
     assert [(each.key, each.what) for each in lake.left_out] == [(key, "scan")]
+
+
+@pytest.mark.parametrize("days", [-1, 2])
+def test_a_stray_scan_record_is_warned_of_where_no_snapshot_lacks_a_scan(tmp_path: Path, days: int) -> None:
+    lake, observer = Lake(open_store("memory:"), tmp_path / "cache"), Words()
+    later_scan(lake, lake.made.add("h__a", NOV), 1, "x")
+    stray = lake.made.prepare("h__a", NOV + days * DAY, {"files": [file_row("stray")]}).manifest.key
+    lake.store.put_new(stray.key(layout.SCAN), b"hello")
+    assert lake.ask("SELECT path FROM files", observer=observer) == [("x",)]
+    assert lake.left_out == []
+    assert ["scan record" in said for said in observer.warnings] == [True] * (
+        days > 0
+    )  # older runs are not listed
+
+
+def test_a_stray_scan_record_is_held_against_snapshots_before_it_alone(tmp_path: Path) -> None:
+    lake, observer = Lake(open_store("memory:"), tmp_path / "cache"), Words()
+    later_scan(lake, lake.made.add("h__a", NOV), 1, "x")
+    stray = lake.made.prepare("h__a", NOV + DAY, {"files": [file_row("stray")]}).manifest.key
+    lake.store.put_new(stray.key(layout.SCAN), b"hello")
+    lake.made.add("h__a", NOV + 2 * DAY)
+    assert lake.ask("SELECT path FROM files", observer=observer, history=True) == [("x",)]
+    assert (lake.left_out, len(observer.warnings)) == ([], 1)
+    lake.made.add("h__a", NOV + DAY / 2)
+    lake.ask("SELECT path FROM files", observer=observer, history=True)
+    assert [(each.key, each.what) for each in lake.left_out] == [(stray, "scan")]
 
 
 def test_repositories_with_the_same_bytes_keep_their_rows(lake: Lake) -> None:

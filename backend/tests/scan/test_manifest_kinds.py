@@ -784,3 +784,33 @@ def test_an_update_of_a_reference_manages_its_version() -> None:
         ("A", "2.0", "runtime"),
         ("A", "2.0", "management"),
     ]
+
+
+IMPORTS = {
+    "build/Deps.props": True,
+    "..\\build\\Deps.targets": True,
+    "$(MSBuildThisFileDirectory)../Deps.props": True,
+    "$(MSBuildProjectDirectory)\\Deps.props": True,
+    "..\\Directory.Build.props": False,
+    "$([MSBuild]::GetPathOfFileAbove('Directory.Build.props', '$(MSBuildThisFileDirectory)../'))": False,
+    "$(MSBuildToolsPath)\\Microsoft.CSharp.targets": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("path", "told"), IMPORTS.items())
+@pytest.mark.parametrize("file", ["A.csproj", "Directory.Build.props"])
+def test_an_import_of_a_file_that_is_not_read_is_told_beside_the_rows(
+    path: str, told: bool, file: str
+) -> None:
+    text = f'<Project><Import Project="{path}" /><PackageReference Include="X" Version="1.0" /></Project>'
+    manifests = Manifests()
+    manifests.add(file, text.encode())
+    assert [row.name for row in manifests.rows(file)] == ["X"]
+    assert (file in manifests.partly) == told
+
+
+def test_an_import_of_an_sdk_is_none_of_the_repository() -> None:
+    manifests = Manifests()
+    manifests.add("A.csproj", b'<Project><Import Sdk="My.Sdk" Project="Sdk.props" /></Project>')
+    assert (manifests.rows("A.csproj"), manifests.partly) == ([], {})

@@ -14,6 +14,7 @@ from snapshotter.scan.dependencies import is_manifest, unread
     stack.yaml deno.lock bun.lock bun.lockb setup.py Gemfile x.gemspec Package.swift build.sbt environment.yml
     renv.lock MODULE.bazel .terraform.lock.hcl charts/x/Chart.yaml shop.cabal Cartfile.resolved
     pylock.toml pylock.dev.toml project/plugins.sbt x.nuspec .gitlab-ci.yml .circleci/config.yml .pre-commit-config.yaml
+    tox.ini main.tf infra/main.tf.json x.tofu live/terragrunt.hcl
     .devcontainer/devcontainer.json Project.toml subprojects/zlib.wrap roles/requirements.yml Brewfile buf.lock
     """.split(),
 )
@@ -48,6 +49,21 @@ def test_what_is_read_or_is_no_manifest(path: str) -> None:
 def test_a_lock_file_beside_it_speaks_for_a_manifest(path: str, lock: str) -> None:
     assert unread([path, lock]) == []
     assert unread([path, f"other/{lock}"]) == [path]
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        ("a/main.tf a/outputs.tf a/versions.tf", "a/versions.tf"),
+        ("a/outputs.tf a/main.tf", "a/main.tf"),
+        ("a/vpc.tf a/iam.tf", "a/iam.tf"),
+        ("a/main.tf b/main.tf main.tf", "a/main.tf b/main.tf main.tf"),
+        ("a/main.tf a/.terraform.lock.hcl b/main.tf", "a/.terraform.lock.hcl b/main.tf"),
+        ("a/terraform.tfvars a/x.tfstate a/main.tf.bak", ""),
+    ],
+)
+def test_a_folder_of_terraform_is_told_by_one_file(paths: str, told: str) -> None:
+    assert unread(paths.split()) == told.split()
 
 
 def test_paths_come_sorted_and_once() -> None:

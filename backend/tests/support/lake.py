@@ -10,6 +10,7 @@ import pytest
 
 from scanstore import ScanStore
 from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.observer import Observer
 from snapshotter.query.left_out import LeftOut
 from snapshotter.query.question import ask
 from snapshotter.query.terms import QueryOptions
@@ -28,10 +29,12 @@ class Lake:
         self.made = ScanStore(store)
         self.left_out: list[LeftOut] = []
 
-    def ask(self, sql: str, *, store: Store | None = None, **options: Any) -> list[tuple[str | None, ...]]:
+    def ask(
+        self, sql: str, *, store: Store | None = None, observer: Observer | None = None, **options: Any
+    ) -> list[tuple[str | None, ...]]:
         """The rows, every value as text."""
         options.setdefault("cache", self.cache)
-        with ask(store or self.store, sql, QueryOptions(**options)) as answer:
+        with ask(store or self.store, sql, QueryOptions(**options), observer=observer) as answer:
             rows = list(answer.texts())
             self.left_out = answer.left_out
         return rows

@@ -46,6 +46,7 @@ PAIR = base64.b64encode(f"user:{SECRET}".encode())
 @pytest.mark.parametrize(
     ("status", "code", "again"),
     [
+        (202, "origin-http", False),
         (400, "origin-http", False),
         (402, "origin-http", False),
         (403, "origin-denied", False),
@@ -55,6 +56,9 @@ PAIR = base64.b64encode(f"user:{SECRET}".encode())
         (429, "origin-http", True),
         (451, "origin-http", False),
         (500, "origin-http", True),
+        (501, "origin-http", False),
+        (505, "origin-http", False),
+        (511, "origin-http", False),
     ],
 )
 def test_the_hosts_reason_is_told_and_trying_again_is_advised_where_it_helps(
@@ -66,6 +70,26 @@ def test_the_hosts_reason_is_told_and_trying_again_is_advised_where_it_helps(
     assert error.code == code
     assert error.details == ("remote: account suspended", "remote: see https://status.example.org/\\x1b[2J")
     assert ("try again" in error.hint) is again
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (204, "clone URL"),
+        (206, "clone URL"),
+        (304, "sends on to"),
+        (418, "refuses"),
+        (501, "cannot"),
+        (511, "sign in"),
+    ],
+)
+def test_each_kind_of_status_has_its_advice(
+    connect: Callable[..., Transport], status: int, advice: str
+) -> None:
+    with Scripted(lambda _: [reply(status)]) as server:
+        error = error_listing(connect, server.url())
+        assert len(server.seen) == 1
+    assert (error.code, advice in error.hint) == ("origin-http", True), error.hint
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,21 @@ from typing import Final, NamedTuple
 from xml.etree.ElementTree import Element
 
 from snapshotter.scan.dependencies.formats import json_object, mapping, string, xml
-from snapshotter.scan.dependencies.record import Dependency, ManifestError, NamedPackage, dependency
+from snapshotter.scan.dependencies.record import (
+    Dependency,
+    ManifestError,
+    NamedPackage,
+    PartlyRead,
+    dependency,
+)
 
 SHARED: Final = ("Directory.Packages.props", "Directory.Build.props", "Directory.Build.targets")
 """Files that MSBuild takes into every project of their folder and those below."""
 
 # To NuGet a bare version is the lowest that will do, which is the one that it takes.
 _EXACT: Final = re.compile(r"\[?(\d[\w.+-]*)\]?")
+# How a project writes a path beside its own file; every other property leads to the tools.
+_BESIDE: Final = re.compile(r"\$\((?:MSBuildThisFileDirectory|MSBuildProjectDirectory)\)")
 _PROPERTY: Final = re.compile(r"\$\(([\w.-]+)\)")
 _ROUNDS: Final = 5  # a property may name others; a circle of them ends here
 _LONGEST: Final = 300
@@ -34,8 +42,11 @@ class _PackageElement(NamedTuple):
 
 
 class _ProjectFile(NamedTuple):
+    """`imports` are the files of the repository that it takes in by other names than SHARED, as it writes them."""
+
     entries: list[_PackageElement]
     properties: dict[str, str]
+    imports: list[str]
 
 
 class DotnetProjects:
@@ -57,7 +68,7 @@ class DotnetProjects:
         del self._files[path]
 
     def rows(self, path: str) -> Iterator[Dependency]:
-        """The rows of one."""
+        """The rows of one. Raises PartlyRead after them if it imports a file that may hold more."""
         over = [self._files[path], *(self._files[one] for one in self._over(path))]
         # The nearest come last here, and so hold.
         known = {name: value for project in reversed(over) for name, value in project.properties.items()}
@@ -72,6 +83,8 @@ class DotnetProjects:
             if name and "$" not in name:
                 version = entry.override or entry.version
                 yield _row(entry, name, _filled(version or managed.get(name.lower(), ""), known))
+        if imports := self._files[path].imports:
+            raise PartlyRead(f"it imports {imports[0]!r}, which is not read")
 
     def lenders(self, path: str) -> set[str]:
         """The files over it."""
@@ -119,10 +132,12 @@ def _read(blob: bytes, root_tag: str) -> _ProjectFile:
     root = xml(blob)
     if _tag(root) != root_tag:
         raise ManifestError(f"its root is {_tag(root)[:50]!r}, not a {root_tag}")
-    project = _ProjectFile([], {})
+    project = _ProjectFile([], {}, [])
     for element in root.iter():
         if _tag(element) == "PropertyGroup":
             project.properties.update({_tag(one): (one.text or "").strip()[:_LONGEST] for one in element})
+        elif _tag(element) == "Import":
+            project.imports.extend(_of_the_repository(element))
         elif _tag(element) in (*_ASKED, _MANAGED):
             names = element.get("Include") or element.get("Update") or element.get("id") or ""
             version = element.get("Version") or element.get("version") or _child(element, "Version")
@@ -133,6 +148,14 @@ def _read(blob: bytes, root_tag: str) -> _ProjectFile:
                 _PackageElement(kind, name.strip(), version, override, scope) for name in names.split(";")
             )
     return project
+
+
+def _of_the_repository(element: Element) -> Iterator[str]:
+    """The path that one Import names; none where an SDK or the tools have it, or where it is of those that are read."""
+    path = _BESIDE.sub("", element.get("Project") or "").strip()[:_LONGEST]
+    named = path and "$" not in path and not element.get("Sdk")
+    if named and posixpath.basename(path.replace("\\", "/")) not in SHARED:
+        yield path
 
 
 def _scope(element: Element) -> str:

@@ -37,6 +37,7 @@ _NAMES: Final = frozenset(
     build.zig.zon dune-project opam
     package.yaml Project.toml JuliaProject.toml Makefile.PL Build.PL dist.ini Brewfile buf.lock jsonnetfile.json
     .pre-commit-config.yaml devcontainer.json .devcontainer.json kustomization.yaml helmfile.yaml
+    tox.ini tox.toml terragrunt.hcl
     .gitlab-ci.yml azure-pipelines.yml bitbucket-pipelines.yml .drone.yml .woodpecker.yml cloudbuild.yaml
     """.split()
 )
@@ -46,6 +47,10 @@ _PATTERNS: Final = re.compile(
 )
 # By the whole path: the name alone says too little.
 _PATHS: Final = re.compile(r"(?:.*/)?(?:\.circleci/config\.yml|subprojects/[^/]+\.wrap|requirements\.ya?ml)")
+# Terraform and OpenTofu take all files of a folder as one text. Where it asks for providers, by custom; any may.
+_HCL: Final = re.compile(r".+\.(?:tf|tofu)(?:\.json)?")
+_HCL_LOCK: Final = ".terraform.lock.hcl"
+_HCL_ASKS: Final = ("versions", "terraform", "providers", "main")
 
 
 def unread(paths: Iterable[str]) -> list[str]:
@@ -54,7 +59,23 @@ def unread(paths: Iterable[str]) -> list[str]:
     A manifest beside a lock file that is read, and that holds all that it asks for, is not among them.
     """
     known = set(paths)
-    return sorted(path for path in known if _is_unread(path, known))
+    return sorted({path for path in known if _is_unread(path, known)} | _of_terraform(known))
+
+
+def _of_terraform(known: set[str]) -> set[str]:
+    """One file of each folder of Terraform's without a lock, which tells more: the one that asks for providers, by its
+    name, else the first."""
+    folders: dict[str, list[str]] = {}
+    for path in known:
+        folder, name = posixpath.split(path)
+        if _HCL.fullmatch(name) and posixpath.join(folder, _HCL_LOCK) not in known:
+            folders.setdefault(folder, []).append(path)
+    return {min(paths, key=_by_asking) for paths in folders.values()}
+
+
+def _by_asking(path: str) -> tuple[int, str]:
+    stem = posixpath.basename(path).partition(".")[0]
+    return _HCL_ASKS.index(stem) if stem in _HCL_ASKS else len(_HCL_ASKS), path
 
 
 def _is_unread(path: str, known: set[str]) -> bool:
