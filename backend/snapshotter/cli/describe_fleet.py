@@ -110,7 +110,7 @@ def run(summary: FleetSummary, store: str) -> list[str]:
     """A run in words: how many repositories have which verdict, what it took, and where it is written."""
     lines = [f"{count:>9,} {verdict}" for verdict, count in sorted(summary.verdicts.items(), key=_most_first)]
     if summary.resumed:
-        lines.append(f"{summary.resumed:>9,} done before it was resumed")
+        lines.append(f"{summary.resumed:>9,} of them before it was resumed")
     what = plural(summary.origins, "repository", "repositories")
     facts = f"{human_bytes(summary.stored)} of history stored, {plural(summary.requests, 'request')}"
     return [

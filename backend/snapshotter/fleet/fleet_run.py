@@ -68,10 +68,10 @@ class Fleet:
             heads = self.desk.ledger.heads(repos)
             fresh: list[int] = []
             for entry, repo, head, done in zip(
-                entries, repos, heads, self.desk.recorder.has(repos), strict=True
+                entries, repos, heads, self.desk.recorder.taken(repos), strict=True
             ):
                 if done:
-                    tally.skipped += 1
+                    tally.skip(done)
                     continue
                 index = self._roll.add(entry, repo, head.weight if head else entry.bytes or 0)
                 if bound is not None and head is not None and head.good_at >= bound:
@@ -145,7 +145,7 @@ def ending(summary: FleetSummary) -> SnapshotterError | None:
     bad = _bad(summary.verdicts)
     silent = [source for source in summary.sources if source.trouble]
     failed = sum(bad.values())
-    if failed and not good_count(summary.verdicts) and not summary.resumed:
+    if failed and not good_count(summary.verdicts):
         return Unavailable(
             f"none of {plural(summary.origins, 'repository', 'repositories')} has a good snapshot now: {_counts(bad)}",
             code="fleet",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from snapshotter.fleet.outcome import FleetSummary, LedgerRow, RepoOutcome
+from snapshotter.fleet.outcome import FleetSummary, LedgerRow, RepoOutcome, Verdict
 
 
 class Head(NamedTuple):
@@ -46,8 +46,9 @@ class Recorder(Protocol):
         """When the run started, UTC; a resumed one, when it first did."""
         ...
 
-    def has(self, repos: Sequence[str]) -> Sequence[bool]:
-        """Which of `repos` this run has recorded before it was resumed, with a verdict that is not tried again."""
+    def taken(self, repos: Sequence[str]) -> Sequence[Verdict | None]:
+        """The verdicts that this run had for `repos` before it was resumed; None for those that are to be taken now: it
+        had none, or one that is tried again."""
         ...
 
     def record(self, outcomes: Sequence[RepoOutcome]) -> None:

@@ -218,7 +218,8 @@ class SourceResult(_Plain, frozen=True):
 class FleetSummary(_Plain, frozen=True):
     """A whole run. `inventory` is its name, which results are kept under; `verdicts` counts the origins of each.
 
-    `left_out` are those that sources list and the inventory does not take, as `source`, `path` and `id`.
+    `left_out` are those that sources list and the inventory does not take, as `source`, `path` and `id`. `resumed` of
+    the verdicts are from before the run was resumed.
     """
 
     inventory: str

@@ -9,14 +9,17 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
+
+from msgspec import structs
 
 from snapshotter.base.errors import AccessDenied, PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural, printable
 from snapshotter.base.unexpected import as_error
+from snapshotter.capture.wiki import origin_of_wiki
 from snapshotter.fleet.entries import Entries, Entry
 from snapshotter.fleet.inventory import FolderTable, Inventory, SourceTable
 from snapshotter.fleet.roster import Change, Known, Roster, changes
@@ -88,7 +91,16 @@ class _Choice:
     left_out: list[Omitted] = field(default_factory=list)
 
     def add(self, entry: Entry) -> bool:
-        """Take an entry, unless it is in already. Returns whether it was taken, or is in with another's labels."""
+        """Take an entry, unless it is in already, and its wiki, if its options ask for that. Returns whether it was
+        taken, or is in with another's labels."""
+        if not entry.options.wiki:
+            return self._add(entry)
+        entry = replace(entry, options=structs.replace(entry.options, wiki=False))
+        taken = self._add(entry)
+        self._add_wiki(entry)
+        return taken
+
+    def _add(self, entry: Entry) -> bool:
         name = entry.origin.canonical
         at = self.seen.get(name)
         if at is None:
@@ -105,6 +117,15 @@ class _Choice:
             return True
         self.left_out.append(Omitted(entry.source, entry.path, entry.id, f"in already: {before.why}"))
         return False
+
+    def _add_wiki(self, entry: Entry) -> None:
+        """Take the wiki as a repository of its own. It has no patterns of refs, and no ref to scan, of the origin's."""
+        options = structs.replace(entry.options, refs=None, exclude_refs=None, ref=None)
+        origin, why = origin_of_wiki(entry.origin), f"the wiki of {entry.path or entry.origin.url}"
+        path = f"{entry.path}.wiki" if entry.source else origin.url
+        wiki = Entry(origin, why, entry.source, path, "", entry.labels, options, optional=True)
+        if origin.canonical not in self.seen:
+            self.seen[origin.canonical] = self.entries.add(wiki)
 
 
 def make(

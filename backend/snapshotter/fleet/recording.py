@@ -28,7 +28,7 @@ from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.text import printable
 from snapshotter.fleet import notices, result_rows, stored_summary
 from snapshotter.fleet.last_result import ResultReader
-from snapshotter.fleet.outcome import TAKEN, FleetSummary, RepoOutcome
+from snapshotter.fleet.outcome import TAKEN, FleetSummary, RepoOutcome, Verdict
 from snapshotter.fleet.result_tables import Part, ResultTables
 from snapshotter.fleet.row_store import RowStore
 from snapshotter.fleet.stored_summary import StoredSummary
@@ -108,9 +108,10 @@ class StoreRecorder:
         self._rows.done.put(reader.checkpoints(run, now))
         return len(self._rows.done)
 
-    def has(self, repos: Sequence[str]) -> Sequence[bool]:
+    def taken(self, repos: Sequence[str]) -> Sequence[Verdict | None]:
         """See Recorder."""
-        return [row is not None and row.verdict in TAKEN for row in self._rows.done.get(repos)]
+        rows = self._rows.done.get(repos)
+        return [row.verdict if row and row.verdict in TAKEN else None for row in rows]
 
     def record(self, outcomes: Sequence[RepoOutcome]) -> None:
         """See Recorder."""

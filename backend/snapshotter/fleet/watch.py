@@ -64,7 +64,12 @@ class RunTally:
         self.stored += outcome.stored
         self.tripped += bool(outcome.good and outcome.trouble)
 
+    def skip(self, verdict: Verdict) -> None:
+        """Count a repository that had its verdict before the run was resumed."""
+        self.verdicts[verdict] += 1
+        self.skipped += 1
+
     @property
     def done(self) -> int:
         """How many repositories have a verdict."""
-        return self.verdicts.total() + self.skipped
+        return self.verdicts.total()

@@ -74,8 +74,8 @@ class Kept:
     run_id: str = "20261127T120000Z-00000000"
     started_at: datetime = NOW
 
-    def has(self, repos: Sequence[str]) -> Sequence[bool]:
-        return [repo in self.done for repo in repos]
+    def taken(self, repos: Sequence[str]) -> Sequence[Verdict | None]:
+        return ["new" if repo in self.done else None for repo in repos]
 
     def record(self, outcomes: Sequence[RepoOutcome]) -> None:
         self.outcomes += outcomes
@@ -258,7 +258,7 @@ def test_what_is_fresh_or_was_done_before_is_not_asked_for() -> None:
         "never": "unchanged",
         "failed-last": "unchanged",
     }
-    assert summary.resumed == 1
+    assert (summary.resumed, summary.verdicts) == (1, {"new": 1, "fresh": 1, "unchanged": 3})
     asked = {task.origin.rpartition("/")[2]: task for batch in engine.sent for task in batch.tasks}
     assert asked.keys() == {"old", "never", "failed-last"}
     assert asked["old"].last == rows["old"]
@@ -339,7 +339,6 @@ def summary_of(verdicts: dict[Verdict, int], **more: Any) -> FleetSummary:
         ({"unchanged": 2, "shrunk": 1}, {}, 3),
         ({"unchanged": 2, "partial": 1}, {}, 3),
         ({"gone": 2, "forbidden": 1}, {}, 4),
-        ({"gone": 2}, {"resumed": 5}, 3),
         ({"new": 2}, {"tripped": 1}, 1),
         ({"new": 2, "gone": 1}, {"tripped": 1}, 3),
         ({}, {}, 4),

@@ -13,6 +13,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, PartialFailure, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
+from snapshotter.capture.plan import RequestedOptions
 from snapshotter.cli.documents import fleet_plan
 from snapshotter.fleet import roster
 from snapshotter.fleet.inventory_reading import read
@@ -418,3 +419,17 @@ def test_what_is_no_plan_is_no_roster() -> None:
     for document in (b"", b"[]", b'{"repos": 3}', b"\xff"):
         with pytest.raises(UsageError):
             roster.read(document)
+
+
+def test_an_origin_s_wiki_is_an_entry_of_its_own_where_options_ask_for_it(tmp_path: Path) -> None:
+    options = 'options = {wiki = true, refs = ["refs/heads/main"], scan = false}'
+    text = f'[[repo]]\norigin = "https://h.test/a/x.git"\n{options}'
+    made = make(read(text.encode(), "fleet.toml", tmp_path), [], Observer())
+    assert [(entry.origin.url, entry.optional) for entry in made.entries] == [
+        ("https://h.test/a/x.git", False),
+        ("https://h.test/a/x.wiki.git", True),
+    ]
+    assert [entry.options for entry in made.entries] == [
+        RequestedOptions(refs=["refs/heads/main"], scan=False),
+        RequestedOptions(scan=False),
+    ]

@@ -108,7 +108,7 @@ def test_what_was_recorded_before_a_kill_is_not_done_again(
     with bench(store, tmp_path / "t") as resumed:
         second = resumed.recorder(RunId(first.run_id))
         assert second.resume(resumed.reader, NOW) == 2
-        assert second.has([f"host.test__{name}" for name in "abc"]) == [True, False, False]
+        assert second.taken([f"host.test__{name}" for name in "abc"]) == ["new", None, None]
         second.record([outcome("b"), outcome("c")])
         told = second.end(summary(second, [outcome(name) for name in "abc"]))
     assert names(store) == [

@@ -28,6 +28,7 @@ from snapshotter.transport.http_pool import proxy_credential, proxy_for
 from snapshotter.transport.lfs.source import LfsUnavailable
 from snapshotter.transport.pace import Pace
 from snapshotter.transport.replies import AGENT
+from snapshotter.transport.turns import FreeTurns, Turns
 from snapshotter.transport.words import SentCredentials, to_show
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
 
@@ -145,6 +146,7 @@ class Exchange:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, signed: bool
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """One answer, closed or given back at the end of the block; a cancellation ends it."""
+        turns = self._turns(url)
         response = self._requested(method, url, headers, body, signed=signed)
         try:
             with self._cancel.ending(lambda: shut(response)):
@@ -154,28 +156,41 @@ class Exchange:
             with suppress(HTTPError, OSError, RuntimeError, SnapshotterError, ValueError):
                 ended = not response.read1(1024)
             response.release_conn() if ended else response.close()
+            turns.end()
+
+    def _turns(self, url: str) -> Turns:
+        """What a request waits for. Other hosts than the origin's are nobody's to count."""
+        return self._client.turns if self._is_own(urlsplit(url)) else FreeTurns()
 
     def _requested(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, signed: bool
     ) -> urllib3.BaseHTTPResponse:
-        """An answer with a status to act on. Tries again while that may help, and signs in when asked to."""
+        """An answer with a status to act on, and the turn that goes with it. Tries again while that may help, and signs
+        in when asked to."""
         own = self._is_own(urlsplit(url)) and not signed
+        turns = self._turns(url)
         attempt = refusals = 0
         while True:
             self._cancel.check()
             attempt += 1
             wait = random.uniform(0.5, 1.0) * 2 ** (attempt - 1)  # noqa: S311 - jitter, not a secret
             credential = self._signed_in() if own else None
+            turns.begin(self._cancel)
             try:
                 response = self._once(method, url, {**headers, **self._header(credential)}, body)
             except (HTTPError, OSError) as error:
+                turns.end()
                 self._cancel.check()
                 if attempt >= _ATTEMPTS or not retriable(error):
                     raise self._broken(error) from error
                 self._cancel.sleep(wait)
                 continue
             except Unavailable as error:  # a name that leads further in, seen when it was connected to
+                turns.end()
                 raise self._broken(error) from error
+            except BaseException:
+                turns.end()
+                raise
             if (
                 own
                 and response.status == 401
@@ -183,10 +198,14 @@ class Exchange:
                 and self._other(response, credential)
             ):
                 attempt, refusals = attempt - 1, refusals + 1  # signing in is no failed try
+                turns.end()
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
                 after = response.headers.get("Retry-After", "")
                 wait = min(float(after), _MAX_RETRY_AFTER) if after.isdecimal() else wait
+                if after.isdecimal():
+                    turns.throttled(float(after))
                 response.close()
+                turns.end()
                 self._cancel.sleep(wait)
             else:
                 return response
