@@ -12,7 +12,7 @@ from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSou
 
 _AT_ONCE: Final = 8
 _TRIES: Final = 3  # of one object whose bytes broke off
-_SLOTS: Final = 2  # segments that may be in memory: what a large object needs
+_SLOTS: Final = 4  # segments that may be in memory: a large object takes two
 
 Outcome = list[str] | LfsUnavailable
 """The keys of a stored object, or why it cannot be had."""

@@ -7,6 +7,7 @@ under keys of this attempt; whether it was good is known at its end, and a bad a
 from __future__ import annotations
 
 import hashlib
+import mmap
 import secrets
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from snapshotter.base.observer import Observer
 from snapshotter.store.objects import Store
 from snapshotter.transport.lfs.source import Download, LfsPointer, LfsUnavailable, Reason
 
+_LARGE: Final = 1024 * 1024  # bytes
 _KIND: Final = "lfs"  # the tag that tells these objects from a run's
 
 
@@ -60,23 +62,25 @@ class LfsStorage:
         self.store.put_new(key, data, content_type=CONTENT_TYPE, tags=tags, cancel=self.cancel)
 
     def _put_whole(self, pointer: LfsPointer, download: Download) -> str:
-        data = bytearray()
+        data, filled = _buffer(pointer.bytes), 0
 
         def take(view: memoryview) -> None:
-            data.extend(view)
+            nonlocal filled
+            data[filled : filled + len(view)] = view
+            filled += len(view)
             self.observer.advance(len(view))
 
         download(take)
         _check(pointer, hashlib.sha256(data).hexdigest())
         key = layout.lfs_key(self.repo, pointer.oid)
         try:
-            self.put_new(key, memoryview(data))
+            self.put_new(key, data)
         except Unavailable as error:
             if error.code != "exists":
                 raise
             # Something else lies there, and nobody can take it away: this one gets a key of its own.
             key = layout.lfs_key(self.repo, pointer.oid, secrets.token_hex(4))
-            self.put_new(key, memoryview(data))
+            self.put_new(key, data)
         return key
 
 
@@ -88,8 +92,8 @@ class _Segments:
         self._attempt = secrets.token_hex(4)
         self._keys: list[str] = []
         self._digest = hashlib.sha256()
-        self._buffer, self._filled = bytearray(storage.segment_bytes), 0
-        self._other: bytearray | None = bytearray(storage.segment_bytes)
+        self._buffer, self._filled = _buffer(storage.segment_bytes), 0
+        self._other = _buffer(storage.segment_bytes)
         self._pending: Future[None] | None = None
 
     def take(self, data: memoryview) -> None:
@@ -117,8 +121,7 @@ class _Segments:
         key = layout.lfs_key(self._storage.repo, self._pointer.oid, self._attempt, len(self._keys))
         self._keys.append(key)
         full = self._buffer
-        self._pending = self._uploads.submit(self._storage.put_new, key, memoryview(full)[: self._filled])
-        assert self._other is not None  # noqa: S101 - what was put before is done
+        self._pending = self._uploads.submit(self._storage.put_new, key, full[: self._filled])
         self._buffer, self._other, self._filled = self._other, full, 0
 
     def _wait(self) -> None:
@@ -149,6 +152,14 @@ class Room:
             with self._changed:
                 self._used -= count
                 self._changed.notify_all()
+
+
+def _buffer(size: int) -> memoryview:
+    """Room for so many bytes; that of a large one is the system's again as soon as nobody has it.
+
+    The C library's own would stay with each of the threads that once had one.
+    """
+    return memoryview(mmap.mmap(-1, size) if size >= _LARGE else bytearray(size))
 
 
 def _check(pointer: LfsPointer, digest: str) -> None:

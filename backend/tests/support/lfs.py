@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from lfshost import LfsHost
 from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.sealed import Sealed
 from snapshotter.scan import lfs_table
 from snapshotter.scan.lfs_rows import LfsRow
+from tests.servers import need
 from tests.support.git import ENV, Origin
 from tests.support.lab import Lab
 
@@ -48,10 +46,7 @@ def table(lab: Lab, taken: Sealed) -> dict[str, LfsRow]:
 
 def git_lfs(folder: Path | None, *argv: str | Path, check: bool = True) -> bytes:
     """Run git with git-lfs as a user would, in an environment of its own."""
-    if not os.environ.get("SNAPSHOTTER_TESTS_COMPLETE"):
-        found = any((Path(place) / "git-lfs").exists() for place in ENV["PATH"].split(":"))
-        if not found:
-            pytest.skip("git-lfs is not installed")
+    need("git-lfs")
     place = ["-C", str(folder)] if folder else []
     done = subprocess.run(["git", *place, *map(str, argv)], env=ENV, capture_output=True, check=False)
     assert not check or done.returncode == 0, (argv, done.stderr.decode(errors="replace"))
