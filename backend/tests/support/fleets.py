@@ -28,7 +28,7 @@ from tests.support.cli import Done, alive, cli, cli_env, command
 from tests.support.fleet_host import FleetHost
 from tests.support.git import State, state_of
 
-ENGINES = ("local",)
+ENGINES = ("local", "dask")
 PATIENCE = {"SNAPSHOTTER_IDLE_TIMEOUT": "4s"}  # with a host that never answers
 
 
