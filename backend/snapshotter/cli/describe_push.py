@@ -18,14 +18,14 @@ def planned(pushed: Pushed) -> list[str]:
     """What a push would change, and what would be lost."""
     plan = pushed.plan
     if not plan.updates:
-        return [f"{plan.url} has the snapshot's refs already", *_beside(pushed)]
+        return [f"{plan.url} has the snapshot's refs already", *_lfs(pushed), *_beside(pushed)]
     lines = [f"{plan.url} would get {_counts(plan.updates)}, about {human_bytes(plan.weight)}"]
     for kind in ("delete", "rewrite", "update", "create"):
         chosen = [each for each in plan.updates if each.kind == kind]
         lines += [f"  {_SIGNS[kind]} {_line(each)}" for each in chosen[:_MOST]]
         if len(chosen) > _MOST:
             lines.append(f"  {_SIGNS[kind]} and {len(chosen) - _MOST:,} more")
-    lines += _beside(pushed)
+    lines += [*_lfs(pushed), *_beside(pushed)]
     if plan.losing:
         lines += ["", f"to lose these: --prune --digest {plan.digest}"]
     return lines
@@ -35,11 +35,11 @@ def pushed(done: Pushed) -> list[str]:
     """What a push did."""
     plan = done.plan
     if not plan.updates:
-        return [f"{plan.url} had the snapshot's refs already", *_beside(done)]
+        return [f"{plan.url} had the snapshot's refs already", *_lfs(done), *_beside(done)]
     taken = {*done.taken}
     counts = _counts([each for each in plan.updates if each.name in taken])
     lines = [f"{plan.url} got {counts} in {plural(done.pushes, 'push', 'pushes')}; every one was read back"]
-    return [*lines, *_beside(done)]
+    return [*lines, *_lfs(done), *_beside(done)]
 
 
 def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
@@ -66,9 +66,29 @@ def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
         "left_out": _names(plan.left_out),
         "untouched": _names(plan.untouched),
         "refused": [{"ref": decode_name(name), "why": each.why} for name, each in done.refused.items()],
+        "lfs": {
+            "objects": done.lfs.objects,
+            "bytes": done.lfs.bytes,
+            "missing": done.lfs.missing,
+            "refused": [
+                {"oid": pointer.oid, "why": error.message} for pointer, error in done.lfs.refused.items()
+            ],
+        },
         "head": plan.head and decode_name(plan.head),
         "head_there": done.head_there and decode_name(done.head_there),
     }
+
+
+def _lfs(done: Pushed) -> list[str]:
+    if not done.lfs.objects and not done.lfs.missing:
+        return []
+    there = done.lfs.objects - len(done.lfs.refused)
+    lines = [
+        f"  LFS {there:,} of {plural(done.lfs.objects + done.lfs.missing, 'object')}, {human_bytes(done.lfs.bytes)}"
+    ]
+    if done.lfs.missing:
+        lines.append(f"  the snapshot has not the other {done.lfs.missing:,}")
+    return lines
 
 
 def _beside(done: Pushed) -> list[str]:

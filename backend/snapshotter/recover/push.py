@@ -23,6 +23,7 @@ from snapshotter.recover import push_plan
 from snapshotter.recover.push_batches import batches
 from snapshotter.recover.push_plan import PushPlan, RefUpdate
 from snapshotter.recover.restore import restore
+from snapshotter.transport.lfs.source import LfsPointer, LfsUnavailable
 from snapshotter.transport.pushing import PushedRef, Refusal
 
 _FOLDER: Final = "snapshotter-push-"
@@ -40,6 +41,10 @@ class Host(Protocol):
 
     def ls_refs(self) -> RefListing:
         """Its refs, as of now."""
+        ...
+
+    def upload(self, files: Mapping[LfsPointer, Path]) -> Mapping[LfsPointer, LfsUnavailable]:
+        """Upload LFS objects, those that it has not; returns the ones that it did not take."""
         ...
 
     def push(self, git_dir: Path, refs: Sequence[PushedRef]) -> Mapping[bytes, Refusal]:
@@ -62,6 +67,17 @@ class PushOptions:
 
 
 @dataclass(frozen=True)
+class PushedLfs:
+    """LFS objects of a push: how many the snapshot has, which weigh `bytes`; how many its pointers name that it has
+    not; and which of them the host did not take."""
+
+    objects: int = 0
+    bytes: int = 0
+    missing: int = 0
+    refused: Mapping[LfsPointer, LfsUnavailable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Pushed:
     """What a push did: the plan; the refs that were set, by their names; what was refused; how many pushes it took.
 
@@ -73,13 +89,14 @@ class Pushed:
     refused: Mapping[bytes, Refusal] = field(default_factory=dict)
     pushes: int = 0
     head_there: bytes | None = None
+    lfs: PushedLfs = PushedLfs()
 
     @property
     def ending(self) -> SnapshotterError | None:
         """The error to end with if the host did not take refs that it takes from others."""
         failed = {name: refusal for name, refusal in self.refused.items() if not refusal.hidden}
         if not failed:
-            return None
+            return self._lfs_ending
         details = tuple(f"{shown(name)}: {refusal.why}" for name, refusal in [*failed.items()][:_TOLD])
         details += tuple({refusal.said: None for refusal in failed.values() if refusal.said})[:_TOLD]
         kind = PartialFailure if self.taken else Unavailable
@@ -88,6 +105,18 @@ class Pushed:
             code="refs-refused",
             details=details,
             hint="rules for branches and tags at the host may protect them: lift these, and run it again",
+        )
+
+    @property
+    def _lfs_ending(self) -> SnapshotterError | None:
+        if not self.lfs.refused:
+            return None
+        first = next(iter(self.lfs.refused.values()))
+        return PartialFailure(
+            f"the refs are there, and {len(self.lfs.refused):,} of {plural(self.lfs.objects, 'LFS object')} are not",
+            code="lfs-refused",
+            details=tuple({error.message: None for error in self.lfs.refused.values()})[:_TOLD],
+            hint=first.hint,
         )
 
 
@@ -103,15 +132,21 @@ def push(
     parent = options.temp or Path(tempfile.gettempdir())
     with _private_folder(parent, cancel) as folder:
         git_dir = folder / "restored"
-        restore(catalog, run, git_dir, mode="bare", observer=observer, cancel=cancel)
+        restored = restore(catalog, run, git_dir, mode="bare", observer=observer, cancel=cancel)
+        objects = lfs_files(git_dir)
+        weight = sum(pointer.bytes for pointer in objects)
+        lfs = PushedLfs(len(objects), weight, restored.lfs.objects - len(objects))
         revisions = Revisions(git_dir, cancel)
         observer.stage(f"asking {host.url} for its refs")
         there = host.ls_refs()
         plan = _planned(catalog, run, host.url, there, revisions)
         if options.dry_run:
-            return Pushed(plan, head_there=there.head_target)
+            return Pushed(plan, head_there=there.head_target, lfs=lfs)
         _check(plan, options)
-        done = _push_all(host, plan, revisions, options, observer)
+        if objects:  # before the refs: hosts refuse those whose objects they lack
+            observer.stage(f"uploading LFS objects, at most {len(objects):,}", weight)
+            lfs = replace(lfs, refused=host.upload(objects))
+        done = replace(_push_all(host, plan, revisions, options, observer), lfs=lfs)
     observer.stage("comparing the refs")
     after = host.ls_refs()
     if wrong := push_plan.differences(plan, after, [*done.refused]):
@@ -177,6 +212,12 @@ def _stage(due: Sequence[RefUpdate], number: int) -> str:
     return (
         f"push {number}: {plural(len(due), 'ref')}, {decode_name(due[0].name)}{' …' if len(due) > 1 else ''}"
     )
+
+
+def lfs_files(git_dir: Path) -> dict[LfsPointer, Path]:
+    """The LFS objects in a restored repository."""
+    files = [path for path in (git_dir / "lfs" / "objects").rglob("*") if path.is_file()]
+    return {LfsPointer(path.name, path.stat().st_size): path for path in sorted(files)}
 
 
 @contextmanager

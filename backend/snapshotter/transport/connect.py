@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from snapshotter.transport.credentials import Credentials
     from snapshotter.transport.http_client import HttpClient
     from snapshotter.transport.http_pool import HttpPool
+    from snapshotter.transport.lfs.opening import LfsAccess
     from snapshotter.transport.lfs.source import LfsSource
     from snapshotter.transport.pushing import Pusher
     from snapshotter.transport.ssh import SshClient
@@ -44,22 +45,31 @@ class Connector:
 
     def pusher(self, target: Origin, cancel: Cancel) -> Pusher:
         """The way to push into `target`; nothing is sent yet."""
+        from snapshotter.transport.lfs.opening import open_lfs_target
         from snapshotter.transport.pushing import Pusher
         from snapshotter.transport.ssh import SshClient
 
-        ssh = self.ssh or SshClient()
         return Pusher(
-            target, lambda: self(target, cancel), self.credentials, ssh, self.limits, self.ca_bundle, cancel
+            target,
+            lambda: self(target, cancel),
+            self.credentials,
+            self.ssh or SshClient(),
+            self.limits,
+            self.ca_bundle,
+            cancel,
+            lambda: open_lfs_target(target, self._lfs_access(), cancel),
         )
 
     def lfs(self, origin: Origin, cancel: Cancel) -> LfsSource:
         """Where the LFS objects of `origin` are had; nothing is sent yet."""
-        from snapshotter.transport.lfs.opening import (
-            LfsAccess,
-            open_lfs,
-        )  # which runs without LFS do not load
+        from snapshotter.transport.lfs.opening import open_lfs  # which runs without LFS do not load
 
-        return open_lfs(origin, LfsAccess(self.http_client, self.ssh, self.lfs_hosts), cancel)
+        return open_lfs(origin, self._lfs_access(), cancel)
+
+    def _lfs_access(self) -> LfsAccess:
+        from snapshotter.transport.lfs.opening import LfsAccess
+
+        return LfsAccess(self.http_client, self.ssh, self.lfs_hosts)
 
     def with_turns(self, turns: Turns) -> Connector:
         """Another that shares what this one holds, and whose requests wait for `turns`."""

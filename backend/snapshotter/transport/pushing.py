@@ -6,7 +6,7 @@ import base64
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from snapshotter.git.origin import Credential, Origin
 from snapshotter.git.refs import RefListing
 from snapshotter.transport import Transport, WireLimits
 from snapshotter.transport.credentials import Credentials
+from snapshotter.transport.lfs.source import BATCH, LfsPointer, LfsTarget, LfsUnavailable
 from snapshotter.transport.ssh import SshClient
 
 _DENIED: Final = re.compile(
@@ -68,6 +69,7 @@ class Pusher:
     limits: WireLimits
     ca_bundle: str | None
     cancel: Cancel
+    lfs: Callable[[], LfsTarget]
 
     @property
     def url(self) -> str:
@@ -97,6 +99,18 @@ class Pusher:
         # Without the pack, no ref of it can be: that is about the push, and not about refs.
         if any(_NO_PACK in refusal.why for refusal in refused.values()) or (result.code and not refused):
             raise self._failure(result)
+        return refused
+
+    def upload(self, files: Mapping[LfsPointer, Path]) -> dict[LfsPointer, LfsUnavailable]:
+        """Upload LFS objects, those that it has not. Returns the ones that it did not take, and why."""
+        target, refused = self.lfs(), dict[LfsPointer, LfsUnavailable]()
+        pointers = [*files]
+        for first in range(0, len(pointers), BATCH):
+            part = {pointer: files[pointer] for pointer in pointers[first : first + BATCH]}
+            try:
+                refused |= target.upload(part)
+            except LfsUnavailable as error:
+                refused |= dict.fromkeys(part, error)
         return refused
 
     def _settings(self) -> list[str]:

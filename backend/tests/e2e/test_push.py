@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from githost import GitHost
+from githost import Fault, GitHost
+from lfshost import LfsHost
+from tests.support import lfs
 from tests.support.cli import Done, cli, cli_env, command, wait_for
 from tests.support.git import Origin, git
 from tests.support.lab import Lab
@@ -275,3 +278,62 @@ def test_a_place_that_is_none(lab: Lab, rich: Origin, url: str, code: int, word:
     lab.take(rich)
     done = push(lab, rich, url)
     assert (done.code, word in done.err, "hint:" in done.err) == (code, True, True), done.err
+
+
+@pytest.fixture
+def lfs_host(tmp_path: Path) -> Iterator[LfsHost]:
+    with LfsHost(tmp_path / "hosts") as host:
+        yield host
+
+
+def with_lfs(lab: Lab, origin: Origin, tmp_path: Path) -> list[bytes]:
+    """A snapshot with three LFS objects; their contents."""
+    contents = [b"one" * 1000, b"two" * 100_000, b"three"]
+    (tmp_path / "other").mkdir()
+    with LfsHost(tmp_path / "other") as host:
+        there = Origin(tmp_path / "other" / "x.git", filters=True)
+        git(there.path, "fetch", "-q", origin.path, "+refs/*:refs/*")
+        lfs.add(host, there, *contents)
+        git(origin.path, "fetch", "-q", there.path, "+refs/*:refs/*")
+        for data in contents:
+            oid = hashlib.sha256(data).hexdigest()
+            place = origin.path / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
+            place.parent.mkdir(parents=True)
+            place.write_bytes(data)
+    assert cli("snapshot", origin.path, "--store", lab.root).code == 0
+    return contents
+
+
+def test_lfs_objects_go_along_and_only_those_that_are_not_there(
+    lab: Lab, origin: Origin, target: Origin, lfs_host: LfsHost, tmp_path: Path
+) -> None:
+    contents = with_lfs(lab, origin, tmp_path)
+    lfs_host.put(contents[0])
+    shown = push(lab, origin, lfs_host.url("new.git"), "--dry-run")
+    assert "LFS 3 of 3 objects" in shown.out
+    done = push(lab, origin, lfs_host.url("new.git"), "--json")
+    assert done.code == 0, done.err
+    assert refs(target) == refs(origin)
+    assert done.json["lfs"]["objects"] == 3
+    held = {path.read_bytes() for path in lfs_host.objects.iterdir()}
+    assert held == {*contents}
+    puts = [seen for seen in lfs_host.lfs_requests if seen.method == "PUT"]
+    assert len(puts) == 2, "what the host has is not sent"
+
+
+def test_lfs_objects_go_into_a_folder(lab: Lab, origin: Origin, target: Origin, tmp_path: Path) -> None:
+    contents = with_lfs(lab, origin, tmp_path)
+    assert push(lab, origin, target.path).code == 0
+    held = {path.read_bytes() for path in (target.path / "lfs").rglob("*") if path.is_file()}
+    assert held == {*contents}
+
+
+@pytest.mark.parametrize("status", [403, 404, 507])
+def test_a_host_without_room_for_lfs_gets_the_refs_and_it_is_told(
+    lab: Lab, origin: Origin, target: Origin, lfs_host: LfsHost, tmp_path: Path, status: int
+) -> None:
+    with_lfs(lab, origin, tmp_path)
+    lfs_host.lfs_fault = lambda what: Fault(status=status) if what == "batch" else None
+    done = push(lab, origin, lfs_host.url("new.git"))
+    assert (done.code, "3 of 3 LFS objects are not" in done.err) == (3, True), done.err
+    assert refs(target) == refs(origin)

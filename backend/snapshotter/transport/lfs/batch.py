@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from snapshotter.base.text import printable
 from snapshotter.transport.lfs.source import LfsPointer, LfsUnavailable, Reason
 
+Operation = Literal["download", "upload"]
 MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
 MAX_ANSWER: Final = 8 * 1024 * 1024  # bytes of an answer about at most a hundred objects
 _MAX_HEADERS: Final = 64
@@ -78,10 +79,19 @@ class Action:
     signed: bool = False
 
 
-def request(pointers: Sequence[LfsPointer]) -> bytes:
+@dataclass(frozen=True)
+class Upload:
+    """Where an object is put, and where the server is told afterwards; None where it wants neither: it has the
+    object."""
+
+    put: Action | None
+    verify: Action | None
+
+
+def request(pointers: Sequence[LfsPointer], operation: Operation = "download") -> bytes:
     """The question for these objects."""
     objects = [{"oid": pointer.oid, "size": pointer.bytes} for pointer in pointers]
-    question = {"operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
+    question = {"operation": operation, "transfers": ["basic"], "objects": objects, "hash_algo": "sha256"}
     return json.dumps(question).encode()
 
 
@@ -92,6 +102,19 @@ def read(
 
     Objects that nobody asked for are passed over. Raises LfsUnavailable for an answer that is none.
     """
+    told = _objects(body)
+    return {pointer: _read(pointer, told.get(pointer.oid), now) for pointer in pointers}
+
+
+def read_uploads(
+    body: bytes, pointers: Sequence[LfsPointer], now: datetime
+) -> dict[LfsPointer, Upload | LfsUnavailable]:
+    """As `read`, for objects that are to be uploaded."""
+    told = _objects(body)
+    return {pointer: _read_upload(pointer, told.get(pointer.oid), now) for pointer in pointers}
+
+
+def _objects(body: bytes) -> dict[str, _Object]:
     try:
         answer = _ANSWERS.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -108,20 +131,39 @@ def read(
             hint="have it offer basic transfers",
             of_all=True,
         )
-    told = {entry.oid: entry for entry in answer.objects}
-    return {pointer: _read(pointer, told.get(pointer.oid), now) for pointer in pointers}
+    return {entry.oid: entry for entry in answer.objects}
 
 
 def _read(pointer: LfsPointer, told: _Object | None, now: datetime) -> Action | LfsUnavailable:
-    if told is None:
-        return refused(pointer, "not-found", "the LFS server says nothing of it")
-    if told.error is not None:
-        return refused(
-            pointer, reason_of(told.error.code, told.error.message), told.error.message, told.error.code
-        )
+    if told is None or told.error is not None:
+        return _told_refused(pointer, told)
     action = (told.actions or {}).get("download")
     if action is None:
         return refused(pointer, "not-found", "the LFS server names no way to it")
+    return _action(pointer, action, told, now)
+
+
+def _read_upload(pointer: LfsPointer, told: _Object | None, now: datetime) -> Upload | LfsUnavailable:
+    if told is None or told.error is not None:
+        return _told_refused(pointer, told)
+    ways: dict[str, Action] = {}
+    for name in ("upload", "verify"):
+        if action := (told.actions or {}).get(name):
+            way = _action(pointer, action, told, now)
+            if isinstance(way, LfsUnavailable):
+                return way
+            ways[name] = way
+    return Upload(ways.get("upload"), ways.get("verify"))
+
+
+def _told_refused(pointer: LfsPointer, told: _Object | None) -> LfsUnavailable:
+    if told is None or told.error is None:
+        return refused(pointer, "not-found", "the LFS server says nothing of it")
+    code, said = told.error.code, told.error.message
+    return refused(pointer, reason_of(code, said), said, code)
+
+
+def _action(pointer: LfsPointer, action: _Action, told: _Object, now: datetime) -> Action | LfsUnavailable:
     headers = sendable(action.header)
     if headers is None:
         return refused(pointer, "unreadable", "the LFS server wants headers that cannot be sent")

@@ -8,7 +8,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -92,6 +93,18 @@ class Exchange:
                 raise _unsafe(f"{split.netloc}, by a redirect")
         raise _unsafe(f"more than {_MAX_REDIRECTS} redirects")
 
+    @contextmanager
+    def put(
+        self, url: str, headers: Mapping[str, str], file: Path, *, signed: bool
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """The answer to a PUT of a file, which no redirect takes elsewhere. Raises as `get` does."""
+        self._checked(url, from_tls=False)
+        length = {"Content-Length": str(file.stat().st_size)}
+        with self._answer("PUT", url, {**headers, **length}, file, signed=signed) as response:
+            if response.status in _REDIRECTS:
+                raise _unsafe("a redirect of an upload")
+            yield response
+
     def pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         """The body of an answer, as long as it comes and keeps the pace. Raises LfsUnavailable."""
         pace = Pace(self._client.limits)
@@ -143,7 +156,7 @@ class Exchange:
 
     @contextmanager
     def _answer(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, signed: bool
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Path | None, *, signed: bool
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """One answer, closed or given back at the end of the block; a cancellation ends it."""
         turns = self._turns(url)
@@ -163,7 +176,7 @@ class Exchange:
         return self._client.turns if self._is_own(urlsplit(url)) else FreeTurns()
 
     def _requested(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, signed: bool
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Path | None, *, signed: bool
     ) -> urllib3.BaseHTTPResponse:
         """An answer with a status to act on, and the turn that goes with it. Tries again while that may help, and signs
         in when asked to."""
@@ -211,7 +224,7 @@ class Exchange:
                 return response
 
     def _once(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Path | None
     ) -> urllib3.BaseHTTPResponse:
         limits = self._client.limits
         timeout = urllib3.Timeout(connect=limits.connect_seconds, read=limits.idle_seconds)
@@ -219,16 +232,17 @@ class Exchange:
         fixed = {"User-Agent": f"git-lfs/3 ({AGENT.decode()})", "Accept-Encoding": "identity"}
 
         def ask() -> urllib3.BaseHTTPResponse:
-            return self._client.pool.manager(url, zones).request(
-                method,
-                url,
-                headers=fixed | dict(headers),
-                body=body,
-                timeout=timeout,
-                preload_content=False,
-                redirect=False,
-                retries=False,
-            )
+            with body.open("rb") if isinstance(body, Path) else nullcontext(body) as sent:
+                return self._client.pool.manager(url, zones).request(
+                    method,
+                    url,
+                    headers=fixed | dict(headers),
+                    body=sent,
+                    timeout=timeout,
+                    preload_content=False,
+                    redirect=False,
+                    retries=False,
+                )
 
         return self._cancel.abandonable(ask, lambda late: late.close())
 

@@ -5,11 +5,14 @@ Source: git-lfs's docs/api/batch.md and docs/api/basic-transfers.md.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 import urllib3
 
@@ -17,11 +20,13 @@ from snapshotter.base.text import printable
 from snapshotter.git.origin import Credential
 from snapshotter.transport import Sink
 from snapshotter.transport.lfs import batch
-from snapshotter.transport.lfs.batch import Action
+from snapshotter.transport.lfs.batch import Action, Operation, Upload
 from snapshotter.transport.lfs.exchange import Exchange
 from snapshotter.transport.lfs.server import LfsServer
 from snapshotter.transport.lfs.source import Download, LfsPointer, LfsUnavailable, Reason
 
+Told = TypeVar("Told")
+_UPLOADS: Final = 4  # at once
 _STALE: Final = frozenset({401, 403, 410})  # what stores answer to an action whose time is over
 _ANSWERED: Final = frozenset({200, 203})
 _MAX_MESSAGE: Final = 64 * 1024  # bytes of a refusal's body
@@ -53,24 +58,72 @@ class HttpLfs:
             for pointer, told in self._told(pointers).items()
         }
 
+    def upload(self, files: Mapping[LfsPointer, Path]) -> dict[LfsPointer, LfsUnavailable]:
+        """See LfsTarget."""
+        told = self._asked([*files], "upload", batch.read_uploads)
+
+        def put(pointer: LfsPointer) -> LfsUnavailable | None:
+            way = told[pointer]
+            try:
+                if isinstance(way, LfsUnavailable):
+                    raise way
+                self._put(pointer, files[pointer], way)
+            except LfsUnavailable as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="lfs-upload") as pool:
+            outcomes = zip(files, pool.map(put, files), strict=True)
+            return {pointer: error for pointer, error in outcomes if error is not None}
+
+    def _put(self, pointer: LfsPointer, file: Path, way: Upload) -> None:
+        """One object, and the word that it is there. Raises LfsUnavailable."""
+        if way.put is not None:
+            headers = {"Content-Type": "application/octet-stream", **way.put.headers}
+            with self.exchange.put(way.put.href, headers, file, signed=way.put.signed) as response:
+                self._check(pointer, response)
+        if way.verify is not None:
+            headers = {"Accept": batch.MEDIA_TYPE, "Content-Type": batch.MEDIA_TYPE, **way.verify.headers}
+            body = json.dumps({"oid": pointer.oid, "size": pointer.bytes}).encode()
+            with self.exchange.post(way.verify.href, headers, body) as response:
+                self._check(pointer, response)
+
+    def _check(self, pointer: LfsPointer, response: urllib3.BaseHTTPResponse) -> None:
+        if not 200 <= response.status < 300:
+            said = batch.message_of(self._whole(response, _MAX_MESSAGE) or b"")
+            raise self._refused(pointer, response.status, said)
+
     def _told(self, pointers: Sequence[LfsPointer]) -> Mapping[LfsPointer, Action | LfsUnavailable]:
+        return self._asked(pointers, "download", batch.read)
+
+    def _asked(
+        self,
+        pointers: Sequence[LfsPointer],
+        operation: Operation,
+        read: Callable[[bytes, Sequence[LfsPointer], datetime], Mapping[LfsPointer, Told]],
+    ) -> Mapping[LfsPointer, Told]:
         """What the server says of each. A server that takes fewer at a time is asked for halves."""
         server = self._server = self._server or self.find()
         headers = {"Accept": batch.MEDIA_TYPE, "Content-Type": batch.MEDIA_TYPE, **server.headers}
         self._learn(server.headers)
-        with self.exchange.post(f"{server.href}/objects/batch", headers, batch.request(pointers)) as response:
+        question = batch.request(pointers, operation)
+        with self.exchange.post(f"{server.href}/objects/batch", headers, question) as response:
             if response.status in _ANSWERED:
                 body = self._whole(response, batch.MAX_ANSWER)
                 if body is None:
                     raise _no_batch("unreadable", "the LFS server's answer has no end")
-                told = batch.read(body, pointers, self.clock())
+                told = read(body, pointers, self.clock())
                 for each in told.values():
-                    self._learn(each.headers if isinstance(each, Action) else {})
+                    for action in (each.put, each.verify) if isinstance(each, Upload) else (each,):
+                        self._learn(action.headers if isinstance(action, Action) else {})
                 return told
             if response.status != 413 or len(pointers) == 1:
                 raise self._refusal(response)
         half = len(pointers) // 2
-        return {**self._told(pointers[:half]), **self._told(pointers[half:])}
+        parts = pointers[:half], pointers[half:]
+        return {
+            pointer: told for part in parts for pointer, told in self._asked(part, operation, read).items()
+        }
 
     def _download(self, pointer: LfsPointer, action: Action, sink: Sink) -> None:
         """One object. An action whose time is over is asked for anew, once."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,27 @@ class LocalLfs:
         """See LfsSource."""
         folder = self._folder()
         return {pointer: self._located(folder, pointer) for pointer in pointers}
+
+    def upload(self, files: Mapping[LfsPointer, Path]) -> dict[LfsPointer, LfsUnavailable]:
+        """See LfsTarget: the files are copied, each under its name only when it is whole."""
+        folder = self._folder()
+        refused: dict[LfsPointer, LfsUnavailable] = {}
+        for pointer, file in files.items():
+            self._cancel.check()
+            place = folder / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
+            try:
+                if not place.exists():
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    part = place.with_name(f"{pointer.oid}.{os.getpid()}.part")
+                    shutil.copyfile(file, part)
+                    part.replace(place)
+            except OSError as error:
+                refused[pointer] = LfsUnavailable(
+                    f"LFS object {pointer.oid} cannot be written there: {error.strerror}",
+                    "forbidden",
+                    hint="check the folder's owner and mode",
+                )
+        return refused
 
     def configured(self, url: str) -> LfsUnavailable | None:
         """See LfsSource: the folder is asked, whatever server is named."""

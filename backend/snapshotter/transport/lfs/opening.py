@@ -11,10 +11,13 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.git.origin import Origin
 from snapshotter.transport.lfs import server
-from snapshotter.transport.lfs.source import LfsSource, LfsUnavailable
+from snapshotter.transport.lfs.source import LfsSource, LfsTarget, LfsUnavailable
 
 if TYPE_CHECKING:
     from snapshotter.transport.http_client import HttpClient
+    from snapshotter.transport.lfs.batch import Operation
+    from snapshotter.transport.lfs.http import HttpLfs
+    from snapshotter.transport.lfs.local import LocalLfs
     from snapshotter.transport.lfs.server import LfsServer
     from snapshotter.transport.ssh import SshClient
 
@@ -31,6 +34,15 @@ class LfsAccess:
 
 def open_lfs(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsSource:
     """Where the LFS objects of `origin` are had; nothing is sent yet."""
+    return _opened(origin, access, "download", cancel)
+
+
+def open_lfs_target(target: Origin, access: LfsAccess, cancel: Cancel) -> LfsTarget:
+    """Where LFS objects are put for `target`; nothing is sent yet."""
+    return _opened(target, access, "upload", cancel)
+
+
+def _opened(origin: Origin, access: LfsAccess, operation: Operation, cancel: Cancel) -> HttpLfs | LocalLfs:
     if origin.is_local:
         from snapshotter.transport.lfs.local import LocalLfs
 
@@ -41,7 +53,7 @@ def open_lfs(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsSource:
     by_https, client = server.as_https(origin), access.http()
 
     def find() -> LfsServer:
-        if origin.scheme == "ssh" and (said := _by_ssh(origin, access, cancel)):
+        if origin.scheme == "ssh" and (said := _by_ssh(origin, access, operation, cancel)):
             return said
         if by_https is None:
             raise LfsUnavailable(
@@ -57,12 +69,12 @@ def open_lfs(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsSource:
     return HttpLfs(exchange, find, named)
 
 
-def _by_ssh(origin: Origin, access: LfsAccess, cancel: Cancel) -> LfsServer | None:
+def _by_ssh(origin: Origin, access: LfsAccess, operation: Operation, cancel: Cancel) -> LfsServer | None:
     """What the host's `git-lfs-authenticate` says. Returns None where the host has none, as many have."""
     from snapshotter.transport.lfs import ssh
 
     try:
-        return ssh.authenticated(origin, access.ssh, access.http().limits, cancel)
+        return ssh.authenticated(origin, operation, access.ssh, access.http().limits, cancel)
     except SnapshotterError:
         cancel.check()
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol
 
 from snapshotter.base.errors import Unavailable
@@ -84,6 +85,17 @@ class LfsSource(Protocol):
 
         Its author wrote it, so one on another host than the origin's is used only if the user has named that host;
         if it is not used, the error says why.
+        """
+        ...
+
+
+class LfsTarget(Protocol):
+    """A repository at a host that takes LFS objects."""
+
+    def upload(self, files: Mapping[LfsPointer, Path]) -> dict[LfsPointer, LfsUnavailable]:
+        """Upload at most BATCH objects, those that it has not. Returns the ones that it did not take, and why.
+
+        Raises LfsUnavailable with `of_all` if it takes none, and the caller's Interrupted.
         """
         ...
 

@@ -12,11 +12,10 @@ import msgspec
 from snapshotter.base.cancel import Cancel
 from snapshotter.git.origin import Origin
 from snapshotter.transport import WireLimits
-from snapshotter.transport.lfs.batch import sendable
+from snapshotter.transport.lfs.batch import Operation, sendable
 from snapshotter.transport.lfs.server import LfsServer
 from snapshotter.transport.ssh import SshClient, SshDialer
 
-_REMOTE: Final = "git-lfs-authenticate %s download"
 _MAX: Final = 64 * 1024  # bytes of an answer
 
 
@@ -29,13 +28,15 @@ _ANSWERS: Final = msgspec.json.Decoder(_Authenticated)
 
 
 def authenticated(
-    origin: Origin, client: SshClient | None, limits: WireLimits, cancel: Cancel
+    origin: Origin, operation: Operation, client: SshClient | None, limits: WireLimits, cancel: Cancel
 ) -> LfsServer | None:
-    """The server that the host of an SSH origin names. Returns None if it answers with anything else.
+    """The server that an SSH origin's host names for this operation. Returns None if it answers with anything else.
 
     Raises Unavailable if ssh cannot be started or the host is silent, and the caller's Interrupted.
     """
-    channel = SshDialer.of(origin, client or SshClient(), cancel, _REMOTE)(limits)
+    channel = SshDialer.of(origin, client or SshClient(), cancel, f"git-lfs-authenticate %s {operation}")(
+        limits
+    )
     buffer, answer = memoryview(bytearray(4096)), bytearray()
     try:
         with cancel.ending(channel.end):
