@@ -54,8 +54,8 @@ def push(session: Session, given: PushFlags) -> Output:
     The snapshot is restored into a temporary folder first, which proves it whole;
     nothing of it is left. Into a repository that holds something else, it pushes
     only with --prune and the digest of a dry run, and each ref only if it is
-    still what the dry run showed. LFS objects go along. A push that was cut goes on:
-    run it again. Refs that hosts make themselves (pull requests) are left out.
+    still what the dry run showed. LFS objects go along. A push that was cut goes
+    on: run it again. Refs that hosts make (pull requests) are left out.
 
     \b
     Examples:
