@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from snapshotter.fleet.outcome import FleetSummary
+    from snapshotter.fleet.outcome import FleetSummary, RepoChange
     from snapshotter.fleet.plan import FleetPlan, SourceState
     from snapshotter.fleet.roster import Change
     from snapshotter.fleet.status import FleetStatus, RepoStatus, State
@@ -94,7 +94,7 @@ def _standing(each: RepoStatus, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _change(change: Change) -> tuple[str, str, str]:
+def _change(change: Change | RepoChange) -> tuple[str, str, str]:
     now = change.now or "-"
     return (change.path, change.kind, now if now != change.path else "the same name")
 
@@ -113,7 +113,10 @@ def run(summary: FleetSummary, store: str) -> list[str]:
         lines.append(f"{summary.resumed:>9,} of them before it was resumed")
     what = plural(summary.origins, "repository", "repositories")
     facts = f"{human_bytes(summary.stored)} of history stored, {plural(summary.requests, 'request')}"
+    changed = [each for each in summary.changes if each.kind != "new"]
+    since = [*table([_SINCE, *map(_change, changed)]), ""] if changed else []
     return [
+        *since,
         *lines,
         f"{summary.inventory}: {what} in {human_span(timedelta(seconds=summary.seconds))}; {facts}",
         f"run {summary.run_id} in {store}",

@@ -237,11 +237,19 @@ def fleet_run(summary: FleetSummary) -> dict[str, object]:
                 "source": source.title,
                 "listed": source.listed,
                 "taken": source.taken,
-                "error": _fields(source.trouble) if source.trouble else None,
+                "error": {
+                    name: getattr(source.trouble, name) for name in ("code", "message", "hint", "exit_code")
+                }
+                if source.trouble
+                else None,
             }
             for source in summary.sources
         ],
         "left_out": len(summary.left_out),
+        "changes": [
+            {name: getattr(change, name) for name in ("kind", "source", "path", "now")}
+            for change in summary.changes
+        ],
     }
 
 

@@ -92,11 +92,15 @@ def fleet_plan(session: Session, given: FleetPlanFlags) -> Output:
 def planned(session: Session, place: str, sha256: str | None, before: Roster | None = None) -> FleetPlan:
     """The plan of the inventory at a path, or in the store in force; its sources are asked. With `before`, it tells
     what changed since. Raises UsageError for an inventory that cannot be meant."""
+    return plan_of(session, read_inventory(session, place, sha256), before)
+
+
+def plan_of(session: Session, inventory: Inventory, before: Roster | None = None) -> FleetPlan:
+    """The plan of an inventory; see `planned`."""
     from snapshotter.capture.reaching import wire_limits
     from snapshotter.fleet import plan
     from snapshotter.fleet.sources.opening import Reach, check_hosts, opened
 
-    inventory = read_inventory(session, place, sha256)
     check_hosts(inventory, session.settings)
     limits = wire_limits(session.settings)
     reach = Reach.of(session.settings, limits, allow_http=session.allow_http)

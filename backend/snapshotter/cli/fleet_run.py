@@ -9,7 +9,7 @@ import typer
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.settings import parse_span
-from snapshotter.cli.fleet_plan import InventoryArgument, Sha256Option, planned
+from snapshotter.cli.fleet_plan import InventoryArgument, Sha256Option, plan_of, read_inventory
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
 
@@ -112,16 +112,19 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
     from snapshotter.fleet.engines import wished
     from snapshotter.fleet.fleet_run import ending
     from snapshotter.fleet.notifier import Notifier
-    from snapshotter.fleet.recorded_run import RunPlace
+    from snapshotter.fleet.recorded_run import Planner, RunPlace
 
     wish, resumed = _wish(session, given), _run_id(given.resume)
     engine = wished(given.engine, given.jobs, given.scheduler, given.listen, session.settings)
     notifier = Notifier.of(session.settings, session.observer)
-    plan = planned(session, given.inventory, given.sha256)
+    inventory = read_inventory(session, given.inventory, given.sha256)
+    planner = Planner(
+        inventory.name, bool(inventory.sources), lambda before: plan_of(session, inventory, before)
+    )
     store = session.store()
     watch = FleetLine(session.observer)
     place = RunPlace(store, session.settings, session.temp, session.observer, watch, session.cancel, notifier)
-    summary = recorded_run.carry_out(plan, wish, engine, place, resumed)
+    summary = recorded_run.carry_out(planner, wish, engine, place, resumed)
     return Output(documents.fleet_run(summary), describe_fleet.run(summary, store.place.uri), ending(summary))
 
 

@@ -16,7 +16,7 @@ from snapshotter.base.text import noun, plural
 from snapshotter.fleet.dispatch import Desk, Dispatch, Terms
 from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.hosts import HostLimits, Hosts
-from snapshotter.fleet.outcome import FleetSummary, SourceResult, Trouble, Verdict, good_count
+from snapshotter.fleet.outcome import FleetSummary, RepoChange, SourceResult, Trouble, Verdict, good_count
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.roll import Roll
 from snapshotter.fleet.taking import fresh_outcome
@@ -122,6 +122,10 @@ class Fleet:
                 for state in self.plan.sources
             ],
             left_out=[(each.source, each.path, each.id) for each in self.plan.left_out],
+            changes=[
+                RepoChange(kind=each.kind, source=each.source, path=each.path, now=each.now)
+                for each in self.plan.changes
+            ],
             tripped=tally.tripped,
             resumed=tally.skipped,
         )

@@ -215,11 +215,20 @@ class SourceResult(_Plain, frozen=True):
     trouble: Trouble | None = None
 
 
+class RepoChange(_Plain, frozen=True):
+    """What became of a source's repository since the last run: see `fleet/roster.py`."""
+
+    kind: Literal["new", "renamed", "transferred", "replaced", "gone", "dropped"]
+    source: str
+    path: str
+    now: str | None = None
+
+
 class FleetSummary(_Plain, frozen=True):
     """A whole run. `inventory` is its name, which results are kept under; `verdicts` counts the origins of each.
 
-    `left_out` are those that sources list and the inventory does not take, as `source`, `path` and `id`. `resumed` of
-    the verdicts are from before the run was resumed.
+    `left_out` are those that sources list and the inventory does not take, as `source`, `path` and `id`. `changes`
+    are those since the last run, of what sources list. `resumed` of the verdicts are from before the run was resumed.
     """
 
     inventory: str
@@ -233,6 +242,7 @@ class FleetSummary(_Plain, frozen=True):
     seconds: float = 0.0
     sources: list[SourceResult] = []
     left_out: list[tuple[str, str, str]] = []
+    changes: list[RepoChange] = []
     tripped: int = 0
     resumed: int = 0
 

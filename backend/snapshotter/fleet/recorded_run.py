@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import structs
 
 from snapshotter.archive.layout import RunId
 from snapshotter.base.cancel import Cancel
@@ -22,9 +25,20 @@ from snapshotter.fleet.notifier import Notifier
 from snapshotter.fleet.outcome import FleetSummary
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.recording import RunRows, StoreRecorder, new_run, workspace
+from snapshotter.fleet.roster import Known, Roster
 from snapshotter.fleet.telling import RunTelling
 from snapshotter.fleet.watch import Watch
 from snapshotter.store.objects import Store
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes the plan of an inventory, whose `name` results are kept under. It is given what the last run knew, if the
+    inventory has `sources`: then it tells what was renamed or deleted since."""
+
+    name: str
+    sources: bool
+    make: Callable[[Roster | None], FleetPlan]
 
 
 @dataclass(frozen=True)
@@ -44,14 +58,14 @@ class RunPlace:
 
 
 def carry_out(
-    plan: FleetPlan, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None = None
+    planner: Planner, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None = None
 ) -> FleetSummary:
-    """Run a plan, or go on with the run `resumed`, write the results, and tell of it.
+    """Make a plan and run it, or go on with the run `resumed`, write the results, and tell of it.
 
     Raises UsageError for a run that cannot be resumed, and for an engine that cannot be; otherwise as `Fleet.run`.
     """
     try:
-        return _carried_out(plan, wish, engine, place, resumed)
+        return _carried_out(planner, wish, engine, place, resumed)
     except Interrupted:
         raise  # nothing is asked once it is cancelled: the silence of the heartbeat tells
     except Exception as error:
@@ -60,12 +74,15 @@ def carry_out(
 
 
 def _carried_out(
-    plan: FleetPlan, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None
+    planner: Planner, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None
 ) -> FleetSummary:
     segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
     with workspace(place.temp, segment, place.cancel) as rows:
         place.observer.stage("reading the last result")
-        last, recorder = _begun(plan, place, rows, resumed)
+        last, recorder = _known(planner.name, place, rows, resumed)
+        plan = planner.make(_roster(last) if planner.sources else None)
+        if not resumed:
+            recorder.begin()
         if resumed:
             terms = replace(wish.terms, done_since=recorder.started_at)
             wish = replace(wish, terms=terms)
@@ -76,6 +93,7 @@ def _carried_out(
             summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
         finally:
             opened.shutdown()
+        summary = structs.replace(summary, left_out=[*summary.left_out, *_still_left_out(plan, last)])
         place.observer.stage("writing the results")
         recorder.end(summary, kept=unknown_now(plan, iter(rows.last)))
         stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
@@ -84,18 +102,30 @@ def _carried_out(
         return summary
 
 
-def _begun(
-    plan: FleetPlan, place: RunPlace, rows: RunRows, resumed: RunId | None
+def _known(
+    name: str, place: RunPlace, rows: RunRows, resumed: RunId | None
 ) -> tuple[LastResult, StoreRecorder]:
+    """The last result, and the record of this run, which is not begun yet unless it is resumed."""
     now = datetime.now(UTC)
     reader = ResultReader(place.store, rows.tables, place.observer, place.cancel)
-    recorder = StoreRecorder(place.store, plan.name, resumed or new_run(now), rows, cancel=place.cancel)
+    recorder = StoreRecorder(place.store, name, resumed or new_run(now), rows, cancel=place.cancel)
     if resumed:
         recorder.resume(reader, now)
-    last = reader.load(plan.name, rows.last, now)
-    if not resumed:
-        recorder.begin()
-    return last, recorder
+    return reader.load(name, rows.last, now), recorder
+
+
+def _roster(last: LastResult) -> Roster | None:
+    """What the last run knew of what sources list. Returns None if there was none."""
+    if last.summary is None:
+        return None
+    repos = [Known(row.source, row.path, row.id, row.optional) for row in last.store if row.source]
+    return Roster(repos, [Known(*each) for each in last.summary.left_out])
+
+
+def _still_left_out(plan: FleetPlan, last: LastResult) -> list[tuple[str, str, str]]:
+    """What the last run knew to be left out, of the sources that gave no list now."""
+    silent = {state.title for state in plan.sources if state.error is not None}
+    return [each for each in last.summary.left_out if each[0] in silent] if last.summary else []
 
 
 def _announce(address: str, recorder: StoreRecorder, place: RunPlace) -> None:

@@ -18,6 +18,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.fleet.outcome import Verdict
 from snapshotter.store.opening import open_store
 from tests.support.fleet_host import FleetHost
+from tests.support.git import Origin
 
 PATIENCE = 120.0  # seconds
 COUNTS = {
@@ -199,7 +200,7 @@ def workers_of(pid: int) -> list[int]:
     ("arguments", "said"),
     [
         (["--engine", "steam"], "no such engine"),
-        (["--scheduler", "tls://x:1"], "--scheduler is for"),
+        (["--scheduler", "tls://x:1"], "scheduler"),
         (["--resume", "yesterday"], "not a run"),
         (["--resume", "20260101T000000Z-00000000"], "no run"),
         (["--max-age", "soon"], "not a span"),
@@ -216,3 +217,17 @@ def until(holds: Any) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_what_a_source_no_longer_lists_is_named_once_and_is_not_forgotten_silently(tmp_path: Path) -> None:
+    for name in ("kept", "deleted"):
+        Origin(tmp_path / "srv" / f"{name}.git").commit()
+    (tmp_path / "fleet.toml").write_text('[[folder]]\npath = "srv"\n')
+    assert run(tmp_path, "run", tmp_path / "fleet.toml")[1]["changes"] == []
+    (tmp_path / "srv" / "deleted.git").rename(tmp_path / "away")
+    (tmp_path / "srv" / "more.git").mkdir()
+    code, document, _ = run(tmp_path, "run", tmp_path / "fleet.toml")
+    assert code == 0
+    gone = {"kind": "gone", "source": "folder srv", "path": "deleted.git", "now": None}
+    assert [change for change in document["changes"] if change["kind"] != "new"] == [gone]
+    assert run(tmp_path, "run", tmp_path / "fleet.toml")[1]["changes"] == []
