@@ -16,6 +16,7 @@ from snapshotter.cli.session import Session
 if TYPE_CHECKING:
     from snapshotter.archive.layout import RunId
     from snapshotter.fleet.fleet_run import RunWish
+    from snapshotter.fleet.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,13 @@ class FleetRunFlags:
             help="Write nothing for a repository that did not change, but its line in the results.",
         ),
     ] = False
+    metrics: Annotated[
+        bool,
+        typer.Option(
+            "--metrics",
+            help="Say on stderr what the alarms of infra/fleet.yaml measure, once results are stored.",
+        ),
+    ] = False
     host_connections: Annotated[
         int | None,
         typer.Option(
@@ -107,7 +115,6 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
     4: none has one.
     """
     from snapshotter.cli import describe_fleet, documents
-    from snapshotter.cli.fleet_line import FleetLine
     from snapshotter.fleet import recorded_run
     from snapshotter.fleet.engines import wished
     from snapshotter.fleet.fleet_run import ending
@@ -122,10 +129,20 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
         inventory.name, bool(inventory.sources), lambda before: plan_of(session, inventory, before)
     )
     store = session.store()
-    watch = FleetLine(session.observer)
+    watch = _watch(session, metrics=given.metrics)
     place = RunPlace(store, session.settings, session.temp, session.observer, watch, session.cancel, notifier)
     summary = recorded_run.carry_out(planner, wish, engine, place, resumed)
     return Output(documents.fleet_run(summary), describe_fleet.run(summary, store.place.uri), ending(summary))
+
+
+def _watch(session: Session, *, metrics: bool) -> Watch:
+    if not metrics:
+        from snapshotter.cli.fleet_line import FleetLine
+
+        return FleetLine(session.observer)
+    from snapshotter.cli.fleet_metrics import MeasuredFleet
+
+    return MeasuredFleet(session.observer, session.settings["SNAPSHOTTER_SERVICE"])
 
 
 def _wish(session: Session, given: FleetRunFlags) -> RunWish:

@@ -77,6 +77,7 @@ def _carried_out(
     planner: Planner, wish: RunWish, engine: EngineWish, place: RunPlace, resumed: RunId | None
 ) -> FleetSummary:
     segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
+    stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
     with workspace(place.temp, segment, place.cancel) as rows:
         place.observer.stage("reading the last result")
         last, recorder = _known(planner.name, place, rows, resumed)
@@ -96,7 +97,7 @@ def _carried_out(
         summary = structs.replace(summary, left_out=[*summary.left_out, *_still_left_out(plan, last)])
         place.observer.stage("writing the results")
         recorder.end(summary, kept=unknown_now(plan, iter(rows.last)))
-        stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
+        place.watch.stored(lambda: rows.done.not_good_since(summary.finished_at - stale_after))
         telling = RunTelling(place.notifier, place.store, stale_after)
         telling.ended(recorder, rows, summary, ending(summary), place.cancel)
         return summary

@@ -11,6 +11,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
@@ -75,6 +76,12 @@ class RowStore:
         """What orders the work, for each of `repos`; None for one without a row."""
         found = {repo: Head(*head) for repo, *head in self._select("repo, weight, good_at", repos)}
         return [found.get(repo) for repo in repos]
+
+    def not_good_since(self, bound: datetime) -> int:
+        """How many were not found good since then, or never."""
+        with self._lock, _disk():
+            question = "SELECT count(*) FROM rows WHERE good_at < ?"
+            return int(self._connection.execute(question, (bound.timestamp(),)).fetchone()[0])
 
     def __len__(self) -> int:
         with self._lock, _disk():

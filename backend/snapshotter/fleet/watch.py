@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,6 +45,9 @@ class Watch:
 
     def ended(self, outcome: RepoOutcome) -> None:
         """What became of a repository."""
+
+    def stored(self, stale: Callable[[], int]) -> None:
+        """The results are stored. `stale` counts the repositories without a good snapshot that is young enough."""
 
 
 @dataclass

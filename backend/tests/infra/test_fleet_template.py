@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from snapshotter.base.variables import SETTINGS
+from snapshotter.cli import fleet_metrics
 from tests.infra.template import FLEET, SERVICE, load, resolve
 
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:tls-AbCdEf"
@@ -104,8 +108,35 @@ def test_the_run_is_client_and_scheduler_and_its_inventory_is_pinned() -> None:
     assert run["Command"] == [
         *("fleet", "run", "s3://fruitful-lab-snapshots-prod/repo-scans/snapshotter/_jobs/fleet.toml"),
         *("--sha256", "a" * 64, "--engine", "dask", "--listen", "tls://auto:8786", "--max-age", "20h"),
+        "--metrics",
     ]
     assert properties(RUN)["TaskRoleArn"] == f"{ROLE}/fruitful-repo-snapshotter-task-role"
+
+
+def test_the_program_has_every_flag_that_the_tasks_give_it() -> None:
+    from snapshotter.cli.fleet_run import FleetRunFlags
+    from snapshotter.cli.fleet_worker import FleetWorkerFlags
+
+    for task, flags in ((RUN, FleetRunFlags), (WORKER, FleetWorkerFlags)):
+        given = {word for word in container(task)["Command"] if word.startswith("--")}
+        assert given <= {"--" + field.name.replace("_", "-") for field in fields(flags)}
+
+
+def test_the_program_knows_every_variable_that_the_tasks_give_it() -> None:
+    known = {setting.name for setting in SETTINGS} | {"AWS_REGION"}
+    for task in (RUN, WORKER):
+        found = container(
+            task, GitTokensSecretArn=TOKENS, FingerprintKeySecretArn=FINGERPRINTS, MaxChainAgeDays="30"
+        )
+        assert {each["Name"] for each in found["Environment"] + found["Secrets"]} <= known
+
+
+def test_what_the_alarms_measure_is_what_a_run_says() -> None:
+    said = Path(fleet_metrics.__file__).read_text(encoding="utf-8")
+    watched = json.dumps([properties("StaleAlarm"), properties("HeartbeatAlarm")])
+    for metric in re.findall(r'"((?:Fleet|Repos)[A-Z]\w+)"', said):
+        assert f'"MetricName": "{metric}"' in watched
+    assert "--metrics" in container(RUN)["Command"]
 
 
 def test_a_worker_has_a_role_of_its_own_with_the_bucket_and_its_own_protection() -> None:
