@@ -213,8 +213,8 @@ def carried(folder: RunFolder, before: Lfs | None, asked: Asked) -> LfsAttempt:
     A base gets a copy of the table, so that nothing of it is older than its chain; where that cannot be had, nothing is
     known any more. Raises what the store raises.
     """
-    if before is None:
-        return LfsAttempt()
+    if before is None or folder.kind == "unchanged":  # which adds nothing that could be searched
+        return LfsAttempt(before)
     record = still(before, asked, "none")
     if folder.kind != "base" or before.table is None:
         return LfsAttempt(record)

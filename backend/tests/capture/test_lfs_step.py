@@ -143,6 +143,17 @@ def test_a_chain_without_a_table_gets_one(lab: Lab, host: LfsHost, origin: Origi
     assert taken.manifest.kind == "unchanged" and table(lab, taken)[oid].held
 
 
+def test_an_unchanged_run_without_lfs_leaves_nothing_to_be_searched(
+    lab: Lab, host: LfsHost, origin: Origin
+) -> None:
+    add(host, origin, b"one")
+    taken = lab.take(host.url("x.git"), WITH)
+    assert lab.take(host.url("x.git")).manifest.lfs == taken.manifest.lfs
+    host.requests.clear()
+    assert lab.take(host.url("x.git"), WITH).manifest.lfs == taken.manifest.lfs
+    assert len(host.requests) == 2
+
+
 @pytest.mark.parametrize("base", [False, True])
 def test_a_run_without_lfs_forgets_nothing(lab: Lab, host: LfsHost, origin: Origin, base: bool) -> None:
     first = add(host, origin, b"one")

@@ -11,9 +11,10 @@ import pytest
 from lfshost import LfsHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions, LfsOptions
+from tests.support.cli import cli
 from tests.support.git import Origin, git
 from tests.support.lab import Lab
-from tests.support.lfs import contents, git_lfs, lfs_of
+from tests.support.lfs import add, contents, git_lfs, lfs_of, pointer_to
 
 WITH = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
 
@@ -88,3 +89,40 @@ def test_every_snapshot_of_a_random_history_checks_out_as_its_author_had_it(
     lab.assert_whole(moments[0][0])
     stored = [entry.key for entry in lab.store.list("_lfs")]
     assert len({key.split("/")[4][:64] for key in stored}) == lfs_of(moments[-1][0]).objects
+
+
+def test_every_verb_tells_of_lfs(host: LfsHost, tmp_path: Path) -> None:
+    origin = Origin(host.root / "x.git")
+    add(host, origin, b"one", b"two")
+    origin.commit(files={"gone.bin": pointer_to(b"gone")})
+    url, store = host.url("x.git"), ["--store", str(tmp_path / "store")]
+    told = "LFS 2 of 3 objects, 6 B"
+    taken = cli("snapshot", url, *store)
+    assert taken.code == 0 and told in taken.out and "gap: lfs-not-found, 1 (like " in taken.out
+    assert told in cli("show", url, *store).out
+    listed = cli("list", *store)
+    assert "2 of 3 objects, 6 B" in listed.out and listed.out.splitlines()[0].split()[-2] == "LFS"
+    (row,) = cli("list", *store, "--json").json["snapshots"]
+    assert (row["lfs_objects"], row["lfs_held"]) == (3, 2)
+    restored = cli("restore", url, tmp_path / "out", *store)
+    assert restored.code == 0 and told in restored.out and "git lfs checkout" in restored.out
+    assert cli("verify", url, *store).code == 0
+    asked = cli("query", "SELECT lfs_objects, lfs_held, lfs_bytes FROM snapshots", *store, "--json").json
+    assert asked["rows"] == [{"lfs_objects": 3, "lfs_held": 2, "lfs_bytes": 6}]
+    key = next(path for path in (tmp_path / "store" / "_lfs").rglob("*") if path.is_file())
+    key.write_bytes(b"bad")
+    assert cli("verify", url, *store).code == 1
+    damaged = cli("restore", url, tmp_path / "damaged", *store)
+    assert damaged.code == 1 and "1 damaged in the store" in damaged.out and (tmp_path / "damaged").is_dir()
+
+
+def test_lfs_is_left_out_where_it_is_not_wanted(host: LfsHost, tmp_path: Path) -> None:
+    origin = Origin(host.root / "x.git")
+    add(host, origin, b"one")
+    url, store = host.url("x.git"), ["--store", str(tmp_path / "store"), "--json"]
+    assert "lfs" not in cli("snapshot", url, *store, "--no-lfs").json
+    assert "lfs" not in cli("snapshot", url, *store, SNAPSHOTTER_LFS="none").json
+    assert not host.lfs_requests
+    assert cli("snapshot", url, *store, "--lfs", "tips").json["lfs"]["searched"] == "tips"
+    assert cli("snapshot", url, *store, "--lfs", "tips", "--no-lfs").code == 2
+    assert cli("snapshot", url, *store, SNAPSHOTTER_LFS="some").code == 2

@@ -254,6 +254,22 @@ def test_an_answer_without_end_is_not_read_to_it() -> None:
         assert refusal(source(server.url())).reason == "unreadable"
 
 
+def test_a_body_that_drips_ends_by_the_pace(lfs: LfsHost) -> None:
+    def dripping(_: object) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+        while not lfs.closing.wait(0.01):
+            yield b"x"
+
+    wanted = pointer(b"x" * 1_000_000)
+    slow = WireLimits(idle_seconds=5, stall_seconds=0.2, least_rate=100_000)
+    with Scripted(dripping) as server:
+        elsewhere(lfs, server.url("object"))
+        lfs.put(b"x" * 1_000_000)
+        connector = Connector(GitCredentials({}), slow)
+        error = refusal(connector.lfs(parse(lfs.url("x.git")), Hurried()), wanted)
+    assert error.reason == "unreachable" and "slow" in error.message
+
+
 @pytest.mark.parametrize(
     "header", [{"Host": "x"}, {"X": "a\r\nB: c"}, {"Content-Length": "1"}, {"X y": "z"}, {"": "z"}]
 )
