@@ -14,7 +14,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import OutOfTime, SnapshotterError
 from snapshotter.fleet.outcome import Batch, BatchResult, RepoOutcome, Retry
 from snapshotter.fleet.taking import Taking, failed_outcome
-from snapshotter.fleet.verdict import passing
+from snapshotter.fleet.verdict import missed, passing
 from snapshotter.fleet.workshop import Workshop, workshop
 from snapshotter.transport.turns import HostTurns
 
@@ -115,7 +115,7 @@ class _Run:
 
     def _note(self, outcome: RepoOutcome) -> None:
         with self._lock:
-            self._in_vain = self._in_vain + 1 if outcome.verdict == "unreachable" else 0
+            self._in_vain = self._in_vain + 1 if missed(outcome) else 0
 
     def _add(self, outcome: RepoOutcome) -> None:
         with self._lock:

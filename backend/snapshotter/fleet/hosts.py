@@ -16,6 +16,7 @@ from typing import Final
 from snapshotter.fleet.batch import DOWN_AFTER
 from snapshotter.fleet.breaker import PAUSES, Breaker
 from snapshotter.fleet.outcome import BatchResult, Lease
+from snapshotter.fleet.verdict import missed
 
 MOST_TASKS: Final = 50  # in a batch: what one costs to send is shared by so many
 _MOST_WEIGHT: Final = (
@@ -23,6 +24,7 @@ _MOST_WEIGHT: Final = (
 )  # bytes in a batch of more than one: a worker's outcomes come with its last
 _UNKNOWN_WEIGHT: Final = 1024 * 1024
 _PARTS: Final = 4  # batches for each slot that what is left makes at least, so that all slots end together
+_LONGEST_PAUSE: Final = 900.0  # seconds: a host may ask for days, and is then asked now and then
 _MARGIN: Final = 0.95  # of the rate: a request may be late, and the next one on time
 
 
@@ -83,9 +85,7 @@ class Hosts:
     def add(self, indexes: Sequence[int]) -> None:
         """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
         largest: a new one has to be taken whole."""
-        order = sorted(
-            indexes, key=lambda index: (self._weights[index] == 0, self._weights[index]), reverse=True
-        )
+        order = sorted(indexes, key=lambda index: self._weights[index] or math.inf, reverse=True)
         self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses)))
 
     @property
@@ -128,13 +128,13 @@ class Hosts:
         if result.since_last is not None:
             host.last_sent = max(host.last_sent, now - result.since_last)
         if result.pause > 0 and result.requests:
-            host.paused_until = max(host.paused_until, now + result.pause)
+            host.paused_until = max(host.paused_until, now + min(result.pause, _LONGEST_PAUSE))
         tried = [*result.outcomes, *(retry.outcome for retry in result.again if retry.outcome is not None)]
-        missed = sum(outcome.verdict == "unreachable" for outcome in tried)
-        if missed < len(tried):
+        in_vain = sum(map(missed, tried))
+        if in_vain < len(tried):
             host.breaker.reached()
-        if missed:
-            host.breaker.missed(now, missed if missed == len(tried) else 1)
+        if in_vain:
+            host.breaker.missed(now, in_vain if in_vain == len(tried) else 1)
         elif not tried:
             host.breaker.unknown()
 

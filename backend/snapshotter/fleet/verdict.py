@@ -12,7 +12,7 @@ from snapshotter.base.settings import Settings
 from snapshotter.base.text import human_bytes, plural
 from snapshotter.capture.scan_step import NO_HEAD
 from snapshotter.fleet.engine import WorkerLost
-from snapshotter.fleet.outcome import Trouble, Verdict
+from snapshotter.fleet.outcome import RepoOutcome, Trouble, Verdict
 from snapshotter.transport import OriginBusy, Stalled, WantVanished
 
 _LEAST: Final = 16 * 1024  # bytes: of less, a share says nothing
@@ -75,6 +75,12 @@ def of_error(error: SnapshotterError) -> Verdict:
     if error.code == "origin-http":
         return "unreachable" if isinstance(error, OriginBusy) else "failed"
     return "unreachable" if error.code in _UNREACHABLE else "failed"
+
+
+def missed(outcome: RepoOutcome) -> bool:
+    """Whether a repository's host did not let itself be asked: it is down, or limits requests."""
+    busy = outcome.trouble is not None and outcome.trouble.code == OriginBusy.default_code
+    return outcome.verdict == "unreachable" or (outcome.verdict == "over-quota" and busy)
 
 
 def passing(error: SnapshotterError) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from snapshotter.base.cancel import Cancel
+from snapshotter.transport import OriginBusy
+
+_PATIENCE: Final = 60.0  # seconds for which a request waits where its host asks for it
 
 
 class Turns(Protocol):
@@ -53,7 +56,8 @@ class FreeTurns:
 class HostTurns:
     """At most `connections` turns at once, and `rate` a second, evenly spaced (None: any rate).
 
-    The first begins after `wait` seconds. After `throttled`, none begins until the host has been left alone.
+    The first begins after `wait` seconds. After `throttled`, none begins until the host has been left alone; where that
+    is longer than anybody waits here, OriginBusy is raised in place of a request.
     """
 
     def __init__(
@@ -117,6 +121,12 @@ class HostTurns:
         """Seconds to wait before asking again; 0.0 if the request may be sent now, which then counts as sent."""
         with self._free:
             now = self._clock()
+            if self._alone_until - now > _PATIENCE:
+                raise OriginBusy(
+                    f"the host asks to be left alone for {self._alone_until - now:.0f} s",
+                    hint="it limits requests: ask it for less at once, or later",
+                    throttled=True,
+                )
             due = max(self._next, self._alone_until)
             if now < due:
                 return due - now

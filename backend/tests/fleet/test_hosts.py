@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from snapshotter.fleet.hosts import MOST_TASKS, HostLimits, Hosts, Ticket
-from snapshotter.fleet.outcome import BatchResult, LedgerRow, RepoOutcome, Retry, Verdict
+from snapshotter.fleet.outcome import BatchResult, LedgerRow, RepoOutcome, Retry, Trouble, Verdict
 
 MIB = 1024 * 1024
 
@@ -187,6 +188,23 @@ def test_a_host_that_is_down_is_tried_by_one_and_at_last_given_up() -> None:
         hosts.ended(probe, result(probe, "unreachable"), now)
     assert len(list(hosts.given_up(now))) == left - 2
     assert (hosts.left, hosts.wake(now), hosts.next(math.inf, 1)) == (0, None, None)
+
+
+def test_a_host_that_asks_for_days_is_asked_again_after_some_minutes() -> None:
+    hosts = hosts_of([100], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, result(ticket, requests=1, pause=1e6), 0.0)
+    assert hosts.wake(0.0) == 900.0
+
+
+def test_a_host_that_limits_requests_is_as_one_that_is_down() -> None:
+    hosts = hosts_of([100], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    busy = structs.replace(outcome("over-quota"), trouble=Trouble(code="origin-http", message="429"))
+    hosts.ended(ticket, BatchResult(number=1, outcomes=[busy] * len(ticket.indexes)), 0.0)
+    assert hosts.next(0.0, 1) is None
 
 
 def test_a_host_of_which_some_are_reached_is_not_down() -> None:

@@ -15,6 +15,7 @@ from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.snapshot import take
 from snapshotter.git.origin_parsing import parse
 from snapshotter.store.opening import open_store
+from snapshotter.transport import OriginBusy
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
 from snapshotter.transport.turns import HostTurns
@@ -76,6 +77,16 @@ def test_a_throttled_host_is_left_alone_by_every_thread() -> None:
     assert turns.pause == 30
     turns.begin(Napping(clock))
     assert clock.now == 130
+
+
+def test_a_host_that_asks_for_longer_than_anybody_waits_is_not_asked() -> None:
+    clock = Time()
+    turns = HostTurns(1, clock=clock)
+    turns.throttled(86_400)
+    for _ in range(2):  # the turn is given back
+        with pytest.raises(OriginBusy, match="left alone for 86400 s"):
+            turns.begin(Napping(clock))
+    assert (turns.requests, clock.now) == (0, 100.0)
 
 
 def test_a_cancellation_ends_the_wait_for_a_turn_and_for_its_time() -> None:

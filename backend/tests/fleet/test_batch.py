@@ -1,0 +1,146 @@
+"""A batch in this process: its tasks over real HTTP, within its lease, and what it leaves for later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from snapshotter.base.cancel import Cancel
+from snapshotter.capture.plan import RequestedOptions
+from snapshotter.fleet.batch import run_batch
+from snapshotter.fleet.outcome import Batch, Lease, LedgerRow, RepoOutcome, Task
+from snapshotter.fleet.taking import Taking
+from snapshotter.fleet.workshop import workshop
+from snapshotter.git.origin_parsing import parse
+from snapshotter.transport.turns import HostTurns
+from tests.support.fleet_host import FleetHost
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[FleetHost]:
+    with FleetHost(tmp_path / "srv", {"quiet": 6, "growing": 1, "stalling": 1, "missing": 1}) as host:
+        yield host
+
+
+def settings(tmp_path: Path, **more: str) -> dict[str, str]:
+    plain = {"SNAPSHOTTER_SCAN": "0", "SNAPSHOTTER_LFS": "none", "SNAPSHOTTER_STORE": str(tmp_path / "store")}
+    return plain | more
+
+
+def task(url: str, **more: object) -> Task:
+    return Task(origin=url, repo=parse(url).repo, **more)  # type: ignore[arg-type]
+
+
+def batch(tmp_path: Path, *tasks: Task, lease: Lease | None = None, **more: object) -> Batch:
+    facts = {"settings": settings(tmp_path), "lease": lease or Lease(connections=4)} | more
+    return Batch(number=1, host="h", tasks=list(tasks), **facts)  # type: ignore[arg-type]
+
+
+def test_a_batch_keeps_within_its_lease(host: FleetHost, tmp_path: Path) -> None:
+    tasks = [task(host.repo_url(name)) for name in host.having("quiet")]
+    before = host.connections
+    result = run_batch(batch(tmp_path, *tasks, lease=Lease(connections=2, requests_per_second=20, wait=0.3)))
+    assert {outcome.verdict for outcome in result.outcomes} == {"new"}
+    assert host.connections - before <= 2
+    assert host.most_in_a_second() <= 20
+    assert result.requests == len(host.requests) == sum(outcome.requests for outcome in result.outcomes)
+    assert result.since_last is not None
+    assert not result.again
+
+
+def test_rows_of_a_run_make_the_next_one_cheap(host: FleetHost, tmp_path: Path) -> None:
+    tasks = [task(host.repo_url(name)) for name in host.having("quiet")]
+    rows = {outcome.repo: outcome.ledger for outcome in run_batch(batch(tmp_path, *tasks)).outcomes}
+    known = [structs.replace(each, last=rows[each.repo]) for each in tasks]
+    again = run_batch(batch(tmp_path, *known, ledger_only=True)).outcomes
+    assert {(each.verdict, each.wrote, each.requests) for each in again} == {("unchanged", False, 2)}
+    for outcome in again:
+        assert (outcome.run, outcome.ledger.manifest) == (rows[outcome.repo].run, rows[outcome.repo].manifest)
+        assert outcome.ledger.good_at > rows[outcome.repo].good_at  # type: ignore[operator]
+
+
+def test_a_failure_keeps_what_the_last_run_knew(host: FleetHost, tmp_path: Path) -> None:
+    (url,) = map(host.repo_url, host.having("missing"))
+    last = LedgerRow(
+        repo=parse(url).repo, run="r", refs="x", bytes=7, good_run="r", verdict="new", failures=1
+    )
+    (outcome,) = run_batch(batch(tmp_path, task(url, last=last))).outcomes
+    assert (outcome.verdict, outcome.run, outcome.good) == ("gone", "", False)
+    assert outcome.ledger == structs.replace(last, verdict="gone", failures=2)
+
+
+def test_a_wiki_without_a_page_is_empty_and_no_failure(host: FleetHost, tmp_path: Path) -> None:
+    (url,) = map(host.repo_url, host.having("missing"))
+    (outcome,) = run_batch(batch(tmp_path, task(url, optional=True))).outcomes
+    assert (outcome.verdict, outcome.trouble) == ("empty", None)
+
+
+def test_what_does_not_come_to_an_end_in_time_is_left_for_later(host: FleetHost, tmp_path: Path) -> None:
+    names = host.having("stalling", "quiet")
+    result = run_batch(batch(tmp_path, *(task(host.repo_url(name)) for name in names), seconds=4.0))
+    (again,) = result.again
+    assert names[again.index].startswith("stalling")
+    assert again.outcome is None
+    assert len(result.outcomes) == len(names) - 1
+
+
+def test_of_a_host_that_is_down_most_are_not_asked(tmp_path: Path) -> None:
+    tasks = [task(f"http://127.0.0.1:1/r{n}.git") for n in range(60)]
+    result = run_batch(batch(tmp_path, *tasks))
+    begun = [retry for retry in result.again if retry.outcome is not None]
+    assert not result.outcomes
+    assert len(result.again) == len(tasks)
+    assert 5 <= len(begun) <= 16
+    assert {each.outcome.verdict for each in begun if each.outcome} == {"unreachable"}
+
+
+def test_the_last_try_is_the_outcome(tmp_path: Path) -> None:
+    (outcome,) = run_batch(batch(tmp_path, task("http://127.0.0.1:1/r.git", attempt=3))).outcomes
+    assert (outcome.verdict, outcome.attempts) == ("unreachable", 3)
+
+
+def test_options_that_make_no_sense_are_their_own_repository_s_failure(
+    host: FleetHost, tmp_path: Path
+) -> None:
+    good, bad = (host.repo_url(name) for name in host.having("quiet")[:2])
+    wrong = RequestedOptions(segment_size="huge")
+    outcomes = run_batch(batch(tmp_path, task(good), task(bad, options=wrong))).outcomes
+    found = {outcome.origin: outcome for outcome in outcomes}
+    assert (found[good].verdict, found[bad].verdict) == ("new", "failed")
+    assert found[bad].trouble is not None
+    assert "huge" in found[bad].trouble.message
+
+
+def test_what_this_run_took_before_it_was_killed_is_not_taken_again(host: FleetHost, tmp_path: Path) -> None:
+    (url,) = map(host.repo_url, host.having("growing"))
+    (first,) = run_batch(batch(tmp_path, task(url))).outcomes
+    host.requests.clear()
+    (again,) = run_batch(batch(tmp_path, task(url, done_since=first.finished_at.replace(year=2020)))).outcomes
+    assert (again.run, again.verdict, again.wrote, host.requests) == (first.run, "new", True, [])
+
+
+def test_labels_and_where_it_comes_from_are_kept(host: FleetHost, tmp_path: Path) -> None:
+    (url,) = map(host.repo_url, host.having("growing"))
+    given = task(url, labels={"team": "core"}, source="github h/o", path="o/x", id="7")
+    (outcome,) = run_batch(batch(tmp_path, given)).outcomes
+    assert (outcome.source, outcome.path, outcome.id) == ("github h/o", "o/x", "7")
+    assert b'"labels":{"team":"core"}' in outcome.ledger.manifest
+
+
+def test_packs_of_which_memory_has_room_for_one_come_one_after_the_other(
+    host: FleetHost, tmp_path: Path
+) -> None:
+    values = settings(tmp_path, SNAPSHOTTER_FLEET_MEMORY="1MiB")
+    with workshop(values) as shop:
+        plan = shop.plan(RequestedOptions(), {}, ledger_only=False)
+        taking = Taking(shop.store, plan, shop.rules, HostTurns(8), Cancel())
+        taken: list[RepoOutcome] = []
+        with plan.options.room:  # somebody else is at it: an unchanged one needs no room, a new one waits
+            taken += run_batch(batch(tmp_path, task(host.repo_url("missing-0")), settings=values)).outcomes
+        taken.append(taking.outcome(task(host.repo_url("quiet-0")))[0])
+        with plan.options.room:
+            taken.append(taking.outcome(task(host.repo_url("quiet-0")))[0])
+    assert [outcome.verdict for outcome in taken] == ["gone", "new", "unchanged"]
