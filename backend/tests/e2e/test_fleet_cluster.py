@@ -45,7 +45,9 @@ def answers(port: int) -> bool:
 def process(argv: list[str], fleet: Fleet) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is gone at the end, with all below it."""
     with (fleet.folder / "stderr").open("ab") as said:
-        started = subprocess.Popen(argv, env=cli_env(**fleet.env), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        started = subprocess.Popen(
+            argv, env=cli_env(**fleet.env), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
         try:
             yield started
         finally:
