@@ -147,10 +147,12 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
 
 def _tell_freshness(session: Session, report: JobReport, catalog: Catalog) -> None:
     from snapshotter.base.settings import parse_span
+    from snapshotter.cli.fleet_reading import confirmed
     from snapshotter.fleet.freshness import freshness
 
-    span = parse_span(session.settings["SNAPSHOTTER_STALE_AFTER"])
-    report.add_freshness(freshness(catalog, report.origins, now=datetime.now(UTC), stale_after=span))
+    span, now = parse_span(session.settings["SNAPSHOTTER_STALE_AFTER"]), datetime.now(UTC)
+    known = confirmed(session, catalog.store, span, now)
+    report.add_freshness(freshness(catalog, report.origins, now=now, stale_after=span, confirmed=known))
 
 
 def _verify(session: Session, report: JobReport, job: Job) -> Output:

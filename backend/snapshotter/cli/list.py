@@ -113,6 +113,7 @@ def _check(given: ListFlags) -> None:
 def _standings(session: Session, given: ListFlags, catalog: Catalog, file: str) -> Output:
     """Where the origins of a list stand."""
     from snapshotter.base.settings import parse_span
+    from snapshotter.cli.fleet_reading import confirmed
     from snapshotter.fleet import standing
 
     proof = given.max_verify_age
@@ -122,7 +123,8 @@ def _standings(session: Session, given: ListFlags, catalog: Catalog, file: str) 
     )
     repos = standing.named(_listed_origins(file), catalog.repo_of)
     now = datetime.now(UTC)
-    found = standing.look_up(catalog, repos, demand, now)
+    known = confirmed(session, catalog.store, demand.max_age, now)
+    found = standing.look_up(catalog, repos, demand, now, known)
     return Output(
         documents.standings(found, catalog.store.place.uri), describe_list.standings(found, now), found.ending
     )

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.layout import RunKey
 from snapshotter.base.errors import SnapshotterError
-from snapshotter.fleet.standing import newest_good
+from snapshotter.fleet.standing import Confirmed, newest_good
 from snapshotter.git.origin_parsing import parse
 from snapshotter.store.backend import READS_AT_ONCE
 
@@ -36,19 +37,34 @@ class Freshness:
 
 
 def freshness(
-    catalog: Catalog, origins: Sequence[str], *, now: datetime, stale_after: timedelta
+    catalog: Catalog,
+    origins: Sequence[str],
+    *,
+    now: datetime,
+    stale_after: timedelta,
+    confirmed: Confirmed = lambda _: {},
 ) -> Freshness:
     """Look up each origin's newest good snapshot: one whose newest receipt, if it has any, is no failure.
 
-    Whatever keeps an origin from being looked up makes it stale: nobody knows of a good snapshot then.
+    `confirmed` is asked about those that are too old. Whatever keeps an origin from being looked up makes it stale:
+    nobody knows of a good snapshot then.
     """
 
-    def age(origin: str) -> timedelta | None:
+    def good(origin: str) -> RunKey | None:
         try:
-            good = newest_good(catalog, parse(origin).repo, now)
+            return newest_good(catalog, parse(origin).repo, now)
         except SnapshotterError:
             return None
-        return max(now - good.run_id.started_at, timedelta(0)) if good else None
 
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
-        return Freshness(dict(zip(origins, pool.map(age, origins), strict=True)), stale_after)
+        found = dict(zip(origins, pool.map(good, origins), strict=True))
+    old = {key.repo: key for key in found.values() if key and now - key.run_id.started_at > stale_after}
+    known = confirmed(old) if old else {}
+
+    def age(key: RunKey | None) -> timedelta | None:
+        if key is None:
+            return None
+        taken = key.run_id.started_at
+        return max(now - max(taken, known.get(key.repo, taken)), timedelta(0))
+
+    return Freshness({origin: age(key) for origin, key in found.items()}, stale_after)

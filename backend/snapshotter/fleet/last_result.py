@@ -79,6 +79,15 @@ class ResultReader:
             rows.put(self.checkpoints(run, now))
         return LastResult(rows, summary, unended)
 
+    def newest_of_each(self, since: datetime, now: datetime) -> Iterator[ResultRow]:
+        """The rows of the newest run of each inventory that started since then and has ended. Raises as `load`."""
+        newest = {
+            run.inventory: run for run in fleet_runs.every_run(self.store, since=since) if run.has_ended
+        }
+        for run in newest.values():
+            if run.key.run_id.started_at <= now + AHEAD and (summary := self._summary(run)):
+                yield from self.results(run, summary.parts, now)
+
     def checkpoints(self, run: ListedFleetRun, now: datetime) -> Iterator[ResultRow]:
         """The rows of a run's checkpoints, oldest first."""
         for name in run.checkpoints.values():
@@ -90,6 +99,13 @@ class ResultReader:
             yield from self._rows(run, part.name, part, now)
 
     def _ended(self, run: ListedFleetRun, rows: RowStore, now: datetime) -> StoredSummary | None:
+        summary = self._summary(run)
+        if summary is not None:
+            rows.put(self.results(run, summary.parts, now))
+        return summary
+
+    def _summary(self, run: ListedFleetRun) -> StoredSummary | None:
+        """The summary of a run that ended. Returns None, and warns, if it is not what was written."""
         try:
             summary = stored_summary.read(self.store, run.key)
         except (Unusable, AccessDenied, NewerSchema) as error:
@@ -100,7 +116,6 @@ class ResultReader:
                 f"the last result of the fleet is not used: {run.key.folder} is another inventory's"
             )
             return None
-        rows.put(self.results(run, summary.parts, now))
         return summary
 
     def _rows(
