@@ -248,9 +248,10 @@ class _Reader:
         kind = TYPES[head.kind]
         digest = hashlib.new(self._fmt, b"%b %d\0" % (kind.encode(), head.size), usedforsecurity=False)
         stream, at, done = zlib.decompressobj(), head.at, 0
+        window = min(_PIECE, head.size + (head.size >> 10) + 64)  # what follows would be copied for nothing
         try:
             while not stream.eof and done <= head.size and at < self._end:
-                piece = self._read(at, min(_PIECE, self._end - at))
+                piece = self._read(at, min(window, self._end - at))
                 out = stream.decompress(piece, _PIECE)
                 # At the end of the stream, zlib may name the same rest in both.
                 at += len(piece) - len(stream.unused_data if stream.eof else stream.unconsumed_tail)
