@@ -153,6 +153,11 @@ def _wish(session: Session, given: FleetRunFlags) -> RunWish:
     from snapshotter.fleet.workshop import carried
 
     Rules.of(session.settings)  # a mistake in them is told before anybody is asked
+    if session.store_uri.startswith("memory:"):
+        raise UsageError(
+            "a store in memory is one process's own, and a fleet's workers are several",
+            hint="give a folder or s3://",
+        )
     settings = session.settings
     limits = HostLimits(
         given.host_connections or settings.number("SNAPSHOTTER_HOST_CONNECTIONS"),

@@ -111,7 +111,9 @@ class Workshop:
         self._stack.close()
 
     def _made(self, options: RequestedOptions, *, ledger_only: bool) -> Plan:
-        made = plans.make(self._settings, options, {})
+        made = plans.make(
+            self._settings, options, {}, allow_http=self._settings.flag("SNAPSHOTTER_ALLOW_HTTP")
+        )
         # Tokens that are made anew, and CAs that were read, serve every plan.
         first = next(iter(self._plans.values()), None)
         connect = replace(made.connect, credentials=first.connect.credentials) if first else made.connect

@@ -204,6 +204,7 @@ def workers_of(pid: int) -> list[int]:
         (["--resume", "yesterday"], "not a run"),
         (["--resume", "20260101T000000Z-00000000"], "no run"),
         (["--max-age", "soon"], "not a span"),
+        (["--store", "memory:"], "a store in memory"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str], said: str) -> None:

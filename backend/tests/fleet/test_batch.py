@@ -130,6 +130,14 @@ def test_labels_and_where_it_comes_from_are_kept(host: FleetHost, tmp_path: Path
     assert b'"labels":{"team":"core"}' in outcome.ledger.manifest
 
 
+@pytest.mark.parametrize("allowed", ["0", "1"])
+def test_plain_http_to_another_machine_is_allowed_by_its_setting_alone(tmp_path: Path, allowed: str) -> None:
+    with workshop(settings(tmp_path, SNAPSHOTTER_ALLOW_HTTP=allowed)) as shop:
+        plan = shop.plan(RequestedOptions(), {"a": "b"}, ledger_only=True)
+    assert (plan.connect.allow_http, plan.options.changes_only) == (allowed == "1", True)
+    assert plan.options.labels == {"a": "b"}
+
+
 def test_packs_of_which_memory_has_room_for_one_come_one_after_the_other(
     host: FleetHost, tmp_path: Path
 ) -> None:
