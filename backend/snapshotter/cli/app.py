@@ -213,7 +213,7 @@ def run() -> None:
     # Whoever reads JSON finds a document on stdout in every case; typer prints its refusals for people only. That
     # of `job` is always JSON.
     if "--json" not in arguments and arguments[:1] != ["job"]:
-        line(prog_name="snapshotter")
+        _for_people(line)
     try:
         code = line(prog_name="snapshotter", standalone_mode=False)
     except TyperException as error:
@@ -221,3 +221,14 @@ def run() -> None:
         name = context.command_path if context else "snapshotter"
         sys.exit(refuse(UsageError(error.format_message(), hint=f"`{name} --help` shows what can be given")))
     sys.exit(code)
+
+
+def _for_people(line: typer.Typer) -> None:
+    """Parse the arguments and run the verb, with typer's own refusals. Never returns."""
+    try:
+        line(prog_name="snapshotter")
+    except SystemExit as done:
+        # To typer, and to rich below it, the reader of a help who has seen enough is a failure.
+        if isinstance(done.__context__, BrokenPipeError):
+            sys.exit(0)
+        raise

@@ -93,11 +93,12 @@ def test_a_finding_stays_one_where_stdout_takes_nothing(lab: Lab, tmp_path: Path
         assert "damaged" in said.read_text()
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(lab: Lab) -> None:
+@pytest.mark.parametrize("verb", ["list", "--help", "--version"])
+def test_a_reader_that_has_seen_enough_is_no_failure(lab: Lab, verb: str) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        argv = command("list", "--store", lab.root)
+        argv = command("list", "--store", lab.root) if verb == "list" else command(verb)
         done = subprocess.run(argv, env=cli_env(), stdout=write, stderr=subprocess.PIPE, check=False)
     finally:
         os.close(write)
@@ -111,6 +112,12 @@ def test_a_stdout_that_knows_few_characters_gets_them_escaped(lab: Lab) -> None:
     env = cli_env(PYTHONIOENCODING="ascii")
     done = subprocess.run(argv, env=env, capture_output=True, check=False)
     assert (done.returncode, b"h__\\xfcn\\xefcode" in done.stdout) == (0, True)
+
+
+def test_a_stderr_that_knows_few_characters_gets_them_escaped(tmp_path: Path) -> None:
+    argv = command("list", "--store", tmp_path / "ünïcode")
+    done = subprocess.run(argv, env=cli_env(PYTHONIOENCODING="ascii"), capture_output=True, check=False)
+    assert (done.returncode, b"\\xfcn\\xefcode" in done.stderr) == (4, True)
 
 
 def test_talk_loses_what_cannot_be_written() -> None:

@@ -450,10 +450,12 @@ def test_profiles_say_what_does_not_depend_on_which_is_asked_for(
 
 
 def test_a_property_of_the_project_holds_whatever_a_profile_has() -> None:
-    body = "<properties><v>1</v></properties>" + PROFILES.format(
-        activation="", managed="", uses=entry("g:v", "${v}")
+    uses = entry("g:v", "${v}") + entry("g:same", "${same}")
+    body = "<properties><v>1</v><same>1</same></properties>" + PROFILES.format(
+        activation="", managed="", uses=uses
     )
-    assert versions("pom.xml", {"pom.xml": pom("x", body)})["g:v"] == "1"
+    found = versions("pom.xml", {"pom.xml": pom("x", body)})
+    assert (found["g:v"], found["g:same"]) == ("1", "1")
 
 
 def test_another_release_of_a_package_of_the_workspace_comes_from_the_registry() -> None:
