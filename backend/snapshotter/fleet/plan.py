@@ -28,6 +28,7 @@ from snapshotter.git.origin_parsing import parse
 
 NAMED = "named in the inventory"
 
+_NO_ORIGIN: Final = "no origin: "
 _MOST_LOOKED_UP: Final = 500  # repositories whose new place is asked for; each is a request
 
 
@@ -161,7 +162,10 @@ def make(
             now[table.title] = rows
         for warning in _idle_patterns(table, rows):
             observer.warn(warning)
+        out = len(choice.left_out)
         taken = sum(_choose(choice, table, listed) for listed in rows)
+        for warning in _without_origin(table, choice.left_out[out:]):
+            observer.warn(warning)
         states.append(SourceState(table.title, len(rows), taken))
     titles = [state.title for state in states]
     told = changes(before, now, titles, elsewhere) if before else ()
@@ -195,7 +199,7 @@ def _choose(choice: _Choice, table: SourceTable, listed: Listed) -> int:
         try:
             origin = parse(text)
         except SnapshotterError as error:
-            choice.left_out.append(Omitted(table.title, path, id, f"no origin: {error.message}"))
+            choice.left_out.append(Omitted(table.title, path, id, f"{_NO_ORIGIN}{error.message}"))
             continue
         weight = None if wiki else listed.bytes
         count += choice.add(
@@ -227,6 +231,16 @@ def _idle_patterns(table: SourceTable, rows: Sequence[Listed]) -> Iterator[str]:
     for pattern in table.include or ():
         if not any(_matches(table, pattern, listed) for listed in rows):
             yield f"{printable(table.title)}: no repository matches {printable(pattern)}"
+
+
+def _without_origin(table: SourceTable, left_out: Sequence[Omitted]) -> Iterator[str]:
+    """What to warn of: repositories that nobody chose to leave out, and that cannot be taken by their names."""
+    odd = [each for each in left_out if each.why.startswith(_NO_ORIGIN)]
+    if odd:
+        yield (
+            f"{printable(table.title)}: {plural(len(odd), 'repository', 'repositories')} cannot be taken, "
+            f"such as {printable(odd[0].path)}: {printable(odd[0].why.removeprefix(_NO_ORIGIN))}"
+        )
 
 
 def _matches(table: SourceTable, pattern: str, listed: Listed) -> bool:

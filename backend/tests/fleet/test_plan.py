@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from snapshotter.archive.canonical import canonical
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, PartialFailure, Unavailable, UsageError
 from snapshotter.base.observer import Observer
@@ -399,6 +401,18 @@ def test_the_bare_repositories_of_a_folder_are_found(tmp_path: Path) -> None:
         ("gone", "b.git"),
         ("new", "c.git"),
     }
+
+
+def test_what_cannot_be_taken_by_its_name_is_left_out_in_words_that_can_be_kept(tmp_path: Path) -> None:
+    odd = tmp_path / "srv" / os.fsdecode(b"n\xff.git")
+    Repository(tmp_path / "srv" / "a.git").commit()
+    (tmp_path / "srv" / "a.git").rename(odd)
+    told = Told()
+    plan = planned('[[folder]]\npath = "srv"\n', folder=tmp_path, told=told)
+    (out,) = plan.left_out
+    assert out.path == r"n\xff.git"
+    assert canonical(out.path)
+    assert "1 repository cannot be taken, such as n\\xff.git" in told.warnings[0]
 
 
 def test_a_folder_that_is_not_there_is_not_empty(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.base.text import printable
+from snapshotter.base.text import decode_name, printable
 from snapshotter.fleet.inventory import FolderTable
 from snapshotter.fleet.sources.listed import Listed
 
@@ -43,6 +43,7 @@ class FolderSource:
         return
 
     def _listed(self, folder: Path) -> Listed:
-        path = folder.relative_to(self._root).as_posix()
-        name = path.removesuffix(".git") if path != "." else folder.name.removesuffix(".git")
+        # The origin has the path's bytes; where it is told and kept, bytes that are no text are escaped.
+        path = decode_name(os.fsencode(folder.relative_to(self._root).as_posix()))
+        name = (decode_name(os.fsencode(folder.name)) if path == "." else path).removesuffix(".git")
         return Listed(id="", path=path, name=name, origin=str(folder.absolute()))
