@@ -199,8 +199,14 @@ def _by_listing(
 
 
 def _confirmed(place: Position, row: ResultRow | None) -> Position:
-    """The position with what the last result adds: that the origin had nothing newer, and a proof further back."""
+    """The position with what the last result adds: that the origin had nothing newer, a proof further back, and that
+    the newest snapshot is flawed, which no listing shows: then the one before counts."""
     if row is None or place.good is None:
+        return place
+    if row.run_id == place.good.run_id.text != row.good_run_id:
+        before = RunId.parse(row.good_run_id) if row.good_run_id else None
+        place = replace(place, good=RunKey(place.good.repo, before) if before else None)
+    if place.good is None:
         return place
     same = row.good_run_id == place.good.run_id.text
     proofs = [at for at in (place.proven_at, row.receipt_at if row.receipt_ok else None) if at]

@@ -121,6 +121,32 @@ def test_what_a_run_found_unchanged_is_fresh_though_it_wrote_nothing(lab: Lab, t
     assert found.repos[0].lacks == ("none-good",), "a receipt since then says otherwise"
 
 
+@pytest.mark.parametrize("verdict", ["partial", "shrunk"])
+def test_a_snapshot_that_its_run_found_flawed_is_not_the_good_one(
+    lab: Lab, tmp_path: Path, verdict: Verdict
+) -> None:
+    first, second = made(tmp_path, "first"), made(tmp_path, "second")
+    before = lab.take(second).manifest.run_id
+    good_at = lab.now
+    lab.now += 5 * DAY
+    second.commit()
+    outcomes = []
+    for origin, good in (
+        (first, {"good_run": "", "good_at": None}),
+        (second, {"good_run": before, "good_at": good_at}),
+    ):
+        flawed = lab.take(origin).manifest.run_id
+        outcomes.append(ended(origin, lab, verdict, run=flawed, **good))
+    run(lab.store, tmp_path / "t", outcomes, at=lab.now)
+
+    for ledger_only in (False, True):
+        found = look(lab, tmp_path, [entry(first), entry(second)], Demand(DAY), ledger_only=ledger_only)
+        assert [each.state for each in found.repos] == ["none-good", "stale"]
+        assert found.repos[1].place is not None
+        assert found.repos[1].place.good is not None
+        assert found.repos[1].place.good.run_id.text == before
+
+
 def test_a_proof_that_is_asked_for(lab: Lab, tmp_path: Path) -> None:
     proven, by_ledger, never = (made(tmp_path, name) for name in ("a", "b", "c"))
     keys = [lab.take(one).manifest.key for one in (proven, by_ledger, never)]
