@@ -64,7 +64,8 @@ def fleet_status(session: Session, given: FleetStatusFlags) -> Output:
       snapshotter fleet status fleet.toml --max-age 24h --max-verify-age 90d
       snapshotter fleet status fleet.toml --html -o status.html
 
-    Exit 0: none lacks anything. 3: some do, or could not be looked up.
+    Exit 0: none lacks anything. 3: some do, or could not be looked up. 4: the
+    inventory has no repository.
     """
     from snapshotter.archive.catalog import Catalog
     from snapshotter.base.settings import parse_size, parse_span

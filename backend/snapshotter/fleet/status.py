@@ -16,7 +16,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import of_each
 from snapshotter.archive.fleet_table import ResultRow
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.base.errors import PartialFailure, SnapshotterError
+from snapshotter.base.errors import PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.text import noun, plural, printable
 from snapshotter.fleet.last_result import LastResult
 from snapshotter.fleet.plan import FleetPlan
@@ -131,6 +131,10 @@ class FleetStatus:
                 f"{' and '.join(count)} could not be looked up",
                 code="unread",
                 hint="the list says which, and why",
+            )
+        if not self.repos:
+            return Unavailable(
+                "the inventory has no repository now", code="fleet", hint="`snapshotter fleet plan` says why"
             )
         return None
 

@@ -147,6 +147,12 @@ def test_a_snapshot_that_its_run_found_flawed_is_not_the_good_one(
         assert found.repos[1].place.good.run_id.text == before
 
 
+def test_a_fleet_of_nothing_is_not_well(lab: Lab, tmp_path: Path) -> None:
+    ending = look(lab, tmp_path, [], Demand(DAY)).ending
+    assert isinstance(ending, Unavailable)
+    assert "no repository" in ending.message
+
+
 def test_a_proof_that_is_asked_for(lab: Lab, tmp_path: Path) -> None:
     proven, by_ledger, never = (made(tmp_path, name) for name in ("a", "b", "c"))
     keys = [lab.take(one).manifest.key for one in (proven, by_ledger, never)]
