@@ -132,6 +132,7 @@ def _limit(text: str) -> tuple[str, int]:
     kind, equals, count = text.partition("=")
     if not kind or not equals or not count.isdecimal():
         raise UsageError(
-            f"SNAPSHOTTER_FLEET_GAPS is no list of limits: {text}", hint="write it like refs-lacking=0 lfs=10"
+            f"SNAPSHOTTER_FLEET_GAPS is no list of limits: {text}",
+            hint="write it like refs-lacking=0 lfs-not-found=10",
         )
     return kind, int(count)

@@ -134,6 +134,9 @@ def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules)
     assert judged(lacks("scan", 1, "no disk"), rules) == "partial"
     assert judged(lacks("scan", 1, NO_HEAD), rules) == "new"
     assert judged(lacks("refs-left-out", 900), rules) == "new"
+    for reason in ("forbidden", "over-quota", "busy", "unreachable", "unsearched"):
+        assert judged(lacks(f"lfs-{reason}", 1), rules) == "partial", "its LFS objects could be had"
+    assert judged(lacks("lfs-not-found", 3), rules) == "new", "nobody has them any more"
     own = Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": "refs-left-out=10"}))
     assert judged(lacks("refs-left-out", 10), own) == "new"
     assert judged(lacks("refs-left-out", 11), own) == "partial"
