@@ -163,7 +163,12 @@ def _clustered(place: MeetingPlace, security: Any, workers: dict[int, Any]) -> D
 
 def _started(start: Callable[[], Any], doing: str) -> Any:
     try:
-        return start()
+        try:
+            return start()
+        except (
+            AssertionError
+        ):  # dask gives its own thread ten seconds to run, and a busy machine may need more
+            return start()
     except SnapshotterError:
         raise
     except Exception as error:

@@ -109,10 +109,12 @@ def _known(
     """The last result, and the record of this run, which is not begun yet unless it is resumed."""
     now = datetime.now(UTC)
     reader = ResultReader(place.store, rows.tables, place.observer, place.cancel)
-    recorder = StoreRecorder(place.store, name, resumed or new_run(now), rows, cancel=place.cancel)
     if resumed:
+        recorder = StoreRecorder(place.store, name, resumed, rows, cancel=place.cancel)
         recorder.resume(reader, now)
-    return reader.load(name, rows.last, now), recorder
+        return reader.load(name, rows.last, now), recorder
+    last = reader.load(name, rows.last, now)
+    return last, StoreRecorder(place.store, name, new_run(now, last), rows, cancel=place.cancel)
 
 
 def _roster(last: LastResult) -> Roster | None:

@@ -27,7 +27,7 @@ from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.text import printable
 from snapshotter.fleet import notices, result_rows, stored_summary
-from snapshotter.fleet.last_result import ResultReader
+from snapshotter.fleet.last_result import LastResult, ResultReader
 from snapshotter.fleet.outcome import TAKEN, FleetSummary, RepoOutcome, Verdict
 from snapshotter.fleet.result_tables import Part, ResultTables
 from snapshotter.fleet.row_store import RowStore
@@ -207,6 +207,9 @@ def workspace(temp: Path | None, segment_bytes: int, cancel: Cancel) -> Iterator
         yield RunRows(tables, last, done)
 
 
-def new_run(now: datetime) -> RunId:
-    """The id of a run that starts now."""
-    return RunId.new(now.astimezone(UTC))
+def new_run(now: datetime, last: LastResult) -> RunId:
+    """The id of a run that starts now, and sorts after the last ones: two may begin in one second."""
+    run_id = RunId.new(now.astimezone(UTC))
+    if last.summary:
+        run_id = run_id.or_after(RunId(last.summary.run_id))
+    return run_id.or_after(last.unended[0].key.run_id) if last.unended else run_id

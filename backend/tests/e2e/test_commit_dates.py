@@ -96,11 +96,15 @@ def test_a_commit_that_changes_no_file_is_the_one_that_was_scanned(origin: Dated
     assert asked(lab, "SELECT scan_commit, committed_at FROM snapshots") == [(made, AFTER_UTC)]
 
 
-def test_what_no_run_has_read_is_null(origin: Dated, lab: Lab) -> None:
-    taken = lab.take(origin, CaptureOptions(), wrap=NoFilters)
-    assert asked(lab, "SELECT committed_at FROM snapshots") == [(None,)]
-    assert {*dates(lab).values()} == {None}
-    assert b"tip_dates" not in taken.data
+def test_the_pack_tells_dates_where_the_origin_cannot_be_asked_and_what_nobody_told_is_null(
+    origin: Dated, lab: Lab
+) -> None:
+    lab.take(origin, CaptureOptions(), wrap=NoFilters)
+    assert asked(lab, "SELECT committed_at FROM snapshots") == [(None,)], "no commit was scanned"
+    assert {*dates(lab).values()} == {BEFORE_UTC}
+    origin.ref("refs/odd/blob", origin.blob(b"of no date"))
+    lab.take(origin, CaptureOptions(), wrap=NoFilters)
+    assert dates(lab)["refs/odd/blob"] is None
 
 
 def test_an_annotated_tag_has_the_date_of_its_commit(origin: Dated, lab: Lab) -> None:

@@ -9,7 +9,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.git.origin_parsing import parse
-from snapshotter.transport import NoGitAnswer, WireLimits
+from snapshotter.transport import NoGitAnswer, OriginNotFound, WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.ssh import SshClient
 from tests.support.wires import NoCredentials
@@ -23,7 +23,7 @@ from tests.support.wires import NoCredentials
         ("ssh: Could not resolve hostname h: Name or service not known", Unavailable, "no-connection"),
         ("git@h: Permission denied (publickey).", AccessDenied, "origin-denied"),
         ("Host key verification failed.", Unavailable, "host-key"),
-        ("fatal: 'x' does not appear to be a git repository", Unavailable, "origin-not-found"),
+        ("fatal: 'x' does not appear to be a git repository", OriginNotFound, "origin-not-found"),
         ("something else", NoGitAnswer, "not-git"),
     ],
 )
