@@ -6,6 +6,7 @@ The scheduler is in this process, with workers of its own on this machine (`loca
 
 from __future__ import annotations
 
+import gc
 import itertools
 import secrets
 import time
@@ -162,6 +163,9 @@ def _clustered(place: MeetingPlace, security: Any, workers: dict[int, Any]) -> D
 
 
 def _started(start: Callable[[], Any], doing: str) -> Any:
+    # A client that failed before is closed when it is collected. Were that to happen in the middle of a start, each
+    # would wait for the other's lock.
+    gc.collect()
     try:
         try:
             return start()
