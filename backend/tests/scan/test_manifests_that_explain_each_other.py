@@ -271,9 +271,9 @@ use (
     ./a
     "./b"
 )
-replace code.example/c => code.example/work/c v2.0.0 // this one holds
+replace code.example/c => code.example/mono/c v2.0.0 // this one holds
 replace code.example/d v1.2.0 => ./d
-replace code.example/nobody => code.example/work/nobody v3.0.0
+replace code.example/nobody => code.example/mono/nobody v3.0.0
 """
 
 
@@ -282,12 +282,12 @@ def test_a_go_workspace_replaces_and_has_its_modules_in_folders() -> None:
     assert told("a/go.mod", files) == [
         ("code.example/b", None, "v1.0.0", "runtime", False),
         ("code.example/c", None, "v1.1.0", "runtime", False),
-        ("code.example/work/c", "v2.0.0", "code.example/c => code.example/work/c v2.0.0", "runtime", True),
+        ("code.example/mono/c", "v2.0.0", "code.example/c => code.example/mono/c v2.0.0", "runtime", True),
         ("code.example/d", None, "v1.2.0", "runtime", False),
         ("code.example/e", "v1.3.0", "v1.3.0", "runtime", True),
     ]
     assert [(name, scope) for name, _, _, scope, _ in told("go.work", files)] == [
-        ("code.example/work/nobody", "replace")
+        ("code.example/mono/nobody", "replace")
     ]
 
 
@@ -305,7 +305,7 @@ def test_a_module_that_a_workspace_does_not_use_stands_for_itself(work: str) -> 
 
 def test_the_module_at_the_root_may_be_of_its_workspace() -> None:
     files = {"go.mod": GO_MOD, "b/go.mod": "module code.example/b\n", "go.work": GO_WORK.replace("./a", ".")}
-    assert versions("go.mod", files)["code.example/work/c"] == "v2.0.0"
+    assert versions("go.mod", files)["code.example/mono/c"] == "v2.0.0"
 
 
 def package(name: str, needs: str, more: str = "") -> str:
