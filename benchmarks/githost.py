@@ -41,8 +41,9 @@ class GitHost:
     `fault` is asked before each request is carried out, with the path as `requests` logs it, and may have
     side effects (move a ref between listing and fetching). With `basic` (user, password) or `bearer` set, a
     request without one of these credentials gets 401. `config` is git configuration for the serving git. `v0`
-    drops the Git-Protocol header, as an old server does. `tls` is a folder with tls.crt and tls.key. All
-    but `port` and `tls` may be changed while it serves.
+    drops the Git-Protocol header, as an old server does. `tls` is a folder with tls.crt and tls.key. With `serial`,
+    it serves one connection after another: the next when the client has closed the one before. All but `port` and
+    `tls` may be changed while it serves.
     """
 
     root: Path
@@ -52,6 +53,7 @@ class GitHost:
     bearer: str | None = None
     config: dict[str, str] = field(default_factory=dict)
     v0: bool = False
+    serial: bool = False
     fault: Callable[[str], Fault | None] | None = None
     tls: Path | None = None
     requests: list[Request] = field(default_factory=list, init=False)

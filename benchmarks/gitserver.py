@@ -5,7 +5,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import NamedTuple, Protocol
@@ -28,6 +28,7 @@ class Host(Protocol):
 
     basic: tuple[str, str] | None
     v0: bool
+    serial: bool
     fault: Callable[[str], Fault | None] | None
     requests: list[Request]
     closing: threading.Event
@@ -58,6 +59,7 @@ class Server(ThreadingTCPServer):
         if self.tls and tls:
             self.tls.load_cert_chain(tls / "tls.crt", tls / "tls.key")
         self._open: set[socket.socket] = set()
+        self._turn = threading.Lock()
         self.connections = self.most_at_once = 0
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
@@ -68,6 +70,11 @@ class Server(ThreadingTCPServer):
         self.connections += 1
         self.most_at_once = max(self.most_at_once, sum(not _hung_up(each) for each in tuple(self._open)))
         super().process_request(request, client_address)
+
+    def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        """Serve a connection until its end."""
+        with self._turn if self.host.serial else nullcontext():
+            super().finish_request(request, client_address)  # type: ignore[arg-type]
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         """Close a connection and forget it."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from snapshotter.archive.transfer import RunFolder
+from snapshotter.base.errors import Unavailable
 from snapshotter.capture.chain import Decision
 from snapshotter.capture.lfs_record import LfsAttempt
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, carried
@@ -27,4 +28,11 @@ def objects_beside(
     else:
         with ThreadPoolExecutor(1, thread_name_prefix="pointers") as pool:
             searching = pool.submit(step.search, decision, refs)
-            yield lambda: step.attempt(searching.result(), refs)
+
+            def objects() -> LfsAttempt:
+                found = searching.result()
+                if isinstance(found, Unavailable):  # the history came after all: so may they
+                    found = step.search(decision, refs)
+                return step.attempt(found, refs)
+
+            yield objects

@@ -6,12 +6,16 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import queue
+import select
 import socket
 import ssl
 import time
 import urllib.request
+import weakref
 from collections.abc import Callable
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 from typing import Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -39,12 +43,17 @@ _PROXY_VARIABLES = (
     "REQUEST_METHOD",  # a CGI program's: a client sets its HTTP_PROXY, which urllib then leaves
 )
 _MAX_HEAD = 4 * _BUFFER  # bytes of status lines and headers, those of interim answers too
+_PATIENCE = 1.0  # seconds without a word, until a host may be one that has no room for another connection
 
 
 class _TimedSource(io.RawIOBase):
-    """The bytes of a socket, as long as they come in time and are no more than `most`."""
+    """The bytes of a socket, as long as they come in time and are no more than `most`.
 
-    def __init__(self, sock: socket.socket, limits: WireLimits) -> None:
+    `crowded` is called each second that the first of them does not come.
+    """
+
+    def __init__(self, sock: socket.socket, limits: WireLimits, crowded: Callable[[], None]) -> None:
+        self._socket, self._crowded, self._idle_seconds = sock, crowded, limits.idle_seconds
         self._raw = cast("io.RawIOBase", sock.makefile("rb", 0))
         self.pace = Pace(limits)
         self.most: int | None = _MAX_HEAD
@@ -56,6 +65,8 @@ class _TimedSource(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """See RawIOBase. Raises Unavailable if the bytes come too slowly or are too many."""
+        if not self._total:
+            self._await_first()
         began = time.monotonic()
         count = self._raw.readinto(buffer)
         self.pace.came(count or 0, time.monotonic() - began)
@@ -69,6 +80,19 @@ class _TimedSource(io.RawIOBase):
         self._raw.close()
         super().close()
 
+    def _await_first(self) -> None:
+        """Until the first byte is here. A host that serves one connection after another comes to this one when those
+        that wait for another request are closed. Raises TimeoutError after the idle timeout."""
+        if self._socket.fileno() < 0 or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
+            return
+        poll, end = select.poll(), time.monotonic() + self._idle_seconds
+        poll.register(self._socket, select.POLLIN)
+        while (left := end - time.monotonic()) > 0:
+            if poll.poll(min(left, _PATIENCE) * 1000):
+                return
+            self._crowded()
+        raise TimeoutError("timed out")
+
 
 class _Response(http.client.HTTPResponse):
     """An answer whose head, and each read of its body, come in time. A compressed body comes in time as a whole: a
@@ -78,11 +102,13 @@ class _Response(http.client.HTTPResponse):
     calls and as many trips through Python.
     """
 
-    def __init__(self, sock: socket.socket, limits: WireLimits, *args: Any, **named: Any) -> None:
+    def __init__(
+        self, sock: socket.socket, limits: WireLimits, crowded: Callable[[], None], *args: Any, **named: Any
+    ) -> None:
         super().__init__(sock, *args, **named)
         self.fp.close()  # the library's own file of the socket, from which nothing was read yet
         self._limits = limits
-        self._source = _TimedSource(sock, limits)
+        self._source = _TimedSource(sock, limits, crowded)
         self.fp = io.BufferedReader(self._source, _BUFFER)
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -213,10 +239,12 @@ def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[
 
     class ZonedConnection(HTTPConnection):
         answer: _Response | None = None
+        # A weak reference, and so no circle: urllib3 closes a pool's connections when nothing refers to the pool.
+        pool: Callable[[], HTTPConnectionPool | None] = staticmethod(lambda: None)
 
         # It is only ever called, as the class would be.
         def response_class(self, sock: socket.socket, *args: Any, **named: Any) -> _Response:  # type: ignore[override]
-            self.answer = _Response(sock, limits, *args, **named)
+            self.answer = _Response(sock, limits, partial(_close_idle, self.pool), *args, **named)
             return self.answer
 
         def _new_conn(self) -> socket.socket:
@@ -232,7 +260,29 @@ def _pools(limits: WireLimits, zones: frozenset[Zone] | None) -> dict[str, type[
     class Pool(HTTPConnectionPool):
         ConnectionCls = ZonedConnection
 
-    class TlsPool(HTTPSConnectionPool):
+        def _new_conn(self) -> Any:
+            connection = super()._new_conn()
+            connection.pool = weakref.ref(self)  # type: ignore[attr-defined]  # a ZonedConnection, as said above
+            return connection
+
+    class TlsPool(Pool, HTTPSConnectionPool):
         ConnectionCls = ZonedTlsConnection
 
     return {"http": Pool, "https": TlsPool}
+
+
+def _close_idle(reference: Callable[[], HTTPConnectionPool | None]) -> None:
+    """Close the connections to a host that wait for another request. They stay in their pool, and connect again."""
+    pool = reference()
+    waiting = pool.pool if pool else None
+    if waiting is None:
+        return
+    idle = []
+    with suppress(queue.Empty):
+        while True:
+            idle.append(waiting.get(block=False))
+    for connection in reversed(idle):
+        if connection is not None:
+            connection.close()
+        with suppress(queue.Full):
+            waiting.put(connection, block=False)

@@ -13,8 +13,11 @@ from lfshost import LfsHost
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.sealed import Sealed
+from snapshotter.base.errors import Unavailable
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.scan.lfs_rows import LfsRow
+from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
+from tests.support.faults import Interposed
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.lfs import add, lfs_of, pointer_to, table
@@ -292,3 +295,38 @@ def test_a_local_origin_s_own_folder_is_its_server(lab: Lab, origin: Origin) -> 
     path.write_bytes(data)
     taken = lab.take(origin, WITH)
     assert stored(lab, table(lab, taken)[oid]) == data and gaps(taken) == {"lfs-not-found": 1}
+
+
+def test_a_host_of_one_connection_at_a_time_gives_all(lab: Lab, host: LfsHost, origin: Origin) -> None:
+    """The search runs beside the fetch: one of them waits for the connection that the other keeps."""
+    host.serial = True
+    lab.limits = WireLimits(idle_seconds=15)
+    for number in range(3):
+        add(host, origin, b"%d" % number)
+        add(host, origin, b"side %d" % number, ref="refs/heads/side")
+        taken = lab.take(host.url("x.git"), WITH)
+        assert not taken.manifest.gaps
+        assert lfs_of(taken).held == lfs_of(taken).objects == 2 * number + 2
+
+
+class _DownBeside(Interposed):
+    """The host is away for whoever asks it beside the fetch of the history, until that has come."""
+
+    away = True
+
+    def fetch(self, request: FetchRequest, sink: Sink) -> None:
+        if self.away and request.filter:
+            raise Unavailable("the host is away")
+        super().fetch(request, sink)
+        type(self).away = False
+
+    def fork(self) -> Transport:
+        return type(self)(super().fork())
+
+
+def test_a_search_that_failed_beside_the_history_is_made_again_after_it(
+    lab: Lab, host: LfsHost, origin: Origin
+) -> None:
+    add(host, origin, b"one")
+    taken = lab.take(host.url("x.git"), WITH, wrap=_DownBeside)
+    assert not taken.manifest.gaps and lfs_of(taken).held == 1

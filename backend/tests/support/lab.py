@@ -92,6 +92,7 @@ class Lab:
             ).sealed
         finally:
             transport.close()
+            connector.let_go()
 
     def restore(self, taken: Sealed | RunKey, destination: Path, mode: str = "bare") -> Restored:
         """Restore a snapshot."""
