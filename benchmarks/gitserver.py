@@ -74,7 +74,7 @@ class Server(ThreadingTCPServer):
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Serve a connection until its end."""
         with self._turn if self.host.serial else nullcontext():
-            super().finish_request(request, client_address)  # type: ignore[arg-type]
+            super().finish_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
         """Close a connection and forget it."""
