@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from snapshotter.base.errors import UsageError
+from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.cli import describe_fleet, documents
 from snapshotter.cli.flags import OutputOption
 from snapshotter.cli.fleet_plan import InventoryArgument, Sha256Option, planned
@@ -17,6 +17,7 @@ from snapshotter.cli.session import Session
 
 if TYPE_CHECKING:
     from snapshotter.fleet.status import FleetStatus
+    from snapshotter.store.objects import Store
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def fleet_status(session: Session, given: FleetStatusFlags) -> Output:
         parse_span(given.max_age or session.settings["SNAPSHOTTER_STALE_AFTER"]),
         parse_span(given.max_verify_age) if given.max_verify_age is not None else None,
     )
-    store = session.store(reading=True)
+    store = _store(session)
     plan = planned(session, given.inventory, given.sha256)
     now = datetime.now(UTC)
     segment = parse_size(session.settings["SNAPSHOTTER_SEGMENT_SIZE"])
@@ -98,6 +99,20 @@ def _check(session: Session, given: FleetStatusFlags) -> None:
         raise UsageError("--html and --json are two answers", hint="give one of them")
     if given.output is not None and not given.html:
         raise UsageError("-o is for the page of --html", hint="add --html, or leave it out")
+
+
+def _store(session: Session) -> Store:
+    """The store in force; an empty one where its folder is not there, since before the first run there is none."""
+    try:
+        return session.store(reading=True)
+    except Unavailable as error:
+        if error.code != "no-store":
+            raise
+        session.observer.warn(
+            f"{error.message}, so nothing is known of any repository; the first `snapshotter fleet run` makes it, "
+            "unless --store should name another"
+        )
+        return session.store("memory:")
 
 
 def _page(given: FleetStatusFlags, found: FleetStatus) -> Output:

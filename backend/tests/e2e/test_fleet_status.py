@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.template import access_policy, bucket_policy
+from tests.servers import assume_role, put_bucket_with_policy, rgw
 from tests.support.cli import cli
 from tests.support.git import Origin
 
@@ -33,6 +35,32 @@ def test_the_status_names_every_origin_and_ends_with_3_if_one_lacks_something(fl
     assert (never["state"], never["run_id"], never["age"]) == ("never-taken", None, None)
     assert (taken["state"], taken["verdict"], taken["lacks"]) == ("good", None, [])
     assert taken["age"] < 3600
+
+
+def test_before_the_first_run_every_repository_was_never_taken(fleet: Path) -> None:
+    done = cli("fleet", "status", "fleet.toml", "--store", "other", cwd=fleet)
+    assert done.code == 3
+    assert done.out.count("NEVER TAKEN") == 2
+    assert "0 of 2 repositories lack nothing" in done.out
+    assert "no such store" in done.err and "`snapshotter fleet run`" in done.err
+    assert not (fleet / "other").exists(), "whoever only reads makes nothing"
+
+    document = cli("fleet", "status", "fleet.toml", "--store", "other", "--json", cwd=fleet).json
+    assert [repo["state"] for repo in document["repos"]] == ["never-taken", "never-taken"]
+    by_ledger = ("fleet", "status", "fleet.toml", "--store", "other", "--ledger-only")
+    assert cli(*by_ledger, cwd=fleet).code == 3
+
+
+def test_before_the_first_run_a_bucket_says_the_same(fleet: Path) -> None:
+    bucket = "fleet-before-its-first-run"
+    with rgw() as server:
+        policy = access_policy(BucketName=bucket)
+        put_bucket_with_policy(server, bucket, bucket_policy(BucketName=bucket), policy)
+        env = server.environment(assume_role(server, policy))
+        store = f"s3://{bucket}/repo-scans/snapshotter/"
+        done = cli("fleet", "status", "fleet.toml", "--store", store, "--json", cwd=fleet, **env)
+    assert done.code == 3, done
+    assert [repo["state"] for repo in done.json["repos"]] == ["never-taken", "never-taken"]
 
 
 def test_a_proof_that_is_asked_for_and_an_age(fleet: Path) -> None:
