@@ -111,10 +111,10 @@ def plan_of(session: Session, inventory: Inventory, before: Roster | None = None
 def read_inventory(session: Session, place: str, sha256: str | None) -> Inventory:
     """The inventory at a path, or in the store in force. Raises UsageError if it cannot be meant."""
     from snapshotter.fleet.inventory_reading import read
-    from snapshotter.fleet.stored_inventory import is_stored, read_stored_inventory
+    from snapshotter.fleet.stored_inventory import read_stored_inventory, stored_place
 
-    if is_stored(place):
-        return read_stored_inventory(session.store(reading=True), place, sha256, session.settings)
+    if stored := stored_place(place, session.store_uri):
+        return read_stored_inventory(session.store(reading=True), stored, sha256, session.settings)
     if sha256 is not None:
         raise UsageError("--sha256 is for an inventory in the store", hint="leave it out for a file")
     return read(_bytes(Path(place)), place, Path(place).absolute().parent)

@@ -56,7 +56,7 @@ def job(
     report = JobReport(log, verbose=verbose)
     run(
         Flags(json=json, quiet=quiet, verbose=verbose),
-        lambda session: _carry_out(session, report, read_document(session, stdin, file)),
+        lambda session: _carry_out(session, report, read_document(session, stdin, file), file),
         observer=log,
         report=report.finish,
     )
@@ -87,7 +87,7 @@ def read_document(session: Session, stdin: str | None, file: Path | None) -> byt
     raise UsageError("no job was given", hint=f"set {VARIABLE} to the document, or give --file PATH or -")
 
 
-def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
+def _carry_out(session: Session, report: JobReport, document: bytes, file: Path | None) -> Output:
     from snapshotter.base.settings import parse_span
     from snapshotter.fleet.limit import SETTING, time_limit
 
@@ -95,7 +95,7 @@ def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
     of_service = session.settings["SNAPSHOTTER_SERVICE_JOB"].encode("utf-8", "surrogateescape")
     report.is_of_service = not of_service or document == of_service
     with time_limit(parse_span(session.settings[SETTING]), session.cancel):
-        job = _read(session, document)
+        job = _read(session, document, file)
         report.verb, report.origins = job.verb, job.all_origins
         report.store = redact(job.store or session.settings["SNAPSHOTTER_STORE"])
         output = _VERBS[job.verb](session, report, job)
@@ -104,14 +104,19 @@ def _carry_out(session: Session, report: JobReport, document: bytes) -> Output:
     return output
 
 
-def _read(session: Session, document: bytes) -> Job:
-    """The job that a document describes, or refers to."""
+def _read(session: Session, document: bytes, file: Path | None) -> Job:
+    """The job that a document describes, or refers to. Raises UsageError for a `file` that lies in the job's store."""
     from snapshotter.fleet.document import read
-    from snapshotter.fleet.stored_job import read_stored, reference_in
+    from snapshotter.fleet.stored_job import check_outside, read_stored, reference_in
 
+    if file is not None:
+        check_outside(file, session.store_uri)
     reference = reference_in(document)
     if reference is None:
-        return read(document)
+        job = read(document)
+        if file is not None and job.store is not None:
+            check_outside(file, job.store)
+        return job
     return read_stored(session.store(reading=True), reference, session.settings)
 
 

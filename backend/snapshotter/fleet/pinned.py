@@ -6,12 +6,14 @@ Whoever may write to the store may put another document there. So whoever names 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from snapshotter.archive import layout
 from snapshotter.base.errors import Finding, Missing, UsageError
 from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 from snapshotter.store.objects import Store, is_plain
+from snapshotter.store.opening import folder_of
 
 
 def read_pinned(store: Store, document: str, sha256: str, *, limit: int, what: str = "job") -> bytes:
@@ -35,6 +37,26 @@ def read_pinned(store: Store, document: str, sha256: str, *, limit: int, what: s
             hint="whoever changed it must give its new SHA-256 beside it; if nobody did, somebody put another there",
         )
     return data
+
+
+def uri_inside(path: Path, store: str) -> str | None:
+    """The URI of a file that lies in the folder of `store`, a URI, however its path leads there: by links, another
+    mount, another spelling. Returns None for a file that lies elsewhere, and for a store that is no folder."""
+    folder = folder_of(store)
+    if folder is None:
+        return None
+    for place in (path.resolve(), path.parent.resolve() / path.name):
+        for parent in place.parents:
+            if _is_same(parent, folder):
+                return f"file:{folder}/{place.relative_to(parent)}"
+    return None
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them does not exist
+        return False
 
 
 def _key(root: str, document: str, what: str) -> str:

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from snapshotter.base.errors import UsageError
 from snapshotter.fleet.inventory import FolderTable, Inventory
 from snapshotter.fleet.inventory_reading import MAX_INVENTORY, read
-from snapshotter.fleet.pinned import read_pinned
+from snapshotter.fleet.pinned import read_pinned, uri_inside
 from snapshotter.store.objects import Store
 from snapshotter.transport import host_tokens
 from snapshotter.transport.credentials import setting_without_host
 
 
-def is_stored(place: str) -> bool:
-    """Whether an inventory's place is one in a store, and not a path."""
-    return place.startswith(("s3://", "file:"))
+def stored_place(place: str, store: str) -> str | None:
+    """The URI of an inventory's place in a store. Returns None for a path, unless it leads into `store`, the URI of the
+    store in force: whoever may write there could have written it."""
+    if place.startswith("s3://"):
+        return place
+    path = place.removeprefix("file:")
+    inside = uri_inside(Path(path.removeprefix("//") if path != place else path).absolute(), store)
+    return inside or (place if path != place else None)
 
 
 def read_stored_inventory(
@@ -35,7 +41,7 @@ def read_stored_inventory(
         raise UsageError(
             "an inventory in the store goes with its SHA-256, 64 hexadecimal digits",
             code="inventory",
-            hint="add --sha256 with what `sha256sum` says of the file that you put there",
+            hint="add --sha256 with what `sha256sum` says of the file that you put there; or keep it outside the store",
         )
     data = read_pinned(store, place, sha256, limit=MAX_INVENTORY, what="inventory")
     inventory = read(data, place, None)

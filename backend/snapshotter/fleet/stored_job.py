@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.text import printable
 from snapshotter.fleet.document import MAX_DOCUMENT, Job, Reference, read, refused, without_a_key_twice
-from snapshotter.fleet.pinned import read_pinned
+from snapshotter.fleet.pinned import read_pinned, uri_inside
 from snapshotter.git.origin_parsing import parse
 from snapshotter.store.objects import Store
 from snapshotter.transport import host_tokens
@@ -44,6 +45,17 @@ def reference_in(document: bytes) -> Reference | None:
     except msgspec.MsgspecError as error:
         raise refused(printable(str(error))[:300]) from None
     return reference
+
+
+def check_outside(file: Path, store: str) -> None:
+    """Raise UsageError (code `job`) for a document's file that lies in the folder of `store`, a URI: only a reference,
+    from elsewhere, may lead there."""
+    if inside := uri_inside(file, store):
+        raise UsageError(
+            f"the job's document lies in the store, where others may have written it: {printable(str(file))}",
+            code="job",
+            hint=f'keep it outside, or give {{"document": "{printable(inside)}", "sha256": "…"}} in its place',
+        )
 
 
 def read_stored(store: Store, reference: Reference, settings: Mapping[str, str]) -> Job:

@@ -24,7 +24,7 @@ def open_store(
     A folder is made, unless it `must_exist`: whoever only reads should hear of a typing error or an unmounted
     disk. Raises UsageError for any other URI, and for S3 over plain HTTP unless it is loopback and allowed.
     """
-    scheme, colon, rest = uri.partition(":")
+    scheme, colon, _ = uri.partition(":")
     if scheme == "memory" and colon:
         from snapshotter.store.memory import MemoryBackend  # each loaded only if it is used: start-up
 
@@ -36,13 +36,22 @@ def open_store(
         opened = open_bucket(uri, allow_http=allow_http, env=env)
         canonical = f"s3://{opened.name}/{opened.prefix}"
         return Store(BucketBackend(opened, canonical), Place(canonical), observer)
-    if "://" in uri and scheme != "file":
+    named = folder_of(uri)
+    if named is None:
         raise UsageError(f"not a store: {uri}", hint="give file:PATH or s3://bucket/prefix/")
-    path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
-    folder = _folder(Path(path).expanduser().absolute(), must_exist=must_exist)
+    folder = _folder(named, must_exist=must_exist)
     from snapshotter.store.folder import FolderBackend
 
     return Store(FolderBackend(folder), Place(f"file:{folder}", folder=folder), observer)
+
+
+def folder_of(uri: str) -> Path | None:
+    """The folder that a store's URI names, whether it exists or not. Returns None for a store that is no folder."""
+    scheme, colon, rest = uri.partition(":")
+    if (colon and scheme in ("memory", "s3")) or ("://" in uri and scheme != "file"):
+        return None
+    path = (rest.removeprefix("//") if scheme == "file" and colon else uri) or "."
+    return Path(path).expanduser().absolute()
 
 
 def _folder(folder: Path, *, must_exist: bool) -> Path:

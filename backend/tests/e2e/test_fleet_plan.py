@@ -71,6 +71,25 @@ def test_an_inventory_in_the_store_is_read_with_its_digest(tmp_path: Path) -> No
     assert cli(*asked).code == 2
 
 
+def test_an_inventory_in_the_store_is_a_stranger_s_however_its_path_is_written(tmp_path: Path) -> None:
+    jobs = tmp_path / "store" / "_jobs"
+    jobs.mkdir(parents=True)
+    Origin(tmp_path / "srv" / "a.git").commit()
+    text = f'[[folder]]\npath = "{tmp_path}/srv"\n'.encode()
+    (jobs / "x.toml").write_bytes(text)
+    (tmp_path / "link.toml").symlink_to(jobs / "x.toml")
+    (tmp_path / "own.toml").write_bytes(text)
+    sha256 = ("--sha256", hashlib.sha256(text).hexdigest())
+    for place in (jobs / "x.toml", "store/_jobs/x.toml", "link.toml", f"file://{jobs}/x.toml"):
+        done = cli("fleet", "plan", place, "--store", "store", cwd=tmp_path)
+        assert (done.code, done.out) == (2, ""), place
+        assert "--sha256" in done.err
+        done = cli("fleet", "plan", place, "--store", "store", *sha256, cwd=tmp_path)
+        assert (done.code, done.out) == (2, ""), place
+        assert "names no folder of this machine" in done.err
+    assert cli("fleet", "plan", "own.toml", "--store", "store", cwd=tmp_path).code == 0
+
+
 def test_the_verbs_of_the_group_are_listed(tmp_path: Path) -> None:
     assert "plan" in cli("fleet", "--help").out
     assert "fleet" in cli("--help").out

@@ -69,6 +69,26 @@ def job(
     return ran(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_document_that_lies_in_the_store_is_taken_by_a_reference_alone(
+    tmp_path: Path, *, own: bool
+) -> None:
+    Origin(tmp_path / "a.git").commit()
+    store, document = str(tmp_path / "store"), {"origin": str(tmp_path / "a.git")}
+    (tmp_path / "store" / "_jobs").mkdir(parents=True)
+    (tmp_path / "link.json").symlink_to(tmp_path / "store" / "_jobs" / "x.json")
+    text = json.dumps(document if own else {**document, "store": store})
+    (tmp_path / "link.json").write_text(text)
+    settings = {"SNAPSHOTTER_STORE": store} if own else {}
+    for path in ("store/_jobs/x.json", "link.json"):
+        done = job(None, "--file", path, cwd=tmp_path, **settings)
+        assert done.code == 2
+        assert "lies in the store" in done.document["error"]["message"]
+        assert done.document["error"]["hint"].endswith('"sha256": "…"} in its place')
+    (tmp_path / "own.json").write_text(text)
+    assert job(None, "--file", "own.json", cwd=tmp_path, **settings).code == 0
+
+
 @pytest.fixture
 def origin(tmp_path: Path) -> Origin:
     made = Origin(tmp_path / "origin.git")

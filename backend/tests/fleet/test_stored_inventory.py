@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from snapshotter.base.errors import Finding, UsageError
 from snapshotter.base.settings import Settings
-from snapshotter.fleet.stored_inventory import is_stored, read_stored_inventory
+from snapshotter.fleet.stored_inventory import read_stored_inventory, stored_place
 from snapshotter.store.memory import MemoryBackend
 from snapshotter.store.objects import Place, Store
 
@@ -67,6 +68,32 @@ def test_no_host_that_it_names_gets_a_token_without_a_host(text: bytes, name: st
     assert "hunter2" not in str(raised.value.as_dict())
 
 
-def test_a_path_is_no_place_in_a_store() -> None:
-    assert is_stored(PLACE) and is_stored("file:/srv/store/_jobs/x.toml")
-    assert not is_stored("fleet.toml") and not is_stored("/srv/fleet.toml")
+def test_a_path_is_no_place_in_a_store_and_a_uri_is(tmp_path: Path) -> None:
+    assert stored_place(PLACE, ROOT) == PLACE
+    assert stored_place("file:/srv/store/_jobs/x.toml", ROOT) == "file:/srv/store/_jobs/x.toml"
+    for store in (ROOT, "memory:", f"file:{tmp_path / 'store'}", str(tmp_path / "store")):
+        assert stored_place(str(tmp_path / "fleet.toml"), store) is None
+
+
+def test_however_a_path_is_written_what_lies_in_the_store_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    (root / "_jobs").mkdir(parents=True)
+    (root / "_jobs" / "x.toml").write_bytes(TEXT)
+    (tmp_path / "link.toml").symlink_to(root / "_jobs" / "x.toml")
+    (tmp_path / "folder").symlink_to(root)
+    (root / "_jobs" / "out.toml").symlink_to(tmp_path / "fleet.toml")
+    monkeypatch.chdir(tmp_path)
+    spelt = ("store/_jobs/x.toml", "./store/../store/_jobs/x.toml", "link.toml", "folder/_jobs/x.toml")
+    for place in (
+        *spelt,
+        f"file:{root}/_jobs/x.toml",
+        f"file://{root}/_jobs/x.toml",
+        "file:folder/_jobs/x.toml",
+    ):
+        for store in (f"file:{root}", "store", "file:folder", "./store/"):
+            found = stored_place(place, store)
+            assert found and found.endswith("/_jobs/x.toml"), (place, store)
+            assert found.startswith("file:"), (place, store)
+    assert stored_place("store/_jobs/out.toml", "store") == f"file:{root}/_jobs/out.toml"
