@@ -130,7 +130,8 @@ SETTINGS = (
         "SNAPSHOTTER_FLEET_GAPS",
         "refs-lacking=0 refs-impossible=0 scan=0 scanner-failed=0 "
         "lfs-forbidden=0 lfs-over-quota=0 lfs-busy=0 lfs-unreachable=0 lfs-unsearched=0",
-        "how many gaps of a kind a snapshot may have before its verdict is `partial`; of others any number",
+        "how many gaps of a kind (a number, or any) a snapshot may have before its verdict is `partial`; kinds that "
+        "are not named keep these limits, others have none",
     ),
     Setting("SNAPSHOTTER_STALE_AFTER", "48h", "when a job counts an origin without a good snapshot as stale"),
     Setting(

@@ -102,7 +102,9 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
 
     Each ends in one verdict, and none that fails keeps the others from theirs.
     Hosts are asked within limits, and left alone if they are down or ask for it.
-    A run that was cut short is resumed by its id, and repeats nothing.
+    A run that was cut short is resumed by its id, and repeats nothing. A snapshot
+    with more gaps than SNAPSHOTTER_FLEET_GAPS allows (0 of refs, scans and LFS
+    objects that could be had; "scan=any" lifts a limit) is partial, not good.
 
     \b
     Examples:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from snapshotter.archive.gap_kinds import GAP_KINDS
 from snapshotter.archive.manifest import Gap, Manifest
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, UsageError
 from snapshotter.base.settings import Settings
-from snapshotter.base.text import human_bytes, plural
+from snapshotter.base.text import human_bytes, plural, printable
+from snapshotter.base.variables import DEFAULTS
 from snapshotter.capture.scan_step import NO_HEAD
 from snapshotter.fleet.engine import WorkerLost
 from snapshotter.fleet.outcome import RepoOutcome, Trouble, Verdict
 from snapshotter.transport import OriginBusy, Stalled, WantVanished
 
+_GAPS: Final = "SNAPSHOTTER_FLEET_GAPS"
 _LEAST: Final = 16 * 1024  # bytes: of less, a share says nothing
 _UNREACHABLE: Final = frozenset(
     {"no-such-host", "no-connection", "stream-cut", "stalled", "tls", "proxy", "origin-http", "host-down"}
@@ -27,18 +31,19 @@ _PASSING: Final = frozenset({"no-such-host", "no-connection", "stream-cut", "pro
 @dataclass(frozen=True)
 class Rules:
     """When a snapshot that was taken is no good one: by what share a repository may shrink, 1.0 for any, and how many
-    gaps of each kind it may have; kinds that are not named may have any number."""
+    gaps of each kind it may have; those of kinds that are not in `gaps`, any number."""
 
     shrunk_by: float = 1.0
-    gaps: Mapping[str, int] = field(default_factory=dict)
+    gaps: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
-        """The rules that the settings name. Raises UsageError if they cannot be read."""
-        return cls(
-            _share(settings["SNAPSHOTTER_FLEET_SHRUNK"]),
-            dict(map(_limit, settings.words("SNAPSHOTTER_FLEET_GAPS"))),
-        )
+        """The rules that the settings name: of kinds of gaps that they do not, the default ones stand.
+
+        Raises UsageError if they cannot be read.
+        """
+        limits = [*DEFAULTS[_GAPS].split(), *settings.words(_GAPS)]
+        return cls(_share(settings["SNAPSHOTTER_FLEET_SHRUNK"]), dict(map(_limit, limits)))
 
     def over(self, manifest: Manifest) -> Mapping[str, int]:
         """The kinds of gaps of which a snapshot has too many, and how many."""
@@ -128,11 +133,16 @@ def _share(text: str) -> float:
     return int(percent) / 100
 
 
-def _limit(text: str) -> tuple[str, int]:
-    kind, equals, count = text.partition("=")
-    if not kind or not equals or not count.isdecimal():
+def _limit(text: str) -> tuple[str, float]:
+    kind, _, count = text.partition("=")
+    if kind not in GAP_KINDS:
         raise UsageError(
-            f"SNAPSHOTTER_FLEET_GAPS is no list of limits: {text}",
-            hint="write it like refs-lacking=0 lfs-not-found=10",
+            f"{_GAPS} names no kind of gap: {printable(text)[:100]}",
+            hint=f"write it like refs-lacking=0 lfs-not-found=any; the kinds are {', '.join(sorted(GAP_KINDS))}",
         )
-    return kind, int(count)
+    if count != "any" and not (count.isascii() and count.isdecimal()):
+        raise UsageError(
+            f"{_GAPS} does not say how many gaps are allowed: {printable(text)[:100]}",
+            hint=f"write it like {kind}=0, or {kind}=any",
+        )
+    return kind, math.inf if count == "any" else int(count)

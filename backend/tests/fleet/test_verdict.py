@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from snapshotter.archive.gap_kinds import GAP_KINDS
 from snapshotter.archive.manifest import Gap, Manifest
 from snapshotter.base.errors import (
     AccessDenied,
@@ -140,7 +141,10 @@ def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules)
     own = Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": "refs-left-out=10"}))
     assert judged(lacks("refs-left-out", 10), own) == "new"
     assert judged(lacks("refs-left-out", 11), own) == "partial"
-    assert judged(lacks("refs-lacking", 1), own) == "new"
+    assert judged(lacks("refs-lacking", 1), own) == "partial", "what is not named keeps its limit"
+    lifted = Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": "refs-lacking=any scan=2"}))
+    assert judged(lacks("refs-lacking", 10**6), lifted) == "new"
+    assert judged(lacks("scan", 2, "no disk"), lifted) == "new"
 
 
 @pytest.mark.parametrize("text", ["50", "0%", "101%", "-5%", "half", "5.5%"])
@@ -149,7 +153,13 @@ def test_a_share_that_is_none_is_refused(text: str) -> None:
         Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": text}))
 
 
-@pytest.mark.parametrize("text", ["lfs", "lfs=", "=3", "lfs=-1", "lfs=many"])
+@pytest.mark.parametrize("text", ["lfs", "lfs=", "=3", "lfs=-1", "lfs=many", "lfs=\u0663"])
 def test_a_limit_of_gaps_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="SNAPSHOTTER_FLEET_GAPS"):
         Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": text}))
+
+
+def test_a_kind_of_gap_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    with pytest.raises(UsageError, match="refs-lackng=0") as raised:
+        Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": "scan=0 refs-lackng=0"}))
+    assert all(kind in raised.value.hint for kind in GAP_KINDS)
