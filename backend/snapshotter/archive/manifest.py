@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.base.text import human_bytes, plural
 
 SCHEMA_VERSION: Final = 2  # what is written
 READABLE: Final = (1, 2)
@@ -189,6 +190,13 @@ class Lfs(_Model, frozen=True):
     bytes: int
     held_bytes: int
     table: Artifact | None
+
+    @property
+    def told(self) -> str:
+        """``812 of 812 objects, 3.1 GiB``: what the store holds of them; '' if pointers name none."""
+        if not self.objects:
+            return ""
+        return f"{self.held:,} of {plural(self.objects, 'object')}, {human_bytes(self.held_bytes)}"
 
 
 class Filters(_Model, frozen=True):

@@ -52,7 +52,7 @@ def snapshot(manifest: Manifest, where: str) -> list[str]:
     ]
     if changed := change_counts(manifest.ref_changes):
         lines.append(f"  refs {changed}")
-    lines += [f"  LFS {told}"] if (told := lfs(manifest)) else []
+    lines += [f"  LFS {manifest.lfs.told}"] if manifest.lfs and manifest.lfs.objects else []
     lines += scan(manifest.scan) if manifest.scan else []
     return [*lines, *map(_gap, manifest.gaps), f"  in {where}"]
 
@@ -100,14 +100,6 @@ def whole_snapshot(sealed: Sealed, run: ListedRun, later: Scan | None, where: st
         *([f"  scanned later, by run {later.run_id}", *scan(later)] if later else []),
         *(f"  {receipt}" for receipt in run.receipts),
     ]
-
-
-def lfs(manifest: Manifest) -> str:
-    """``812 of 812 objects, 3.1 GiB``: the LFS objects that the store holds; '' if no pointers name any."""
-    record = manifest.lfs
-    if not record or not record.objects:
-        return ""
-    return f"{record.held:,} of {plural(record.objects, 'object')}, {human_bytes(record.held_bytes)}"
 
 
 def _artifact(artifact: Artifact) -> str:

@@ -63,8 +63,15 @@ def submodules(found: Sequence[OfferedOrigin]) -> list[str]:
 
 
 def status(status: FleetStatus) -> list[str]:
-    """A line for each repository, the worst first; then what is known of the last run, and how many are well."""
-    lines = [*table([_STATUS, *(_standing(each, status.now) for each in status.repos)]), ""]
+    """A line for each repository, the worst first; then what is known of the last run, and how many are well.
+
+    There is a column more where snapshots have LFS objects.
+    """
+    rows = [_STATUS, *(_standing(each, status.now) for each in status.repos)]
+    if any(told := [each.lfs.told if each.lfs else "" for each in status.repos]):
+        column = ["LFS", *(each or "-" for each in told)]
+        rows = [(*row[:-2], each, *row[-2:]) for row, each in zip(rows, column, strict=True)]
+    lines = [*table(rows), ""]
     lines += [
         f"{source}: NOT KNOWN: its repositories are those of the last result" for source in status.unlisted
     ]

@@ -36,8 +36,8 @@ def listing(snapshots: SnapshotList, where: str, now: datetime, expiry: Expiry |
         return [f"no snapshots in {where}"]
     rows = [_LIST_HEAD, *(_row(listed, now) for listed in snapshots.snapshots)]
     rows += [(each.repo, "-", "unreadable", "-", "-", "-", each.error.message) for each in snapshots.unread]
-    told = [describe.lfs(listed.manifest) if listed.manifest else "" for listed in snapshots.snapshots]
-    if any(told):
+    held = [listed.manifest.lfs if listed.manifest else None for listed in snapshots.snapshots]
+    if any(told := [lfs.told if lfs else "" for lfs in held]):
         objects = ["LFS", *(each or "-" for each in told), *("-" for _ in snapshots.unread)]
         rows = [(*row[:-1], each, row[-1]) for row, each in zip(rows, objects, strict=True)]
     if expiry:

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import msgspec
+    from msgspec import UnsetType
 
     from snapshotter.access.proof import Proof
     from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.expiry import Expiry
     from snapshotter.archive.layout import RunKey
     from snapshotter.archive.listed_run import ListedRun
-    from snapshotter.archive.manifest import Manifest, RefChanges, Scan
+    from snapshotter.archive.manifest import Lfs, Manifest, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.archive.submodule_states import SubmoduleState
@@ -107,15 +108,24 @@ def _listed(listed: ListedSnapshot) -> dict[str, object]:
     row = {"repo": key.repo, "run_id": str(key.run_id), "taken_at": key.run_id.started_at.isoformat()}
     if manifest is None:
         return row | {"kind": None, "error": listed.error.message if listed.error else ""}
-    return row | {
+    told: dict[str, object] = {
         "kind": manifest.kind,
         "refs": manifest.refs.count,
         "bytes": listed.stored_bytes,
-        "lfs_objects": manifest.lfs.objects if manifest.lfs else None,
-        "lfs_held": manifest.lfs.held if manifest.lfs else None,
         "origin": manifest.origin,
         "verified": listed.run.verified,
         "changes": describe.change_counts(manifest.ref_changes),
+    }
+    return row | told | _lfs(manifest.lfs)
+
+
+def _lfs(record: Lfs | UnsetType | None) -> dict[str, object]:
+    """LFS objects that pointers name, those of them that the store holds, and their size, as the view `snapshots` calls
+    them; None where that is not known."""
+    return {
+        "lfs_objects": record.objects if record else None,
+        "lfs_held": record.held if record else None,
+        "lfs_bytes": record.held_bytes if record else None,
     }
 
 
@@ -215,6 +225,7 @@ def _fleet_repo(status: RepoStatus, now: datetime) -> dict[str, object]:
         "trend": status.trend,
         "recent": row.recent if row else "",
         "failures": row.failures if row else 0,
+        **_lfs(status.lfs),
     }
 
 

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, Literal
 
-import msgspec
-
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.every_repo import of_each
 from snapshotter.archive.fleet_table import ResultRow
 from snapshotter.archive.layout import RunId, RunKey
+from snapshotter.archive.manifest import Lfs
 from snapshotter.base.errors import PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.text import noun, plural, printable
+from snapshotter.fleet.held_lfs import LastKnown, of_snapshot
 from snapshotter.fleet.last_result import LastResult
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.standing import Demand, Lack, Position, position
@@ -52,13 +52,15 @@ class Wanted:
 @dataclass(frozen=True)
 class RepoStatus:
     """Where one repository stands. `place` is None if the store could not be asked, and `error` says why; `row` is its
-    row of the last result, None without one."""
+    row of the last result, None without one; `lfs` what is known of LFS in its
+    newest good snapshot, or without one in the newest that the last result has."""
 
     wanted: Wanted
     place: Position | None
     row: ResultRow | None
     lacks: Sequence[Lack] = ()
     error: SnapshotterError | None = None
+    lfs: Lfs | None = None
 
     @property
     def state(self) -> State:
@@ -142,7 +144,8 @@ class FleetStatus:
 def look(
     plan: FleetPlan, last: LastResult, catalog: Catalog | None, demand: Demand, now: datetime
 ) -> FleetStatus:
-    """Where the fleet of a plan stands, by one listing or more for each repository and by the last result.
+    """Where the fleet of a plan stands, by one listing or more for each repository and by the last result. Where that
+    does not have the newest good snapshot, that one's manifest is read.
 
     Without a catalog, by the last result alone. Raises Unavailable or AccessDenied if no repository can be looked up,
     and the plan's own error if no source answers and no run is known.
@@ -151,11 +154,11 @@ def look(
     wanted = list(_wanted(plan, last, {*unlisted}))
     if not wanted and plan.ending is not None:
         raise plan.ending
-    rows = dict(_rows(last, wanted))
+    known = dict(_known(last, wanted))
     if catalog is None:
-        found = [_by_ledger(each, rows.get(each.repo)) for each in wanted]
+        found = [_by_ledger(each, known.get(each.repo)) for each in wanted]
     else:
-        found = _by_listing(catalog, wanted, rows, demand, now)
+        found = _by_listing(catalog, wanted, known, demand, now)
     judged = [_judged(each, demand, now) for each in found]
     summary, unended = last.summary, last.unended[0].key.run_id.text if last.unended else None
     return FleetStatus(
@@ -174,32 +177,39 @@ def _wanted(plan: FleetPlan, last: LastResult, unlisted: set[str]) -> Iterator[W
             yield Wanted(row.origin, row.repo, row.source, row.path, row.optional)
 
 
-def _rows(last: LastResult, wanted: Sequence[Wanted]) -> Iterator[tuple[str, ResultRow]]:
+def _known(last: LastResult, wanted: Sequence[Wanted]) -> Iterator[tuple[str, LastKnown]]:
     remaining = iter(wanted)
     while batch := [each.repo for each in islice(remaining, _BATCH)]:
         for row in last.store.get(batch):
             if row is not None:
-                yield row.repo, msgspec.structs.replace(row, manifest=None)  # which nobody asks for here
+                yield row.repo, LastKnown.by(row)
 
 
-def _by_ledger(wanted: Wanted, row: ResultRow | None) -> RepoStatus:
+def _by_ledger(wanted: Wanted, known: LastKnown | None) -> RepoStatus:
+    row = known.row if known else None
     run_id = RunId.parse(row.good_run_id) if row and row.good_run_id else None
     good = RunKey(wanted.repo, run_id) if run_id else None
-    place = Position(good, None, row is not None and row.run_id is not None)
-    return RepoStatus(wanted, _confirmed(place, row), row)
+    return _placed(wanted, Position(good, None, row is not None and row.run_id is not None), known, None)
 
 
 def _by_listing(
-    catalog: Catalog, wanted: Iterable[Wanted], rows: Mapping[str, ResultRow], demand: Demand, now: datetime
+    catalog: Catalog, wanted: Iterable[Wanted], known: Mapping[str, LastKnown], demand: Demand, now: datetime
 ) -> list[RepoStatus]:
     every = {each.repo: each for each in wanted}
-    found = of_each(every, lambda repo: position(catalog, repo, demand, now))
-    placed = [
-        RepoStatus(every[repo], _confirmed(place, rows.get(repo)), rows.get(repo))
-        for repo, place in found.results.items()
-    ]
+
+    def listed(repo: str) -> RepoStatus:
+        return _placed(every[repo], position(catalog, repo, demand, now), known.get(repo), catalog)
+
+    found = of_each(every, listed)
+    rows = {repo: each.row for repo, each in known.items()}
     unread = [RepoStatus(every[repo], None, rows.get(repo), error=error) for repo, error in found.unread]
-    return placed + unread
+    return [*found.results.values(), *unread]
+
+
+def _placed(wanted: Wanted, place: Position, known: LastKnown | None, catalog: Catalog | None) -> RepoStatus:
+    row = known.row if known else None
+    place = _confirmed(place, row)
+    return RepoStatus(wanted, place, row, lfs=of_snapshot(place.good, known, catalog))
 
 
 def _confirmed(place: Position, row: ResultRow | None) -> Position:

@@ -11,7 +11,8 @@ from snapshotter.fleet.status import FleetStatus, RepoStatus
 from snapshotter.scan.report.html import Child, Html, element
 from snapshotter.scan.report.page import style_and_policy
 
-_HEAD: Final = ("State", "Repository", "Newest good snapshot", "Verified", "Last run", "Trend")
+_LFS: Final = "LFS"  # a column only where snapshots have such objects
+_HEAD: Final = ("State", "Repository", "Newest good snapshot", "Verified", _LFS, "Last run", "Trend")
 _BAD: Final = frozenset({"never-taken", "none-good", "stale", "unverified", "unknown"})
 
 
@@ -62,8 +63,10 @@ def _notes(status: FleetStatus) -> Iterable[str]:
 
 
 def _table(status: FleetStatus) -> Html:
-    head = element("tr", [element("th", name, scope="col") for name in _HEAD])
-    rows = [_row(each, status.now) for each in status.repos]
+    lfs = any(each.lfs and each.lfs.objects for each in status.repos)
+    names = [name for name in _HEAD if lfs or name != _LFS]
+    head = element("tr", [element("th", name, scope="col") for name in names])
+    rows = [_row(each, status.now, lfs=lfs) for each in status.repos]
     return element(
         "div",
         element(
@@ -76,7 +79,7 @@ def _table(status: FleetStatus) -> Html:
     )
 
 
-def _row(each: RepoStatus, now: datetime) -> Html:
+def _row(each: RepoStatus, now: datetime, *, lfs: bool) -> Html:
     age, place, row = each.age(now), each.place, each.row
     proven = place.proven_at if place else None
     why = each.error.message if each.error else (row.error if row and not row.ok else None)
@@ -88,6 +91,7 @@ def _row(each: RepoStatus, now: datetime) -> Html:
         element("th", each.wanted.origin, scope="row"),
         element("td", f"{human_span(age)} old" if age is not None else "never"),
         element("td", f"{human_span(now - proven)} ago" if proven else "never seen"),
+        element("td", (each.lfs.told if each.lfs else "") or "-") if lfs else None,
         element("td", f"{verdict}: {why}" if why else verdict),
         element("td", f"{each.trend} {row.recent}" if row and each.trend else "-"),
     )

@@ -49,6 +49,9 @@ class Artifacts:
         """`folder` tells what was listed of a run."""
         self._catalog, self._repo, self._folder, self._observer = catalog, repo, folder, observer
         self._shared: dict[Artifact, Problem | None] = {}
+        self._last: dict[
+            Artifact, Problem | None
+        ] = {}  # the newest run's own: what comes after it mostly shares those
         self._later: _ScansBySnapshot | None = None
         self._told: set[RunKey] = set()  # runs whose records were warned of
 
@@ -63,7 +66,11 @@ class Artifacts:
 
         if manifest.artifacts:  # an unchanged snapshot has none, and needs no threads
             with ThreadPoolExecutor(_STREAMED_AT_ONCE) as pool:
-                yield from filter(None, pool.map(check, manifest.artifacts))
+                found = [*pool.map(check, manifest.artifacts)]
+            if manifest.scan and manifest.scan.run_id == manifest.run_id:
+                scanned, all_of_it = set(manifest.scan.artifacts), zip(manifest.artifacts, found, strict=True)
+                self._last = {artifact: problem for artifact, problem in all_of_it if artifact in scanned}
+            yield from filter(None, found)
         yield from self._check_scan(sealed, cancel)
 
     def _check_scan(self, sealed: Sealed, cancel: Cancel) -> Iterator[Problem]:
@@ -80,7 +87,9 @@ class Artifacts:
         for artifact in scan.artifacts:
             if artifact in own:
                 continue
-            if artifact not in self._shared:
+            if artifact in self._last:
+                self._shared[artifact] = self._last[artifact]
+            elif artifact not in self._shared:
                 self._shared[artifact] = self._check(artifact, RunKey(self._repo, run_id), cancel)
             if (problem := self._shared[artifact]) is not None:
                 yield problem

@@ -256,8 +256,9 @@ def test_the_faulty_stores_do_what_they_say(store: Store) -> None:
     with pytest.raises(Unavailable):
         faults.FailNthStore(store, 1, stored=True).put_new("a/4", b"x")
     recording = faults.RecordingStore(store)
+    assert b"".join(recording.stream("a/1")) == b"x"
     assert keys(recording.list("a")) == ["a/1", "a/3", "a/4"]
-    assert recording.calls == [("list", "a")]
+    assert recording.calls == [("stream", "a/1"), ("list", "a")]
 
 
 # What holds on S3 alone

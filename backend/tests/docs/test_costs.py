@@ -96,7 +96,7 @@ def test_the_requests_are_those_of_real_runs(tmp_path: Path) -> None:
 
 def asked(store: RecordingStore) -> Counter[str]:
     """Requests by their price: what is written or listed, and what is read."""
-    return Counter("reads" if method.startswith("get") else "writes" for method, _ in store.calls)
+    return Counter("reads" if method in ("get", "stream") else "writes" for method, _ in store.calls)
 
 
 def test_the_service_is_the_template_s() -> None:

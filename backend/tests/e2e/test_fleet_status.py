@@ -10,6 +10,7 @@ from tests.infra.template import access_policy, bucket_policy
 from tests.servers import assume_role, put_bucket_with_policy, rgw
 from tests.support.cli import cli
 from tests.support.git import Origin
+from tests.support.lfs import pointer_to
 
 
 @pytest.fixture
@@ -82,6 +83,23 @@ def test_a_page_is_printed_or_written_and_never_over_another(fleet: Path) -> Non
         done = cli("fleet", "status", "fleet.toml", "--store", "store", "--html", "-o", "x.html", cwd=fleet)
         assert done.code == code
     assert (fleet / "x.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_repository_s_lfs_objects_are_told_and_only_where_there_are_any(fleet: Path) -> None:
+    asked = ("fleet", "status", "fleet.toml", "--store", "store")
+    assert "LFS" not in cli(*asked, cwd=fleet).out
+    assert ">LFS<" not in cli(*asked, "--html", cwd=fleet).out
+    Origin.at(fleet / "taken.git").commit(files={"x.bin": pointer_to(b"lost")})
+    assert cli("fleet", "run", "fleet.toml", "--store", "store", cwd=fleet).code == 0
+
+    text = cli(*asked, cwd=fleet).out.splitlines()
+    assert "  LFS  " in text[0]
+    assert sorted(line.count("0 of 1 object, 0 B") for line in text[1:3]) == [0, 1]
+    repos = {Path(each["origin"]).name: each for each in cli(*asked, "--json", cwd=fleet).json["repos"]}
+    told = [repos["taken.git"][name] for name in ("lfs_objects", "lfs_held", "lfs_bytes")]
+    assert told == [1, 0, 0]
+    page = cli(*asked, "--html", cwd=fleet).out
+    assert ">LFS<" in page and "<td>0 of 1 object, 0 B</td>" in page
 
 
 @pytest.mark.parametrize(

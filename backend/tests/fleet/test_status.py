@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from snapshotter.archive import layout
 from snapshotter.archive.receipts import new_name
 from snapshotter.base.errors import PartialFailure, Unavailable
+from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.fleet import status, status_page
 from snapshotter.fleet.entries import Entry
@@ -23,6 +26,7 @@ from snapshotter.git.origin_parsing import parse
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
+from tests.support.lfs import pointer_to
 from tests.support.results import DAY, bench, outcome, run
 
 WEEK = 7 * DAY
@@ -54,6 +58,17 @@ def ended(origin: Origin, lab: Lab, verdict: Verdict, **known: Any) -> RepoOutco
     return msgspec.structs.replace(found, origin=parsed.url, repo=parsed.repo, ledger=ledger)
 
 
+def pointed(origin: Origin, *contents: bytes, hold: Path | None = None) -> Path:
+    """Commit a pointer to each content, of which the origin holds the first; its folder of objects."""
+    origin.commit(files={f"{origin.count()}-{at}.bin": pointer_to(one) for at, one in enumerate(contents)})
+    oid = hashlib.sha256(contents[0]).hexdigest()
+    folder = hold or origin.path / "lfs" / "objects"
+    (folder / oid[:2] / oid[2:4]).mkdir(parents=True)
+    (folder / oid[:2] / oid[2:4] / oid).write_bytes(contents[0])
+    return folder
+
+
+WITH = CaptureOptions(lfs=LfsOptions())
 SHALLOW = Trouble(code="shallow", message="<b>it is shallow</b>")
 
 
@@ -229,6 +244,72 @@ def test_a_store_that_cannot_be_listed_for_one_repository_is_unknown_for_that_on
     assert [each.state for each in found.repos] == ["unknown", "good"]
     assert found.ending is not None
     assert found.ending.exit_code == 3
+
+
+def of_lfs(found: FleetStatus) -> list[str | None]:
+    """What is told of LFS, of each repository, the older first."""
+    return [each.lfs.told if each.lfs else None for each in found.repos]
+
+
+def test_lfs_is_told_by_the_last_result_and_where_it_has_not_the_snapshot_by_its_manifest(
+    lab: Lab, tmp_path: Path
+) -> None:
+    origin, plain = made(tmp_path, "x"), made(tmp_path, "y")
+    held = pointed(origin, b"held", b"gone")
+    taken, without = lab.take(origin, WITH), lab.take(plain)
+    wanted = [entry(origin), entry(plain)]
+    vars(lab)["store"] = watched = RecordingStore(lab.store)
+    key = taken.manifest.key.key(layout.MANIFEST)
+
+    assert of_lfs(look(lab, tmp_path, wanted, Demand(DAY))) == ["1 of 2 objects, 4 B", None]
+    assert ("get", key) in watched.calls
+    assert of_lfs(look(lab, tmp_path, wanted, Demand(DAY), ledger_only=True)) == [None, None]
+
+    new = {"run": taken.manifest.run_id, "good_run": taken.manifest.run_id, "manifest": taken.data}
+    other = {"run": without.manifest.run_id, "good_run": without.manifest.run_id, "manifest": without.data}
+    run(
+        lab.store,
+        tmp_path / "t",
+        [ended(origin, lab, "new", **new), ended(plain, lab, "new", **other)],
+        at=lab.now,
+    )
+    for ledger_only in (True, False):
+        watched.calls.clear()
+        found = look(lab, tmp_path, wanted, Demand(DAY), ledger_only=ledger_only)
+        assert of_lfs(found) == ["1 of 2 objects, 4 B", None]
+        assert not [key for _, key in watched.calls if key.endswith(layout.MANIFEST)]
+    assert found.repos[0].row is not None and found.repos[0].row.manifest is None, "a million are not held"
+
+    pointed(origin, b"more", hold=held)
+    lab.take(origin, WITH, advance=DAY)
+    assert of_lfs(look(lab, tmp_path, wanted, Demand(3 * DAY))) == [None, "2 of 3 objects, 8 B"]
+
+
+def test_of_a_repository_without_a_good_snapshot_lfs_is_that_of_its_flawed_one(
+    lab: Lab, tmp_path: Path
+) -> None:
+    origin = made(tmp_path, "x")
+    pointed(origin, b"held", b"gone")
+    taken = lab.take(origin, WITH)
+    flawed = {"run": taken.manifest.run_id, "good_run": "", "good_at": None, "manifest": taken.data}
+    run(lab.store, tmp_path / "t", [ended(origin, lab, "partial", **flawed)], at=lab.now)
+    found = look(lab, tmp_path, [entry(origin)], Demand(DAY))
+    assert (found.repos[0].state, of_lfs(found)) == ("none-good", ["1 of 2 objects, 4 B"])
+
+
+def test_a_manifest_that_does_not_read_tells_nothing_of_lfs_and_costs_nothing_else(
+    lab: Lab, tmp_path: Path
+) -> None:
+    origin = made(tmp_path, "x")
+    pointed(origin, b"held")
+    manifest = lab.take(origin, WITH).manifest
+    known = {"run": manifest.run_id, "good_run": manifest.run_id, "good_at": lab.now}
+    (tmp_path / "store" / manifest.key.key(layout.MANIFEST)).write_bytes(b"{}")
+    for told in (b"", b'{"lfs": 7}', b"[" * 5000):  # b"": it was too long for a row
+        ended_so = ended(origin, lab, "unchanged", **known, manifest=told)
+        run(lab.store, tmp_path / "t", [ended_so], at=lab.now)
+        found = look(lab, tmp_path, [entry(origin)], Demand(DAY))
+        assert (found.ending, of_lfs(found)) == (None, [None])
 
 
 def test_the_page_shows_every_origin_and_no_markup_of_theirs(lab: Lab, tmp_path: Path) -> None:

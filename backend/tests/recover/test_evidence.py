@@ -28,6 +28,7 @@ from snapshotter.store.objects import Store
 from tests.support.faults import FaultyStore, RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
+from tests.support.scans import options, scan_options
 
 TROUBLE = [Unavailable("no answer", code="store"), AccessDenied("refused", code="store-denied")]
 
@@ -274,6 +275,17 @@ class Counting(Cancel):
     def check(self) -> None:
         self.asked += 1
         super().check()
+
+
+def test_what_a_run_scanned_is_not_read_again_for_a_snapshot_that_shares_its_scan(tmp_path: Path) -> None:
+    origin, lab, read = Origin(tmp_path / "x.git"), Lab(tmp_path / "store"), list[str]()
+    origin.commit(files={"a.py": b"a = 1\n"})
+    scanned = options(scan_options())
+    taken = [lab.take(origin, scanned), lab.take(origin, scanned)]
+    evidence = Repo(lab, taken).evidence(store=StreamingStore(lab.store, read.append))
+    for sealed in taken:
+        assert evidence.check_objects(sealed.manifest.key, segments=True) == ()
+    assert sorted(read) == sorted(artifact.key for artifact in taken[0].manifest.artifacts)
 
 
 @pytest.fixture

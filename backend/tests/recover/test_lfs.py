@@ -141,18 +141,10 @@ def test_a_table_that_is_damaged_or_gone_is_a_problem_and_the_history_is_restore
     assert (restored.lfs.placed, restored.lfs.damaged) == (0, 2) and restored.refs == 1
 
 
-class _Streams(RecordingStore):
-    """Notes what is streamed, too."""
-
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
-        self.calls.append(("stream", key))
-        return super().stream(key, chunk)
-
-
 def test_each_object_is_read_once_for_all_snapshots(lab: Lab, taken: Sealed, host: LfsHost) -> None:
     for _ in range(3):
         lab.take(host.url("x.git"), WITH)
-    store = _Streams(lab.store)
+    store = RecordingStore(lab.store)
     catalog = Catalog(store)
     repo = taken.manifest.repo
     assert all(each.ok for each in verify(catalog, repo, catalog.snapshots(repo), FULL))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from snapshotter.base.errors import AccessDenied, Unavailable
@@ -29,6 +29,9 @@ class TruncatingStore(FaultyStore):
         data = super().get(key, limit=limit)
         return data[: self.keep] if self.where in key else data
 
+    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+        yield memoryview(self.get(key))
+
 
 class FlippingStore(FaultyStore):
     """Objects come back with the byte at `offset` (from the end if negative) inverted."""
@@ -42,6 +45,9 @@ class FlippingStore(FaultyStore):
         if self.where in key and data:
             data[self.offset % len(data)] ^= 0xFF
         return bytes(data)
+
+    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+        yield memoryview(self.get(key))
 
 
 class DenyingStore(FaultyStore):
@@ -67,6 +73,10 @@ class ClosedStore(FaultyStore):
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         self._check(key)
         return super().get(key, limit=limit)
+
+    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+        self._check(key)
+        return super().stream(key, chunk)
 
     def list(self, folder: str, **options: Any) -> Any:
         self._check(folder)
@@ -107,6 +117,10 @@ class RecordingStore(FaultyStore):
     def get(self, key: str, *, limit: int | None = None) -> bytes:
         self._note("get", key)
         return super().get(key, limit=limit)
+
+    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+        self._note("stream", key)
+        return super().stream(key, chunk)
 
     def list(self, folder: str, **options: Any) -> Any:
         self._note("list", folder)
