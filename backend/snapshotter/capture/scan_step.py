@@ -166,6 +166,7 @@ class ScanStep:
             refs=manifest.refs.count,
             chain=len(manifest.chain),
             history=manifest.history,
+            lfs=manifest.lfs or None,
             parent=manifest.parent.run_id if manifest.parent else None,
             compared=previous.run_id if previous else None,
             keyed=bool(settings.fingerprint_key),

@@ -106,8 +106,8 @@ def _artifact(artifact: Artifact) -> str:
     return f"  {artifact.name}  {human_bytes(artifact.bytes)}"
 
 
-def _gap(gap: Gap) -> str:
-    return f"  gap: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})"
+def _gap(gap: Gap, what: str = "gap") -> str:
+    return f"  {what}: {gap.kind}, {gap.count:,} (like {', '.join(gap.sample[:2])})"
 
 
 def scan(scan: Scan) -> list[str]:
@@ -118,7 +118,7 @@ def scan(scan: Scan) -> list[str]:
     rows = ", ".join(plural(counts.get(many, 0), one, many) for many, one in _NOUNS.items())
     licences = sorted({spdx for licence in scan.licences for spdx in licence.spdx})
     known = f"; {', '.join(licences)}" if licences else ""
-    return [f"  scan of {scan.ref}: {rows}{known}", *map(_gap, scan.gaps)]
+    return [f"  scan of {scan.ref}: {rows}{known}", *(_gap(gap, "gap of the scan") for gap in scan.gaps)]
 
 
 def later_scan(scanned: SnapshotScan) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from snapshotter.archive.manifest import Gap, History, Kind, RefChanges
+from snapshotter.archive.manifest import Gap, History, Kind, Lfs, RefChanges
 from snapshotter.scan.scanners import FAILED, SECRETS
 
 UNREAD: Final = "manifests-unread"
@@ -30,12 +30,12 @@ class Facts:
     """The facts of one run that its tables do not hold.
 
     `origin` is redacted already. `ref` is the ref that was scanned and `commit` its object id, made at
-    `committed_at` (UTC; None where it does not tell). `history` is this
-    run's bundle, or None; its pack checksum was verified while it streamed. `chain` counts the bundles that
-    restore the snapshot. `parent` is the run id of the snapshot before, or None. `compared` is the run id of
-    the scan in the `before_` tables, or None. `keyed` says that fingerprints are made from the secrets' values,
-    so that one secret has one fingerprint in every file. `licences` are (path,
-    SPDX ids), `readme` is (path, text). `texts` are the blobs of paths that `wanted` asked for, by path.
+    `committed_at` (UTC; None where it does not tell). `history` is this run's bundle, or None; its pack checksum was
+    verified while it streamed. `lfs` is what is known of LFS objects. `chain` counts the bundles that restore the
+    snapshot. `parent` is the run id of the snapshot before, or None. `compared` is the run id of the scan in the
+    `before_` tables, or None. `keyed` says that fingerprints are made from the secrets' values, so that one secret has
+    one fingerprint in every file. `licences` are (path, SPDX ids), `readme` is (path, text). `texts` are the blobs of
+    paths that `wanted` asked for, by path.
     `limits` and `scanners` are shown as they are: name to value, name to version.
     """
 
@@ -51,6 +51,7 @@ class Facts:
     chain: int
     committed_at: datetime | None = None
     history: History | None = None
+    lfs: Lfs | None = None
     parent: str | None = None
     compared: str | None = None
     keyed: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 from lfshost import LfsHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions, LfsOptions
+from snapshotter.cli import describe
 from tests.support.cli import cli
 from tests.support.git import Origin, git
 from tests.support.lab import Lab
 from tests.support.lfs import add, contents, git_lfs, lfs_of, pointer_to
+from tests.support.scans import options, quickly, scan_options
 
 WITH = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
+
+SCANNED = dataclasses.replace(options(scan_options()), lfs=LfsOptions())
 
 
 @pytest.fixture
@@ -114,6 +119,38 @@ def test_every_verb_tells_of_lfs(host: LfsHost, tmp_path: Path) -> None:
     assert cli("verify", url, *store).code == 1
     damaged = cli("restore", url, tmp_path / "damaged", *store)
     assert damaged.code == 1 and "1 damaged in the store" in damaged.out and (tmp_path / "damaged").is_dir()
+
+
+def pages(lab: Lab, taken: Sealed) -> list[bytes]:
+    """The report and the digest of a snapshot."""
+    assert taken.manifest.scan
+    artifacts = [taken.manifest.scan.artifact(name) for name in ("report.html", "digest.md")]
+    return [lab.catalog.artifact(artifact) for artifact in artifacts if artifact]
+
+
+def test_report_and_digest_tell_what_the_snapshot_holds(
+    host: LfsHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, lab = Origin(host.root / "x.git"), Lab(tmp_path / "store")
+    add(host, origin, b"one", b"two")
+    origin.commit(files={"gone.bin": pointer_to(b"gone")})
+    quickly(monkeypatch)
+    taken = lab.take(host.url("x.git"), SCANNED)
+    report, digest = pages(lab, taken)
+    assert b"<dt>LFS</dt><dd>2 of 3 objects, 6 B</dd>" in report
+    assert b"\n- LFS: 2 of 3 objects, 6 B in the snapshot" in digest
+    told = "\n".join(describe.snapshot(taken.manifest, "the store"))
+    assert "  gap: lfs-not-found, 1 (like " in told
+    assert "  gap of the scan: lfs, 3 (like " in told, "of which the snapshot lacks but one"
+
+
+def test_where_nothing_is_in_lfs_no_page_speaks_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin, lab = Origin(tmp_path / "x.git"), Lab(tmp_path / "store")
+    origin.commit()
+    quickly(monkeypatch)
+    assert not any(b"LFS" in page for page in pages(lab, lab.take(origin, SCANNED)))
 
 
 def test_lfs_is_left_out_where_it_is_not_wanted(host: LfsHost, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_command_line_says_what_is_missing_and_ends_well(origin: Origin, tmp
     fakes = {"kingfisher": str(script(tmp_path, "exit 3"))}
     plain = snapshot(origin, tmp_path, fakes)
     assert plain.code == 0, plain.err
-    assert "gap: scanner-failed, 1 (like kingfisher exited with status 3)" in plain.out
+    assert "gap of the scan: scanner-failed, 1 (like kingfisher exited with status 3)" in plain.out
     gated = snapshot(origin, tmp_path, fakes, "--secret-gate", "--json")
     assert (gated.code, gated.json["ok"], gated.json["error"]["code"]) == (4, False, "secret-gate")
     assert gated.json["scan"]["tables"]["files"] == 3

@@ -45,6 +45,11 @@ def head(facts: Facts, whole: figures.Totals) -> str:
             f"{plural(whole.dependencies, 'dependency', 'dependencies')} on {plural(whole.packages, 'package')}, "
             f"{plural(whole.secrets, 'secret finding')} (tables: `scan/*.parquet` of the snapshot).",
             f"- Licences: {licences or 'no licence file at the top level'}.",
+            *(
+                [f"- LFS: {facts.lfs.told} in the snapshot, and none read."]
+                if facts.lfs and facts.lfs.objects
+                else []
+            ),
             "",
             "",
         ]

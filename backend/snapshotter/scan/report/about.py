@@ -68,6 +68,7 @@ def _identity(facts: Facts, links: Links) -> Html:
         ("Parent", blocks.code(facts.parent) if facts.parent else "none"),
         ("Refs", plain.count(facts.refs)),
         ("History", _history(facts)),
+        *([("LFS", facts.lfs.told)] if facts.lfs and facts.lfs.objects else []),
         ("To restore", plural(facts.chain, "bundle") if facts.chain else "nothing to restore: no refs"),
         ("Licences", _licences(facts, links)),
     ]

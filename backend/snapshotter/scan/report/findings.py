@@ -169,7 +169,10 @@ def unread(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     columns = [blocks.Column("Gap"), blocks.Column("Count", "num"), blocks.Column("For example", "path-cell")]
     content = [
         blocks.table(
-            "Gaps: what this snapshot knowingly lacks", columns, gaps, whole=blocks.Whole(len(facts.gaps))
+            "Gaps: what this snapshot or its scan knowingly lacks",
+            columns,
+            gaps,
+            whole=blocks.Whole(len(facts.gaps)),
         ),
         blocks.table("Files that were skipped", [reason, files, first], skips),
         blocks.table("Files that were read in part", [reason, files, first], errors, first=8),
