@@ -82,6 +82,11 @@ class GitHost:
         """How many connections were open at once, at most. One that its client has closed no longer counts."""
         return self._server.most_at_once
 
+    @property
+    def open_now(self) -> int:
+        """How many connections are open, in use or waiting for another request."""
+        return self._server.open_now
+
     def close(self) -> None:
         """Stop listening and hang up on whoever is connected; what git still serves ends with it."""
         self.closing.set()

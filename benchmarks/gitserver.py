@@ -62,13 +62,18 @@ class Server(ThreadingTCPServer):
         self._turn = threading.Lock()
         self.connections = self.most_at_once = 0
 
+    @property
+    def open_now(self) -> int:
+        """How many connections are open. One that its client has closed no longer counts."""
+        return sum(not _hung_up(each) for each in tuple(self._open))
+
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Hand a connection to a thread of its own, wrapped in TLS if there is any."""
         if self.tls:  # the handshake is left to the connection's own thread
             request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         self._open.add(request)
         self.connections += 1
-        self.most_at_once = max(self.most_at_once, sum(not _hung_up(each) for each in tuple(self._open)))
+        self.most_at_once = max(self.most_at_once, self.open_now)
         super().process_request(request, client_address)
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]

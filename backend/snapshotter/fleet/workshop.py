@@ -25,6 +25,7 @@ from snapshotter.scan.secret_search import SecretSearch
 from snapshotter.scan.symbols.worker_sets import WorkerSets
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
+from snapshotter.transport.connect import Connector
 
 CARRIED: Final = (
     "SNAPSHOTTER_STORE",
@@ -80,6 +81,7 @@ class Workshop:
         self._settings = settings
         self._lock = threading.Lock()
         self._plans: dict[bytes, Plan] = {}
+        self._connect: Connector | None = None  # whose tokens and connections all plans have
         each = parse_size(settings["SNAPSHOTTER_SEGMENT_SIZE"]) * (settings.number("SNAPSHOTTER_UPLOADS") + 1)
         self._room = threading.Semaphore(max(1, parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]) // each))
         self._stack = ExitStack()
@@ -102,9 +104,8 @@ class Workshop:
 
     def let_go(self) -> None:
         """Close connections that are not used now: the host's are the next lease's."""
-        with self._lock:
-            for plan in self._plans.values():
-                plan.connect.let_go()
+        if self._connect is not None:
+            self._connect.let_go()
 
     def close(self) -> None:
         """End the processes of the scans."""
@@ -114,9 +115,9 @@ class Workshop:
         made = plans.make(
             self._settings, options, {}, allow_http=self._settings.flag("SNAPSHOTTER_ALLOW_HTTP")
         )
-        # Tokens that are made anew, and CAs that were read, serve every plan.
-        first = next(iter(self._plans.values()), None)
-        connect = replace(made.connect, credentials=first.connect.credentials) if first else made.connect
+        # Tokens that are made anew, CAs that were read, and connections serve every plan.
+        self._connect = self._connect or made.connect
+        connect = made.connect.beside(self._connect)
         scan = made.options.scan
         if scan is not None:
             scan = replace(scan, resources=self._shared(scan.resources))

@@ -75,6 +75,11 @@ class Connector:
         """Another that shares what this one holds, and whose requests wait for `turns`."""
         return replace(self, turns=turns, _pool=self._shared_pool())
 
+    def beside(self, other: Connector) -> Connector:
+        """The same, with the secrets and the connections of `other`: a host has no more of them for two plans."""
+        pool = other._shared_pool().under(self.limits)
+        return replace(self, credentials=other.credentials, _pool=pool)
+
     def let_go(self) -> None:
         """Close connections that nobody uses now."""
         if self._pool is not None:

@@ -160,9 +160,10 @@ class HttpWire:
         zones = None if own else self._zones
 
         def request() -> urllib3.BaseHTTPResponse:
-            return self._client.pool.manager(url, zones).request(
+            return self._client.pool.request(
                 method,
                 url,
+                zones,
                 headers=carried,
                 body=body,
                 timeout=timeout,

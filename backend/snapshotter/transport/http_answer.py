@@ -22,7 +22,7 @@ from snapshotter.transport.http_errors import (
     status_error,
     wrong_content,
 )
-from snapshotter.transport.http_pool import plain_body
+from snapshotter.transport.http_response import plain_body
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.words import FIRST, KEPT, lines, with_details
 

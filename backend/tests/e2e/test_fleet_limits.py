@@ -29,6 +29,21 @@ def test_connections_and_requests_are_held_to_their_limits(engine: str, tmp_path
         assert {request.status for request in fleet.host.requests} == {200}
 
 
+def test_a_limit_of_connections_holds_whatever_goes_wrong(engine: str, tmp_path: Path) -> None:
+    counts = {"quiet": 16, "broken": 4, "secret": 4, "shallow": 4, "vanishing": 4}
+    with fleet_of(tmp_path, engine, **counts) as fleet:
+        names = fleet.host.names
+        fleet.names = names[::2]
+        fleet.more = "".join(
+            f'[[repo]]\norigin = "{fleet.host.repo_url(name)}"\noptions = {{ idle_timeout = "{5 + number % 3}s" }}\n'
+            for number, name in enumerate(names[1::2])
+        )
+        done = fleet.run("--jobs", "3", "--host-connections", "3")
+        assert done.code == 3, done.err
+        assert fleet.host.most_at_once <= 3
+        assert len(fleet.verdicts()) == len(names)
+
+
 def test_a_host_that_asks_to_wait_is_left_alone_so_long(engine: str, tmp_path: Path) -> None:
     with fleet_of(tmp_path, engine, quiet=20) as fleet:
         fleet.host.most_a_second = 6  # which a busy machine exceeds, too

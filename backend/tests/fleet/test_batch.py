@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,37 @@ def test_a_batch_keeps_within_its_lease(host: FleetHost, tmp_path: Path) -> None
     assert result.requests == len(host.requests) == sum(outcome.requests for outcome in result.outcomes)
     assert result.since_last is not None
     assert not result.again
+
+
+def test_options_that_differ_open_no_connection_beside_those_of_the_lease(tmp_path: Path) -> None:
+    with FleetHost(tmp_path / "srv", {"quiet": 24, "slow": 4}) as host:
+        kinds = (
+            RequestedOptions(),
+            RequestedOptions(max_chain_age="30d"),
+            RequestedOptions(idle_timeout="30s"),
+            RequestedOptions(max_refs=1000),
+        )
+        tasks = [
+            task(host.repo_url(name), options=kinds[number % 4]) for number, name in enumerate(host.names)
+        ]
+        result = run_batch(batch(tmp_path, *tasks, lease=Lease(connections=4)))
+        assert {outcome.verdict for outcome in result.outcomes} == {"new"}
+        assert host.most_at_once <= 4
+        assert host.open_now == 0, "the next lease of the host may be another process's"
+
+
+def test_no_connection_outlives_its_lease_whatever_became_of_its_repositories(tmp_path: Path) -> None:
+    counts = {"quiet": 3, "shallow": 3, "broken": 3, "secret": 3, "vanishing": 3, "cut": 3}
+    with FleetHost(tmp_path / "srv", counts) as host:
+        gc.collect()
+        gc.disable()  # what ends with an error is a circle, which is collected some time
+        try:
+            result = run_batch(batch(tmp_path, *(task(host.repo_url(name)) for name in host.names)))
+            left = host.open_now
+        finally:
+            gc.enable()
+        assert len(result.outcomes) + len(result.again) == len(host.names)
+        assert left == 0
 
 
 def test_rows_of_a_run_make_the_next_one_cheap(host: FleetHost, tmp_path: Path) -> None:

@@ -233,9 +233,10 @@ class Exchange:
 
         def ask() -> urllib3.BaseHTTPResponse:
             with body.open("rb") if isinstance(body, Path) else nullcontext(body) as sent:
-                return self._client.pool.manager(url, zones).request(
+                return self._client.pool.request(
                     method,
                     url,
+                    zones,
                     headers=fixed | dict(headers),
                     body=sent,
                     timeout=timeout,
