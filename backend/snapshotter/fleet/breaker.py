@@ -47,7 +47,7 @@ class Breaker:
         self._in_vain += count
         if self._opened and not self._trying:
             return  # what had been on its way before it opened says nothing new
-        if self._trying or self._in_vain >= self._trips_after:
+        if self._in_vain >= self._trips_after:
             self._opened += 1
             self._trying = False
             if self._opened <= len(self._pauses):

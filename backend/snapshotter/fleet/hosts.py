@@ -127,8 +127,7 @@ class Hosts:
             return
         if result.since_last is not None:
             host.last_sent = max(host.last_sent, now - result.since_last)
-        if result.pause > 0 and result.requests:
-            host.paused_until = max(host.paused_until, now + min(result.pause, _LONGEST_PAUSE))
+        host.paused_until = max(host.paused_until, now + min(result.pause, _LONGEST_PAUSE))
         tried = [*result.outcomes, *(retry.outcome for retry in result.again if retry.outcome is not None)]
         in_vain = sum(map(missed, tried))
         if in_vain < len(tried):
@@ -148,7 +147,7 @@ class Hosts:
     def given_up(self, now: float) -> Iterator[tuple[int, int]]:
         """The repositories, with their hosts, of hosts that are given up: they are taken out of the queues."""
         for number, host in enumerate(self._hosts):
-            if host.left and host.breaker.state(now) == "given-up":
+            if host.breaker.state(now) == "given-up":
                 for index in self._taken(host, math.inf, host.left, any_weight=True):
                     yield number, index
 

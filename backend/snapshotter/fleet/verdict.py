@@ -21,7 +21,7 @@ from snapshotter.transport import OriginBusy, Stalled, WantVanished
 _GAPS: Final = "SNAPSHOTTER_FLEET_GAPS"
 _LEAST: Final = 16 * 1024  # bytes: of less, a share says nothing
 _UNREACHABLE: Final = frozenset(
-    {"no-such-host", "no-connection", "stream-cut", "stalled", "tls", "proxy", "origin-http", "host-down"}
+    {"no-such-host", "no-connection", "stream-cut", "stalled", "tls", "proxy", "host-down"}
 )
 _OVER_QUOTA: Final = frozenset({"disk-full", "limit", "pack-too-large", "too-many-segments"})
 # What may be another way in a minute. A name that does not resolve is among them: so ends many a hiccup of DNS.

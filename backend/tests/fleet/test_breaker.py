@@ -22,6 +22,8 @@ def test_it_opens_after_so_many_misses_in_a_row_and_closes_at_a_success() -> Non
     assert breaker.state(16.0) == "open"  # one tries already
     breaker.reached()
     assert breaker.state(16.0) == "closed"
+    breaker.missed(20.0, 3)
+    assert breaker.state(30.0) == "trying", "no try is under way any more"
 
 
 def test_each_try_in_vain_makes_the_pause_longer_and_the_last_one_gives_up() -> None:
@@ -30,6 +32,7 @@ def test_each_try_in_vain_makes_the_pause_longer_and_the_last_one_gives_up() -> 
     while breaker.state(now) != "given-up":
         waited.append(breaker.until - now)
         now = breaker.until
+        assert breaker.state(now) == "trying"
         breaker.try_one()
         breaker.missed(now)
     assert waited == [1.0, 2.0, 4.0]

@@ -161,11 +161,135 @@ def test_a_suspect_has_a_batch_of_its_own() -> None:
     hosts = hosts_of([30], HostLimits(8))
     ticket = hosts.next(0.0, 1)
     assert ticket
+    assert len(ticket.indexes) > 1
     hosts.ended(ticket, None, 0.0)
     for index in ticket.indexes:
         hosts.again(0, index, 0.0, alone=True)
-    again = [found.indexes for _ in ticket.indexes if (found := hosts.next(0.0, 99))]
-    assert [len(indexes) for indexes in again][: len(again)] == [1] * len(again)
+    assert hosts.left == 30
+    for index in ticket.indexes:
+        suspect = hosts.next(0.0, 1)
+        assert suspect
+        assert suspect.indexes == [index]
+        hosts.ended(suspect, result(suspect), 0.0)
+    others = hosts.next(0.0, 1)
+    assert others
+    assert len(others.indexes) > 1
+
+
+def test_a_suspect_that_is_all_that_is_left_has_its_turn() -> None:
+    hosts = hosts_of([1], HostLimits(8))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, None, 0.0)
+    hosts.again(0, 0, 0.0, alone=True)
+    again = hosts.next(0.0, 1)
+    assert again
+    assert again.indexes == [0]
+
+
+def test_slots_go_to_the_host_with_the_fewest_batches_and_then_to_the_one_with_most_left() -> None:
+    hosts = hosts_of([50, 100, 75], HostLimits(8))
+    chosen = [ticket.host for _ in range(6) if (ticket := hosts.next(0.0, 6))]
+    assert chosen == [1, 2, 0, 1, 2, 0]
+
+
+def test_a_host_s_share_counts_those_that_are_at_work_and_none_that_is_done() -> None:
+    hosts = hosts_of([1, 100], HostLimits(8))
+    small, large = hosts.next(0.0, 1), None
+    assert small
+    if small.host == 1:
+        small, large = hosts.next(0.0, 1), small
+    assert small
+    assert small.host == 0
+    if large:
+        hosts.ended(large, result(large), 0.0)
+    shared = hosts.next(0.0, 4)  # 4 slots for two hosts: the small one's last batch is on its way
+    assert shared
+    assert shared.lease.connections == 4
+    hosts.ended(shared, result(shared), 0.0)
+    hosts.ended(small, result(small), 0.0)
+    own = hosts.next(0.0, 4)
+    assert own
+    assert own.lease.connections == 2
+
+
+def test_what_is_left_makes_four_batches_for_each_slot() -> None:
+    hosts = hosts_of([120], HostLimits(8))
+    ticket = hosts.next(0.0, 3)
+    assert ticket
+    assert len(ticket.indexes) == 10
+
+
+def test_the_first_host_that_may_be_asked_again_wakes() -> None:
+    hosts = hosts_of([10, 10, 1], HostLimits(8))
+    for host, pause in ((0, 60.0), (1, 30.0), (2, 10.0)):
+        ticket = hosts.next(0.0, 1)
+        assert ticket
+        assert ticket.host == host
+        hosts.ended(ticket, result(ticket, requests=1, pause=pause), 0.0)
+    assert hosts.wake(0.0) == 30.0, "nobody waits for the third"
+
+
+def test_a_try_that_is_lost_or_tells_nothing_leaves_room_for_another() -> None:
+    hosts = Hosts(HostLimits(8, pauses=(10.0, 20.0)), [1] * 100)
+    hosts.add(range(100))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, result(ticket, "unreachable"), 0.0)
+    for told in (None, BatchResult(number=1, outcomes=[], again=[Retry(index=0)])):
+        probe = hosts.next(10.0, 1)
+        assert probe
+        assert len(probe.indexes) == 1
+        hosts.ended(probe, told, 10.0)
+    assert hosts.next(10.0, 1)
+
+
+def in_turn(hosts: Hosts, *results: list[Verdict]) -> bool:
+    """Whether the only host of many repositories is still asked after batches that ended so."""
+    for verdicts in results:
+        ticket = hosts.next(0.0, 1)
+        assert ticket
+        made = BatchResult(number=1, outcomes=[outcome(verdict) for verdict in verdicts])
+        hosts.ended(ticket, made, 0.0)
+    return hosts.next(0.0, 1) is not None
+
+
+def test_misses_in_a_row_are_counted_over_batches() -> None:
+    def host() -> Hosts:
+        return hosts_of([1000], HostLimits(8))
+
+    missed: Verdict = "unreachable"
+    assert in_turn(host(), [missed] * 4)
+    assert not in_turn(host(), [missed] * 4, [missed])
+    assert in_turn(host(), [missed] * 4, ["gone"], [missed] * 4)
+    assert in_turn(host(), [missed] * 4, ["new", missed], [missed] * 3)
+    assert not in_turn(host(), [missed] * 4, ["new", missed], [missed] * 4)
+    assert in_turn(host(), *[["new"]] * 9, [missed] * 4)
+
+
+def test_whoever_is_given_up_is_given_up_with_all_that_waits() -> None:
+    weights = [40 * MIB] * 8
+    hosts = Hosts(HostLimits(8, pauses=(10.0,)), weights)
+    hosts.add(range(8))
+    hosts.add([])
+    assert list(hosts.given_up(0.0)) == []
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    hosts.ended(ticket, result(ticket, "unreachable"), 0.0)
+    hosts.again(0, ticket.indexes[0], 1e9)
+    for _ in range(4):  # as many as trip it, each alone for its weight
+        ticket = hosts.next(0.0, 1)
+        assert ticket
+        hosts.ended(ticket, result(ticket, "unreachable"), 0.0)
+        hosts.again(0, ticket.indexes[0], 0.0, alone=True)
+    assert list(hosts.given_up(0.0)) == []
+    probe = hosts.next(10.0, 1)
+    assert probe
+    hosts.ended(probe, result(probe, "unreachable"), 10.0)
+    left = {*range(8)} - {*probe.indexes}
+    assert sorted(hosts.given_up(10.0)) == [(0, index) for index in sorted(left)]
+    assert hosts.left == 0
+    assert list(hosts.given_up(10.0)) == []
 
 
 def test_a_host_that_is_down_is_tried_by_one_and_at_last_given_up() -> None:

@@ -6,28 +6,31 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec import structs
 
 from snapshotter.archive.gap_kinds import GAP_KINDS
-from snapshotter.archive.manifest import Gap, Manifest
+from snapshotter.archive.manifest import ChainBytes, Gap, Manifest, RefChange, RefChangeList, RefChanges
 from snapshotter.base.errors import (
     AccessDenied,
     Damaged,
     Defect,
     Interrupted,
     SnapshotterError,
+    TooLarge,
     Unavailable,
     UsageError,
 )
 from snapshotter.base.settings import Settings
 from snapshotter.capture.scan_step import NO_HEAD
 from snapshotter.fleet.engine import WorkerLost
-from snapshotter.fleet.outcome import GOOD, TAKEN, Verdict
-from snapshotter.fleet.verdict import Rules, of_error, of_snapshot, passing
+from snapshotter.fleet.outcome import GOOD, TAKEN, Trouble, Verdict
+from snapshotter.fleet.verdict import Rules, missed, of_error, of_snapshot, passing
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import NoGitAnswer, OriginFailed, ShallowOrigin, Stalled, WantVanished
 from snapshotter.transport.http_errors import status_error
 from tests.support.git import Origin
 from tests.support.lab import Lab
+from tests.support.results import outcome
 
 X = parse("https://h.test/x")
 
@@ -51,6 +54,8 @@ def status(code: int) -> SnapshotterError:
         (Unavailable("x", code="no-such-host"), "unreachable", True),
         (Unavailable("x", code="no-connection"), "unreachable", True),
         (Unavailable("x", code="tls"), "unreachable", False),
+        (Unavailable("x", code="proxy"), "unreachable", True),
+        (Unavailable("x", code="host-down"), "unreachable", False),
         (NoGitAnswer("x", code="stream-cut"), "unreachable", True),
         (Stalled("x"), "unreachable", True),
         (NoGitAnswer("x"), "failed", False),
@@ -60,7 +65,12 @@ def status(code: int) -> SnapshotterError:
         (Unavailable("x", code="store"), "failed", True),
         (Unavailable("x", code="disk-full"), "over-quota", False),
         (Unavailable("x", code="limit"), "over-quota", False),
+        (TooLarge("x", code="pack-too-large"), "over-quota", False),
+        (TooLarge("x", code="too-many-segments"), "over-quota", False),
+        (Unavailable("x", code="os"), "failed", True),
+        (Unavailable("x", code="memory"), "failed", True),
         (AccessDenied("x", code="store-denied"), "failed", False),
+        (AccessDenied("x", code="store"), "failed", False),
         (Damaged("x", code="pack-checksum"), "failed", False),
         (UsageError("x"), "failed", False),
         (Defect("x"), "failed", False),
@@ -70,6 +80,21 @@ def status(code: int) -> SnapshotterError:
 )
 def test_errors(error: SnapshotterError, verdict: Verdict, again: bool) -> None:
     assert (of_error(error), passing(error)) == (verdict, again)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "is_missed"),
+    [
+        ("unreachable", "no-connection", True),
+        ("over-quota", "origin-http", True),
+        ("over-quota", "disk-full", False),
+        ("failed", "origin-http", False),
+        ("gone", "origin-not-found", False),
+    ],
+)
+def test_only_a_host_that_cannot_be_asked_is_missed(verdict: Verdict, code: str, is_missed: bool) -> None:
+    assert missed(outcome("a", verdict, trouble=Trouble(code=code, message="x"))) == is_missed
+    assert not missed(outcome("a"))
 
 
 def test_no_error_is_good_and_every_verdict_is_one_or_the_other() -> None:
@@ -89,8 +114,6 @@ def manifest(tmp_path: Path) -> Manifest:
 
 
 def changed(manifest: Manifest, **more: object) -> Manifest:
-    from msgspec import structs
-
     return structs.replace(manifest, **more)
 
 
@@ -113,8 +136,6 @@ def test_snapshots(manifest: Manifest, rules: Rules) -> None:
 
 def test_a_base_that_weighs_less_than_half_has_shrunk(manifest: Manifest, rules: Rules) -> None:
     def weighs(size: int) -> Manifest:
-        from snapshotter.archive.manifest import ChainBytes
-
         return changed(manifest, chain_bytes=ChainBytes(base=size, increments=0))
 
     assert judged(weighs(24_000_000), rules, was=26_000_000_000) == "shrunk"
@@ -123,8 +144,58 @@ def test_a_base_that_weighs_less_than_half_has_shrunk(manifest: Manifest, rules:
     assert judged(weighs(1), rules, was=1000) == "new"  # of so little a share says nothing
     assert judged(weighs(1), rules, was=1_000_000, wrote=False) == "unchanged"
     assert judged(changed(weighs(0), kind="empty"), rules, was=1_000_000) == "shrunk"
+    assert (
+        judged(changed(weighs(1), kind="increment"), rules, was=1_000_000) == "new"
+    )  # its base is an old one
+    assert judged(weighs(1), rules, was=16 * 1024 - 1) == "new"
+    assert judged(weighs(1), rules, was=16 * 1024) == "shrunk"
     lenient = Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": "100%"}))
     assert judged(weighs(1), lenient, was=10**9) == "new"
+    strict = Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": "1%"}))
+    assert judged(weighs(989_999), strict, was=1_000_000) == "shrunk"
+
+
+def changes(**parts: int | list[str]) -> RefChanges:
+    """Changes of refs: so many of a sort, or these."""
+    return RefChanges(
+        **{
+            sort: RefChangeList(count=what)
+            if isinstance(what, int)
+            else RefChangeList(len(what), [RefChange(name) for name in what])
+            for sort, what in parts.items()
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "may"),
+    [
+        (changes(), False),
+        (changes(rewritten=["refs/heads/main"]), True),
+        (changes(deleted=["refs/heads/main"]), True),
+        (changes(rewritten=["refs/heads/x"], moved=["refs/heads/main"], deleted=["refs/heads/y"]), False),
+        (changes(deleted=5), False),  # of 10, which leaves 5
+        (changes(deleted=6), True),  # of 11
+        (changes(deleted=6, created=2), True),  # of 9, of which 3 are left, and 2 are new
+        (changes(deleted=6, created=0, moved=5), True),
+        (changes(deleted=4, created=3), False),  # of 6, 2 are left: but it is two thirds that may go here
+        (changes(created=5), False),
+    ],
+)
+def test_an_increment_may_have_shrunk_by_what_its_refs_say(
+    manifest: Manifest, what: RefChanges, may: bool
+) -> None:
+    def increment(**more: object) -> Manifest:
+        refs = structs.replace(manifest.refs, count=5)
+        told = changed(manifest, kind="increment", head="refs/heads/main", refs=refs, ref_changes=what)
+        return changed(told, **more)
+
+    share = "67%" if what.created.count == 3 else "50%"
+    rules = Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": share}))
+    assert rules.may_have_shrunk(increment()) == may
+    assert not rules.may_have_shrunk(increment(kind="base"))
+    assert not rules.may_have_shrunk(increment(ref_changes=None))
+    assert not Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": "100%"})).may_have_shrunk(increment())
 
 
 def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules) -> None:
@@ -134,6 +205,7 @@ def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules)
     assert judged(lacks("refs-lacking", 1), rules) == "partial"
     assert judged(lacks("scan", 1, "no disk"), rules) == "partial"
     assert judged(lacks("scan", 1, NO_HEAD), rules) == "new"
+    assert judged(lacks("refs-lacking", 1, NO_HEAD), rules) == "partial"
     assert judged(lacks("refs-left-out", 900), rules) == "new"
     for reason in ("forbidden", "over-quota", "busy", "unreachable", "unsearched"):
         assert judged(lacks(f"lfs-{reason}", 1), rules) == "partial", "its LFS objects could be had"
