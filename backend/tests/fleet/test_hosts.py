@@ -73,7 +73,16 @@ def test_one_host_alone_is_shared_by_all_slots() -> None:
     hosts = hosts_of([1000], HostLimits(8, 10.0))
     leases = [ticket.lease for _ in range(4) if (ticket := hosts.next(0.0, 4))]
     assert [lease.connections for lease in leases] == [2, 2, 2, 2]
-    assert sum(lease.requests_per_second or 0 for lease in leases) <= 10
+    assert [lease.requests_per_second for lease in leases] == pytest.approx(
+        [1.9] * 4
+    )  # 2 each, with a margin
+
+
+def test_a_share_is_never_less_than_one_connection_and_one_request_a_second() -> None:
+    hosts = hosts_of([1000], HostLimits(2, 3.0))
+    leases = [ticket.lease for _ in range(4) if (ticket := hosts.next(0.0, 4))]
+    assert [lease.connections for lease in leases] == [1, 1]
+    assert [lease.requests_per_second for lease in leases] == pytest.approx([0.95] * 2)
 
 
 def test_many_hosts_are_worked_on_side_by_side_each_with_all_it_allows() -> None:
@@ -99,6 +108,22 @@ def test_the_largest_come_first_after_those_of_unknown_size_and_large_ones_alone
         hosts.ended(ticket, result(ticket), 0.0)
     assert [index for batch in taken for index in batch] == [2, 1, 3, 4, 5, 0]
     assert all(sum(weights[index] for index in batch) <= 64 * MIB for batch in taken if len(batch) > 1)
+
+
+@pytest.mark.parametrize(
+    ("weights", "first"),
+    [
+        ([0] * 39 + [30 * MIB] * 125, 39),  # nobody knows what they weigh: something
+        ([32 * MIB] * 8, 2),
+        ([32 * MIB + 1] * 8, 1),
+    ],
+)
+def test_a_batch_weighs_no_more_than_a_worker_may_be_away_for(weights: list[int], first: int) -> None:
+    hosts = Hosts(HostLimits(8), weights)
+    hosts.add(range(len(weights)))
+    ticket = hosts.next(0.0, 1)
+    assert ticket
+    assert ticket.indexes == [*range(first)]
 
 
 def test_batches_become_smaller_towards_the_end() -> None:
@@ -155,6 +180,21 @@ def test_what_is_to_be_tried_again_waits_for_its_time() -> None:
     assert (hosts.wake(0.0), hosts.left) == (30.0, 1)
     assert hosts.next(30.0, 1)
     assert hosts.left == 0
+
+
+def test_those_that_are_tried_again_are_taken_once_their_time_has_come_before_all_others() -> None:
+    hosts = hosts_of([40], HostLimits(8))
+    hosts.again(0, 7, 30.0)
+    hosts.again(0, 9, 20.0)
+    hosts.again(0, 8, 60.0)
+    early = hosts.next(0.0, 1)
+    assert early
+    hosts.ended(early, result(early), 0.0)
+    late = hosts.next(30.0, 1)
+    assert late
+    assert early.indexes == [*range(11)]
+    assert late.indexes == [9, 7, *range(11, 17)]
+    assert hosts.left == 43 - 11 - 8
 
 
 def test_a_suspect_has_a_batch_of_its_own() -> None:

@@ -367,6 +367,19 @@ def test_blocks_of_yarn_lock(header: str, told: tuple[str, str | None] | None) -
     assert all(row.scope is None and row.direct is None for row in found)
 
 
+@pytest.mark.parametrize(
+    ("header", "requirement"),
+    [
+        ('"x@npm:^1.0.0, x@npm:^1.1.0":', "^1.0.0 || ^1.1.0"),
+        ('"al@npm:x@^1.0.0":', "npm:x@^1.0.0"),
+        ("al@npm:@s/x@^1.0.0:", "npm:@s/x@^1.0.0"),
+    ],
+)
+def test_a_requirement_of_yarn_lock_reads_as_in_a_package_json(header: str, requirement: str) -> None:
+    (row,) = parse("yarn.lock", f'{header}\n  version "1.0.0"\n'.encode())
+    assert row.requirement == requirement
+
+
 def test_in_pnpm_runtime_comes_before_dev_whatever_the_order_of_packages() -> None:
     text = """
 lockfileVersion: '6.0'
@@ -449,6 +462,25 @@ def test_the_tag_of_an_image_is_its_version(written: str, version: str | None) -
     row = one("Dockerfile", f"FROM {written}\n")
     assert row.version == version
     assert (f"@{version}" in (row.purl or "")) == (version is not None)
+
+
+@pytest.mark.parametrize(
+    ("written", "purl"),
+    [
+        ("redis:7", "pkg:docker/redis@7"),
+        ("library/redis:7", "pkg:docker/redis@7"),
+        ("docker.io/redis:7", "pkg:docker/redis@7"),
+        ("docker.io/library/redis:7", "pkg:docker/redis@7"),
+        ("index.docker.io/library/redis:7", "pkg:docker/redis@7"),
+        ("docker.io/own/redis:7", "pkg:docker/own/redis@7"),
+        ("own/redis:7", "pkg:docker/own/redis@7"),
+        ("h.example/library/redis:7", "pkg:docker/library/redis@7?repository_url=h.example"),
+        ("localhost/redis:7", "pkg:docker/redis@7?repository_url=localhost"),
+    ],
+)
+def test_an_image_has_one_name_however_its_registry_is_written(written: str, purl: str) -> None:
+    row = one("Dockerfile", f"FROM {written}\n")
+    assert (row.name, row.purl) == (purl.partition("@")[0].removeprefix("pkg:docker/"), purl)
 
 
 DOCKERFILES = {

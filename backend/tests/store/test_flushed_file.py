@@ -57,6 +57,46 @@ def test_a_file_has_the_bytes_that_it_was_given(tmp_path: Path, size: int) -> No
     assert (tmp_path / "file").read_bytes() == data
 
 
+@pytest.mark.parametrize("size", [0, 1, UNEVEN])
+def test_the_disk_is_asked_to_keep_all_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    kept, fsync = [], os.fsync
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        kept.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_flushed(tmp_path / "file", at_a_page(size or 1)[:size])
+    assert kept == [size]
+
+
+def test_a_disk_that_does_not_keep_it_is_told_and_nothing_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def fail(descriptor: int) -> None:
+        used.append(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_flushed(tmp_path / "file", b"some")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(used[0])
+
+
+def test_who_may_read_a_file_is_the_umask_s_to_say(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_flushed(tmp_path / "file", b"some")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
 def test_a_large_file_leaves_the_page_cache_alone(tmp_path: Path) -> None:
     if not is_on_a_disk(tmp_path):
         pytest.skip("this file system has nothing but its cache")

@@ -20,6 +20,8 @@ _TAKES_TEXT: Final = re.compile(r"(?:RUN|COPY|ADD)\s", re.I)
 _HERE: Final = re.compile(r"(?<!<)<<-?['\"]?([A-Za-z_]\w*)")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)")
 _LATEST: Final = "latest"  # what is meant where no tag is written, and so no version
+_DEFAULT_HOSTS: Final = ("docker.io", "index.docker.io")
+_OFFICIAL: Final = "library/"
 _LONGEST: Final = 500  # characters; arguments that name each other would grow without end
 
 
@@ -102,6 +104,10 @@ def image(reference: str, scope: str) -> Iterator[Dependency]:
     host, slash, rest = path.partition("/")
     hosted = bool(slash) and ("." in host or ":" in host or host == "localhost")
     name = rest if hosted else path
+    if (
+        host in _DEFAULT_HOSTS or not hosted
+    ):  # written out or not, the registry and its own namespace are the same
+        hosted, name = False, name.removeprefix(_OFFICIAL)
     yield dependency(
         NamedPackage(
             "docker",

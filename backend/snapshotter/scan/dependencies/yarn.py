@@ -44,7 +44,7 @@ def _row(specs: list[str], version: str) -> Dependency | None:
     name = specs[0][:1] + name
     if not requirement or requirement.startswith(_OURS) or _is_folder(requirement):
         return None
-    ranges = [spec[len(name) + 1 :].removeprefix("npm:") for spec in specs]
+    ranges = [_range(spec[len(name) + 1 :]) for spec in specs]
     alias = ALIAS.fullmatch(requirement)
     if alias:
         name = alias.group(1) if alias.group(2) else name
@@ -52,6 +52,12 @@ def _row(specs: list[str], version: str) -> Dependency | None:
     return dependency(
         NamedPackage("npm", name, version, registry=not elsewhere), " || ".join(ranges), None, None
     )
+
+
+def _range(requirement: str) -> str:
+    """A range as manifests write it: Berry has the protocol before each, and only an alias needs it."""
+    alias = ALIAS.fullmatch(requirement)
+    return requirement if alias and alias.group(2) else requirement.removeprefix("npm:")
 
 
 def _is_folder(requirement: str) -> bool:
