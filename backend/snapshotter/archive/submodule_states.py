@@ -56,14 +56,13 @@ def _repo(submodule: Submodule) -> str | None:
 
 
 def _newest(catalog: Catalog, repo: str) -> tuple[RunKey, frozenset[str]] | None:
-    """The newest snapshot of a repo, and the commits that its record names."""
+    """The newest snapshot of a repo, and the objects that its refs end at."""
     run = catalog.latest(repo)
     if run is None:
         return None
     try:
-        manifest = catalog.manifest(run.key, listed=True).manifest
-        ledger = catalog.ledger(manifest)
+        ledger = catalog.ledger(catalog.manifest(run.key, listed=True).manifest)
     except Unusable:
         return run.key, frozenset()
-    peeled = {ref.peeled for ref in ledger if ref.peeled}
-    return run.key, frozenset({*ledger.tips, *peeled, *(manifest.tip_dates or {})})
+    peeled = frozenset(ref.peeled for ref in ledger if ref.peeled)
+    return run.key, ledger.tips | peeled

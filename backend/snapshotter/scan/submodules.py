@@ -20,7 +20,7 @@ from snapshotter.scan.reading_plan import PlannedFile
 
 NAME: Final = ".gitmodules"
 _LARGEST: Final = 1 << 20  # bytes; a larger file says nothing
-_KEY: Final = re.compile(rb"submodule\.(.*)\.(path|url)", re.S)
+_KEY: Final = re.compile(rb"submodule\.(.*)\.(path|url)")
 
 
 def submodules(
@@ -58,7 +58,8 @@ def resolved(url: str, origin: str) -> str | None:
                 folder = f"{head}:"
             base = folder
         rest = rest.partition("/")[2]
-    text = (f"{base}{rest}" if base.endswith(":") else f"{base}/{rest}") if relative else url
+    joined = f"{base}{rest}" if base.endswith(":") else f"{base}/{rest}"
+    text = joined.removesuffix("/") if relative else url
     if printable(text) != text:
         return None
     try:
@@ -83,7 +84,7 @@ def _urls(gitmodules: bytes, cancel: Cancel) -> Mapping[bytes, str]:
         if match := _KEY.fullmatch(key):
             named.setdefault(match[1], {})[match[2]] = value
     return {
-        each[b"path"].rstrip(b"/"): each[b"url"].decode("utf-8", "replace")
+        each[b"path"].rstrip(b"/"): each[b"url"].decode("utf-8", "surrogateescape")
         for each in named.values()
         if b"path" in each and b"url" in each
     }

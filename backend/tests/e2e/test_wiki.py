@@ -35,6 +35,7 @@ def take(lab: Lab, url: str | Path, *argv: str) -> Done:
         ("https://gitlab.com/a/b/c.git", "https://gitlab.com/a/b/c.wiki.git"),
         ("git@host:a/b.git", "git@host:a/b.wiki.git"),
         ("ssh://git@host:2222/a/b/", "ssh://git@host:2222/a/b.wiki.git"),
+        ("https://github.com/a/b.git/", "https://github.com/a/b.wiki.git"),
         ("/srv/x.git", "/srv/x.wiki.git"),
     ],
 )
