@@ -38,8 +38,12 @@ def pushed(done: Pushed) -> list[str]:
         return [f"{plan.url} had the snapshot's refs already", *_lfs(done), *_beside(done)]
     taken = {*done.taken}
     counts = _counts([each for each in plan.updates if each.name in taken])
-    lines = [f"{plan.url} got {counts} in {plural(done.pushes, 'push', 'pushes')}; every one was read back"]
-    return [*lines, *_lfs(done), *_beside(done)]
+    proven = "; every one was read back" if taken else ""
+    return [
+        f"{plan.url} got {counts} in {plural(done.pushes, 'push', 'pushes')}{proven}",
+        *_lfs(done),
+        *_beside(done),
+    ]
 
 
 def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
@@ -82,10 +86,9 @@ def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
 def _lfs(done: Pushed) -> list[str]:
     if not done.lfs.objects and not done.lfs.missing:
         return []
-    there = done.lfs.objects - len(done.lfs.refused)
-    lines = [
-        f"  LFS {there:,} of {plural(done.lfs.objects + done.lfs.missing, 'object')}, {human_bytes(done.lfs.bytes)}"
-    ]
+    lfs = done.lfs
+    there, weight = lfs.objects - len(lfs.refused), lfs.bytes - sum(each.bytes for each in lfs.refused)
+    lines = [f"  LFS {there:,} of {plural(lfs.objects + lfs.missing, 'object')}, {human_bytes(weight)}"]
     if done.lfs.missing:
         lines.append(f"  the snapshot has not the other {done.lfs.missing:,}")
     return lines
@@ -95,8 +98,10 @@ def _beside(done: Pushed) -> list[str]:
     plan = done.plan
     lines = []
     hidden = [name for name, refusal in done.refused.items() if refusal.hidden]
-    if plan.left_out or hidden:
-        lines.append(f"  left out, as hosts make them themselves: {named([*plan.left_out, *hidden])}")
+    if plan.left_out:
+        lines.append(f"  left out, as hosts make them themselves: {named(plan.left_out)}")
+    if hidden:
+        lines.append(f"  left out, as the host hides them: {named(hidden)}")
     if plan.untouched:
         lines.append(f"  untouched, as the host made them: {named(plan.untouched)}")
     if plan.head and plan.head != done.head_there and (done.head_there or done.pushes):

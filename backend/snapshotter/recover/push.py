@@ -15,7 +15,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.folders import locked_folder, sweep
 from snapshotter.base.observer import Observer
-from snapshotter.base.text import decode_name, plural
+from snapshotter.base.text import decode_name, noun, plural
 from snapshotter.git.ref_names import shown
 from snapshotter.git.refs import RefListing
 from snapshotter.git.revisions import Revisions
@@ -23,7 +23,7 @@ from snapshotter.recover import push_plan
 from snapshotter.recover.push_batches import batches
 from snapshotter.recover.push_plan import PushPlan, RefUpdate
 from snapshotter.recover.restore import restore
-from snapshotter.transport.lfs.source import LfsPointer, LfsUnavailable
+from snapshotter.transport.lfs.source import LfsPointer, LfsUnavailable, Reason
 from snapshotter.transport.pushing import PushedRef, Refusal
 
 _FOLDER: Final = "snapshotter-push-"
@@ -66,6 +66,13 @@ class PushOptions:
     temp: Path | None = None
 
 
+_LFS_HINTS: Final[dict[Reason, str]] = {
+    "no-server": "turn LFS on for the repository at the host, and run it again",
+    "forbidden": "the token must be allowed to write LFS objects, too",
+    "over-quota": "make room for LFS objects at the host, and run it again",
+}
+
+
 @dataclass(frozen=True)
 class PushedLfs:
     """LFS objects of a push: how many the snapshot has, which weigh `bytes`; how many its pointers name that it has
@@ -99,6 +106,8 @@ class Pushed:
             return self._lfs_ending
         details = tuple(f"{shown(name)}: {refusal.why}" for name, refusal in [*failed.items()][:_TOLD])
         details += tuple({refusal.said: None for refusal in failed.values() if refusal.said})[:_TOLD]
+        if self.lfs.refused:
+            details += (f"beside these, {self._without_lfs} there:", *self._lfs_details)
         kind = PartialFailure if self.taken else Unavailable
         return kind(
             f"the host did not take {len(failed):,} of {plural(len(self.plan.updates), 'ref')}",
@@ -113,11 +122,20 @@ class Pushed:
             return None
         first = next(iter(self.lfs.refused.values()))
         return PartialFailure(
-            f"the refs are there, and {len(self.lfs.refused):,} of {plural(self.lfs.objects, 'LFS object')} are not",
+            f"the refs are there, and {self._without_lfs}",
             code="lfs-refused",
-            details=tuple({error.message: None for error in self.lfs.refused.values()})[:_TOLD],
-            hint=first.hint,
+            details=self._lfs_details,
+            hint=_LFS_HINTS.get(first.reason, "run it again: what is there is not sent again"),
         )
+
+    @property
+    def _without_lfs(self) -> str:
+        count = len(self.lfs.refused)
+        return f"{count:,} of {plural(self.lfs.objects, 'LFS object')} {noun(count, 'is', 'are')} not"
+
+    @property
+    def _lfs_details(self) -> tuple[str, ...]:
+        return tuple({error.message: None for error in self.lfs.refused.values()})[:_TOLD]
 
 
 def push(

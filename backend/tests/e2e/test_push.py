@@ -226,13 +226,19 @@ def test_a_push_that_was_cut_goes_on_where_it_ended(
     assert refs(target) == refs(origin)
 
 
+def refusing(target: Origin, name: str, script: str) -> Path:
+    """A hook of the target."""
+    hook = target.path / "hooks" / name
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{script}\n")
+    hook.chmod(0o755)
+    return hook
+
+
 def test_what_the_host_refuses_is_named_and_costs_no_other(lab: Lab, rich: Origin, target: Origin) -> None:
     lab.take(rich)
     target.git("config", "transfer.hideRefs", "refs/notes")
-    hook = target.path / "hooks" / "update"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text('#!/bin/sh\n[ "$1" != refs/heads/bulk ] || { echo "bulk is protected"; exit 1; }\n')
-    hook.chmod(0o755)
+    hook = refusing(target, "update", '[ "$1" != refs/heads/bulk ] || { echo "bulk is protected"; exit 1; }')
     done = push(lab, rich, target.path, "--json")
     assert done.code == 3
     assert "refs/heads/bulk" in done.err
@@ -244,7 +250,7 @@ def test_what_the_host_refuses_is_named_and_costs_no_other(lab: Lab, rich: Origi
     hook.unlink()
     again = push(lab, rich, target.path)
     assert (again.code, "left out, as hosts make them themselves: refs/pull/7/head" in again.out) == (0, True)
-    assert "refs/notes/commits" in again.out
+    assert "left out, as the host hides them: refs/notes/commits" in again.out
 
 
 def test_a_token_goes_to_its_host_alone_and_is_never_told(
@@ -328,12 +334,28 @@ def test_lfs_objects_go_into_a_folder(lab: Lab, origin: Origin, target: Origin, 
     assert held == {*contents}
 
 
-@pytest.mark.parametrize("status", [403, 404, 507])
+@pytest.mark.parametrize(
+    ("status", "hint"), [(403, "allowed to write LFS"), (404, "turn LFS on"), (507, "make room for LFS")]
+)
 def test_a_host_without_room_for_lfs_gets_the_refs_and_it_is_told(
-    lab: Lab, origin: Origin, target: Origin, lfs_host: LfsHost, tmp_path: Path, status: int
+    lab: Lab, origin: Origin, target: Origin, lfs_host: LfsHost, tmp_path: Path, status: int, hint: str
 ) -> None:
     with_lfs(lab, origin, tmp_path)
     lfs_host.lfs_fault = lambda what: Fault(status=status) if what == "batch" else None
     done = push(lab, origin, lfs_host.url("new.git"))
     assert (done.code, "3 of 3 LFS objects are not" in done.err) == (3, True), done.err
+    assert hint in done.err.partition("hint:")[2]
+    assert "LFS 0 of 3 objects, 0 B" in done.out
     assert refs(target) == refs(origin)
+
+
+def test_of_refs_and_lfs_objects_that_a_host_does_not_take_both_are_told(
+    lab: Lab, origin: Origin, target: Origin, lfs_host: LfsHost, tmp_path: Path
+) -> None:
+    with_lfs(lab, origin, tmp_path)
+    lfs_host.lfs_fault = lambda what: Fault(status=507) if what == "batch" else None
+    refusing(target, "pre-receive", "exit 1")
+    done = push(lab, origin, lfs_host.url("new.git"))
+    assert done.code == 4
+    assert "3 of 3 LFS objects are not there" in done.err and "507" in done.err
+    assert "got no ref in 1 push\n" in done.out, "which says of nothing that it was read back"
