@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from snapshotter.archive.layout import RunId
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import PartialFailure, Unavailable, UsageError
 from snapshotter.base.settings import Settings
-from snapshotter.fleet import notices, notifier
+from snapshotter.fleet import notices, notifier, recording
 from snapshotter.fleet.notices import RunNotice
 from snapshotter.fleet.notifier import Notifier
 from snapshotter.fleet.outcome import RepoOutcome, Trouble
@@ -122,6 +123,55 @@ def test_a_notice_names_the_worst_of_many_and_counts_all(store: Store, tmp_path:
     assert "wiki" not in told.text
 
 
+def test_a_notice_reads_so(store: Store, tmp_path: Path) -> None:
+    why = Trouble(code="x", message="it is\nshallow")
+    old = outcome("old", "failed", trouble=why, ledger={"good_at": NOW - 3 * DAY})
+    told = told_of(
+        [outcome("fine"), old, outcome("lost", "gone")], store, tmp_path / "t", bad=True, digest=True
+    )
+    assert told.text.splitlines() == [
+        "fleet lab: FAILED, 2 of 3 repositories without a good end, 2 stale",
+        f"run {told.run_id}, ended 2026-11-27 03:18 UTC: 1 failed, 1 gone, 1 new",
+        "error: 1 of 3 failed",
+        "",
+        "without a good snapshot within 1 day:",
+        "  https://host.test/lost  good as of never  gone",
+        r"  https://host.test/old  good as of 2026-11-24 03:17  failed: it is\nshallow",
+        "",
+        "ended badly:",
+        "  https://host.test/lost  good as of never  gone",
+        r"  https://host.test/old  good as of 2026-11-24 03:17  failed: it is\nshallow",
+        "",
+        "This is sent from time to time even if all is well: while it comes, the fleet is looked after.",
+    ]
+
+
+def test_a_notice_of_a_run_that_went_well_is_two_lines(store: Store, tmp_path: Path) -> None:
+    told = told_of([outcome("fine")], store, tmp_path / "t")
+    assert told.text.splitlines() == [
+        "fleet lab: ok, 0 of 1 repository without a good end, 0 stale",
+        f"run {told.run_id}, ended 2026-11-27 03:18 UTC: 1 new",
+    ]
+    nothing = told_of([], store, tmp_path / "t")
+    assert nothing.text.splitlines()[1].endswith("UTC: nothing")
+
+
+def test_what_is_stale_is_judged_to_the_second(store: Store, tmp_path: Path) -> None:
+    """A run of the lab ends a minute after it began, and a day is what is allowed."""
+    bound = NOW - DAY + timedelta(minutes=1)
+    ages = {"just": bound, "too": bound - timedelta(seconds=1)}
+    outcomes = [outcome(name, "unchanged", ledger={"good_at": at}) for name, at in ages.items()]
+    told = told_of(outcomes, store, tmp_path / "t")
+    assert [named.origin for named in told.stale.worst] == ["https://host.test/too"]
+
+
+def test_a_wiki_that_was_there_once_is_missed(store: Store, tmp_path: Path) -> None:
+    was = outcome("was", "gone", optional=True, ledger={"run": "20261101T000000Z-00000000"})
+    told = told_of([was, outcome("never", "gone", optional=True)], store, tmp_path / "t")
+    assert [named.origin for named in told.failed] == ["https://host.test/was"]
+    assert told.stale.count == 1
+
+
 @pytest.mark.parametrize("status", [301, 307, 404, 500])
 def test_a_place_that_refuses_is_told_by_its_host_and_changes_nothing(
     store: Store, tmp_path: Path, status: int
@@ -214,6 +264,19 @@ def test_a_digest_comes_once_in_a_while_even_if_all_is_well(
         hooks = [json.loads(seen.body) for seen in place.seen if seen.target.endswith("/hook")]
         sent.append(hooks[-1]["digest"])
     assert sent == [True, False, False, True, False, True]
+
+
+def test_the_digest_of_another_inventory_is_another(store: Store, tmp_path: Path, place: Scripted) -> None:
+    telling = RunTelling(notifier_to(place), store, 2 * DAY)
+    for hours, name in enumerate(("theirs", "lab", "lab")):
+        at = NOW + timedelta(hours=hours)
+        with bench(store, tmp_path / "t") as room:
+            recorder = recording.StoreRecorder(store, name, RunId.new(at), room.rows)
+            recorder.begin()
+            told = recorder.end(summary(recorder, [], name))
+            telling.ended(recorder, room.rows, told, None, Cancel())
+    hooks = [json.loads(seen.body) for seen in place.seen if seen.target.endswith("/hook")]
+    assert [hook["digest"] for hook in hooks] == [True, True, False]
 
 
 def test_a_digest_that_nobody_heard_comes_again(store: Store, tmp_path: Path) -> None:
