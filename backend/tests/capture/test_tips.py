@@ -88,7 +88,8 @@ def test_no_more_is_asked_for_than_is_kept(repo: Origin, transport: Transport) -
 
 def test_a_branch_that_is_listed_as_a_tag_is_none(repo: Origin, transport: Transport) -> None:
     tag = Ref(b"refs/heads/odd", "1" * len(repo.oid("main")), peeled=repo.oid("main"))
-    refs = RefsLedger.build([*ledger(repo), tag], b"refs/heads/main")
+    elsewhere = Ref(b"refs/tags/v1", "2" * len(repo.oid("main")), peeled=repo.oid("main"))
+    refs = RefsLedger.build([*ledger(repo), tag, elsewhere], b"refs/heads/main")
     refusing = Counting(transport, FilterRefused("no"))
     assert learn(refusing, refs, frozenset()) == Tips(others=frozenset({tag.oid}))
 

@@ -9,7 +9,16 @@ import pytest
 from msgspec import structs
 
 from snapshotter.archive.gap_kinds import GAP_KINDS
-from snapshotter.archive.manifest import ChainBytes, Gap, Manifest, RefChange, RefChangeList, RefChanges
+from snapshotter.archive.manifest import (
+    ChainBytes,
+    Gap,
+    Manifest,
+    RefChange,
+    RefChangeList,
+    RefChanges,
+    Scan,
+    ScanSettings,
+)
 from snapshotter.base.errors import (
     AccessDenied,
     Damaged,
@@ -196,6 +205,26 @@ def test_an_increment_may_have_shrunk_by_what_its_refs_say(
     assert not rules.may_have_shrunk(increment(kind="base"))
     assert not rules.may_have_shrunk(increment(ref_changes=None))
     assert not Rules.of(Settings({"SNAPSHOTTER_FLEET_SHRUNK": "100%"})).may_have_shrunk(increment())
+
+
+def test_gaps_of_a_scan_count_with_the_others(manifest: Manifest) -> None:
+    limits = ScanSettings(max_file_bytes=9, max_total_bytes=9, max_files=9, scanner_seconds=9, exclude=[])
+    scan = Scan(
+        run_id="20260101T000000Z-00000000",
+        ref="refs/heads/main",
+        commit="a" * 40,
+        tree="b" * 40,
+        tables={},
+        artifacts=[],
+        scanners={},
+        settings=limits,
+        licences=[],
+        gaps=[Gap(kind="files-skipped", count=2, sample=["a"])],
+    )
+    scanned = changed(manifest, scan=scan, gaps=[Gap(kind="files-skipped", count=1, sample=["b"])])
+    for most, verdict in ((2, "partial"), (3, "new")):
+        rules = Rules.of(Settings({"SNAPSHOTTER_FLEET_GAPS": f"files-skipped={most}"}))
+        assert judged(scanned, rules) == verdict
 
 
 def test_gaps_over_their_limit_make_it_partial(manifest: Manifest, rules: Rules) -> None:

@@ -67,18 +67,33 @@ def test_a_file_that_does_not_parse_is_recorded_with_what_could_be_read() -> Non
 
 
 @pytest.mark.parametrize(
-    "header",
+    ("header", "signature"),
     [
-        b"class A\nconstructor(x: Int)",
-        b"class A\n\n    internal\n    constructor (x: Int)",
-        b"data class A<T : Any>\n@Inject\nprivate constructor(x: T)",
-        b'class A // why\n/* and\nhow */ @V(of("("), 1) public constructor(x: T)',
-        b"class A\n(x: Int)",
-        b"class `a b`\nprotected constructor()",
-        b"class A(val x: Int)",
+        (b"class A\nconstructor(x: Int)", "class A constructor(x: Int)"),
+        (b"class A\n\n    internal\n    constructor (x: Int)", "class A internal constructor (x: Int)"),
+        (
+            b"data class A<T : Any>\n@Inject\nprivate constructor(x: T)",
+            "data class A<T : Any> @Inject private constructor(x: T)",
+        ),
+        (
+            b'class A // why\n/* and\nhow */ @V(of("("), 1) public constructor(x: T)',
+            'class A @V(of("…"), 1) public constructor(x: T)',
+        ),
+        (b'class A\n@V("hunter2") constructor(x: T)', "class A (x: T)"),
+        (b"class A\n// a = 'b'\nconstructor(x: T)", "class A (x: T)"),
+        (b"class A\n(x: Int)", "class A (x: Int)"),
+        (b"class A\n/* why */\nconstructor(x: Int)", "class A (x: Int)"),
+        (b"class A\npublic constructor(x: Int)", "class A public constructor(x: Int)"),
+        (b"class A\nprotected constructor()", "class A protected constructor()"),
+        (b"expect class A\nexpect constructor(x: Int)", "expect class A expect constructor(x: Int)"),
+        (b"class `a b`\nconstructor()", "class `a b` constructor()"),
+        (b"class `a b`\n(x: Int)", "class `a b` (x: Int)"),
+        (b"class A(val x: Int)", "class A(val x: Int)"),
     ],
 )
-def test_a_kotlin_class_keeps_its_body_wherever_its_constructor_is_written(header: bytes) -> None:
+def test_a_kotlin_class_keeps_its_body_wherever_its_constructor_is_written(
+    header: bytes, signature: str
+) -> None:
     found = analyze(
         header + b" : B() {\n    fun a() {}\n    fun b() { c { it } }\n}\nclass D { fun e() {} }\n", "Kotlin"
     )
@@ -93,16 +108,38 @@ def test_a_kotlin_class_keeps_its_body_wherever_its_constructor_is_written(heade
         ("class", "D", lines + 4, lines + 4),
         ("method", "e", lines + 4, lines + 4),
     ]
+    assert found.symbols[0].signature == f"{signature} : B()"
+
+
+def test_a_kotlin_constructor_on_the_same_line_is_read_as_it_is_written() -> None:
+    found = analyze(b"class A internal constructor(x: Int) : B() {\n    fun a() {}\n}\n", "Kotlin")
+    assert found.parsed
+    assert [one.signature for one in found.symbols] == [
+        "class A internal constructor(x: Int) : B()",
+        "fun a()",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["class", "interface", "object"])
+def test_a_kotlin_body_on_one_line_may_end_without_a_semicolon(kind: str) -> None:
+    found = analyze(f"{kind} A {{ fun b() {{}} }}\n{kind} C {{ }}\nfun d() {{}}\n".encode(), "Kotlin")
+    assert found.parsed
+    assert [(one.kind, one.name, one.line) for one in found.symbols] == [
+        (kind, "A", 1),
+        ("method", "b", 1),
+        (kind, "C", 2),
+        ("function", "d", 3),
+    ]
 
 
 def test_a_kotlin_class_keeps_its_body_whatever_annotates_an_accessor() -> None:
-    accessor = b'  val size\n    @JvmName("size")\n    @get:A(b = f("x"))\n    get() = 1\n'
+    accessor = b'  var size\n    @JvmName("size")\n    @get:A(b = f("x"))\n    get() = 1\n    @B\n    set(v) { c(v) }\n'
     found = analyze(b"class A {\n" + accessor + b"\n  fun b() {}\n}\n", "Kotlin")
     assert found.parsed
     assert [(one.kind, one.name, one.line, one.signature) for one in found.symbols] == [
         ("class", "A", 1, "class A"),
-        ("property", "size", 2, "val size"),
-        ("method", "b", 7, "fun b()"),
+        ("property", "size", 2, "var size"),
+        ("method", "b", 9, "fun b()"),
     ]
 
 

@@ -19,6 +19,7 @@ _TEXTS: Final = re.compile(
     r"|regex(?:_literal)?|(?:jsx|xml)_text|delimited_symbol|symbol_array|subshell|shell_command_expression"
 )
 _QUOTE: Final = re.compile(rb"[\"'`=]")
+_MAY_QUOTE: Final = re.compile(rb"[\"'`=/]")
 _MAYBE: Final = re.compile(rb"[\"'`=]|\w: *[^\s:,)]")  # a word's colon too: Ruby's defaults follow one
 _QUOTED: Final = re.compile(rb"""[A-Za-z@$]{0,3}("|'|`)(?:\\.|(?!\1).)*\1?""", re.S)
 # Of these the grammar says no more than that they are text: a shell's value, and what a macro stands for.
@@ -105,7 +106,7 @@ class _Search:
                 raise _Damaged
             value = (default and node.is_named) or (parent, cursor.field_name) in _RAW_VALUES
             if "comment" in node.type:
-                self._leave_out(node, b" ")
+                self._leave_out(node, self._in_place_of(node))
             elif value or depth > _DEEPEST:
                 self._leave_out(node, _VALUE)
                 default = False
@@ -121,6 +122,12 @@ class _Search:
             more = cursor.goto_next_sibling()
         if entered:
             cursor.goto_parent()
+
+    def _in_place_of(self, comment: Node) -> bytes:
+        """What stands for a comment: nothing, or what was written where only the grammar is told of one
+        (`rewriting.readable`), unless it may hold a text or a comment of its own."""
+        written = self._blob[comment.start_byte : comment.end_byte]
+        return written if written[:1].isspace() and not _MAY_QUOTE.search(written) else b" "
 
     def _leave_out(self, node: Node, instead: bytes) -> None:
         self.blanks.append(_Blank(node.start_byte, node.end_byte, instead))
