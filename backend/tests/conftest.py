@@ -4,7 +4,11 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How fast a machine is, and how busy, is no property of the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 # Scans have tests of their own; those of capture do without the seconds that each one's scanners take to start.
 os.environ["SNAPSHOTTER_SCAN"] = "0"
 # Under `nohup` it is ignored, and children would ignore what the tests send them.

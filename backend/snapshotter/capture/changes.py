@@ -10,9 +10,10 @@ from datetime import datetime
 from snapshotter.archive.manifest import LIST_CAP, RefChange, RefChangeList, RefChanges
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, raw_if_changed
-from snapshotter.capture.tips import MAX_PACK, commits_only
+from snapshotter.capture.pack_front import AwaitedFront
+from snapshotter.capture.tips import MAX_PACK, at_the_front, commits_only
 from snapshotter.git.commit import committed_at, parents
-from snapshotter.git.pack import read_pack
+from snapshotter.git.pack import PackObject, read_pack
 from snapshotter.git.ref_names import HEADS
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import Transport
@@ -65,52 +66,73 @@ def forward(changes: RefChanges) -> RefChangeList:
     )
 
 
+class _Commits:
+    """Commits that came, by their ids: their parents, and when they were made."""
+
+    def __init__(self, objects: Iterable[PackObject]) -> None:
+        self.parents: dict[str, list[str]] = {}
+        self.made_at: dict[str, datetime] = {}
+        for item in objects:
+            if item.type == "commit":
+                self.parents[item.oid] = parents(item.data)
+                if (when := committed_at(item.data)) is not None:
+                    self.made_at[item.oid] = when
+
+    def reaches(self, new: str, old: str) -> bool:
+        """Whether `old` is `new` or an ancestor of it, as far as these commits tell."""
+        queue, seen = [new], {new}
+        while queue:
+            oid = queue.pop()
+            if oid == old:
+                return True
+            for parent in self.parents.get(oid, ()):
+                if parent not in seen:
+                    seen.add(parent)
+                    queue.append(parent)
+        return False
+
+
 class OriginJudge:
-    """A judge that asks the origin: one commits-only fetch for each branch, wanting the new tip with the old tip
-    as the only have. Other haves would cut the walk short and make false alarms.
+    """A judge that reads the `front` of the history's pack, and asks the origin what that does not show.
+
+    The commits in it may show that a branch moved forward, and never that it did not: what other branches had is left
+    out of it. Then one commits-only fetch for each branch wants the new tip with the old tip as the only have.
 
     `committed_at` is when each tip was made whose commits came, by its id.
     """
 
-    def __init__(self, transport: Transport, fmt: str) -> None:
-        self._transport, self._fmt = transport, fmt
+    def __init__(self, transport: Transport, fmt: str, front: AwaitedFront) -> None:
+        self._transport, self._fmt, self._front = transport, fmt, front
         self.committed_at: dict[str, datetime] = {}
 
     def __call__(self, branches: Sequence[Moved]) -> dict[bytes, bool | None]:
-        """The verdicts by the branches' names; none for more than MAX_JUDGED."""
-        if len(branches) > MAX_JUDGED:
-            return {}
-        with ThreadPoolExecutor(min(_AT_ONCE, len(branches)), thread_name_prefix="ancestry") as pool:
-            answers = list(pool.map(self._holds, branches))
-        return {change[0]: answer for change, answer in zip(branches, answers, strict=True)}
+        """The verdicts by the branches' names; no others than the front shows for more than MAX_JUDGED."""
+        came = _Commits(at_the_front(self._front.result(), self._fmt))
+        forward = {change for change in branches if came.reaches(change[2], change[1])}
+        self.committed_at.update((new, came.made_at[new]) for _, _, new in forward if new in came.made_at)
+        left = [change for change in branches if change not in forward]
+        verdicts: dict[bytes, bool | None] = {change[0]: True for change in forward}
+        if left and len(left) <= MAX_JUDGED:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(left)), thread_name_prefix="ancestry") as pool:
+                answers = list(pool.map(self._holds, left))
+            verdicts |= {change[0]: answer for change, answer in zip(left, answers, strict=True)}
+        return verdicts
 
     def _holds(self, change: Moved) -> bool | None:
         _, old, new = change
         with closing(self._transport.fork()) as fork:
             pack = commits_only(fork, [new], [old])
         try:
-            return None if pack is None else self._reaches(new, old, pack)
+            if pack is None:
+                return None
+            came = _Commits(
+                read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK)
+            )  # inflated, which bounds a bomb
         except Unusable:
             return None  # no pack of commits: whether it was rewritten stays unknown, the snapshot stands
-
-    def _reaches(self, new: str, old: str, pack: bytearray) -> bool:
-        """Whether `old` is `new` or an ancestor of it, by the commits that `new` has and `old` has not."""
-        ancestry: dict[str, list[str]] = {}
-        for item in read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK):  # inflated, which bounds a bomb
-            if item.type == "commit":
-                ancestry[item.oid] = parents(item.data)
-            if item.oid == new and (when := committed_at(item.data)) is not None:
-                self.committed_at[new] = when
-        queue, seen = [new], {new}
-        while queue:
-            oid = queue.pop()
-            if oid == old:
-                return True
-            for parent in ancestry.get(oid, ()):
-                if parent not in seen:
-                    seen.add(parent)
-                    queue.append(parent)
-        return False
+        if (when := came.made_at.get(new)) is not None:
+            self.committed_at[new] = when
+        return came.reaches(new, old)
 
 
 def by_record(steps: Sequence[RefChanges | None]) -> Judge:

@@ -1,4 +1,5 @@
-"""LFS within a run: pointers are searched for beside the fetch of the history, and their objects taken after it."""
+"""LFS within a run: pointers are searched for in the history's pack or beside its fetch, and their objects taken
+after it."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ from snapshotter.base.errors import Unavailable
 from snapshotter.capture.chain import Decision
 from snapshotter.capture.lfs_record import LfsAttempt
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, carried
+from snapshotter.capture.pack_front import AwaitedFront
 
 
 @contextmanager
 def objects_beside(
-    step: LfsStep | None, folder: RunFolder, decision: Decision, refs: SnapshotRefs
+    step: LfsStep | None, folder: RunFolder, decision: Decision, refs: SnapshotRefs, front: AwaitedFront
 ) -> Iterator[Callable[[], LfsAttempt]]:
-    """A search for pointers, beside the block that takes the history. What it is given takes their objects.
+    """A search for pointers, beside the block that takes the history, with the `front` of its pack. What it is given
+    takes their objects.
 
     Without a `step` nothing is asked, and what was known of LFS is carried on.
     """
@@ -27,12 +30,12 @@ def objects_beside(
         yield lambda: carried(folder, refs.before, "none")
     else:
         with ThreadPoolExecutor(1, thread_name_prefix="pointers") as pool:
-            searching = pool.submit(step.search, decision, refs)
+            searching = pool.submit(step.search, decision, refs, front)
 
             def objects() -> LfsAttempt:
                 found = searching.result()
                 if isinstance(found, Unavailable):  # the history came after all: so may they
-                    found = step.search(decision, refs)
+                    found = step.search(decision, refs, front)
                 return step.attempt(found, refs)
 
             yield objects

@@ -24,9 +24,10 @@ from snapshotter.capture.lfs_fetching import LfsFetch, Outcome
 from snapshotter.capture.lfs_record import Asked, LfsAttempt, gaps_of, record_of, rows_of, still, unsearched
 from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import LfsOptions
+from snapshotter.capture.pack_front import AwaitedFront
 from snapshotter.capture.parent import ParentSnapshot
 from snapshotter.capture.pointer_paths import configured_url, pointer_paths
-from snapshotter.capture.pointers import FoundPointers, PointerSearch, find_pointers
+from snapshotter.capture.pointers import FoundPointers, PointerSearch, find_pointers, told_pointers
 from snapshotter.git.refs import RefsLedger
 from snapshotter.scan.lfs_rows import LfsRow
 from snapshotter.transport import Transport
@@ -67,16 +68,18 @@ class LfsStep:
     segment_bytes: int
     observer: Observer
 
-    def search(self, decision: Decision, refs: SnapshotRefs) -> Searching:
+    def search(self, decision: Decision, refs: SnapshotRefs, front: AwaitedFront) -> Searching:
         """The pointers of what this run adds, or of all of history where nobody has searched that.
 
-        Uses a connection of its own, so that it may run beside the fetch. Raises Interrupted.
+        Those of an increment are read in the `front` of its pack; what that does not tell, the origin is asked over a
+        connection of its own, beside the fetch. Raises Interrupted.
         """
         wanted = self._wanted(decision, refs)
         if wanted is None:
             return None
         try:
-            return find_pointers(self.transport, wanted, self.folder.cancel, self.options.temp)
+            told = told_pointers(front.result(), wanted) if wanted.haves else None
+            return told or find_pointers(self.transport, wanted, self.folder.cancel, self.options.temp)
         except (Interrupted, UsageError):
             raise
         except SnapshotterError as error:

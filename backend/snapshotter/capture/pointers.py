@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge
+from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge, Unusable
 from snapshotter.capture.fetched_pack import FetchedPack
-from snapshotter.git.lfs_pointer import LONGEST, lfs_pointer
-from snapshotter.git.pack import Pack
+from snapshotter.capture.pack_front import MAX_INFLATED, PackFront
+from snapshotter.git.lfs_pointer import LONGEST, lfs_pointer, may_be_part
+from snapshotter.git.pack import OutsideDelta, Pack, thin_objects
 from snapshotter.git.refs import ObjectFormat
 from snapshotter.transport import FetchRequest, FilterRefused, Transport, WantVanished
 from snapshotter.transport.lfs.source import LfsPointer
@@ -49,6 +50,27 @@ class FoundPointers:
     by_blob: Mapping[str, LfsPointer] = field(default_factory=dict)
     searched: Searched = "all"
     is_whole: bool = True
+
+
+def told_pointers(front: PackFront, search: PointerSearch) -> FoundPointers | None:
+    """The pointers that a search would find, if the pack of the history is that of the search and so small that all of
+    it is at hand. None if it does not tell: an object that it holds as a delta against an old one may be a pointer."""
+    asked = front.request
+    if not front.whole or asked is None or search.tips:
+        return None
+    if (sorted(search.wants), sorted(search.haves)) != (sorted(asked.wants), sorted(asked.haves)):
+        return None
+    found: dict[str, LfsPointer] = {}
+    try:
+        for item in thin_objects(front.data, search.fmt, max_bytes=MAX_INFLATED):
+            if isinstance(item, OutsideDelta):
+                if item.size < LONGEST and may_be_part(item.inserts):
+                    return None
+            elif item.type == "blob" and (named := lfs_pointer(item.data)):
+                found[item.oid] = LfsPointer(*named)
+    except Unusable:  # whether the pack is sound is for whoever stores it
+        return None
+    return FoundPointers(found, "all", not search.haves)
 
 
 def find_pointers(

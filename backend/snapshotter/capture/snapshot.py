@@ -29,6 +29,7 @@ from snapshotter.capture.lfs_beside import objects_beside
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, is_settled
 from snapshotter.capture.manifest_making import Capture
 from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.pack_front import NO_FRONT, AwaitedFront
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
 from snapshotter.capture.refused_objects import RefusedObjects
 from snapshotter.capture.scan_choice import ScanTarget
@@ -127,8 +128,15 @@ def _take(run: _Run, clock: Clock, known: Sealed | None) -> TakenSnapshot:
 def _look(run: _Run, key: RunKey, known: Sealed | None) -> tuple[RefListing, ParentSearch]:
     """The origin's refs and the parent. The store and the origin are asked at the same time: each is a wait."""
     run.observer.stage("looking for the newest snapshot and listing the origin's refs")
+
+    def parent() -> ParentSearch:
+        search = find(Catalog(run.store), run.origin, key, run.observer, known)
+        if search.parent is None and run.options.lfs:
+            run.transport.reach_ahead()  # all of history will be searched for pointers, beside its fetch
+        return search
+
     with ThreadPoolExecutor(1) as pool:
-        searching = pool.submit(find, Catalog(run.store), run.origin, key, run.observer, known)
+        searching = pool.submit(parent)
         listed = run.transport.ls_refs()
         return listed, searching.result()
 
@@ -197,8 +205,9 @@ def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sea
     """Stream what is due, scan, and write the manifest."""
     options, (key, decision, ledger, parent, target) = run.options, step
     folder = RunFolder(run.store, key, decision.kind, run.cancel)
-    with objects_beside(_lfs_step(run, folder), folder, decision, SnapshotRefs(ledger, parent)) as objects:
-        stored, compared = _stream(run, folder, decision, ledger, parent)
+    step_of_lfs, refs_of_lfs, front = _lfs_step(run, folder), SnapshotRefs(ledger, parent), AwaitedFront()
+    with objects_beside(step_of_lfs, folder, decision, refs_of_lfs, front) as objects:
+        stored, compared = _stream(run, folder, step, front)
         clock = clock.lap("history") if stored else clock
         lfs = objects()
     clock = clock.lap("lfs") if lfs.artifacts else clock
@@ -248,11 +257,13 @@ def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
 
 
 def _stream(
-    run: _Run, folder: RunFolder, decision: Decision, ledger: RefsLedger, parent: ParentSnapshot | None
+    run: _Run, folder: RunFolder, step: _Step, front: AwaitedFront
 ) -> tuple[StoredBundle | None, _Compared]:
     """The bundle that is due, stored, or None where none is; and what changed in the refs since the parent."""
+    _, decision, ledger, parent, _ = step
     before = parent.ledger if parent else None
     if decision.kind in ("empty", "unchanged"):
+        front.set_result(NO_FRONT)
         changed = changes.compare(before, ledger, lambda _: {}) if before else None
         return None, _Compared(changed)
     commits = parent.commits if parent else frozenset()
@@ -260,13 +271,13 @@ def _stream(
         request = increment(ledger, before, commits)
     else:
         request = base(ledger, (parent and parent.chain.weight.base) or None)
-    judge = changes.OriginJudge(run.transport, ledger.object_format)
+    judge = changes.OriginJudge(run.transport, ledger.object_format, front)
     with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
         comparing = pool.submit(changes.compare, before, ledger, judge) if before else None
-        with streamed(request, run.transport, folder, run.options, run.observer) as arrived:
+        with streamed(request, run.transport, folder, run.options, run.observer, front) as arrived:
             changed = comparing.result() if comparing else None
             known = commits | judge.committed_at.keys()
-            told = tips.learn(run.transport, ledger, known, bytes(arrived.pack_head))
+            told = tips.learn(run.transport, ledger, known, front.result())
             stored = arrived.finish()
     return stored, _Compared(changed, Tips({**judge.committed_at, **told.committed_at}, told.others))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
@@ -15,12 +15,11 @@ from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.capture.options import CaptureOptions
+from snapshotter.capture.pack_front import FRONT_BYTES, AwaitedFront, PackFront
 from snapshotter.git import pack_frame
 from snapshotter.git.bundle import header, prerequisites
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport, WantVanished
-
-PACK_HEAD: Final = 256 * 1024  # bytes: some thousand commits
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,7 @@ def increment(refs: RefsLedger, before: RefsLedger, commits: Set[str]) -> Bundle
 
 
 class ArrivedBundle(Protocol):
-    """A bundle that has come, and is on its way into the store. `pack_head` are its pack's first PACK_HEAD bytes."""
-
-    pack_head: bytearray
+    """A bundle that has come, and is on its way into the store."""
 
     def finish(self) -> StoredBundle:
         """Wait until all is stored. Raises Unusable if the pack is not whole."""
@@ -81,18 +78,19 @@ def streamed(
     folder: RunFolder,
     options: CaptureOptions,
     observer: Observer,
+    front: AwaitedFront,
 ) -> Iterator[ArrivedBundle]:
     """Fetch the pack and store it as a bundle, segment by segment, while it arrives; the refs ledger beside it.
 
-    Once all of it has arrived, the block is entered: the transport is free again while the last segments are on their
-    way.
+    Its `front` is set as soon as it is there, and cancelled where none comes. Once all of the pack has arrived, the
+    block is entered: the transport is free again while the last segments are on their way.
 
     Nothing is stored before the pack's first bytes: until then WantVanished is raised as it is, and the caller may
     try again. Later it is Unavailable. Raises whatever else the transport and the store raise.
     """
-    observer.stage("streaming the pack into the store", request.expected)
-    bundle = _ArrivingBundle(request, folder, options, observer)
+    bundle = _ArrivingBundle(request, folder, options, observer, front)
     try:
+        observer.stage("streaming the pack into the store", request.expected)
         if request.fetch.wants:
             transport.fetch(request.fetch, bundle.take)
         else:  # refs changed and objects did not: a server refuses a fetch of nothing, and a bundle needs its pack
@@ -114,20 +112,23 @@ class _ArrivingBundle:
     folder: RunFolder
     options: CaptureOptions
     observer: Observer
+    front: AwaitedFront
     writer: SegmentWriter | None = None
     refs: Future[Artifact] | None = None
-    pack_head: bytearray = field(default_factory=bytearray)
+    _kept: bytearray = field(default_factory=bytearray)
 
     def take(self, data: memoryview) -> None:
         """The next bytes of the pack."""
-        if len(self.pack_head) < PACK_HEAD:
-            self.pack_head += data[: PACK_HEAD - len(self.pack_head)]
+        if len(self._kept) < FRONT_BYTES:
+            self._keep(data)
         self._opened().write(data)
         self.observer.advance(len(data))
 
     def arrived(self) -> None:
         """Say that there is no more of the pack."""
         self._opened().end()
+        if not self.front.done():
+            self.front.set_result(PackFront(bytes(self._kept), whole=True, request=self.request.fetch))
 
     def finish(self) -> StoredBundle:
         """See ArrivedBundle."""
@@ -146,9 +147,16 @@ class _ArrivingBundle:
 
     def abort(self) -> bool:
         """Stop, and tell whether anything may be stored."""
+        self.front.cancel()
         if self.writer is not None:
             self.writer.abort()
         return self.writer is not None
+
+    def _keep(self, data: memoryview) -> None:
+        """Keep the bytes as part of the front, which is complete once more has come than fits in."""
+        self._kept += data[: FRONT_BYTES - len(self._kept)]
+        if len(self._kept) == FRONT_BYTES:
+            self.front.set_result(PackFront(bytes(self._kept), request=self.request.fetch))
 
     def _opened(self) -> SegmentWriter:
         if self.writer is None:

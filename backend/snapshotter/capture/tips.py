@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.errors import Interrupted, SnapshotterError, TooLarge, Unusable
+from snapshotter.capture.pack_front import MAX_INFLATED, NO_FRONT, PackFront
 from snapshotter.git.commit import committed_at
 from snapshotter.git.pack import PackObject, leading_objects, read_pack
 from snapshotter.git.ref_names import HEADS
@@ -23,7 +24,6 @@ from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport
 
 MAX_PACK: Final = 32 * 1024 * 1024  # bytes of one answer
-_MAX_FRONT: Final = 4 * 1024 * 1024  # bytes of a pack's first objects, once inflated
 
 
 class Tips(NamedTuple):
@@ -33,9 +33,9 @@ class Tips(NamedTuple):
     others: frozenset[str] = frozenset()
 
 
-def learn(transport: Transport, ledger: RefsLedger, known: Set[str], pack_head: bytes = b"") -> Tips:
-    """What the branches hold, less the commits that are `known`: read in the first bytes of a pack, where git puts
-    the commits, and asked of the origin in one request where those do not hold all.
+def learn(transport: Transport, ledger: RefsLedger, known: Set[str], front: PackFront = NO_FRONT) -> Tips:
+    """What the branches hold, less the commits that are `known`: read in the `front` of a pack, where git puts the
+    commits, and asked of the origin in one request where those do not hold all.
 
     At most LIST_CAP are known in all, HEAD's first. Where the origin refuses, what is left stays unknown.
     """
@@ -45,7 +45,7 @@ def learn(transport: Transport, ledger: RefsLedger, known: Set[str], pack_head: 
     room = max(0, LIST_CAP - len(known))
     unknown = sorted(ledger.branch_tips - known - peeled, key=lambda oid: (oid != head, oid))[:room]
     found = _Found(set(unknown))
-    found.take(_at_the_front(pack_head, ledger.object_format))
+    found.take(at_the_front(front, ledger.object_format))
     left = [oid for oid in unknown if oid in found.wanted]
     pack = commits_only(transport, left, depth=1) if left else None
     if pack is not None:
@@ -74,9 +74,9 @@ class _Found:
                 self.dates[item.oid] = when
 
 
-def _at_the_front(pack_head: bytes, fmt: str) -> Iterator[PackObject]:
+def at_the_front(front: PackFront, fmt: str) -> Iterator[PackObject]:
     """The commits and tags that a pack begins with."""
-    objects = leading_objects(pack_head, fmt, max_bytes=_MAX_FRONT)
+    objects = leading_objects(front.data, fmt, max_bytes=MAX_INFLATED)
     return takewhile(lambda item: item.type in ("commit", "tag"), objects)
 
 

@@ -15,6 +15,28 @@ def delta_target(delta: bytes) -> int:
         raise bad_pack("a delta ends early") from None
 
 
+def delta_inserts(delta: bytes) -> bytes:
+    """The bytes that a git delta brings of its own, in order. Raises Unusable if the delta is damaged."""
+    out = bytearray()
+    try:
+        at = _varint(delta, _varint(delta, 0)[1])[1]
+        while at < len(delta):
+            op = delta[at]
+            at += 1
+            if op & 0x80:
+                at += (op & 0x7F).bit_count()
+            elif op:
+                out += delta[at : at + op]
+                at += op
+            else:
+                raise bad_pack("a delta has an unknown instruction")
+    except IndexError:
+        raise bad_pack("a delta ends early") from None
+    if at > len(delta):
+        raise bad_pack("a delta ends early")
+    return bytes(out)
+
+
 def apply_delta(base: bytes, delta: bytes, limit: int) -> bytes:
     """The target of a git delta. Raises Unusable if the delta is damaged or its target exceeds `limit`."""
     try:

@@ -7,7 +7,6 @@ some hundred bytes for each object, whatever the pack weighs. Source: git's gitf
 from __future__ import annotations
 
 import hashlib
-import struct
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from snapshotter.base.errors import Unusable
-from snapshotter.git.delta import apply_delta, bad_pack, delta_target, large_pack
+from snapshotter.git.delta import apply_delta, bad_pack, delta_inserts, delta_target, large_pack
 from snapshotter.git.pack_frame import (
     DIGEST_BYTES,
     MAX_ENTRY_HEAD,
@@ -49,6 +48,15 @@ class PackObject:
     whole: bool = True
 
 
+@dataclass(frozen=True)
+class OutsideDelta:
+    """An object that a thin pack holds as a delta against one outside: its size in bytes, and those of its bytes that
+    the delta brings."""
+
+    size: int
+    inserts: bytes
+
+
 def read_pack(data: bytes | bytearray, fmt: str, *, max_bytes: int) -> Iterator[PackObject]:
     """Every object of a self-contained pack in memory.
 
@@ -72,11 +80,25 @@ def leading_objects(head: bytes, fmt: str, *, max_bytes: int) -> Iterator[PackOb
     """
     view = memoryview(head)
     reader = _Reader(lambda at, size: view[at : at + size], len(head), fmt, max_bytes, None)
-    with suppress(Unusable, struct.error):
+    with suppress(Unusable):
         for _ in range(pack_objects(head)):
             item = reader.next()
             if item is not None:
                 yield item
+
+
+def thin_objects(data: bytes, fmt: str, *, max_bytes: int) -> Iterator[PackObject | OutsideDelta]:
+    """Every object of a thin pack, whose checksum is for somebody else to check.
+
+    Raises Unusable for a pack that is damaged, or whose objects together exceed `max_bytes` once inflated.
+    """
+    view = memoryview(data)
+    end = len(data) - DIGEST_BYTES[fmt]
+    reader = _Reader(lambda at, size: view[at : at + size], end, fmt, max_bytes, None)
+    for _ in range(pack_objects(data)):
+        yield reader.next_of_thin()
+    if reader.at != end:
+        raise bad_pack("it holds more than its header says")
 
 
 @dataclass(frozen=True)
@@ -125,6 +147,7 @@ class _Reader:
         self._held = 0
         self.pass_blobs = False
         self._passed: set[int] = set()  # where blobs begin that were passed over
+        self._outside: set[int] = set()  # where deltas begin that are against something outside
         self.at = 12  # after the signature, the version and the count
 
     def next(self) -> PackObject | None:
@@ -145,6 +168,20 @@ class _Reader:
             item = self._from_delta(start, head.base, delta)
         self._starts.add(start)
         return item
+
+    def next_of_thin(self) -> PackObject | OutsideDelta:
+        """The next object of a pack whose deltas may be against what is not in it. Nothing is over a limit of one."""
+        start = self.at
+        head = self._head(start)
+        if head.kind in TYPES or (head.base in self._starts and head.base not in self._outside):
+            item = self.next()
+            assert item is not None  # noqa: S101 - only a limit of one object makes it None
+            return item
+        delta, self.at = self._inflate(head)
+        self._spend(len(delta))
+        self._starts.add(start)
+        self._outside.add(start)
+        return OutsideDelta(delta_target(delta), delta_inserts(delta))
 
     def _is_blob(self, head: EntryHead) -> bool:
         """Whether the entry is a blob, or a delta against one. An unknown base is a blob: all else has an id by now."""

@@ -75,7 +75,7 @@ class PackCheck:
 
 def pack_objects(head: bytes) -> int:
     """The object count in a pack's first 12 bytes. Raises Unusable if they are no pack's."""
-    signature, version, count = struct.unpack(">4sII", head[:12])
+    signature, version, count = struct.unpack(">4sII", head[:12].ljust(12, b"\0"))
     if signature != b"PACK" or version not in (2, 3):
         raise Unusable(
             "what the origin sent is not a pack",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from snapshotter.base import children, environment, runbook
@@ -62,8 +62,16 @@ def run(argv: list[str], cancel: Cancel, *, where: Sequence[str] = (), stdin: by
     return result.out
 
 
-def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where: Sequence[str] = ()) -> None:
-    """Run git isolated on a stdin that comes in pieces. Raises as `run` does, and whatever `chunks` raises."""
+def feed(
+    argv: list[str],
+    chunks: Iterable[memoryview],
+    cancel: Cancel,
+    *,
+    where: Sequence[str] = (),
+    success: Container[int] = (0,),
+) -> None:
+    """Run git isolated on a stdin that comes in pieces. Raises as `run` does where its exit status is no `success`, and
+    whatever `chunks` raises."""
     process = _start([*where, *argv], subprocess.PIPE)
     assert process.stdin is not None  # noqa: S101 - it is PIPE
     with cancel.ending(lambda: children.end_group(process)):
@@ -78,7 +86,7 @@ def feed(argv: list[str], chunks: Iterable[memoryview], cancel: Cancel, *, where
             raise
         _, err = process.communicate()
     cancel.check()
-    if process.returncode:
+    if process.returncode not in success:
         raise failure(argv[0], GitResult(process.returncode, b"", err))
 
 

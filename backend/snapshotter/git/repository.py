@@ -11,7 +11,6 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.text import decode_name, printable
 from snapshotter.git import program
-from snapshotter.git.errors import words
 from snapshotter.git.ref_names import named
 from snapshotter.git.refs import RefsLedger, is_oid
 
@@ -43,9 +42,12 @@ class Repository:
     def index_pack(self, chunks: Iterable[memoryview]) -> None:
         """Add a pack, given in pieces, completing deltas against objects held before it.
 
-        Hashes every object. Raises GitFailed with git's own words if the pack is not whole.
+        Hashes every object, and looks for each that one of them names: here or in the pack. So a repository that has
+        grown by this alone is whole. Raises GitFailed with git's own words if the pack is not.
         """
-        program.feed(["index-pack", "--stdin", "--fix-thin"], chunks, self._cancel, where=self._where())
+        argv = ["index-pack", "--stdin", "--fix-thin", "--check-self-contained-and-connected"]
+        # 1: some of what they name was here before.
+        program.feed(argv, chunks, self._cancel, where=self._where(), success=(0, 1))
 
     def write_refs(self, ledger: RefsLedger) -> None:
         """Set every ref at once, symbolic refs and HEAD too, in place of those before.
@@ -97,16 +99,12 @@ class Repository:
         peeled = self._peeled(ledger)
         return [ref.name for ref in ledger if ref.peeled and peeled.get(ref.oid) != ref.peeled]
 
-    def check_whole(self, tips: Iterable[str], known: Iterable[str] = ()) -> None:
-        """Check that every object that can be reached from `tips` is there. Raises NotWhole with git's words.
-
-        What can be reached from `known` was checked before, and is not checked again.
-        """
-        revisions = "".join(f"{oid}\n" for oid in tips) + "".join(f"^{oid}\n" for oid in known)
-        argv = ["rev-list", "--objects", "--stdin", "--quiet"]
-        answer = program.ask(argv, self._cancel, where=self._where(), stdin=revisions.encode())
-        if answer.code:
-            raise NotWhole(f"its history is not whole: {words(answer.err) or 'rev-list failed'}")
+    def check_held(self, ledger: RefsLedger) -> None:
+        """Check that what the refs name is here, and so, by `index_pack`, all that it reaches. Raises NotWhole."""
+        self._peel(ledger.tips)
+        if lacking := sorted(ledger.tips - self._peels.keys()):
+            more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+            raise NotWhole(f"its history is not whole: it lacks {lacking[0]}{more}")
 
     def fsck(self) -> list[str]:
         """What `git fsck --strict` reports, as lines. To be recorded, and no verdict: well-known projects have some."""
@@ -144,15 +142,20 @@ class Repository:
 
     def _peeled(self, ledger: RefsLedger) -> Mapping[str, str]:
         """What annotated tags peel to, by their ids: of the ledger's refs and of others asked about before."""
-        new = sorted({ref.oid for ref in ledger} - self._peels.keys())
-        if new:
-            request = "".join(f"{oid}^{{}}\n" for oid in new).encode()
-            argv = ["cat-file", "--batch-check=%(objectname)"]
-            answer = program.ask(argv, self._cancel, where=self._where(), stdin=request).out.split(b"\n")
-            # An object that is missing, or a tag of one, is answered by words.
-            pairs = zip(new, answer, strict=False)
-            self._peels |= {oid: line.decode() for oid, line in pairs if is_oid(line)}
+        self._peel(ref.oid for ref in ledger)
         return {oid: peeled for oid, peeled in self._peels.items() if peeled != oid}
+
+    def _peel(self, oids: Iterable[str]) -> None:
+        """Ask of ids what they peel to, unless that is known."""
+        new = sorted(set(oids) - self._peels.keys())
+        if not new:
+            return
+        request = "".join(f"{oid}^{{}}\n" for oid in new).encode()
+        argv = ["cat-file", "--batch-check=%(objectname)"]
+        answer = program.ask(argv, self._cancel, where=self._where(), stdin=request).out.split(b"\n")
+        # An object that is missing, or a tag of one, is answered by words.
+        pairs = zip(new, answer, strict=False)
+        self._peels |= {oid: line.decode() for oid, line in pairs if is_oid(line)}
 
     def _where(self) -> list[str]:
         """git's options that name the repository, so that git looks for none by itself."""

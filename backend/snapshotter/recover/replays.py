@@ -117,18 +117,17 @@ class _Replay:
             observer=self._how.observer,
             cancel=self._cancel,
         )
-        proven: frozenset[str] = frozenset()
         for key in chain:
             started = time.monotonic()
             link = self._next(links, key)
             if link is None:
                 return
-            proven = self._connect(link, proven)
+            self._check_held(link)
             del link  # its ledger may be large
             same: dict[RefsRecord, _Judged] = {}  # an unchanged snapshot's refs are its parent's
             for outline in self._ending.get(key, []):
                 if outline.refs not in same:
-                    same[outline.refs] = self._judge(outline, proven)
+                    same[outline.refs] = self._judge(outline)
                 judged = same[outline.refs]
                 problems = (*known(self._evidence, outline), *judged.at(outline.key.folder))
                 yield outline.key, Replayed(problems, judged.fsck, time.monotonic() - started)
@@ -151,24 +150,20 @@ class _Replay:
             self._evidence.note(key, Problem.of(error, key.folder))
             return None
 
-    def _connect(self, link: Link, proven: frozenset[str]) -> frozenset[str]:
-        """Check that a link's refs reach whole histories, less what is `proven`; the tips that are proven then."""
-        tips = link.ledger.tips
+    def _check_held(self, link: Link) -> None:
         try:
-            self._repository.check_whole(sorted(tips - proven), sorted(proven))
+            self._repository.check_held(link.ledger)
         except NotWhole as error:
             self._evidence.note(link.manifest.key, _sent(link.manifest.key.folder, error.message))
-        return tips | proven
 
-    def _judge(self, outline: Outline, proven: frozenset[str]) -> _Judged:
+    def _judge(self, outline: Outline) -> _Judged:
         """What git says of a snapshot's refs in the repository as it is now."""
         ledger, place, repository = self._evidence.ledger(outline), outline.key.folder, self._repository
         if ledger is None:  # an unchanged snapshot's, which no link has
             return _Judged()
         problems: list[Problem] = []
         try:
-            if unproven := ledger.tips - proven:
-                repository.check_whole(sorted(unproven), sorted(proven))
+            repository.check_held(ledger)
         except NotWhole as error:
             problems.append(_sent(place, error.message))
         repository.write_refs(ledger)

@@ -90,10 +90,10 @@ def _not_written(destination: Path, error: OSError) -> Unavailable:
 
 def _set_refs(repository: Repository, ledger: RefsLedger, observer: Observer) -> None:
     """Set the refs, and compare what git has now with the snapshot: every object, every ref with its alias, HEAD."""
-    observer.stage("setting the refs and checking connectivity")
+    observer.stage("setting the refs")
     repository.write_refs(ledger)
     try:
-        repository.check_whole(sorted(ledger.tips))
+        repository.check_held(ledger)
     except NotWhole as error:
         raise Finding(
             f"the snapshot is damaged: {error.message}",

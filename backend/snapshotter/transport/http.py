@@ -27,6 +27,7 @@ from snapshotter.transport.http_pool import proxy_credential, proxy_for
 from snapshotter.transport.http_redirect import DISCOVERY, follow
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.replies import AGENT
+from snapshotter.transport.turns import FreeTurns
 from snapshotter.transport.upload_pack import Wire
 from snapshotter.transport.words import SentCredentials
 from snapshotter.transport.zones import Zone, innermost, open_to, zone_of
@@ -98,6 +99,11 @@ class HttpWire:
         """See Wire: the connection is dropped, since what follows on it is unknown."""
         self._drop()
         return error
+
+    def reach_ahead(self) -> None:
+        """See Transport. Where turns are counted, each connection waits for its own."""
+        if isinstance(self._client.turns, FreeTurns) and not proxy_for(self._base):
+            self._client.pool.reach_ahead(self._base)
 
     def fork(self) -> Wire:
         """See Wire."""

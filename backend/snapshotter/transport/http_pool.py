@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 import urllib.request
 import weakref
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
+from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.urls import is_loopback
 from snapshotter.git.origin import Credential
 from snapshotter.transport import WireLimits
@@ -53,6 +56,7 @@ class HttpPool:
         self._connections = connections
         self._context: ssl.SSLContext | None = None
         self._managers: dict[_ManagerKey, urllib3.PoolManager] = {}
+        self._making = threading.Lock()
         self._opened = OpenedPools()
 
     def under(self, limits: WireLimits) -> HttpPool:
@@ -76,9 +80,16 @@ class HttpPool:
         """
         proxy, tls = proxy_for(url), url.startswith("https:")
         key = (proxy, tls, zones)
-        if key not in self._managers:
-            self._managers[key] = self._make(proxy, zones, tls=tls)
-        return self._managers[key]
+        with self._making:
+            if key not in self._managers:
+                self._managers[key] = self._make(proxy, zones, tls=tls)
+            return self._managers[key]
+
+    def reach_ahead(self, url: str) -> None:
+        """Open a connection to the host of `url`, for later; nothing is waited for, and nothing raised."""
+        pool = self.manager(url).connection_from_url(url)
+        if isinstance(pool, _AheadPool):
+            threading.Thread(target=pool.reach_ahead, args=(self._limits.connect_seconds,), daemon=True).start()
 
     def let_go(self) -> None:
         """Close the connections that wait for another request, at once: the host's other connections are counted, and
@@ -134,6 +145,21 @@ def _split(proxy: str) -> SplitResult:
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
 
+class _AheadPool(HTTPConnectionPool):
+    """A pool that can be given a connection before anybody needs it."""
+
+    def reach_ahead(self, seconds: float) -> None:
+        """Connect within so many seconds, if that can be done."""
+        connection = self._get_conn()
+        try:
+            if connection.is_closed:
+                connection.timeout = seconds
+                connection.connect()
+        except (HTTPError, SnapshotterError, OSError):  # whoever needs one is told why, when it tries
+            connection.close()
+        self._put_conn(connection)
+
+
 def _pools(
     limits: WireLimits, zones: frozenset[Zone] | None, opened: OpenedPools
 ) -> dict[str, type[HTTPConnectionPool]]:
@@ -161,7 +187,7 @@ def _pools(
     class ZonedTlsConnection(ZonedConnection, HTTPSConnection):
         pass
 
-    class Pool(HTTPConnectionPool):
+    class Pool(_AheadPool):
         ConnectionCls = ZonedConnection
 
         def __init__(self, *args: Any, **named: Any) -> None:

@@ -71,6 +71,9 @@ class StreamWire:
         """See Wire."""
         return self._channel.explain(error) if self._channel else error
 
+    def reach_ahead(self) -> None:
+        """See Transport. A session is one conversation, so nothing is to be had ahead of it."""
+
     def fork(self) -> Wire:
         """See Wire."""
         return StreamWire(self._dial, self._limits, self._cancel)

@@ -52,6 +52,10 @@ class Wire(Protocol):
         """The error, with what else the wire knows (a child's exit, its stderr)."""
         ...
 
+    def reach_ahead(self) -> None:
+        """See Transport."""
+        ...
+
     def fork(self) -> Wire:
         """A wire of its own to the same origin; a stateless one goes on where this one has been led."""
         ...
@@ -115,6 +119,10 @@ class UploadPack:
         except SnapshotterError as error:
             failed = self._failed(error, [f"remote: {line}" for line in receiver.messages.lines])
             raise failed from failed.__cause__
+
+    def reach_ahead(self) -> None:
+        """See Transport."""
+        self._wire.reach_ahead()
 
     def fork(self) -> Transport:
         """See Transport."""

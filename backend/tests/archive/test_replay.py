@@ -82,7 +82,7 @@ def test_a_whole_chain_brings_every_object_and_no_refs(chain: Chain) -> None:
     assert count == newest.chain_bytes.base + newest.chain_bytes.increments == sums.total == sums.done
     assert Origin.at(chain.repository.path).refs() == {}
     chain.repository.write_refs(chain.lab.catalog.ledger(newest))
-    chain.repository.check_whole([chain.origin.oid("main")])
+    chain.repository.check_held(chain.lab.catalog.ledger(newest))
     assert Origin.at(chain.repository.path).refs() == chain.origin.refs()
 
 

@@ -12,11 +12,13 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import changes, tips
 from snapshotter.capture.changes import Moved, OriginJudge, by_record, compare, forward
+from snapshotter.capture.pack_front import PackFront
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
-from snapshotter.transport import Transport, WireLimits
+from snapshotter.transport import FilterRefused, Transport, WireLimits
 from snapshotter.transport.connect import Connector
 from tests.support.git import Origin
+from tests.support.packs import came
 from tests.support.wires import NoCredentials
 
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -46,7 +48,7 @@ def judged(repo: Origin) -> Iterator[Callable[..., tuple[list[str], list[str]]]]
         """Which branches were rewritten, and of which it is unknown."""
         for name, oid in after.items():
             repo.git("update-ref", f"refs/heads/{name}", oid)
-        found = compare(ledger(**before), ledger(**after), OriginJudge(transport, fmt))
+        found = compare(ledger(**before), ledger(**after), OriginJudge(transport, fmt, came()))
         return names(found.rewritten), names(found.unknown)
 
     yield judged
@@ -161,13 +163,31 @@ def test_sha256_is_judged_too(tmp_path: Path) -> None:
     repo.git("update-ref", "refs/heads/b", other)
     transport = Connector(NoCredentials(), WireLimits())(parse(str(repo.path)), Cancel())
     try:
-        judge = OriginJudge(transport, "sha256")
+        judge = OriginJudge(transport, "sha256", came())
         assert judge([(b"refs/heads/a", first, second), (b"refs/heads/b", first, other)]) == {
             b"refs/heads/a": True,
             b"refs/heads/b": False,
         }
     finally:
         transport.close()
+
+
+def test_what_a_pack_s_front_shows_is_not_asked_for(repo: Origin) -> None:
+    """Of a branch that moved forward it shows so; of one that was rewritten it shows nothing."""
+    first = repo.commit("refs/heads/a")
+    moved = repo.commit("refs/heads/a", parents=[repo.commit("refs/heads/a")])
+    other = repo.commit("refs/heads/b", parents=[first])
+    pack = repo.git("pack-objects", "--revs", "--stdout", "-q", data=f"{moved}\n{other}\n^{first}\n".encode())
+    silent: Transport = Failing(AssertionError("it is asked"))  # type: ignore[assignment]
+    judge = OriginJudge(silent, "sha1", came(PackFront(pack)))
+    assert judge([(b"refs/heads/a", first, moved), (b"refs/heads/b", first, other)]) == {
+        b"refs/heads/a": True,
+        b"refs/heads/b": True,
+    }
+    assert judge.committed_at.keys() == {moved, other}
+    refusing: Transport = Failing(FilterRefused("no"))  # type: ignore[assignment]
+    judge = OriginJudge(refusing, "sha1", came(PackFront(pack)))
+    assert judge([(b"refs/heads/a", other, moved)]) == {b"refs/heads/a": None}
 
 
 def test_too_many_to_ask_are_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,16 +226,14 @@ class Failing:
 
 
 def test_a_refusal_is_unknown_and_an_interruption_is_passed_on() -> None:
-    from snapshotter.transport import FilterRefused
-
     moved = [(b"refs/heads/a", A, B), (b"refs/heads/b", A, C)]
     refusing = Failing(FilterRefused("no filters", hint="x"))
     transport: Transport = refusing  # type: ignore[assignment]
-    assert OriginJudge(transport, "sha1")(moved) == {b"refs/heads/a": None, b"refs/heads/b": None}
+    assert OriginJudge(transport, "sha1", came())(moved) == {b"refs/heads/a": None, b"refs/heads/b": None}
     assert refusing.closed == 2
     stopped: Transport = Failing(Interrupted("stop"))  # type: ignore[assignment]
     with pytest.raises(Interrupted):
-        OriginJudge(stopped, "sha1")(moved)
+        OriginJudge(stopped, "sha1", came())(moved)
 
 
 def step(**lists: list[str]) -> RefChanges:

@@ -14,6 +14,7 @@ from snapshotter.archive import layout
 from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable
+from snapshotter.capture import stream
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.scan.lfs_rows import LfsRow
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
@@ -39,6 +40,12 @@ def origin(tmp_path: Path, host: LfsHost) -> Origin:
     origin = Origin(tmp_path / "srv" / "x.git")
     origin.commit(files={"readme": b"plain", ".gitattributes": b"*.bin filter=lfs\n"})
     return origin
+
+
+@pytest.fixture
+def large_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every pack there is more than a front, so that pointers are asked for."""
+    monkeypatch.setattr(stream, "FRONT_BYTES", 12)
 
 
 def stored(lab: Lab, row: LfsRow) -> bytes:
@@ -195,7 +202,7 @@ def test_tips_alone_are_taken_when_they_are_asked_for(lab: Lab, host: LfsHost, o
     ],
 )
 def test_what_a_server_refuses_costs_history_at_most(
-    lab: Lab, host: LfsHost, origin: Origin, config: dict[str, str]
+    lab: Lab, host: LfsHost, origin: Origin, config: dict[str, str], large_packs: None
 ) -> None:
     (old,) = add(host, origin, b"old")
     new = hashlib.sha256(host.put(b"new") and b"new").hexdigest()
@@ -297,7 +304,9 @@ def test_a_local_origin_s_own_folder_is_its_server(lab: Lab, origin: Origin) -> 
     assert stored(lab, table(lab, taken)[oid]) == data and gaps(taken) == {"lfs-not-found": 1}
 
 
-def test_a_host_of_one_connection_at_a_time_gives_all(lab: Lab, host: LfsHost, origin: Origin) -> None:
+def test_a_host_of_one_connection_at_a_time_gives_all(
+    lab: Lab, host: LfsHost, origin: Origin, large_packs: None
+) -> None:
     """The search runs beside the fetch: one of them waits for the connection that the other keeps."""
     host.serial = True
     lab.limits = WireLimits(idle_seconds=15)
@@ -325,7 +334,7 @@ class _DownBeside(Interposed):
 
 
 def test_a_search_that_failed_beside_the_history_is_made_again_after_it(
-    lab: Lab, host: LfsHost, origin: Origin
+    lab: Lab, host: LfsHost, origin: Origin, large_packs: None
 ) -> None:
     add(host, origin, b"one")
     taken = lab.take(host.url("x.git"), WITH, wrap=_DownBeside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,11 +71,14 @@ def test_a_run_asks_what_the_page_says(lab: Lab, origin: Origin, host: GitHost, 
     assert store.calls[-1] == ("put_new", taken.manifest.key.key(layout.MANIFEST))
 
 
-@pytest.mark.parametrize(("kind", "more"), [("base", 1), ("increment", 1), ("unchanged", 0)])
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("kind", ["base", "increment", "unchanged"])
 def test_lfs_adds_what_the_page_says_where_there_are_no_pointers(
-    lab: Lab, origin: Origin, host: GitHost, kind: str, more: int
+    lab: Lab, origin: Origin, host: GitHost, kind: str, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "LFS adds 1 fetch, on 1 connection more" in FORMAT
+    assert "the LFS pointers of a base and of a larger increment, or of one whose small deltas" in FORMAT
+    if not small:
+        monkeypatch.setattr(stream, "FRONT_BYTES", 12)
     options = CaptureOptions(lfs=LfsOptions())
     if kind != "base":
         lab.take(host.url("x.git"), options)
@@ -85,9 +89,11 @@ def test_lfs_adds_what_the_page_says_where_there_are_no_pointers(
     store = RecordingStore(lab.store)
     assert lab.take(host.url("x.git"), options, store=store).manifest.kind == kind
     requests, connections, calls, *_ = documented()[kind]
-    fetches = [int(count) for count in re.findall(r"(\d+) fetch", requests)] or [0]
-    named = re.sub(r"\d+ fetch", f"{fetches[0] + more} fetch", requests)
-    assert [asked(host), called(store)] == [named, calls]
+    # Of a base the pointers are asked for; of a large pack also what the tips hold, or how the branch moved.
+    more = {"base": 1, "increment": 0, "unchanged": 0}[kind]
+    if not small:
+        more = {"base": 2, "increment": 2, "unchanged": 0}[kind]
+    assert [asked(host), called(store)] == [requests.replace("1 fetch", f"{1 + more} fetch"), calls]
     assert host.connections - opened <= int(connections) + more
 
 
@@ -119,7 +125,7 @@ def test_the_refs_and_the_history_are_put_at_the_same_time(lab: Lab, host: GitHo
 def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
     lab: Lab, host: GitHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "PACK_HEAD", 0)  # as for tips that are far behind in a large pack
+    monkeypatch.setattr(stream, "FRONT_BYTES", 12)  # as for tips that are far behind in a large pack
     told = threading.Event()
     host.fault = lambda path: told.set() if sum("#fetch" in each.path for each in host.requests) else None
 
@@ -129,6 +135,29 @@ def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
 
     taken = lab.take(host.url("x.git"), store=RecordingStore(lab.store, wait))
     assert taken.manifest.tip_dates
+
+
+def test_the_connection_for_the_pointers_of_a_base_is_opened_while_the_refs_are_listed(
+    lab: Lab, host: GitHost
+) -> None:
+    listing, another = threading.Event(), threading.Event()
+
+    def answer(path: str) -> None:
+        if "info/refs" in path:
+            listing.set()
+            for _ in range(int(PATIENCE / 0.01)):
+                if host.connections == 2:
+                    another.set()
+                    break
+                time.sleep(0.01)
+
+    host.fault = answer
+    store = RecordingStore(lab.store, lambda *_: listing.wait(PATIENCE) and None)
+    lab.take(host.url("x.git"), CaptureOptions(lfs=LfsOptions()), store=store)
+    assert another.is_set() and host.connections == 2
+    host.fault = None
+    lab.take(host.url("x.git"), CaptureOptions(lfs=LfsOptions()))
+    assert host.connections == 3, "one that is unchanged needs no more than one"
 
 
 def test_nothing_is_stored_where_the_refs_cannot_be(lab: Lab, host: GitHost) -> None:

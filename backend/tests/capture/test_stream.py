@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,20 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.archive import layout
+from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.sealed import Sealed
-from snapshotter.base.errors import SnapshotterError
-from snapshotter.capture.options import CaptureOptions
+from snapshotter.archive.transfer import RunFolder
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import SnapshotterError, Unusable
+from snapshotter.base.observer import Observer
+from snapshotter.capture.options import CaptureOptions, LfsOptions
+from snapshotter.capture.pack_front import FRONT_BYTES, AwaitedFront
+from snapshotter.capture.stream import base, streamed
+from snapshotter.git.refs import Ref, RefsLedger
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
 from tests.support.git import Origin
-from tests.support.lab import Lab
+from tests.support.lab import Lab, Words
+from tests.support.packs import pack_of
 
 SMALL = CaptureOptions(segment_bytes=64 * 1024)
 
@@ -76,6 +84,9 @@ class Altered:
         data = bytes(pack[: self._cut]) + self._extra
         for start in range(0, len(data), 10_000):
             sink(memoryview(data)[start : start + 10_000])
+
+    def reach_ahead(self) -> None:
+        self._inner.reach_ahead()
 
     def fork(self) -> Transport:
         return self._inner.fork()
@@ -256,3 +267,45 @@ def test_a_stalled_server_ends_at_the_idle_timeout(origin: Origin, tmp_path: Pat
     lab = Lab(tmp_path / "store", limits=WireLimits(idle_seconds=0.5))
     with spoiled(origin, "#fetch", Fault(stall_at=70_000)) as host:
         assert fails(lab, host.url("x.git"), "stall").code == "stalled"
+
+
+@pytest.mark.parametrize(("size", "early"), [(100, False), (FRONT_BYTES - 1, False), (FRONT_BYTES + 1, True)])
+def test_the_front_of_a_pack_is_there_as_soon_as_it_came(
+    lab: Lab, origin: Origin, size: int, early: bool
+) -> None:
+    pack, front, done = pack_of() + random.Random(size).randbytes(size), AwaitedFront(), []
+
+    class Pieces:
+        def fetch(self, request: FetchRequest, sink: Sink) -> None:
+            sink(memoryview(pack)[:size])
+            done.append(front.done())
+            sink(memoryview(pack)[size:])
+
+    refs = RefsLedger.build([Ref(b"refs/heads/main", origin.oid("main"))])
+    folder = RunFolder(lab.store, RunKey("x", RunId.new(lab.now)), "base", Cancel())
+    transport: Any = Pieces()
+    with suppress(Unusable), streamed(base(refs), transport, folder, SMALL, Observer(), front) as arrived:
+        arrived.finish()
+    assert done == [early]
+    came = front.result(timeout=0)
+    assert came.data == pack[:FRONT_BYTES] and came.request == base(refs).fetch
+    assert came.whole is (len(pack) < FRONT_BYTES)
+
+
+@pytest.mark.parametrize("kind", ["base", "increment"])
+def test_an_error_before_the_pack_comes_ends_the_run(lab: Lab, tmp_path: Path, kind: str) -> None:
+    """And nobody waits for its front."""
+    origin = Origin(tmp_path / "y.git", filters=True)
+    origin.commit()
+    if kind == "increment":
+        lab.take(origin)
+        origin.commit()
+
+    class Broken(Words):
+        def stage(self, what: str, total: int | None = None) -> None:
+            if what.startswith("streaming"):
+                raise BrokenPipeError(what)
+
+    lab.observer = Broken()
+    with pytest.raises(BrokenPipeError):
+        lab.take(origin, CaptureOptions(lfs=LfsOptions()))

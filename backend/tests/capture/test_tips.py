@@ -11,6 +11,7 @@ from snapshotter.archive.manifest import LIST_CAP
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.capture import tips
+from snapshotter.capture.pack_front import PackFront
 from snapshotter.capture.tips import Tips, learn
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import Ref, RefsLedger
@@ -107,9 +108,10 @@ def test_a_cancellation_ends_it(repo: Origin, transport: Transport) -> None:
         learn(Counting(transport, Interrupted("stop")), ledger(repo), frozenset())
 
 
-def front(repo: Origin, *objects: str) -> bytes:
+def front(repo: Origin, *objects: str) -> PackFront:
     """A pack of these objects in this order, as far as git keeps it, without those that they need."""
-    return repo.git("pack-objects", "--stdout", "-q", "--window=0", data="\n".join(objects).encode() + b"\n")
+    asked = "\n".join(objects).encode() + b"\n"
+    return PackFront(repo.git("pack-objects", "--stdout", "-q", "--window=0", data=asked))
 
 
 def test_what_a_pack_begins_with_is_not_asked_for(repo: Origin, transport: Transport) -> None:
@@ -117,7 +119,7 @@ def test_what_a_pack_begins_with_is_not_asked_for(repo: Origin, transport: Trans
     asked = learn(counting, ledger(repo), frozenset())
     counting.asked.clear()
     everything = repo.git("pack-objects", "--stdout", "-q", "--revs", "--all", data=b"")
-    read = learn(counting, ledger(repo), frozenset(), everything)
+    read = learn(counting, ledger(repo), frozenset(), PackFront(everything))
     assert read == asked
     assert len(read.committed_at) == 2
     assert counting.asked == []
@@ -133,19 +135,19 @@ def test_only_what_a_pack_s_front_does_not_hold_is_asked_for(repo: Origin, trans
 def test_a_front_that_is_cut_anywhere_or_broken_costs_a_question_and_nothing_else(
     repo: Origin, transport: Transport
 ) -> None:
-    whole = front(repo, repo.oid("main"), repo.oid("side"))
+    whole = front(repo, repo.oid("main"), repo.oid("side")).data
     expected = learn(transport, ledger(repo), frozenset())
     flipped = bytearray(whole)
     flipped[20] ^= 0xFF
     for head in (*(whole[:end] for end in range(0, len(whole), 7)), bytes(flipped), b"no pack at all, is it"):
-        assert learn(transport, ledger(repo), frozenset(), head) == expected
+        assert learn(transport, ledger(repo), frozenset(), PackFront(head)) == expected
 
 
 def test_a_pack_is_not_searched_past_its_commits(repo: Origin, transport: Transport) -> None:
     """Trees and blobs follow, and in a large repository nothing else."""
     counting = Counting(transport)
     blob_first = front(repo, repo.blob(b"in front"), repo.oid("main"))
-    assert blob_first[12] >> 4 & 7 == 3, "git keeps the order"
+    assert blob_first.data[12] >> 4 & 7 == 3, "git keeps the order"
     learn(counting, ledger(repo), frozenset(), blob_first)
     assert len(counting.asked) == 1
     assert repo.oid("main") in counting.asked[0].wants

@@ -46,7 +46,7 @@ def test_packs_and_refs_come_back_as_git_reads_them(origin: Origin, tmp_path: Pa
     assert repository.differences(ledger) == []
     assert git(repository.path, "symbolic-ref", "refs/heads/alias") == b"refs/heads/main\n"
     assert git(repository.path, "symbolic-ref", "HEAD") == b"refs/heads/main\n"
-    repository.check_whole([tip])
+    repository.check_held(ledger)
     assert repository.fsck() == []
 
 
@@ -119,11 +119,40 @@ def test_tags_are_peeled_by_what_they_hold(origin: Origin, tmp_path: Path) -> No
     ]
 
 
-def test_what_is_missing_is_told_in_gits_words(origin: Origin, tmp_path: Path) -> None:
+def test_a_ref_whose_object_is_missing_is_told(origin: Origin, tmp_path: Path) -> None:
     repository = ours(origin, tmp_path / "ours.git")
     tip = origin.oid("refs/heads/main")
-    with pytest.raises(NotWhole, match=tip):
-        repository.check_whole([tip])
+    for ledger in (
+        RefsLedger.build([Ref(b"refs/heads/main", tip)], b"refs/heads/main"),
+        RefsLedger.build([], None, tip),
+    ):
+        with pytest.raises(NotWhole, match=tip):
+            repository.check_held(ledger)
+
+
+@pytest.mark.parametrize("lost", ["main:f", "main^:", "main^"])
+def test_a_pack_that_lacks_what_its_objects_name_is_refused(
+    origin: Origin, tmp_path: Path, lost: str
+) -> None:
+    origin.commit(files={"f": b"one"})
+    origin.commit(files={"f": b"two"})
+    oids = set(origin.git("rev-list", "--objects", "--no-object-names", "main").decode().split())
+    oid = origin.oid(lost)
+    assert oid in oids
+    listed = "\n".join(sorted(oids - {oid})).encode()
+    pack = origin.git("pack-objects", "--stdout", "-q", data=listed)
+    with pytest.raises(GitFailed, match=oid):
+        ours(origin, tmp_path / "ours.git").index_pack([memoryview(pack)])
+
+
+def test_a_pack_may_name_what_came_before_it(origin: Origin, tmp_path: Path) -> None:
+    repository = filled(origin, tmp_path / "ours.git")
+    old, new = origin.oid("main"), origin.commit(files={"f": b"more"})
+    thin = origin.git("pack-objects", "--stdout", "-q", "--revs", "--thin", data=f"{new}\n^{old}\n".encode())
+    with pytest.raises(GitFailed):
+        ours(origin, tmp_path / "other.git").index_pack([memoryview(thin)])
+    repository.index_pack([memoryview(thin)])
+    repository.check_held(RefsLedger.build([Ref(b"refs/heads/main", new)], b"refs/heads/main"))
 
 
 def test_a_pack_that_is_not_whole_is_git_s_to_refuse(origin: Origin, tmp_path: Path) -> None:

@@ -153,6 +153,9 @@ class Interposed:
         self._fetching()
         self._inner.fetch(request, sink)
 
+    def reach_ahead(self) -> None:
+        self._inner.reach_ahead()
+
     def fork(self) -> Transport:
         return self._inner.fork()
 
@@ -174,6 +177,9 @@ class Relisted:
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self._inner.fetch(request, sink)
+
+    def reach_ahead(self) -> None:
+        self._inner.reach_ahead()
 
     def fork(self) -> Transport:
         return self._inner.fork()

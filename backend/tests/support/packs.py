@@ -6,6 +6,8 @@ import hashlib
 import struct
 import zlib
 
+from snapshotter.capture.pack_front import NO_FRONT, AwaitedFront, PackFront
+
 
 def pack_of(*objects: bytes, count: int | None = None) -> bytes:
     """A pack of these entries, whose header tells `count` of them."""
@@ -41,3 +43,10 @@ def copy_all(size: int) -> bytes:
         out += b"\xff" + struct.pack("<I", at) + struct.pack("<I", step)[:3]
         at += step
     return out
+
+
+def came(front: PackFront = NO_FRONT) -> AwaitedFront:
+    """A pack's front that is there."""
+    awaited = AwaitedFront()
+    awaited.set_result(front)
+    return awaited

@@ -48,6 +48,9 @@ class Slow:
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self.done.append("fetched")
 
+    def reach_ahead(self) -> None:
+        self.done.append("reached")
+
     def fork(self) -> Transport:
         self.done.append("forked")
         return self
