@@ -10,6 +10,7 @@ import threading
 import urllib.request
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache, partial
@@ -89,7 +90,9 @@ class HttpPool:
         """Open a connection to the host of `url`, for later; nothing is waited for, and nothing raised."""
         pool = self.manager(url).connection_from_url(url)
         if isinstance(pool, _AheadPool):
-            threading.Thread(target=pool.reach_ahead, args=(self._limits.connect_seconds,), daemon=True).start()
+            threading.Thread(
+                target=pool.reach_ahead, args=(self._limits.connect_seconds,), daemon=True
+            ).start()
 
     def let_go(self) -> None:
         """Close the connections that wait for another request, at once: the host's other connections are counted, and
@@ -150,14 +153,14 @@ class _AheadPool(HTTPConnectionPool):
 
     def reach_ahead(self, seconds: float) -> None:
         """Connect within so many seconds, if that can be done."""
-        connection = self._get_conn()
-        try:
-            if connection.is_closed:
-                connection.timeout = seconds
-                connection.connect()
-        except (HTTPError, SnapshotterError, OSError):  # whoever needs one is told why, when it tries
-            connection.close()
-        self._put_conn(connection)
+        with suppress(HTTPError, SnapshotterError, OSError):  # whoever needs one is told why, when it tries
+            connection = self._get_conn()
+            try:
+                if connection.is_closed:
+                    connection.timeout = seconds
+                    connection.connect()
+            finally:
+                self._put_conn(connection)  # one that did not connect tries again when it is used
 
 
 def _pools(
