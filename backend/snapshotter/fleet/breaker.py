@@ -24,9 +24,14 @@ class Breaker:
         """Closed: ask. Open: wait. Trying: one may ask, unless one does already. Given up: nobody asks any more."""
         if not self._opened:
             return "closed"
-        if self._opened > len(self._pauses):
+        if self.is_given_up:
             return "given-up"
         return "open" if now < self._until or self._trying else "trying"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody asks any more."""
+        return self._opened > len(self._pauses)
 
     @property
     def until(self) -> float:
@@ -43,7 +48,8 @@ class Breaker:
         self._trying = False
 
     def missed(self, now: float, count: int = 1) -> None:
-        """The host could not be reached, `count` times in a row."""
+        """The host could not be reached, by `count` repositories in a row: 0 if all of them had been counted before,
+        which says something only as the one try."""
         self._in_vain += count
         if self._opened and not self._trying:
             return  # what had been on its way before it opened says nothing new

@@ -15,6 +15,7 @@ from typing import Final
 
 from snapshotter.fleet.batch import DOWN_AFTER
 from snapshotter.fleet.breaker import PAUSES, Breaker
+from snapshotter.fleet.host_order import HostOrder, Rank
 from snapshotter.fleet.outcome import BatchResult, Lease
 from snapshotter.fleet.verdict import missed
 
@@ -63,6 +64,9 @@ class _Host:
         default_factory=deque
     )  # each in a batch of its own: they may have killed a worker
     leased: dict[int, Ticket] = field(default_factory=dict)
+    missed: set[int] = field(default_factory=set)  # that could not reach it, each told to the breaker once
+    counted: int = 0  # of `left`, in the sum of all
+    is_busy: bool = False  # in the sum of all
     paused_until: float = 0.0
     last_sent: float = -math.inf
 
@@ -80,42 +84,44 @@ class Hosts:
     def __init__(self, limits: HostLimits, weights: Sequence[int]) -> None:
         self._limits, self._weights = limits, weights
         self._hosts: list[_Host] = []
-        self._number = 0
+        self._order = HostOrder()
+        self._given_up: set[int] = set()
+        self._left = self._busy = self._number = 0
 
     def add(self, indexes: Sequence[int]) -> None:
         """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
         largest: a new one has to be taken whole."""
         order = sorted(indexes, key=lambda index: self._weights[index] or math.inf, reverse=True)
         self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses)))
+        self._order.add()
+        self._changed(len(self._hosts) - 1)
 
     @property
     def left(self) -> int:
         """How many repositories wait, for their turn or for another try."""
-        return sum(host.left for host in self._hosts)
+        return self._left
 
     def next(self, now: float, slots: int) -> Ticket | None:
         """The next batch, for one of so many `slots`; None if none may begin now."""
-        open_hosts = [(number, host) for number, host in enumerate(self._hosts) if self._is_open(host, now)]
-        if not open_hosts:
+        number = self._order.first(now, lambda number: self._look(number, now))
+        if number is None:
             return None
-        number, host = min(open_hosts, key=lambda each: (len(each[1].leased), -each[1].left))
-        busy = sum(1 for each in self._hosts if each.left or each.leased)
-        fair = max(1, slots // max(1, busy))
-        trying = host.breaker.state(now) == "trying"
-        if trying:
+        host = self._hosts[number]
+        fair = max(1, slots // max(1, self._busy))
+        if host.breaker.state(now) == "trying":
             host.breaker.try_one()
-        indexes = self._taken(
-            host, now, 1 if trying else max(1, min(MOST_TASKS, -(-host.left // (fair * _PARTS))))
-        )
+            indexes = [self._probe(host, now)]
+        else:
+            indexes = self._taken(host, now, max(1, min(MOST_TASKS, -(-host.left // (fair * _PARTS)))))
         self._number += 1
         ticket = Ticket(self._number, number, indexes, *self._lease(host, now, fair))
         host.leased[ticket.number] = ticket
+        self._changed(number)
         return ticket
 
     def wake(self, now: float) -> float | None:
         """When `next` may have another answer although no batch ended; None if only that can change it."""
-        times = [time for host in self._hosts if host.left for time in self._times(host) if time > now]
-        return min(times, default=None)
+        return self._order.wake(now, lambda number: self._look(number, now))
 
     def ended(self, ticket: Ticket, result: BatchResult | None, now: float) -> None:
         """A batch came back, or (None) is lost with its worker: then its last request may have been sent just now."""
@@ -124,16 +130,31 @@ class Hosts:
         if result is None:
             host.last_sent = now
             host.breaker.unknown()
-            return
-        if result.since_last is not None:
-            host.last_sent = max(host.last_sent, now - result.since_last)
-        host.paused_until = max(host.paused_until, now + min(result.pause, _LONGEST_PAUSE))
-        tried = [*result.outcomes, *(retry.outcome for retry in result.again if retry.outcome is not None)]
-        in_vain = sum(map(missed, tried))
-        if in_vain < len(tried):
+        else:
+            if result.since_last is not None:
+                host.last_sent = max(host.last_sent, now - result.since_last)
+            host.paused_until = max(host.paused_until, now + min(result.pause, _LONGEST_PAUSE))
+            self._judge(host, ticket, result, now)
+        self._changed(ticket.host)
+
+    @staticmethod
+    def _judge(host: _Host, ticket: Ticket, result: BatchResult, now: float) -> None:
+        """Tell the breaker what a batch met. Each repository counts once: one that stalls at each try is no sign that
+        its host is down."""
+        again = [
+            (ticket.indexes[each.index], each.outcome) for each in result.again if each.outcome is not None
+        ]
+        tried = len(result.outcomes) + len(again)
+        last = [each for each in result.outcomes if missed(each)]
+        more = {index for index, outcome in again if missed(outcome)}
+        in_vain = len(last) + len(more)
+        new = len(more - host.missed) + sum(each.attempts <= 1 for each in last)
+        host.missed |= more
+        if in_vain < tried:
             host.breaker.reached()
+            new = min(new, 1)
         if in_vain:
-            host.breaker.missed(now, in_vain if in_vain == len(tried) else 1)
+            host.breaker.missed(now, new)
         elif not tried:
             host.breaker.unknown()
 
@@ -143,13 +164,36 @@ class Hosts:
             self._hosts[host].alone.append(index)
         else:
             heapq.heappush(self._hosts[host].later, (at, index))
+        self._changed(host)
 
     def given_up(self, now: float) -> Iterator[tuple[int, int]]:
         """The repositories, with their hosts, of hosts that are given up: they are taken out of the queues."""
-        for number, host in enumerate(self._hosts):
-            if host.breaker.state(now) == "given-up":
-                for index in self._taken(host, math.inf, host.left, any_weight=True):
-                    yield number, index
+        for number in tuple(self._given_up):
+            host = self._hosts[number]
+            taken = self._taken(host, math.inf, host.left, any_weight=True)
+            self._changed(number)
+            yield from ((number, index) for index in taken)
+
+    def _changed(self, number: int) -> None:
+        """Keep the sums, and what is asked of a host, as it is now."""
+        host = self._hosts[number]
+        left, is_busy = host.left, bool(host.left or host.leased)
+        self._left += left - host.counted
+        self._busy += is_busy - host.is_busy
+        host.counted, host.is_busy = left, is_busy
+        if left and host.breaker.is_given_up:
+            self._given_up.add(number)
+        else:
+            self._given_up.discard(number)
+        self._order.changed(number)
+
+    def _look(self, number: int, now: float) -> tuple[Rank | None, float | None]:
+        """See Look: hosts with the fewest batches on their way come first, and of those the ones with the most left."""
+        host = self._hosts[number]
+        if self._is_open(host, now):
+            return (len(host.leased), -host.left), None
+        times = (time for time in self._times(host) if time > now) if host.left else ()
+        return None, min(times, default=None)
 
     def _is_open(self, host: _Host, now: float) -> bool:
         if now < host.paused_until or not host.has_ready(now):
@@ -178,6 +222,20 @@ class Hosts:
         paced = share * _MARGIN
         wait = max(0.0, host.last_sent + 1 / paced - now)
         return Lease(connections=connections, requests_per_second=paced, wait=wait), share
+
+    def _probe(self, host: _Host, now: float) -> int:
+        """One repository that shows whether a host is up again: if there is one, none that has missed it before."""
+        if host.next == len(host.order):
+            for number, (at, index) in enumerate(host.later):
+                if at <= now and index not in host.missed:
+                    host.later[number] = host.later[-1]
+                    host.later.pop()
+                    heapq.heapify(host.later)
+                    return index
+        elif host.later and not host.alone:
+            host.next += 1
+            return host.order[host.next - 1]
+        return self._taken(host, now, 1)[0]
 
     def _taken(self, host: _Host, now: float, count: int, *, any_weight: bool = False) -> list[int]:
         if host.alone and not any_weight:

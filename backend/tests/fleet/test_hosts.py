@@ -378,3 +378,39 @@ def test_a_host_of_which_some_are_reached_is_not_down() -> None:
     verdicts: list[Verdict] = ["unreachable"] * (len(ticket.indexes) - 1) + ["gone"]
     hosts.ended(ticket, BatchResult(number=1, outcomes=[outcome(verdict) for verdict in verdicts]), 0.0)
     assert hosts.next(0.0, 1)
+
+
+def test_a_repository_that_stalls_at_each_try_closes_no_host() -> None:
+    hosts = Hosts(HostLimits(8, pauses=(10.0, 20.0)), [1] * 4)
+    hosts.add(range(4))
+    now = 0.0
+    for tries in range(
+        1, 9
+    ):  # four of them in turn, again and again: no more than four repositories miss the host
+        ticket = hosts.next(now, 99)
+        assert ticket, f"the host was closed after {tries} tries"
+        retry = Retry(index=0, outcome=structs.replace(outcome("unreachable"), attempts=tries))
+        hosts.ended(ticket, BatchResult(number=1, outcomes=[], again=[retry], requests=1), now)
+        hosts.again(ticket.host, ticket.indexes[0], now + 1.0)
+        now += 1.0
+    assert hosts.left == 4
+
+
+def test_whether_a_host_is_up_again_is_tried_by_one_that_has_not_missed_it() -> None:
+    hosts = Hosts(HostLimits(8, pauses=(10.0, 20.0)), [1] * 8)
+    hosts.add(range(8))
+    missed = []
+    for _ in range(5):
+        ticket = hosts.next(0.0, 99)
+        assert ticket
+        retry = Retry(index=0, outcome=outcome("unreachable"))
+        hosts.ended(ticket, BatchResult(number=1, outcomes=[], again=[retry]), 0.0)
+        missed += ticket.indexes
+        hosts.again(0, ticket.indexes[0], 5.0)
+    assert hosts.next(5.0, 1) is None, "five of five could not reach it"
+    for index in (5, 6):  # and what was not begun waits among those that are tried again
+        probe = hosts.next(10.0, 1)
+        assert probe
+        assert probe.indexes[0] not in missed, index
+        hosts.ended(probe, BatchResult(number=1, outcomes=[], again=[Retry(index=0)]), 10.0)
+        hosts.again(0, probe.indexes[0], 10.0)
