@@ -99,7 +99,9 @@ def test_an_origin_that_refuses_or_sends_too_much_tells_nothing(
     repo: Origin, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert learn(Counting(transport, FilterRefused("no")), ledger(repo), frozenset()) == Tips()
-    monkeypatch.setattr(tips, "MAX_PACK", 20)
+    monkeypatch.setattr(
+        tips, "MAX_PACK", 100
+    )  # less than is sent, and an eighth of it is more than it inflates to
     assert learn(transport, ledger(repo), frozenset()) == Tips()
 
 
@@ -130,6 +132,17 @@ def test_only_what_a_pack_s_front_does_not_hold_is_asked_for(repo: Origin, trans
     found = learn(counting, ledger(repo), frozenset(), front(repo, repo.oid("side")))
     assert [request.wants for request in counting.asked] == [[repo.oid("main")]]
     assert set(found.committed_at) == {repo.oid("main"), repo.oid("side")}
+
+
+def test_other_commits_in_a_pack_s_front_are_passed_over(repo: Origin, transport: Transport) -> None:
+    older = repo.git("rev-parse", "main~1").decode().strip()
+    counting = Counting(transport)
+    head = front(repo, older, repo.oid("main"), repo.oid("side"))
+    assert set(learn(counting, ledger(repo), frozenset(), head).committed_at) == {
+        repo.oid("main"),
+        repo.oid("side"),
+    }
+    assert counting.asked == []
 
 
 def test_a_front_that_is_cut_anywhere_or_broken_costs_a_question_and_nothing_else(

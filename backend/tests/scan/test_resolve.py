@@ -209,6 +209,19 @@ def test_an_import_of_several_means_each(
     assert len(found) == len(expected)
 
 
+def test_what_two_kotlin_modules_declare_for_all_platforms_is_of_neither() -> None:
+    paths = [
+        f"{module}/src/{part}/kotlin/org/io/X.kt" for module in "ab" for part in ("commonMain", "jvmMain")
+    ]
+    tree = SourceTree(paths)
+
+    def means(path: str) -> list[tuple[tuple[str, ...], str | None]]:
+        return list(tree.resolve(path, "Kotlin", Import("org.io.X", (), 1)))
+
+    assert means("o/A.kt") == [((), None)]
+    assert means("a/src/commonMain/A.kt") == [((), paths[0])]
+
+
 def test_a_crate_of_the_tree_is_found_by_its_name() -> None:
     paths = [
         "src/lib.rs",

@@ -32,7 +32,10 @@ class Pieces(io.RawIOBase):
 
 
 def body(data: bytes, piece: int = 1 << 20, *, length: int | None = None, chunked: bool = False) -> Body:
-    source = Pieces(b"HTTP/1.1 200 OK\r\n\r\n" + data, piece)
+    return body_of(Pieces(b"HTTP/1.1 200 OK\r\n\r\n" + data, piece), length=length, chunked=chunked)
+
+
+def body_of(source: Pieces, *, length: int | None = None, chunked: bool = False) -> Body:
     stream = io.BufferedReader(source, 4096)  # type: ignore[type-var]
     while stream.readline().strip():
         pass
@@ -104,6 +107,14 @@ def test_extensions_trailers_and_bare_line_ends_are_passed_over() -> None:
     assert read(body(plain, 50, chunked=True)) == DATA
     ENDED.times = 0
     assert read(body(b"3\nabc\n0\n\n", chunked=True)) == b"abc"
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\n", b"0\n\n", b"000;x=y\r\nA: b\r\nC: d\r\n\r\n"])
+def test_what_ends_a_body_is_read_and_nothing_after_it(end: bytes) -> None:
+    """Else the next answer on the connection would begin in the middle of this one."""
+    source = Pieces(b"HTTP/1.1 200 OK\r\n\r\n" + b"3\r\nabc\r\n" + end + b"HTTP/1.1 204", 1)
+    assert read(body_of(source, chunked=True)) == b"abc"
+    assert source.readall() == b"HTTP/1.1 204"
 
 
 @pytest.mark.parametrize("chunked", [True, False])
