@@ -18,10 +18,9 @@ from snapshotter.git.ref_names import HEADS
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import Transport
 
-MAX_JUDGED = (
-    50  # moved branches: each costs the origin a request; above, whether they were rewritten is unknown
-)
+MAX_JUDGED = 50  # moves: each costs the origin a request; above, whether branches were rewritten is unknown
 _AT_ONCE = 4
+_MOST_STEPS = 1_000_000  # from commit to parent, for all branches together
 
 Moved = tuple[bytes, str, str]  # ref name, old oid, new oid
 Judge = Callable[[Sequence[Moved]], dict[bytes, bool | None]]
@@ -77,11 +76,14 @@ class _Commits:
                 self.parents[item.oid] = parents(item.data)
                 if (when := committed_at(item.data)) is not None:
                     self.made_at[item.oid] = when
+        self._steps_left = _MOST_STEPS
 
     def reaches(self, new: str, old: str) -> bool:
-        """Whether `old` is `new` or an ancestor of it, as far as these commits tell."""
+        """Whether `old` is `new` or an ancestor of it, as far as these commits tell, and not too many were gone
+        through before."""
         queue, seen = [new], {new}
-        while queue:
+        while queue and self._steps_left > 0:
+            self._steps_left -= 1
             oid = queue.pop()
             if oid == old:
                 return True
@@ -106,20 +108,22 @@ class OriginJudge:
         self.committed_at: dict[str, datetime] = {}
 
     def __call__(self, branches: Sequence[Moved]) -> dict[bytes, bool | None]:
-        """The verdicts by the branches' names; no others than the front shows for more than MAX_JUDGED."""
+        """The verdicts by the branches' names. Branches that moved alike are one question; with more than MAX_JUDGED
+        there are no other verdicts than the front shows."""
+        moves = sorted({(old, new) for _, old, new in branches})
         came = _Commits(at_the_front(self._front.result(), self._fmt))
-        forward = {change for change in branches if came.reaches(change[2], change[1])}
-        self.committed_at.update((new, came.made_at[new]) for _, _, new in forward if new in came.made_at)
-        left = [change for change in branches if change not in forward]
-        verdicts: dict[bytes, bool | None] = {change[0]: True for change in forward}
+        verdicts: dict[tuple[str, str], bool | None] = {
+            (old, new): True for old, new in moves if came.reaches(new, old)
+        }
+        self.committed_at.update({new: came.made_at[new] for _, new in verdicts if new in came.made_at})
+        left = [move for move in moves if move not in verdicts]
         if left and len(left) <= MAX_JUDGED:
             with ThreadPoolExecutor(min(_AT_ONCE, len(left)), thread_name_prefix="ancestry") as pool:
-                answers = list(pool.map(self._holds, left))
-            verdicts |= {change[0]: answer for change, answer in zip(left, answers, strict=True)}
-        return verdicts
+                verdicts |= zip(left, pool.map(self._holds, left), strict=True)
+        return {name: verdicts.get((old, new)) for name, old, new in branches}
 
-    def _holds(self, change: Moved) -> bool | None:
-        _, old, new = change
+    def _holds(self, move: tuple[str, str]) -> bool | None:
+        old, new = move
         with closing(self._transport.fork()) as fork:
             pack = commits_only(fork, [new], [old])
         try:

@@ -7,9 +7,10 @@ import io
 import select
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import urllib3
 
@@ -31,7 +32,8 @@ class _TimedSource(io.RawIOBase):
 
     def __init__(self, sock: socket.socket, limits: WireLimits, crowded: Callable[[], None]) -> None:
         self._socket, self._crowded, self._idle_seconds = sock, crowded, limits.idle_seconds
-        self._raw = cast("io.RawIOBase", sock.makefile("rb", 0))
+        self._raw = sock.makefile("rb", 0)  # as long as it is open, so is the socket
+        _wait_in_the_kernel(sock, limits.idle_seconds)
         self.pace = Pace(limits)
         self.most: int | None = _MAX_HEAD
         self._total = 0
@@ -40,17 +42,20 @@ class _TimedSource(io.RawIOBase):
         """See RawIOBase."""
         return True
 
-    def readinto(self, buffer: Any) -> int | None:
-        """See RawIOBase. Raises Unavailable if the bytes come too slowly or are too many."""
+    def readinto(self, buffer: Any) -> int:
+        """See RawIOBase. Raises Unavailable if the bytes come too slowly or are too many, TimeoutError if none come."""
         if not self._total:
             self._await_first()
         began = time.monotonic()
-        count = self._raw.readinto(buffer)
-        self.pace.came(count or 0, time.monotonic() - began)
-        self._total += count or 0
+        try:
+            count = self._socket.recv_into(buffer)
+        except BlockingIOError:
+            raise TimeoutError("timed out") from None
+        self.pace.came(count, time.monotonic() - began)
+        self._total += count
         if self.most is not None and self._total > self.most:
             raise over_limit("an HTTP answer without end", "no git server does; check the URL")
-        return cast("int | None", count)
+        return count
 
     def close(self) -> None:
         """See RawIOBase."""
@@ -69,6 +74,16 @@ class _TimedSource(io.RawIOBase):
                 return
             self._crowded()
         raise TimeoutError("timed out")
+
+
+def _wait_in_the_kernel(sock: socket.socket, seconds: float) -> None:
+    """Have reads of a plain socket end after so many seconds by themselves: Python would ask before each of them."""
+    if not isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(None)
+        whole = int(seconds)
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, int((seconds - whole) * 1e6) or 1)
+        )
 
 
 class Response(http.client.HTTPResponse):

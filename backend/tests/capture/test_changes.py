@@ -193,8 +193,19 @@ def test_what_a_pack_s_front_shows_is_not_asked_for(repo: Origin) -> None:
 def test_too_many_to_ask_are_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "MAX_JUDGED", 1)
     first = repo.commit_tree(message="1")
-    second = repo.commit_tree(first, message="2")
-    assert judged({"a": first, "b": first}, {"a": second, "b": second}) == ([], ["a", "b"])
+    second, third = repo.commit_tree(first, message="2"), repo.commit_tree(first, message="3")
+    assert judged({"a": first, "b": first}, {"a": second, "b": third}) == ([], ["a", "b"])
+    assert judged({"a": first, "b": first}, {"a": second, "b": second}) == ([], []), "they moved alike"
+
+
+def test_commits_are_gone_through_so_often_and_no_more(repo: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_MOST_STEPS", 4)
+    oids = [repo.commit("refs/heads/a") for _ in range(4)]
+    pack = repo.git("pack-objects", "--revs", "--stdout", "-q", data=f"{oids[3]}\n^{oids[0]}\n".encode())
+    refusing: Transport = Failing(FilterRefused("no"))  # type: ignore[assignment]
+    moved = [(b"refs/heads/a%d" % n, oids[n], oids[3]) for n in range(3)]
+    verdicts = OriginJudge(refusing, "sha1", came(PackFront(pack)))(moved)
+    assert sorted(map(str, verdicts.values())) == ["None", "None", "True"]
 
 
 def test_too_much_to_read_is_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
