@@ -60,7 +60,7 @@ class _Run:
         connections = self.batch.lease.connections
         # Other wires are a child each, and no turn is asked for: a snapshot may use two at a time.
         threads = (
-            min(connections * _THREADS_A_CONNECTION, _MOST_THREADS) if over_http else max(1, connections // 2)
+            min(connections * self._a_connection(), _MOST_THREADS) if over_http else max(1, connections // 2)
         )
         with _limited(self.shop.cancel, self.batch.seconds) as cancel, ThreadPoolExecutor(threads) as pool:
             for future in [
@@ -79,6 +79,11 @@ class _Run:
             since_last=self._turns.since_last,
             pause=self._turns.pause,
         )
+
+    def _a_connection(self) -> int:
+        """How many threads serve each connection. A scan asks nothing while it waits for others to search with."""
+        scans = any(self.shop.scans(task.options) for task in self.batch.tasks)
+        return _THREADS_A_CONNECTION * (2 if scans else 1)
 
     def _work(self, cancel: Cancel) -> None:
         """What each thread does: one task after the other."""

@@ -15,7 +15,7 @@ from snapshotter.base.errors import Finding, PartialFailure, SnapshotterError, U
 from snapshotter.base.text import noun, plural
 from snapshotter.fleet.dispatch import Desk, Dispatch, Terms
 from snapshotter.fleet.entries import Entry
-from snapshotter.fleet.hosts import HostLimits, Hosts
+from snapshotter.fleet.hosts import TOGETHER, HostLimits, Hosts
 from snapshotter.fleet.outcome import FleetSummary, RepoChange, SourceResult, Trouble, Verdict, good_count
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.roll import Roll
@@ -51,7 +51,7 @@ class Fleet:
         """
         tally = RunTally(len(self.plan.entries))
         self._enroll(tally)
-        hosts = Hosts(self.wish.limits, self._roll.weights)
+        hosts = Hosts(self.wish.limits, self._roll.weights, TOGETHER)
         for indexes in self._by_host():
             hosts.add(indexes)
         Dispatch(self._roll, hosts, self.wish.terms, self.desk, tally).run()

@@ -25,6 +25,7 @@ _MOST_WEIGHT: Final = (
 )  # bytes in a batch of more than one: a worker's outcomes come with its last
 _UNKNOWN_WEIGHT: Final = 1024 * 1024
 _PARTS: Final = 4  # batches for each slot that what is left makes at least, so that all slots end together
+TOGETHER: Final = 8  # repositories that a worker takes at once: while each slot gets so many, none gets fewer
 _LONGEST_PAUSE: Final = 900.0  # seconds: a host may ask for days, and is then asked now and then
 _MARGIN: Final = 0.95  # of the rate: a request may be late, and the next one on time
 
@@ -79,10 +80,13 @@ class _Host:
 
 
 class Hosts:
-    """The queues of all hosts. `weights` are the repositories', in bytes, 0 for unknown."""
+    """The queues of all hosts. `weights` are the repositories', in bytes, 0 for unknown.
 
-    def __init__(self, limits: HostLimits, weights: Sequence[int]) -> None:
-        self._limits, self._weights = limits, weights
+    While there are so many for each slot, a batch has at least `together` of them.
+    """
+
+    def __init__(self, limits: HostLimits, weights: Sequence[int], together: int = 1) -> None:
+        self._limits, self._weights, self._together = limits, weights, together
         self._hosts: list[_Host] = []
         self._order = HostOrder()
         self._given_up: set[int] = set()
@@ -112,7 +116,7 @@ class Hosts:
             host.breaker.try_one()
             indexes = [self._probe(host, now)]
         else:
-            indexes = self._taken(host, now, max(1, min(MOST_TASKS, -(-host.left // (fair * _PARTS)))))
+            indexes = self._taken(host, now, self._size(host.left, fair))
         self._number += 1
         ticket = Ticket(self._number, number, indexes, *self._lease(host, now, fair))
         host.leased[ticket.number] = ticket
@@ -261,6 +265,11 @@ class Hosts:
             else:
                 host.next += 1
         return taken
+
+    def _size(self, left: int, slots: int) -> int:
+        """How many of those that are left make a batch, for so many slots."""
+        together = min(self._together, -(-left // slots))
+        return max(1, together, min(MOST_TASKS, -(-left // (slots * _PARTS))))
 
     @staticmethod
     def _times(host: _Host) -> Iterator[float]:

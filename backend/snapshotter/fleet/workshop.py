@@ -21,8 +21,9 @@ from snapshotter.capture import plan as plans
 from snapshotter.capture.plan import Plan, RequestedOptions
 from snapshotter.fleet.verdict import Rules
 from snapshotter.scan.resources import ScanResources
+from snapshotter.scan.scan_turns import ScanTurns
 from snapshotter.scan.secret_search import SecretSearch
-from snapshotter.scan.symbols.worker_sets import WorkerSets
+from snapshotter.scan.symbols.shared_workers import SharedWorkers
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 from snapshotter.transport.connect import Connector
@@ -57,7 +58,8 @@ CARRIED: Final = (
 about one machine alone."""
 
 _MOST_PLANS: Final = 100  # kept: an inventory may have options of its own for every repository
-_SCANS_AT_ONCE: Final = 2  # in a process: while one waits for its tree, another analyses
+_SCANS_AT_ONCE: Final = 16  # in a process: one search for secrets serves them all
+_LARGE_SCANS: Final = 2  # of them: while one waits for its tree, another analyses
 
 
 def carried(settings: Settings, store: str, *, allow_http: bool) -> dict[str, str]:
@@ -87,7 +89,8 @@ class Workshop:
         self._stack = ExitStack()
         self._search: SecretSearch | None = None
         cores = len(os.sched_getaffinity(0))
-        self._scans = self._stack.enter_context(WorkerSets(_SCANS_AT_ONCE, max(1, cores // _SCANS_AT_ONCE)))
+        self._turns = ScanTurns(_SCANS_AT_ONCE, _LARGE_SCANS)
+        self._workers = self._stack.enter_context(SharedWorkers(_LARGE_SCANS, max(1, cores // _LARGE_SCANS)))
 
     def plan(self, options: RequestedOptions, labels: Mapping[str, str], *, ledger_only: bool) -> Plan:
         """The plan of a task. Raises UsageError for options and labels that make no sense."""
@@ -101,6 +104,10 @@ class Workshop:
         if not labels:
             return made
         return Plan(replace(made.options, labels=plans.checked_labels(labels)), made.connect)
+
+    def scans(self, options: RequestedOptions) -> bool:
+        """Whether snapshots with these options have scans."""
+        return self._settings.flag("SNAPSHOTTER_SCAN") if options.scan is None else options.scan
 
     def let_go(self) -> None:
         """Close connections that are not used now: the host's are the next lease's."""
@@ -131,7 +138,7 @@ class Workshop:
                 _SCANS_AT_ONCE, rule_cache=resources.rules, temp=resources.temp, tmpfs=resources.tmpfs
             )
             self._stack.enter_context(self._search)
-        return replace(resources, sets=self._scans, search=self._search)
+        return replace(resources, kept=self._workers, turns=self._turns, search=self._search)
 
 
 _lock: Final = threading.Lock()

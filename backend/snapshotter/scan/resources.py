@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan import lines, secrets
 from snapshotter.scan.lines import Lines
+from snapshotter.scan.scan_turns import ScanTurn, ScanTurns
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging
 
 if TYPE_CHECKING:
     from snapshotter.scan.secret_search import SecretSearch
-    from snapshotter.scan.symbols.worker_sets import WorkerSets
+    from snapshotter.scan.symbols.shared_workers import SharedWorkers
     from snapshotter.scan.symbols.workers import Workers
 
 
@@ -44,10 +45,10 @@ class ScanResources:
 
     `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
     `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
-    the processes that analyse source; `kept` are such processes that serve one scan after another, `sets` are some for
-    several at once, and `search` is one search for secrets for all of them; they are ended by whoever gave them.
-    Without, each scan starts and ends its own. `count_lines` and `find_secrets` stand for the two scanners that are
-    programs.
+    the processes that analyse source; `kept` are such processes that serve one scan after another, and `search` is one
+    search for secrets for all of them; they are ended by whoever gave them. Without, each scan starts and ends its
+    own. `turns` bound how many scans are under way at once, and `turn` is that of one scan. `count_lines` and
+    `find_secrets` stand for the two scanners that are programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
@@ -55,9 +56,10 @@ class ScanResources:
     temp: Path | None = None
     tmpfs: Path = TMPFS
     workers: int = 2
-    kept: Workers | None = None
-    sets: WorkerSets | None = None
+    kept: Workers | SharedWorkers | None = None
     search: SecretSearch | None = None
+    turns: ScanTurns | None = None
+    turn: ScanTurn | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
 
@@ -69,8 +71,6 @@ class ScanResources:
 
         with ExitStack() as ending:
             kept, search = self.kept, self.search
-            if kept is None and self.sets is not None:
-                kept = ending.enter_context(self.sets.lent())
             if kept is None:
                 kept = ending.enter_context(Workers(self.workers))
             if search is None and self.find_secrets is secrets.find:
@@ -80,13 +80,18 @@ class ScanResources:
 
     @contextmanager
     def of_one_scan(self) -> Iterator[ScanResources]:
-        """The same for one scan that is under way; its search for secrets may be one with others'."""
-        with self.keeping() as kept:
-            if kept.search is None or self.find_secrets is not secrets.find:
-                yield kept
-                return
-            with kept.search.expected() as find:
-                yield replace(kept, find_secrets=find)
+        """The same for one scan that is under way; its search for secrets may be one with others'.
+
+        A scan whose resources these are already has the same ones again.
+        """
+        with ExitStack() as ending:
+            turn = self.turn
+            if turn is None:
+                turn = ending.enter_context(self.turns.one() if self.turns else ScanTurn())
+            kept = replace(ending.enter_context(self.keeping()), turn=turn)
+            if kept.search is not None and self.find_secrets is secrets.find:
+                kept = replace(kept, find_secrets=ending.enter_context(kept.search.expected()))
+            yield kept
 
     def get_ready(self, seconds: float) -> None:
         """Start what a scan of source will need, in what was kept; each scanner may run so many seconds.

@@ -23,7 +23,8 @@ from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Searched, SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging, has_room
 
-_PATIENCE: Final = 1.0  # seconds that a scan waits for others that are under way: more than the rules cost
+_PATIENCE: Final = 2.0  # seconds that a scan waits for others that are under way
+_SETTLED: Final = 0.3  # seconds without another that asks, as long as the rules take: more may come
 _SLICE: Final = 0.1  # seconds between looks at the time and the cancellation
 _ROOM: Final = 64 << 20  # bytes: what kingfisher may write for itself
 
@@ -151,8 +152,11 @@ class SecretSearch:
         """Whether it is time to search: everybody asks whom it is worth to wait for."""
         if self._searching:
             return False
-        longest = time.monotonic() - min(one.since for one in self._asking)
-        return len(self._asking) >= min(len(self._expected), self._scans) or longest > _PATIENCE
+        if len(self._asking) >= self._scans:
+            return True
+        now, asked = time.monotonic(), [one.since for one in self._asking]
+        settled = len(asked) >= len(self._expected) and now - max(asked) > _SETTLED
+        return settled or now - min(asked) > _PATIENCE
 
     def _search(self, held: HeldSearch | None, batch: list[_Asked], seconds: float, cancel: Cancel) -> None:
         """Give each of the batch its answer. Raises ScannerFailed for the fault of a scan that was alone in it, and

@@ -19,6 +19,7 @@ from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbols.languages import LANGUAGES
 from snapshotter.scan.symbols.records import Analysis
 from snapshotter.scan.symbols.routing import QueuedBlob
+from snapshotter.scan.symbols.shared_workers import SharedWorkers
 from snapshotter.scan.symbols.workers import Workers
 
 _BATCH: Final = 20_000  # rows that are held before the tables take them
@@ -55,7 +56,9 @@ class SymbolPass:
     `errors` says which units could not be analysed, and why; `late` whether any of them came too late.
     """
 
-    def __init__(self, staging: Staging, tables: ScanTables, workers: Workers, cancel: Cancel) -> None:
+    def __init__(
+        self, staging: Staging, tables: ScanTables, workers: Workers | SharedWorkers, cancel: Cancel
+    ) -> None:
         self._staging, self._tables, self._workers, self._cancel = staging, tables, workers, cancel
         self.errors: dict[Unit, str] = {}
         self.late = False
@@ -78,9 +81,9 @@ class SymbolPass:
         jobs = [QueuedBlob(one, one.language, self._staging.staged[one.name].bytes) for one in sources]
         # A thread of its own, so that no worker waits for the tables.
         with ThreadPoolExecutor(1, thread_name_prefix="tables") as pool:
-            with self._workers.turn(self._cancel):
+            with self._workers.turn(self._cancel) as workers:
                 deadline = time.monotonic() + seconds
-                analyses = self._workers.analyze(jobs, lambda source: self._in_time(source, deadline))
+                analyses = workers.analyze(jobs, lambda source: self._in_time(source, deadline))
                 with closing(analyses):
                     for batch in _batches(analyses):
                         self.errors.update({source.unit: one.error for source, one in batch if one.error})

@@ -6,7 +6,7 @@ files lie in a private temporary folder until the caller has stored them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from typing import Final, Self
 from snapshotter.archive.manifest import Gap, Licence, ScanSettings, Submodule
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.observer import Observer
+from snapshotter.git.pack import PackObject
 from snapshotter.scan import digest, report, table_rows
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.gaps import scan_gaps
@@ -94,6 +95,7 @@ class TreeScan:
         scanners: the rows of blobs that stand there are taken over, and the tables are the same as a full scan's.
         Raises Unavailable for tables that do not read, and what `read` raises; a scanner that fails is a gap.
         """
+        self._weigh(paths=len(listing.entries))
         self._tables.expect(len(listing.entries))
         if before:
             self._tables.load_before(before)
@@ -101,7 +103,7 @@ class TreeScan:
         plan = plan_reading(listing, earlier, self._settings, told)
         if any(file.is_read and file.kind == "file" for file in plan.files):
             self._resources.get_ready(self._settings.scanner_seconds)  # while the blobs are read
-        contents = read_blobs(plan, read, self._settings, self._staging)
+        contents = read_blobs(plan, self._weighed(read), self._settings, self._staging)
         if contents.late:
             self._failed.append(f"dependencies took over {self._settings.scanner_seconds:g} s")
         redaction = self._fill(plan, contents)
@@ -122,6 +124,20 @@ class TreeScan:
         self._cancel.check()
         below = submodules(plan.files, contents.gitmodules, run_facts.origin, self._cancel)
         return ScanResult(files, self._tables.counts(), known, gaps, below)
+
+    def _weighed(self, read: Read) -> Read:
+        """The same blobs; a scan that becomes large by them waits for its turn as such a one."""
+
+        def weighed(wanted: Set[str]) -> Iterator[PackObject]:
+            for item in read(wanted):
+                self._weigh(more=len(item.data))
+                yield item
+
+        return weighed
+
+    def _weigh(self, *, more: int = 0, paths: int = 0) -> None:
+        assert self._resources.turn is not None  # noqa: S101 - `of_one_scan` gave it
+        self._resources.turn.weigh(self._cancel, more=more, paths=paths)
 
     def _write_pages(self, folder: Path, facts: Facts) -> dict[str, Path]:
         """Write report and digest into `folder`; their paths, by artifact name."""

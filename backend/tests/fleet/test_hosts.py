@@ -414,3 +414,13 @@ def test_whether_a_host_is_up_again_is_tried_by_one_that_has_not_missed_it() -> 
         assert probe.indexes[0] not in missed, index
         hosts.ended(probe, BatchResult(number=1, outcomes=[], again=[Retry(index=0)]), 10.0)
         hosts.again(0, probe.indexes[0], 10.0)
+
+
+def test_workers_that_take_several_at_once_get_so_many_while_each_has_a_share() -> None:
+    hosts = Hosts(HostLimits(100), [1] * 40, together=8)
+    hosts.add(range(40))
+    sizes = []
+    while ticket := hosts.next(0.0, 2):
+        sizes.append(len(ticket.indexes))
+        hosts.ended(ticket, result(ticket), 0.0)
+    assert sizes == [8, 8, 8, 8, 4, 2, 1, 1]

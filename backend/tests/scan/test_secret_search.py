@@ -207,3 +207,13 @@ def test_a_scan_that_never_asks_keeps_nobody_waiting(stagings: list[Staging], tm
             assert asked(find, stagings[0]) == alone(stagings[0])
         with search.expected() as find:
             assert asked(find, stagings[1]) == alone(stagings[1])
+
+
+def test_a_scan_waits_a_moment_for_others_that_are_about_to_begin(
+    stagings: list[Staging], tmp_path: Path
+) -> None:
+    kingfisher = Counted(tmp_path)
+    with search_by(kingfisher, tmp_path) as search, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(asked, search.find, staging) for staging in stagings[:2]]
+        assert [answer.result() for answer in answers] == [alone(staging) for staging in stagings[:2]]
+    assert kingfisher.starts == ["held"]

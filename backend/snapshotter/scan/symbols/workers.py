@@ -68,13 +68,23 @@ class Workers:
         return [worker.pid for worker in self._workers if worker.runs]
 
     @contextmanager
-    def turn(self, cancel: Cancel) -> Iterator[None]:
+    def turn(self, cancel: Cancel) -> Iterator[Self]:
         """Have the processes to oneself, once whoever has them is done. A cancellation kills what they do then.
 
         Raises the cancellation's error.
         """
-        while not self._turn.acquire(timeout=_SLICE):
+        while not self.take(_SLICE):
             cancel.check()
+        with self.taken(cancel):
+            yield self
+
+    def take(self, seconds: float) -> bool:
+        """Whether the turn came within so many seconds. It is `taken` then."""
+        return self._turn.acquire(timeout=seconds)
+
+    @contextmanager
+    def taken(self, cancel: Cancel) -> Iterator[None]:
+        """A turn that came, as `turn` has it: it ends with the block."""
         try:
             with cancel.ending(self.interrupt):
                 yield
