@@ -9,7 +9,7 @@ records of older releases keep their bytes.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -21,6 +21,10 @@ SCHEMA_VERSION: Final = 2  # what is written
 READABLE: Final = (1, 2)
 LIST_CAP = 1000  # entries of one list of ref changes; the count beside it is always exact
 MAX_MANIFEST = 64 * 1024 * 1024  # bytes that a reader takes: lists are capped, so none of ours comes near
+
+MAX_COUNT: Final = 2**53 - 1  # the largest number that every reader of JSON has exactly
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
+"""A number of things or bytes. A manifest may be forged: with larger ones no table could be made of it and others."""
 
 Kind = Literal["base", "increment", "unchanged", "empty"]
 
@@ -34,7 +38,7 @@ class Artifact(_Model, frozen=True):
 
     name: str
     key: str
-    bytes: int
+    bytes: Count
     sha256: str
     content_type: str
 
@@ -49,7 +53,7 @@ class Parent(_Model, frozen=True):
 class RefsRecord(_Model, frozen=True):
     """The refs ledger: how many refs, its digest, and the key of the artifact that holds it."""
 
-    count: int
+    count: Count
     sha256: str
     artifact: str
 
@@ -65,15 +69,15 @@ class History(_Model, frozen=True):
     segments: list[str]
     bundle_sha256: str | None
     pack_checksum: str
-    objects: int
-    bytes: int
+    objects: Count
+    bytes: Count
 
 
 class ChainBytes(_Model, frozen=True):
     """The weight of the chain in bytes: its base, and its increments together."""
 
-    base: int
-    increments: int
+    base: Count
+    increments: Count
 
 
 class RefChange(_Model, frozen=True):
@@ -88,7 +92,7 @@ class RefChange(_Model, frozen=True):
 class RefChangeList(_Model, frozen=True):
     """Changes of one sort: the exact count, and the first of them."""
 
-    count: int = 0
+    count: Count = 0
     refs: list[RefChange] = []
 
 
@@ -107,7 +111,7 @@ class Gap(_Model, frozen=True):
     """Something the snapshot knowingly lacks."""
 
     kind: str
-    count: int
+    count: Count
     sample: list[str] = []
 
 
@@ -160,7 +164,7 @@ class Scan(_Model, frozen=True):
     ref: str
     commit: str
     tree: str
-    tables: dict[str, int]
+    tables: dict[str, Count]
     artifacts: list[Artifact]
     scanners: dict[str, str]
     settings: ScanSettings
@@ -185,10 +189,10 @@ class Lfs(_Model, frozen=True):
 
     asked: Literal["all", "tips", "none"]
     searched: Literal["all", "tips", "none"]
-    objects: int
-    held: int
-    bytes: int
-    held_bytes: int
+    objects: Count
+    held: Count
+    bytes: Count
+    held_bytes: Count
     table: Artifact | None
 
     @property

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import structs
 
-from snapshotter.archive.manifest import Artifact, Gap, Lfs
+from snapshotter.archive.manifest import MAX_COUNT, Artifact, Gap, Lfs
 from snapshotter.base.text import printable
 from snapshotter.capture.lfs_fetching import Outcome
 from snapshotter.scan.lfs_rows import LfsRow
@@ -62,7 +62,7 @@ def record_of(rows: Sequence[LfsRow], asked: Asked, searched: Asked, table: Arti
         searched=searched,
         objects=len(rows),
         held=len(held),
-        bytes=sum(row.bytes for row in rows),
+        bytes=min(sum(row.bytes for row in rows), MAX_COUNT),  # whoever wrote the pointers may say anything
         held_bytes=sum(row.bytes for row in held),
         table=table,
     )

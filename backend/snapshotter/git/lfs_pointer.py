@@ -6,20 +6,29 @@ import re
 from typing import Final
 
 LONGEST: Final = 1024  # bytes that a pointer stays below, as git-lfs has it
-# Before it had its name, git-lfs wrote another; it reads a pointer without its last line end, too.
-_POINTER: Final = re.compile(
-    rb"version https://(?:git-lfs|hawser)[\w./-]{1,100}\n(?:ext-[\w-]+ \w+:\w+\n)*"
-    rb"oid sha256:([0-9a-f]{64})\nsize (\d{1,18})\n?"
+# Before it had its name, git-lfs wrote others.
+_VERSIONS: Final = (
+    rb"https://git-lfs\.github\.com/spec/v1|https://hawser\.github\.com/spec/v1|http://git-media\.io/v/2"
 )
-_NO_PART: Final = re.compile(rb"[^\w./: \n-]|[ \n][ \n]")
+# What git-lfs reads, and not only what it writes: editors and line-end settings have been at some pointers.
+_END: Final = rb"\r?\n(?:\r?\n)*+"
+_EXTENSIONS: Final = rb"(?:ext-\d-\w[\w-]*+ \w++:\w++\r?\n(?:\r?\n)*+)*+"
+_POINTER: Final = re.compile(
+    rb"\s*+%(ext)bversion (?:%(versions)b)%(end)b%(ext)boid sha256:([0-9a-f]{64})%(end)b%(ext)bsize \+?(\d{1,19})\s*"
+    % {b"ext": _EXTENSIONS, b"versions": _VERSIONS, b"end": _END}
+)
+_NO_PART: Final = re.compile(rb"[^\w./:+\s-]")
+_LARGEST: Final = 2**63 - 1
 
 
 def may_be_part(data: bytes) -> bool:
-    """Whether a pointer may hold these bytes, in a row."""
+    """Whether these bytes, in one piece or several, may all stand in a pointer."""
     return not _NO_PART.search(data)
 
 
 def lfs_pointer(data: bytes) -> tuple[str, int] | None:
-    """The SHA-256 and the size in bytes that an LFS pointer names; None if `data` is no pointer."""
-    pointer = _POINTER.fullmatch(data) if len(data) < LONGEST else None
-    return (pointer[1].decode(), int(pointer[2])) if pointer else None
+    """The SHA-256 and the size in bytes that an LFS pointer names; None if `data` is none that git-lfs reads."""
+    if len(data) >= LONGEST or b"sha256:" not in data:  # first of all what most blobs lack
+        return None
+    pointer = _POINTER.fullmatch(data)
+    return (pointer[1].decode(), size) if pointer and (size := int(pointer[2])) <= _LARGEST else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import Final
 
@@ -59,11 +60,12 @@ class ManifestIndex:
     def remember(self, manifests: Iterable[tuple[ListedRun, Manifest]]) -> None:
         """Add manifests that were read and checked; those of earlier queries stay while there is room."""
         encode = msgspec.msgpack.Encoder().encode
-        fresh = {
-            run.key.folder: _Remembered(run.files[layout.MANIFEST], encode(manifest))
-            for run, manifest in manifests
-            if run.files[layout.MANIFEST] <= _INDEXED and not self._knows(run)
-        }
+        fresh: dict[str, _Remembered] = {}
+        for run, manifest in manifests:
+            size = run.files[layout.MANIFEST]
+            if size <= _INDEXED and not self._knows(run):
+                with suppress(OverflowError):  # a limit as large as nobody needs
+                    fresh[run.key.folder] = _Remembered(size, encode(manifest))
         if not fresh:
             return
         kept: dict[str, _Remembered] = {}

@@ -283,6 +283,25 @@ def test_pointers_that_lie(lab: Lab, host: LfsHost, origin: Origin) -> None:
     assert gaps(taken) == {"lfs-too-large": 1} and len(rows) == 2
 
 
+def test_pointers_that_line_end_settings_were_at_are_pointers(
+    lab: Lab, host: LfsHost, origin: Origin
+) -> None:
+    for name, data in (("crlf", b"one"), ("more", b"two")):
+        host.put(data)
+        pointer = pointer_to(data)
+        origin.commit(files={name: pointer.replace(b"\n", b"\r\n") if name == "crlf" else pointer + b"\n"})
+    assert lfs_of(lab.take(host.url("x.git"), WITH)).held == 2
+
+
+def test_sizes_that_are_lies_together_are_a_number_that_every_reader_has(lab: Lab, origin: Origin) -> None:
+    lies = {f"{number}": pointer_to(b"%d" % number, 2**63 - 1 - number) for number in range(5)}
+    origin.commit(files=lies)
+    taken = lab.take(origin, WITH)
+    assert (lfs_of(taken).objects, lfs_of(taken).bytes) == (5, 2**53 - 1)
+    lab.assert_whole(taken)
+    assert lfs_of(lab.take(origin, WITH)).held == 0, "the table reads"
+
+
 def test_a_configured_server_on_another_host_is_not_asked(lab: Lab, host: LfsHost, origin: Origin) -> None:
     add(host, origin, b"one")
     origin.commit(files={".lfsconfig": b"[lfs]\n\turl = https://evil.example.org/lfs\n"})

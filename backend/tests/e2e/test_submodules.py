@@ -50,6 +50,7 @@ def modules(**urls: str) -> bytes:
         ("../x", "git@host:a/b.git", "git@host:a/x"),
         ("../x", "git@host:b.git", "git@host:x"),
         ("../../x", "git@host:b.git", None),
+        ("../x", "git@host:/b.git", None),
         ("../x", "/srv/git/b.git", "/srv/git/x"),
         ("https://user:secret@h/x.git", "https://h/a", "https://h/x.git"),
         ("/etc", "https://h/a", None),

@@ -12,7 +12,7 @@ import pytest
 from snapshotter.archive import layout
 from snapshotter.archive.later_scans import ScanRecord, seal_record
 from snapshotter.archive.layout import RunKey
-from snapshotter.archive.manifest import Parent
+from snapshotter.archive.manifest import MAX_COUNT, Parent
 from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.store.opening import open_store
 from tests.query.stores import three_days
@@ -95,6 +95,22 @@ def test_a_later_scan_s_record_that_does_not_read_is_left_out(tmp_path: Path) ->
     key = later_scan(lake, lake.made.add("h__a", NOV), 1, "x")
     assert lake.ask("SELECT path FROM files", store=FlippingStore(lake.store, 9, layout.SCAN)) == []
     assert [(each.key, each.what) for each in lake.left_out] == [(key, "scan")]
+
+
+def test_numbers_beyond_all_reason_cost_their_own_snapshot_at_most(tmp_path: Path) -> None:
+    lake = Lake(open_store("memory:"), tmp_path / "cache")
+    lake.made.add("h__a", NOV)
+    change = msgspec.structs.replace
+    for repo, forge in (
+        ("h__b", lambda one: change(one, refs=change(one.refs, count=2**70))),
+        ("h__c", lambda one: change(one, limits=change(one.limits, max_refs=2**70))),
+        ("h__d", lambda one: change(one, artifacts=[change(one.artifacts[0], bytes=MAX_COUNT)] * 2000)),
+    ):
+        made = lake.made.prepare(repo, NOV, {"files": [file_row("x")]}).manifest
+        lake.store.put_new(made.key.key(layout.MANIFEST), seal(forge(made)).data)
+    for _ in range(2):  # the second time from what is remembered
+        assert lake.ask("SELECT repo FROM snapshots ORDER BY repo") == [("h__a",), ("h__c",), ("h__d",)]
+        assert [(each.key.repo, each.what) for each in lake.left_out] == [("h__b", "snapshot")]
 
 
 @pytest.mark.parametrize("days", [-1, 2])
