@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.git.lfs_pointer import LONGEST, lfs_pointer
+from snapshotter.git.lfs_pointer import LONGEST, lfs_pointer, may_be_part
 from tests.servers import need
 from tests.support.git import ENV
 
@@ -73,6 +73,7 @@ def by_git_lfs(data: bytes, folder: Path) -> bool:
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_pointer_is_what_git_lfs_reads_as_one(text: bytes, tmp_path: Path) -> None:
     found = lfs_pointer(text)
+    assert found is None or may_be_part(text)
     assert (found is not None) == by_git_lfs(text, tmp_path)
     assert found is None or found == (OID, int(text.split(b"size ")[1]))
 
@@ -91,6 +92,7 @@ def test_so_it_is_of_any_text_that_is_nearly_one(tmp_path: Path) -> None:
     texts = mutated(random.Random(7))
     for _ in range(60):
         text = next(texts)
+        assert may_be_part(text)
         assert (lfs_pointer(text) is not None) == by_git_lfs(text, tmp_path), text
 
 
