@@ -1,12 +1,13 @@
 """The last result of an inventory: what earlier runs found, for the next one and for whoever asks where a fleet stands.
 
-It is the result of the newest run that ended, and over it the checkpoints of those that began since and did not end:
-what they took stands. Anybody who can write to the store may have written it. So what does not read is warned of and
-counts as not there, which costs requests and no snapshot.
+It is the result of the newest run that ended, and over it the checkpoints of those that began since and did not end, or
+whose summary is not what was written: what they took stands. Anybody who can write to the store may have written it. So
+what does not read is warned of and counts as not there, which costs requests and no snapshot.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +30,8 @@ from snapshotter.fleet.row_store import RowStore
 from snapshotter.fleet.stored_summary import StoredSummary
 from snapshotter.store.objects import Store
 
-_UNENDED: Final = 50  # runs that did not end whose checkpoints are read
+_UNENDED: Final = 50  # runs that did not end, or whose summary is damaged, of which the checkpoints are read
+_DAMAGED: Final = 10  # summaries of one inventory that are passed over, to the one before
 
 
 @dataclass(frozen=True)
@@ -64,29 +66,34 @@ class ResultReader:
 
         Raises as the store does when it cannot be listed or asked at all.
         """
-        unended: list[ListedFleetRun] = []
+        since: list[ListedFleetRun] = []
+        summary: StoredSummary | None = None
         for run in fleet_runs.newest_first(self.store, now):
             self.cancel.check()
             if run.inventory != inventory:
                 continue
-            if run.has_ended:
-                summary = self._ended(run, rows, now)
+            if run.has_ended and (summary := self._ended(run, rows, now)):
                 break
-            unended.append(run)
-        else:
-            summary = None
-        for run in reversed(unended[:_UNENDED]):
+            since.append(run)
+            if sum(each.has_ended for each in since) >= _DAMAGED:
+                break
+        for run in reversed(since[:_UNENDED]):
             rows.put(self.checkpoints(run, now))
-        return LastResult(rows, summary, unended)
+        return LastResult(rows, summary, [run for run in since if not run.has_ended])
 
     def newest_of_each(self, since: datetime, now: datetime) -> Iterator[ResultRow]:
         """The rows of the newest run of each inventory that started since then and has ended. Raises as `load`."""
-        newest = {
-            run.inventory: run for run in fleet_runs.every_run(self.store, since=since) if run.has_ended
-        }
-        for run in newest.values():
-            if run.key.run_id.started_at <= now + AHEAD and (summary := self._summary(run)):
+        read: set[str | None] = set()
+        damaged: Counter[str | None] = Counter()
+        for run in reversed(fleet_runs.every_run(self.store, since=since)):
+            known = run.inventory in read or damaged[run.inventory] >= _DAMAGED
+            if known or not run.has_ended or run.key.run_id.started_at > now + AHEAD:
+                continue
+            if summary := self._summary(run):
+                read.add(run.inventory)
                 yield from self.results(run, summary.parts, now)
+            else:
+                damaged[run.inventory] += 1
 
     def checkpoints(self, run: ListedFleetRun, now: datetime) -> Iterator[ResultRow]:
         """The rows of a run's checkpoints, oldest first."""

@@ -236,6 +236,40 @@ def test_a_damaged_last_result_is_none_and_is_told(store: Store, tmp_path: Path)
     assert ["self_sha256" in warning for warning in words.warnings] == [True]
 
 
+def test_in_place_of_a_damaged_result_stands_the_one_before(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "t", [outcome("a"), outcome("b")], at=NOW - 2 * DAY)
+    for days, name in ((1, "b"), (0, "c")):
+        at = NOW - days * DAY
+        told = run(store, tmp_path / "t", [outcome(name, "failed", at=at)], at=at)
+        file = tmp_path / "store" / RunKey("_fleet", RunId(told.run_id)).key("summary.json")
+        file.write_bytes(file.read_bytes()[:-2])
+    words = Words()
+    with bench(store, tmp_path / "t", words) as made:
+        last = made.last()
+        assert last.summary is not None
+        assert last.summary.started_at == NOW - 2 * DAY
+        assert not last.unended, "they have ended, whatever became of what they said of it"
+        assert [(row.repo, row.verdict) for row in made.rows.last] == [
+            ("host.test__a", "new"),
+            ("host.test__b", "new"),
+        ]
+        newest = made.reader.newest_of_each(NOW - 3 * DAY, NOW)
+        assert [row.repo for row in newest] == ["host.test__a", "host.test__b"]
+    assert len(words.warnings) == 4
+
+
+def test_what_a_run_with_a_damaged_summary_had_recorded_stands(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store, tmp_path / "t", [outcome("a")], at=NOW - DAY)
+    monkeypatch.setattr(recording, "CHECKPOINT_ROWS", 1)
+    told = run(store, tmp_path / "t", [outcome("a", "failed")])
+    (tmp_path / "store" / RunKey("_fleet", RunId(told.run_id)).key("summary.json")).write_bytes(b"{")
+    with bench(store, tmp_path / "t", Words()) as made:
+        made.last()
+        assert [row.verdict for row in made.rows.last] == ["failed"]
+
+
 def test_a_damaged_part_costs_its_rows_alone(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
