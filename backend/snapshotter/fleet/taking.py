@@ -10,10 +10,10 @@ from typing import Final
 from msgspec import structs
 
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.sealed import Sealed, open_sealed
+from snapshotter.archive.layout import RunId
+from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unavailable
+from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
 from snapshotter.base.unexpected import as_error
@@ -23,6 +23,7 @@ from snapshotter.capture.plan import Plan
 from snapshotter.capture.snapshot import TakenSnapshot, take_after
 from snapshotter.fleet.outcome import GOOD, LedgerRow, RepoOutcome, Task, Trouble, Verdict
 from snapshotter.fleet.verdict import Rules, of_error, of_snapshot
+from snapshotter.fleet.weighing import base_at, good_before, known_snapshot, weight_before
 from snapshotter.git.origin import Origin
 from snapshotter.git.origin_parsing import parse
 from snapshotter.scan.gate import secret_gate
@@ -99,14 +100,21 @@ class Taking:
         began, turns, heard = time.monotonic(), RepoTurns(self.host), _Heard()
         try:
             taken = self._taken(task, turns, heard)
+            good = good_before(self.store, task, taken.sealed.manifest, self.rules)
         except Exception as error:  # noqa: BLE001 - one repository's trouble is its own verdict
             self.cancel.check()
             known = as_error(error)
             return _failed(task, known, _Cost(began, turns, heard)), known
         moved = turns.elsewhere(parse(task.origin))
-        manifest, parent = taken.sealed.manifest, taken.parent
-        was = parent.sealed.manifest.chain_bytes.base if parent and taken.wrote else 0
-        verdict, trouble = of_snapshot(manifest, self.rules, wrote=taken.wrote, was=was, moved=bool(moved))
+        manifest = taken.sealed.manifest
+        verdict, trouble = of_snapshot(
+            manifest,
+            self.rules,
+            wrote=taken.wrote,
+            was=weight_before(task, taken),
+            moved=bool(moved),
+            good=good,
+        )
         if trouble is None and task.options.secret_gate and (tripped := secret_gate(manifest.scan)):
             trouble = Trouble.of(tripped)
         cost = _Cost(began, turns, heard)
@@ -115,7 +123,7 @@ class Taking:
     def _taken(self, task: Task, turns: RepoTurns, heard: Observer) -> TakenSnapshot:
         if task.done_since is not None and (done := self._done_since(task.repo, task.done_since)):
             return TakenSnapshot(done, True, None)
-        origin, known, options = parse(task.origin), _known(task), self.plan.options
+        origin, known, options = parse(task.origin), known_snapshot(task), self.plan.options
         connect = self.plan.connect.with_turns(turns)
         transport = connect(origin, self.cancel)
 
@@ -167,18 +175,6 @@ class _Cost:
         return round(time.monotonic() - self.began, 3)
 
 
-def _known(task: Task) -> Sealed | None:
-    """The newest snapshot as the last run's row has it. Returns None if that is none that this release could write."""
-    row = task.last
-    run_id = RunId.parse(row.run) if row else None
-    if row is None or run_id is None or not row.manifest:
-        return None
-    try:
-        return open_sealed(row.manifest, RunKey(task.repo, run_id))
-    except Unavailable:
-        return None
-
-
 def _outcome(
     task: Task, taken: TakenSnapshot, judged: tuple[Verdict, Trouble | None], moved: str, cost: _Cost
 ) -> RepoOutcome:
@@ -217,7 +213,7 @@ def _row(task: Task, taken: TakenSnapshot, verdict: Verdict, now: datetime, seco
         run=manifest.run_id,
         refs=manifest.refs.sha256,
         manifest=taken.sealed.data,
-        base_at=RunId(manifest.chain[0]).started_at if manifest.chain else None,
+        base_at=base_at(manifest),
         chain=len(manifest.chain),
         bytes=weight.base + weight.increments,
         good_run=manifest.run_id if good else (last.good_run if last else ""),

@@ -96,17 +96,18 @@ def passing(error: SnapshotterError) -> bool:
 
 
 def of_snapshot(
-    manifest: Manifest, rules: Rules, *, wrote: bool, was: int, moved: bool
+    manifest: Manifest, rules: Rules, *, wrote: bool, was: int, moved: bool, good: int = 0
 ) -> tuple[Verdict, Trouble | None]:
     """The verdict on a snapshot that was taken, or, unless this run `wrote` it, that still stands.
 
-    `was` is what the origin weighed before, in bytes, 0 if nobody knows. `moved` is whether it redirects elsewhere.
+    `was` is what the origin weighed before, in bytes, and `good` what it weighed when it was last good, if a run has
+    found since that it shrank to what is its base still; 0 if nobody knows. `moved` is whether it redirects elsewhere.
     """
-    now = manifest.chain_bytes.base
-    if wrote and manifest.kind in ("base", "empty") and rules.is_shrunk(was, now):
-        what = f"it weighed {human_bytes(was)} and weighs {human_bytes(now)}"
-        hint = "what was there is in the snapshots before; ask its owner what happened to it"
-        return "shrunk", Trouble(code="shrunk", message=what, hint=hint)
+    weight = manifest.chain_bytes
+    if wrote and manifest.kind in ("base", "empty") and rules.is_shrunk(was, weight.base):
+        return "shrunk", _shrunk(was, weight.base)
+    if rules.is_shrunk(good, weight.base + weight.increments):
+        return "shrunk", _shrunk(good, weight.base + weight.increments)
     if over := rules.over(manifest):
         lacks = ", ".join(f"{plural(count, 'gap')} of kind {kind}" for kind, count in sorted(over.items()))
         hint = "`snapshotter show` tells what is missing; SNAPSHOTTER_FLEET_GAPS says what may be"
@@ -116,6 +117,15 @@ def of_snapshot(
     if manifest.kind == "empty":
         return "empty", None
     return ("new" if wrote and manifest.kind != "unchanged" else "unchanged"), None
+
+
+def _shrunk(was: int, now: int) -> Trouble:
+    return Trouble(
+        code="shrunk",
+        message=f"it weighed {human_bytes(was)} and weighs {human_bytes(now)}",
+        hint="what was there is in the snapshots before; ask its owner what happened to it. If it is meant to be so, "
+        "`snapshotter snapshot ORIGIN --full` says so: from that base on it is good",
+    )
 
 
 def _is_by_nature(gap: Gap) -> bool:

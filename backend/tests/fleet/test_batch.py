@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -184,3 +185,75 @@ def test_packs_of_which_memory_has_room_for_one_come_one_after_the_other(
         with plan.options.room:
             taken.append(taking.outcome(task(host.repo_url("quiet-0")))[0])
     assert [outcome.verdict for outcome in taken] == ["gone", "new", "unchanged"]
+
+
+@pytest.fixture
+def shrunk(tmp_path: Path) -> Iterator[tuple[FleetHost, Task]]:
+    """A repository that a run has found shrunk, and the task of the next run."""
+    with FleetHost(tmp_path / "srv", {"shrinking": 1}) as host:
+        given = task(host.repo_url("shrinking-0"))
+        (first,) = run_batch(batch(tmp_path, given)).outcomes
+        host.next_day()
+        (second,) = run_batch(batch(tmp_path, structs.replace(given, last=first.ledger))).outcomes
+        assert (first.verdict, second.verdict) == ("new", "shrunk")
+        assert second.ledger.good_run == first.run
+        yield host, structs.replace(given, last=second.ledger)
+
+
+@pytest.mark.parametrize("ledger_only", [False, True])
+def test_what_has_shrunk_is_told_for_as_long_as_its_base_is_that(
+    tmp_path: Path, shrunk: tuple[FleetHost, Task], *, ledger_only: bool
+) -> None:
+    host, given = shrunk
+    assert given.last
+    good, asked = given.last.good_run, batch(tmp_path, given, ledger_only=ledger_only)
+    (third,) = run_batch(asked).outcomes
+    assert (third.verdict, third.kind, third.requests) == (
+        "shrunk",
+        "base" if ledger_only else "unchanged",
+        2,
+    )
+    assert (third.ledger.good_run, third.ledger.failures) == (good, 2)
+
+    host.down = True
+    given = structs.replace(given, last=third.ledger, attempt=3)
+    (fourth,) = run_batch(batch(tmp_path, given)).outcomes
+    assert fourth.verdict == "unreachable"
+    host.down = False
+    host.commit("shrinking-0", 100)
+    (fifth,) = run_batch(batch(tmp_path, structs.replace(given, last=fourth.ledger))).outcomes
+    assert (fifth.verdict, fifth.kind) == ("shrunk", "increment")
+    assert fifth.trouble is not None
+    assert "--full" in fifth.trouble.hint
+
+
+@pytest.mark.parametrize("how", ["grew", "by hand", "any share"])
+def test_what_has_shrunk_is_good_again_once_it_grew_or_somebody_says_so(
+    tmp_path: Path, shrunk: tuple[FleetHost, Task], how: str
+) -> None:
+    host, given = shrunk
+    asked = batch(tmp_path, given)
+    if how == "grew":
+        host.commit("shrinking-0", 100_000)
+    elif how == "by hand":
+        full = structs.replace(given, last=None, options=RequestedOptions(full=True))
+        run_batch(batch(tmp_path, full))
+    else:
+        asked = structs.replace(asked, settings=settings(tmp_path, SNAPSHOTTER_FLEET_SHRUNK="100%"))
+    (again,) = run_batch(asked).outcomes
+    assert (again.verdict, again.good) == ("new" if how == "grew" else "unchanged", True)
+    assert again.ledger.good_run == again.run
+    (later,) = run_batch(batch(tmp_path, structs.replace(given, last=again.ledger))).outcomes
+    assert later.good
+
+
+def test_what_had_shrunk_before_the_run_was_killed_is_told_by_the_one_that_goes_on(tmp_path: Path) -> None:
+    with FleetHost(tmp_path / "srv", {"shrinking": 1}) as host:
+        given = task(host.repo_url("shrinking-0"))
+        (first,) = run_batch(batch(tmp_path, given)).outcomes
+        began = datetime.now(UTC)
+        known = structs.replace(given, last=first.ledger)
+        host.next_day()
+        run_batch(batch(tmp_path, known))  # and what became of it was lost
+        (again,) = run_batch(batch(tmp_path, structs.replace(known, done_since=began))).outcomes
+    assert (again.verdict, again.requests) == ("shrunk", 0)

@@ -112,6 +112,10 @@ class FleetHost(GitHost):
                 old.rename(new)
         return self
 
+    def commit(self, name: str, size: int) -> None:
+        """Let one repository have a commit more, of so many bytes that do not compress."""
+        self._repos.commit([name], size=size)
+
     def hold(self) -> None:
         """Answer nobody from now on."""
         self._open_to_all.clear()
