@@ -26,6 +26,7 @@ from snapshotter.fleet.ledger import Ledger, Recorder
 from snapshotter.fleet.outcome import Batch, BatchResult, RepoOutcome, Retry, Task
 from snapshotter.fleet.roll import Roll
 from snapshotter.fleet.taking import failed_outcome
+from snapshotter.fleet.time_left import Load, TimeLeft
 from snapshotter.fleet.watch import Progress, RunTally, Slow, Watch
 
 _TICK: Final = 0.5  # seconds between two tellings of progress
@@ -77,6 +78,9 @@ class Dispatch:
         self._back: queue.SimpleQueue[_Back | None] = queue.SimpleQueue()  # None wakes it up
         self._began = self._told = desk.clock()
         self._before = tally.done
+        loads = list(hosts.loads)
+        total = Load(sum(load.repos for load in loads), sum(load.bytes for load in loads))
+        self._left = TimeLeft(total, self._began)
 
     def run(self) -> None:
         """Work until every repository has its verdict.
@@ -108,6 +112,7 @@ class Dispatch:
                 return
             batch = self._batch(ticket)
             self._sent[ticket.number] = _Sent(ticket, batch, self._desk.clock())
+            self._left.sent(ticket.host, self._hosts.load(ticket.host), self._desk.clock())
             number = ticket.number
             future = self._desk.engine.submit(self._terms.work, batch)
             future.add_done_callback(lambda done, number=number: self._back.put((number, done)))  # type: ignore[misc]
@@ -165,6 +170,8 @@ class Dispatch:
         result = future.result()
         self._hosts.ended(sent.ticket, result, now)
         self._tally.requests += result.requests
+        again = {retry.index for retry in result.again}
+        self._done(sent.ticket.host, [i for n, i in enumerate(sent.ticket.indexes) if n not in again])
         for retry in result.again:
             self._again(sent, retry, now)
         return result.outcomes
@@ -187,6 +194,7 @@ class Dispatch:
             self._roll.deaths[index] += len(sent.batch.tasks) == 1 or not self._roll.deaths[index]
             if self._roll.deaths[index] >= _DEATHS:
                 failed.append(failed_outcome(task, error))
+                self._done(sent.ticket.host, [index])
             else:
                 self._hosts.again(sent.ticket.host, index, 0.0, alone=True)
         return failed
@@ -201,6 +209,7 @@ class Dispatch:
                 code="host-down",
                 hint="once it is up again, run again: what was taken is not taken again",
             )
+            self._done(host, [index])
             task = self._roll.task(index)
             (row,) = self._desk.ledger.rows([task.repo])
             outcomes.append(failed_outcome(structs.replace(task, last=row), error))
@@ -208,6 +217,15 @@ class Dispatch:
                 self._record(outcomes)
                 outcomes = []
         self._record(outcomes)
+
+    def _done(self, host: int, indexes: Sequence[int]) -> None:
+        self._left.done(host, Load(len(indexes), sum(map(self._hosts.weight, indexes))))
+
+    def _seconds_left(self, now: float) -> float | None:
+        """About how long the run will still take; None while nobody can tell, as of a host that is to be left alone."""
+        if any(self._hosts.waits(host, now) for host in self._left.hosts):
+            return None
+        return self._left.seconds(now)
 
     def _record(self, outcomes: Sequence[RepoOutcome]) -> None:
         if not outcomes:
@@ -231,8 +249,6 @@ class Dispatch:
             return
         self._told = now
         tally, seconds = self._tally, now - self._began
-        done = tally.done - self._before
-        rate = done / seconds if seconds else 0.0
         oldest = sorted(self._sent.values(), key=lambda sent: sent.began)[:_SHOWN]
         self._desk.watch.progress(
             Progress(
@@ -245,6 +261,7 @@ class Dispatch:
                     Slow(sent.batch.tasks[0].origin, len(sent.batch.tasks) - 1, now - sent.began)
                     for sent in oldest
                 ],
-                left=(tally.total - tally.done) / rate if rate > 0 else None,
+                left=self._seconds_left(now),
+                before=self._before,
             )
         )

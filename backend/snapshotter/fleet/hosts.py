@@ -17,6 +17,7 @@ from snapshotter.fleet.batch import DOWN_AFTER
 from snapshotter.fleet.breaker import PAUSES, Breaker
 from snapshotter.fleet.host_order import HostOrder, Rank
 from snapshotter.fleet.outcome import BatchResult, Lease
+from snapshotter.fleet.time_left import Load
 from snapshotter.fleet.verdict import missed
 
 MOST_TASKS: Final = 50  # in a batch: what one costs to send is shared by so many
@@ -59,6 +60,7 @@ class _Host:
 
     order: array[int]  # the largest first
     breaker: Breaker
+    load: Load  # in all
     next: int = 0
     later: list[tuple[float, int]] = field(default_factory=list)  # a heap: when, and which
     alone: deque[int] = field(
@@ -96,7 +98,8 @@ class Hosts:
         """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
         largest: a new one has to be taken whole."""
         order = sorted(indexes, key=lambda index: self._weights[index] or math.inf, reverse=True)
-        self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses)))
+        load = Load(len(order), sum(map(self.weight, order)))
+        self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses), load))
         self._order.add()
         self._changed(len(self._hosts) - 1)
 
@@ -104,6 +107,24 @@ class Hosts:
     def left(self) -> int:
         """How many repositories wait, for their turn or for another try."""
         return self._left
+
+    @property
+    def loads(self) -> Iterator[Load]:
+        """What each host has in all."""
+        return (host.load for host in self._hosts)
+
+    def load(self, host: int) -> Load:
+        """What a host has in all."""
+        return self._hosts[host].load
+
+    def weight(self, index: int) -> int:
+        """About how many bytes a repository is, also if nobody knows."""
+        return self._weights[index] or _UNKNOWN_WEIGHT
+
+    def waits(self, host: int, now: float) -> bool:
+        """Whether a host is not asked for a while: it is down, or wishes so."""
+        held = self._hosts[host]
+        return now < held.paused_until or held.breaker.state(now) != "closed"
 
     def next(self, now: float, slots: int) -> Ticket | None:
         """The next batch, for one of so many `slots`; None if none may begin now."""
@@ -256,7 +277,7 @@ class Hosts:
                 continue
             else:
                 break
-            weight += self._weights[index] or _UNKNOWN_WEIGHT
+            weight += self.weight(index)
             if taken and weight > _MOST_WEIGHT and not any_weight:
                 break
             taken.append(index)

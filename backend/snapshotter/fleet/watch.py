@@ -21,7 +21,7 @@ class Slow(NamedTuple):
 @dataclass(frozen=True)
 class Progress:
     """Where a run stands. `slowest` are the batches on their way, the oldest first; `left` is about how many seconds it
-    will take, None while nobody can tell."""
+    will take, None while nobody can tell; `before` of those that are done had their verdict when it began."""
 
     done: int
     total: int
@@ -30,11 +30,12 @@ class Progress:
     seconds: float
     slowest: Sequence[Slow]
     left: float | None
+    before: int = 0
 
     @property
     def rate(self) -> float:
         """Repositories a second."""
-        return self.done / self.seconds if self.seconds else 0.0
+        return (self.done - self.before) / self.seconds if self.seconds else 0.0
 
 
 class Watch:

@@ -326,6 +326,11 @@ def test_progress_says_what_is_done_what_is_slow_and_how_long_it_takes() -> None
     assert later.rate > 0
 
 
+def test_of_a_run_that_was_resumed_the_rate_is_its_own() -> None:
+    resumed = Progress(110, 200, {}, 0, 10.0, [], None, before=100)
+    assert resumed.rate == 1.0
+
+
 def summary_of(verdicts: dict[Verdict, int], **more: Any) -> FleetSummary:
     facts = {"inventory": "lab", "run_id": "r", "started_at": NOW, "finished_at": NOW}
     return FleetSummary(**facts, origins=sum(verdicts.values()), verdicts=verdicts, **more)  # type: ignore[arg-type]

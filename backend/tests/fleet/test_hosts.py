@@ -424,3 +424,15 @@ def test_workers_that_take_several_at_once_get_so_many_while_each_has_a_share() 
         sizes.append(len(ticket.indexes))
         hosts.ended(ticket, result(ticket), 0.0)
     assert sizes == [8, 8, 8, 8, 4, 2, 1, 1]
+
+
+def test_a_host_waits_while_it_is_down_or_asks_to_be_left_alone() -> None:
+    hosts = hosts_of([100, 100], HostLimits(8, pauses=(10.0,)), weight=3)
+    assert (hosts.load(1), hosts.weight(0)) == ((100, 300), 3)
+    first, second = hosts.next(0.0, 2), hosts.next(0.0, 2)
+    assert first and second
+    assert not hosts.waits(first.host, 0.0) and not hosts.waits(second.host, 0.0)
+    hosts.ended(first, result(first, requests=1, pause=60.0), 0.0)
+    hosts.ended(second, result(second, "unreachable"), 0.0)
+    assert (hosts.waits(first.host, 59.0), hosts.waits(first.host, 60.0)) == (True, False)
+    assert hosts.waits(second.host, 9.0) and hosts.waits(second.host, 10.0), "down until a try says otherwise"
