@@ -134,8 +134,29 @@ def test_a_checkpoint_comes_after_a_time_too(store: Store, tmp_path: Path) -> No
         now = recording.CHECKPOINT_SECONDS
         recorder.record([outcome("b")])
         assert "checkpoints/000001.parquet" in names(store)
+        recorder.record([outcome("c")])
+        assert "checkpoints/000002.parquet" not in names(store), "its time begins anew"
         recorder.checkpoint()
-        assert "checkpoints/000002.parquet" not in names(store), "nothing was recorded since"
+        assert "checkpoints/000002.parquet" in names(store)
+        recorder.checkpoint()
+        assert "checkpoints/000003.parquet" not in names(store), "nothing was recorded since"
+
+
+def test_rows_that_a_run_keeps_are_among_its_results(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "t", [outcome("a"), outcome("b")])
+    with bench(store, tmp_path / "t") as made:
+        made.last()
+        recorder = made.recorder(at=NOW + DAY)
+        recorder.begin()
+        recorder.record([outcome("a", "gone", at=NOW + DAY)])
+        kept = [row for row in made.rows.last if row.repo == "host.test__b"]
+        recorder.end(summary(recorder, [outcome("a", "gone")]), kept=kept)
+    with bench(store, tmp_path / "t") as made:
+        made.last(now=NOW + 2 * DAY)
+        assert [(row.repo, row.verdict) for row in made.rows.last] == [
+            ("host.test__a", "gone"),
+            ("host.test__b", "new"),
+        ]
 
 
 def test_a_run_that_never_ended_stands_over_the_result_before_it(store: Store, tmp_path: Path) -> None:

@@ -191,6 +191,20 @@ def test_no_signature_quotes_a_value(language: str) -> None:
     assert {*names.split()} <= {one.name for one in found}
 
 
+@pytest.mark.parametrize(
+    ("language", "source"),
+    [
+        ("Python", "def f(a, #V\n      b='x'):\n    pass\n"),
+        ("Ruby", "def f(a, #V\n      b='x')\nend\n"),
+        ("PHP", "<?php\nfunction f($a, #V\n  $b='x') {}\n"),
+        ("Kotlin", 'class f(a: Int, //V\n  b: String = "x") {}\n'),
+    ],
+)
+def test_a_comment_in_a_declaration_is_not_quoted(language: str, source: str) -> None:
+    (symbol,) = analyze(source.replace("V", VALUE).encode(), language).symbols
+    assert VALUE not in symbol.signature
+
+
 def test_every_grammar_is_planted_in() -> None:
     assert {LANGUAGES[language] for language in PLANTED} == {*LANGUAGES.values()}
 

@@ -1,5 +1,6 @@
 """The search for secrets that scans share: real kingfisher, behind a script that counts its starts."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -111,6 +112,55 @@ def test_a_process_that_was_made_ready_waits_for_blobs_that_come_later(tmp_path:
         staging.add(oid(1), "py", planted.in_source(VALUES["github-pat"]))
         assert [one.blob for one in asked(search.find, staging)] == [oid(1)]
     assert kingfisher.starts == ["held"]
+
+
+def test_a_process_waits_in_its_first_write_because_its_pipe_is_full(tmp_path: Path) -> None:
+    with search_by(Counted(tmp_path), tmp_path) as search:
+        search.prepare(120)
+        (pipe,) = tmp_path.glob("snapshotter-scan-*/audit")
+        writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            with pytest.raises(BlockingIOError):
+                os.write(writer, b"x")
+        finally:
+            os.close(writer)
+
+
+def test_a_process_that_ended_while_it_waited_is_replaced(stagings: list[Staging], tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    kingfisher = Counted(
+        tmp_path, f"[ -e {once} ] || {{ echo $$ > {once}.new; mv {once}.new {once}; exit 3; }}"
+    )
+    with search_by(kingfisher, tmp_path, scans=1) as search:
+        search.prepare(120)
+        while not once.exists() or not is_over(int(once.read_text())):
+            time.sleep(0.01)
+        with search.expected() as find:
+            assert asked(find, stagings[0]) == alone(stagings[0])
+    assert kingfisher.starts == ["held", "held"]
+
+
+def is_over(pid: int) -> bool:
+    """Whether a process has ended, which its parent may not have heard."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_blobs_on_another_file_system_are_searched_alone(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has no second file system to write to")
+    kingfisher = Counted(tmp_path)
+    with (
+        search_by(kingfisher, tmp_path, scans=1) as search,
+        Staging(0, folder=tmp_path, tmpfs=memory) as staging,
+    ):
+        staging.add(oid(1), "py", planted.in_source(VALUES["github-pat"]))
+        with search.expected() as find:
+            assert [one.blob for one in asked(find, staging)] == [oid(1)]
+    assert kingfisher.starts == ["held", "alone"]
 
 
 def test_one_that_was_made_ready_and_never_asked_is_gone_at_the_end(tmp_path: Path) -> None:
