@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.layout import RunKey
+from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.receipts import new_name
 from snapshotter.base.errors import Finding, PartialFailure, Unavailable, UsageError
-from snapshotter.fleet.standing import Demand, Standings, look_up, named
+from snapshotter.fleet.standing import Demand, Position, Standing, Standings, look_up, named
 from snapshotter.git.origin_parsing import parse
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
 
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 WEEK = 7 * DAY
 
@@ -104,6 +105,29 @@ def test_what_cannot_be_looked_up_is_not_said_to_lack_anything(lab: Lab, tmp_pat
     assert isinstance(found.ending, PartialFailure)
     with pytest.raises(Unavailable, match="closed"):
         asked(lab, shut, demand=Demand(DAY), catalog=catalog)
+
+
+def test_a_snapshot_shows_its_origin_as_of_when_nothing_newer_was_found_there() -> None:
+    good = RunKey("h__x", RunId.new(NOW))
+    for confirmed, as_of in ((None, NOW), (NOW + DAY, NOW + DAY), (NOW - DAY, NOW)):
+        assert Position(good, None, seen=True, confirmed_at=confirmed).as_of == as_of
+    assert Position(None, None, seen=True, confirmed_at=NOW).as_of is None
+
+
+def test_what_is_as_old_as_is_allowed_is_young_enough() -> None:
+    position = Position(RunKey("h__x", RunId.new(NOW)), NOW, seen=True)
+    second = timedelta(seconds=1)
+    assert [*position.lacks(Demand(DAY, DAY), NOW + DAY)] == []
+    assert [*position.lacks(Demand(DAY, DAY), NOW + DAY + second)] == ["stale", "unverified"]
+    assert [*position.lacks(Demand(DAY), NOW + DAY + second)] == ["stale"]
+
+
+@pytest.mark.parametrize(("lacking", "told"), [(1, None), (10, None), (11, "and 1 more")])
+def test_an_error_names_ten_origins_and_counts_the_others(lacking: int, told: str | None) -> None:
+    one = Standing("h/x", "h__x", None, None, ("never-taken",))
+    ending = Standings([one] * lacking, []).ending
+    assert ending is not None
+    assert list(ending.details) == ["h/x: never-taken"] * min(lacking, 10) + ([told] if told else [])
 
 
 def test_a_list_names_an_origin_a_line(lab: Lab) -> None:

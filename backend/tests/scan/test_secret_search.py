@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,37 @@ def test_one_that_was_made_ready_and_never_asked_is_gone_at_the_end(tmp_path: Pa
     with search_by(Counted(tmp_path), tmp_path) as search:
         search.prepare(120)
         assert list(tmp_path.glob("snapshotter-scan-*"))
+        assert len(open_pipes(tmp_path)) == 1
     assert not list(tmp_path.glob("snapshotter-scan-*"))
+    assert open_pipes(tmp_path) == []
+
+
+def open_pipes(folder: Path) -> list[str]:
+    """The files below a folder, gone or not, that this process has open."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(str(descriptor.readlink()))
+    return [link for link in links if link.startswith(str(folder))]
+
+
+def test_a_scan_whose_blobs_are_gone_costs_the_others_nothing(
+    stagings: list[Staging], tmp_path: Path
+) -> None:
+    kingfisher = Counted(tmp_path)
+    (stagings[1].root / "blobs" / oid(1)[:2] / oid(1)).unlink()
+
+    def ask(find: ExpectedSearch, staging: Staging) -> list[SecretFinding] | None:
+        try:
+            return asked(find, staging)
+        except ScannerFailed:
+            return None
+
+    with search_by(kingfisher, tmp_path) as search, ExitStack() as stack, ThreadPoolExecutor(3) as pool:
+        finders = [stack.enter_context(search.expected()) for _ in stagings]
+        answers = list(pool.map(ask, finders, stagings))
+    assert answers == [alone(stagings[0]), None, alone(stagings[2])]
+    assert kingfisher.starts == ["held", "alone"]
 
 
 @pytest.mark.parametrize("body", ['[ "$held" ] && exit 3', "[ \"$held\" ] && echo '{]' && exit 200"])
