@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,6 +290,26 @@ def test_what_an_answer_does_not_tell_is_not_there(lfs: LfsHost) -> None:
     assert refusal(source(lfs.url("x.git"))).reason == "unreadable"
 
 
+def test_what_an_answer_calls_null_is_not_said(lfs: LfsHost) -> None:
+    lfs.action_header = {}
+    lfs.put(DATA)
+
+    def nulls(answer: dict[str, Any]) -> dict[str, Any]:
+        for each in answer["objects"]:
+            each |= {"error": None, "authenticated": None, "size": None}
+            each["actions"]["download"] |= {"header": None, "expires_in": None, "expires_at": None}
+            each["actions"]["verify"] = None
+        return answer | {"transfer": None}
+
+    lfs.edit = nulls
+    assert had(source(lfs.url("x.git")), pointer()) == DATA
+    for objects in (None, [{"oid": pointer().oid, "actions": None}]):
+        lfs.edit = lambda _, objects=objects: {"objects": objects}
+        assert refusal(source(lfs.url("x.git"))).reason == "not-found"
+    lfs.edit = lambda _: {"objects": [{"oid": pointer().oid, "error": {"code": 403, "message": None}}]}
+    assert refusal(source(lfs.url("x.git"))).reason == "forbidden"
+
+
 def test_a_server_that_takes_few_at_a_time_is_asked_for_halves(lfs: LfsHost) -> None:
     wanted = [pointer(b"%d" % number) for number in range(7)]
     for number in range(7):
@@ -353,6 +375,26 @@ def test_a_folder_s_own_objects_are_files(tmp_path: Path) -> None:
     path.rename(path.parent / "real")
     path.symlink_to(path.parent / "real")
     assert refusal(asked, wanted).reason == "wrong-size"
+
+
+def test_a_folder_s_file_that_changes_while_it_is_read_gives_no_more_than_its_pointer_says(
+    tmp_path: Path,
+) -> None:
+    wanted, asked = pointer(), source(str(tmp_path))
+    path = tmp_path / ".git" / "lfs" / "objects" / wanted.oid[:2] / wanted.oid[2:4] / wanted.oid
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    told = asked.locate([wanted])[wanted]
+    assert not isinstance(told, LfsUnavailable)
+    path.write_bytes(DATA * 2)
+    pieces: list[bytes] = []
+    with pytest.raises(LfsUnavailable, match="grows"):
+        told(lambda view: pieces.append(bytes(view)))
+    assert pieces == []
+    path.unlink()
+    os.mkfifo(path)
+    told(lambda view: pieces.append(bytes(view)))
+    assert pieces == [], "and a pipe that nobody writes to ends at once"
 
 
 def test_ssh_says_which_server_and_what_signs_in(tmp_path: Path, lfs: LfsHost) -> None:

@@ -35,31 +35,31 @@ _NO_TIME: Final = 2000  # years up to this: servers written in Go send their zer
 
 class _Action(msgspec.Struct, frozen=True):
     href: str
-    header: dict[str, str] = {}
+    header: dict[str, str] | None = None
     expires_in: float | None = None
     expires_at: str | None = None
 
 
 class _ObjectError(msgspec.Struct, frozen=True):
-    code: int = 0
-    message: str = ""
+    code: int | None = None
+    message: str | None = None
 
 
 class _Object(msgspec.Struct, frozen=True):
     oid: str
     size: int | None = None
     authenticated: bool | None = None
-    actions: dict[str, _Action] | None = None
+    actions: dict[str, _Action | None] | None = None
     error: _ObjectError | None = None
 
 
 class _Answer(msgspec.Struct, frozen=True):
     transfer: str | None = None
-    objects: list[_Object] = []
+    objects: list[_Object] | None = None
 
 
 class _Message(msgspec.Struct, frozen=True):
-    message: str = ""
+    message: str | None = None
 
 
 _ANSWERS: Final = msgspec.json.Decoder(_Answer)
@@ -131,7 +131,7 @@ def _objects(body: bytes) -> dict[str, _Object]:
             hint="have it offer basic transfers",
             of_all=True,
         )
-    return {entry.oid: entry for entry in answer.objects}
+    return {entry.oid: entry for entry in answer.objects or ()}
 
 
 def _read(pointer: LfsPointer, told: _Object | None, now: datetime) -> Action | LfsUnavailable:
@@ -159,12 +159,12 @@ def _read_upload(pointer: LfsPointer, told: _Object | None, now: datetime) -> Up
 def _told_refused(pointer: LfsPointer, told: _Object | None) -> LfsUnavailable:
     if told is None or told.error is None:
         return refused(pointer, "not-found", "the LFS server says nothing of it")
-    code, said = told.error.code, told.error.message
+    code, said = told.error.code or 0, told.error.message or ""
     return refused(pointer, reason_of(code, said), said, code)
 
 
 def _action(pointer: LfsPointer, action: _Action, told: _Object, now: datetime) -> Action | LfsUnavailable:
-    headers = sendable(action.header)
+    headers = sendable(action.header or {})
     if headers is None:
         return refused(pointer, "unreadable", "the LFS server wants headers that cannot be sent")
     signed = bool(told.authenticated) or any(name.lower() == "authorization" for name in headers)
@@ -197,7 +197,7 @@ def reason_of(status: int, message: str) -> Reason:
 def message_of(body: bytes) -> str:
     """What the body of a refusal says; '' if it does not read."""
     try:
-        return _MESSAGES.decode(body).message
+        return _MESSAGES.decode(body).message or ""
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
 

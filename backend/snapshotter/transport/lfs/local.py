@@ -79,15 +79,25 @@ class LocalLfs:
                 "wrong-size",
                 hint="run `git lfs fsck` there",
             )
-        return partial(self._copy, path)
+        return partial(self._copy, path, pointer)
 
-    def _copy(self, path: Path, sink: Sink) -> None:
+    def _copy(self, path: Path, pointer: LfsPointer, sink: Sink) -> None:
+        """The file's bytes into the sink, no more than the pointer says, whatever lies there by now."""
+        left = pointer.bytes
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            # One that is a pipe by now would keep whoever opens it.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with os.fdopen(descriptor, "rb", buffering=0) as file:
                 buffer = memoryview(bytearray(_PIECE))
-                while count := file.readinto(buffer):
+                while count := file.readinto(buffer[: left + 1]):
                     self._cancel.check()
+                    if count > left:
+                        raise LfsUnavailable(
+                            f"LFS object {pointer.oid}: the origin's file grows while it is read",
+                            "wrong-size",
+                            hint="run `git lfs fsck` there",
+                        )
+                    left -= count
                     sink(buffer[:count])
         except OSError as error:
             raise LfsUnavailable(

@@ -21,7 +21,7 @@ _MAX: Final = 64 * 1024  # bytes of an answer
 
 class _Authenticated(msgspec.Struct, frozen=True):
     href: str
-    header: dict[str, str] = {}
+    header: dict[str, str] | None = None
 
 
 _ANSWERS: Final = msgspec.json.Decoder(_Authenticated)
@@ -49,5 +49,5 @@ def authenticated(
         said = _ANSWERS.decode(answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    headers = sendable(said.header)
+    headers = sendable(said.header or {})
     return None if headers is None else LfsServer(said.href.rstrip("/"), headers)
