@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
@@ -15,6 +17,8 @@ from snapshotter.git.origin import Origin
 from snapshotter.git.repo_name import strip_git
 from snapshotter.store.objects import Store
 from snapshotter.transport import OriginNotFound, Transport
+
+_ENDING: Final = ".wiki.git"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,17 @@ class TakenEach:
 
 def origin_of_wiki(origin: Origin) -> Origin:
     """Where GitHub, GitLab, Gitea and Forgejo keep the wiki of a repository: beside it, named ``….wiki.git``."""
-    return replace(origin, path=f"{strip_git(origin.path.rstrip('/'))}.wiki.git")
+    return replace(origin, path=f"{strip_git(origin.path.rstrip('/'))}{_ENDING}")
+
+
+def repo_of_wiki(wiki: Origin) -> str | None:
+    """The repo of the origin whose wiki this is, where `origin_of_wiki` put it. Returns None for another place."""
+    path = wiki.path.removesuffix(_ENDING)
+    if path == wiki.path:
+        return None
+    # Of a folder the name tells less: with and without .git they are two repositories.
+    bare = wiki.is_local and Path(f"{path}.git").exists()
+    return replace(wiki, path=f"{path}.git" if bare else path).repo
 
 
 def take_each(

@@ -11,14 +11,13 @@ from snapshotter.cli import describe
 from snapshotter.cli.describe_list import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from snapshotter.fleet.outcome import FleetSummary, RepoChange
     from snapshotter.fleet.plan import FleetPlan, SourceState
     from snapshotter.fleet.roster import Change
     from snapshotter.fleet.status import FleetStatus, RepoStatus, State
-    from snapshotter.fleet.submodules import OfferedOrigin
+    from snapshotter.fleet.submodules import Offers
 
 _STATUS: Final = ("STATE", "REPOSITORY", "GOOD AS OF", "VERIFIED", "LAST RUN", "TREND")
 _WHY: Final = 100  # characters of why a run ended badly
@@ -51,12 +50,19 @@ def plan(plan: FleetPlan) -> list[str]:
     return [*lines, f"{plan.name}: {total} would be taken, {len(plan.left_out):,} left out"]
 
 
-def submodules(found: Sequence[OfferedOrigin]) -> list[str]:
-    """Submodules that the inventory has not, as its tables would name them."""
-    if not found:
-        return ["", "every submodule that the newest scans name is in the plan"]
-    lines = ["", "submodules that are not in the plan; as tables of the inventory:"]
-    for each in found:
+def submodules(found: Offers) -> list[str]:
+    """Submodules that the inventory has not, as its tables would name them; how many repositories may have others."""
+    lines = [""]
+    if count := len(found.unknown):
+        repositories = plural(count, "repository", "repositories")
+        first = f" (like {found.unknown[0]})"
+        lines.append(
+            f"of {repositories}{first} the submodules are not known: there is no snapshot with a scan"
+        )
+    if not found.origins:
+        return [*lines, "every submodule that the newest scans name is in the plan"]
+    lines.append("submodules that are not in the plan; as tables of the inventory:")
+    for each in found.origins:
         of = f"{each.of[0]}{f' and {len(each.of) - 1:,} more' if len(each.of) > 1 else ''}"
         lines += ["", "[[repo]]", f"origin = {json.dumps(each.origin)}  # of {of}"]
     return lines

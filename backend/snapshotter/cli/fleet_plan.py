@@ -84,7 +84,10 @@ def fleet_plan(session: Session, given: FleetPlanFlags) -> Output:
         from snapshotter.fleet.submodules import offered
 
         found = offered(Catalog(session.store(reading=True)), made)
-        document |= {"submodules": [asdict(each) for each in found]}
+        document |= {
+            "submodules": [asdict(each) for each in found.origins],
+            "submodules_unknown": [*found.unknown],
+        }
         lines += describe_fleet.submodules(found)
     return Output(document, lines, made.ending)
 

@@ -21,6 +21,7 @@ from snapshotter.base.urls import redact
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.plan import Plan
 from snapshotter.capture.snapshot import TakenSnapshot, take_after
+from snapshotter.capture.wiki import repo_of_wiki
 from snapshotter.fleet.outcome import GOOD, LedgerRow, RepoOutcome, Task, Trouble, Verdict
 from snapshotter.fleet.verdict import Rules, of_error, of_snapshot
 from snapshotter.fleet.weighing import base_at, good_before, known_snapshot, weight_before
@@ -124,6 +125,8 @@ class Taking:
         if task.done_since is not None and (done := self._done_since(task.repo, task.done_since)):
             return TakenSnapshot(done, True, None)
         origin, known, options = parse(task.origin), known_snapshot(task), self.plan.options
+        if task.optional:
+            options = replace(options, wiki_of=repo_of_wiki(origin))
         connect = self.plan.connect.with_turns(turns)
         transport = connect(origin, self.cancel)
 

@@ -143,10 +143,11 @@ def test_a_fleet_is_offered_what_its_inventory_has_not(quick: Lab, origin: Origi
     repos = [str(origin.path), str(origin.path.with_name("b.git"))]
     inventory.write_text("".join(f"[[repo]]\norigin = {json.dumps(path)}\n" for path in repos))
     plan = ("fleet", "plan", inventory, "--with-submodules", "--store", quick.root)
-    assert cli(*plan, "--json").json["submodules"] == [
-        {"origin": "https://h/a.git", "of": [str(origin.path)]}
-    ]
+    document = cli(*plan, "--json").json
+    assert document["submodules"] == [{"origin": "https://h/a.git", "of": [str(origin.path)]}]
+    assert document["submodules_unknown"] == [repos[1]]
     told = cli(*plan).out
+    assert f"of 1 repository (like {repos[1]}) the submodules are not known" in told
     assert '[[repo]]\norigin = "https://h/a.git"' in told
     inventory.write_text(inventory.read_text() + told[told.index("\n[[repo]]") :].partition("  #")[0])
     assert "every submodule that the newest scans name is in the plan" in cli(*plan).out

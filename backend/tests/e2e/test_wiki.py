@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from githost import Fault, GitHost
-from snapshotter.capture.wiki import origin_of_wiki
+from snapshotter.capture.wiki import origin_of_wiki, repo_of_wiki
 from snapshotter.git.origin_parsing import parse
 from tests.support.cli import Done, cli
 from tests.support.git import Origin
@@ -96,6 +96,21 @@ def test_a_wiki_that_fails_costs_its_origin_nothing_and_is_told(
     assert re.search("that of the wiki was not\\s.*451", done.err, re.S)
     (result,) = ran.json["origins"]
     assert (ran.code, result["kind"]) == (3, "unchanged")
+
+
+@pytest.mark.parametrize("over_http", [True, False])
+def test_a_fleet_s_wiki_names_its_origin(
+    lab: Lab, origin: Origin, wiki: Origin, tmp_path: Path, over_http: bool
+) -> None:
+    with GitHost(origin.path.parent) as host:
+        url = host.url("x.git") if over_http else str(origin.path)
+        inventory = tmp_path / "fleet.toml"
+        inventory.write_text(f"[[repo]]\norigin = {json.dumps(url)}\noptions = {{ wiki = true }}\n")
+        done = cli("fleet", "run", inventory, "--store", lab.root)
+        assert done.code == 0, done.err
+        pages = lab.catalog.manifest(lab.catalog.resolve(url.replace("x.git", "x.wiki.git")).key)
+        assert pages.manifest.wiki_of == lab.catalog.repo_of(url)
+    assert repo_of_wiki(parse("https://h/a/b.git")) is None
 
 
 def test_a_job_takes_wikis_too(lab: Lab, origin: Origin, wiki: Origin) -> None:

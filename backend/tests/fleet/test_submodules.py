@@ -15,6 +15,7 @@ from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.plan import FleetPlan
 from snapshotter.fleet.submodules import offered
 from snapshotter.git.origin_parsing import parse
+from tests.support.cli import cli
 from tests.support.fixtures import quick_lab
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -46,7 +47,7 @@ def test_each_is_offered_once_with_all_that_have_it_and_sorted(lab: Lab, tmp_pat
     first = naming(lab, tmp_path / "a.git", "https://h/z", "https://h/b", "https://h/c.git", "https://h/c")
     second = naming(lab, tmp_path / "b.git", "https://h/b.git", "https://h/in")
     found = offered(lab.catalog, plan(first, second, "https://h/in.git"))
-    assert [(each.origin, [Path(of).name for of in each.of]) for each in found] == [
+    assert [(each.origin, [Path(of).name for of in each.of]) for each in found.origins] == [
         ("https://h/b", ["a.git", "b.git"]),
         ("https://h/c.git", ["a.git"]),
         ("https://h/z", ["a.git"]),
@@ -57,7 +58,7 @@ def test_what_no_origin_can_be_is_not_offered(lab: Lab, tmp_path: Path) -> None:
     origin = naming(
         lab, tmp_path / "a.git", "ext::sh -c x", "-oProxyCommand=x", "https://h/\n[[repo]]", "", None
     )
-    assert offered(lab.catalog, plan(origin)) == []
+    assert offered(lab.catalog, plan(origin)).origins == []
 
 
 def test_a_repository_without_a_snapshot_or_a_scan_or_a_sound_manifest_names_none(
@@ -72,4 +73,16 @@ def test_a_repository_without_a_snapshot_or_a_scan_or_a_sound_manifest_names_non
     assert run
     lab.file(run.key.key(layout.MANIFEST)).write_bytes(b"{}")
     found = offered(lab.catalog, plan("https://h/never", unscanned, damaged, sound))
-    assert [each.origin for each in found] == ["https://h/x"]
+    assert [each.origin for each in found.origins] == ["https://h/x"]
+    lacking = ["https://h/never", *(str(one.path) for one in (unscanned, damaged))]
+    assert [*found.unknown] == lacking
+
+
+def test_a_scan_that_was_made_later_counts(lab: Lab, tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "x.git")
+    origin.commit()
+    lab.take(origin)
+    assert [*offered(lab.catalog, plan(origin)).unknown] == [str(origin.path)]
+    scanned = cli("scan", origin.path, "--store", lab.root)
+    assert scanned.code == 0, scanned.err
+    assert [*offered(lab.catalog, plan(origin)).unknown] == []
