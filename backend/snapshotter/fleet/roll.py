@@ -50,9 +50,9 @@ class Roll:
     def add(self, entry: Entry, repo: str, weight: int) -> int:
         """Take an entry, whose name in keys is `repo`. Returns its index."""
         origin = entry.origin
-        host = self._host_index.setdefault(origin.netloc if not origin.is_local else "", len(self.hosts))
+        host = self._host_index.setdefault(origin.netloc, len(self.hosts))
         if host == len(self.hosts):
-            self.hosts.append(origin.netloc if not origin.is_local else "")
+            self.hosts.append(origin.netloc)
         fields = (origin.url, repo, entry.path, entry.id)
         text = _APART.join(field.replace(_APART, "\ufffd") for field in fields)
         self._texts += text.encode("utf-8", "surrogatepass")

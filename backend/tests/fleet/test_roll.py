@@ -24,21 +24,27 @@ def test_what_goes_in_comes_out(rows: list[tuple[str, str, bool, int]]) -> None:
         entries.append(
             Entry(origin, "why", f"s{number % 2}", path, label, {"team": label}, options, optional)
         )
-    for entry, (_, _, _, weight) in zip(entries, rows, strict=True):
-        roll.add(entry, entry.origin.repo, weight)
+    taken = [roll.add(entry, entry.origin.repo, row[3]) for entry, row in zip(entries, rows, strict=True)]
+    assert taken == [*range(len(rows))]
+    assert len(roll) == len(rows)
+    assert roll.hosts == [*dict.fromkeys(entry.origin.netloc for entry in entries)]
+    assert [*roll.tries] == [*roll.deaths] == [0] * len(rows)
     for index, entry in enumerate(entries):
         task = roll.task(index)
         assert (task.origin, task.repo) == (entry.origin.url, entry.origin.repo)
         assert (task.source, task.path, task.id) == (entry.source, entry.path, entry.id)
         assert (task.labels, task.options, task.optional) == (entry.labels, entry.options, entry.optional)
         assert roll.hosts[roll.host_of[index]] == entry.origin.netloc
-        assert task.weight <= rows[index][3]
+        assert (task.weight, task.attempt) == (min(rows[index][3], 2**63 - 1), 1)
+        roll.tries[index] = 3
+        assert roll.task(index).attempt == 3
 
 
 def test_paths_are_of_no_host_and_keep_bytes_that_are_no_text() -> None:
     roll = Roll()
     entry = Entry(parse("/srv/g.git"), "why", "folder x", "g\udcff", "", {}, RequestedOptions())
-    roll.add(entry, entry.origin.repo, 0)
+    roll.add(entry, entry.origin.repo, -5)
+    assert roll.task(0).weight == 0, "whoever says less than nothing knows nothing"
     assert (roll.hosts, roll.task(0).origin, roll.task(0).path) == ([""], "/srv/g.git", "g\udcff")
 
 

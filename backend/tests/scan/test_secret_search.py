@@ -181,6 +181,25 @@ def open_pipes(folder: Path) -> list[str]:
     return [link for link in links if link.startswith(str(folder))]
 
 
+def test_a_scan_without_blobs_has_no_secrets_and_starts_nothing(tmp_path: Path) -> None:
+    kingfisher = Counted(tmp_path)
+    with (
+        search_by(kingfisher, tmp_path) as search,
+        Staging(0, folder=tmp_path, tmpfs=tmp_path / "none") as staging,
+        search.expected() as find,
+    ):
+        assert asked(find, staging) == []
+    assert kingfisher.starts == []
+
+
+def test_more_scans_than_a_process_may_have_take_their_turns(stagings: list[Staging], tmp_path: Path) -> None:
+    kingfisher = Counted(tmp_path)
+    with search_by(kingfisher, tmp_path, scans=2) as search:
+        assert all_ask(search, stagings) == [alone(staging) for staging in stagings]
+    assert {*kingfisher.starts} == {"held"}
+    assert len(kingfisher.starts) > 1
+
+
 def test_a_scan_whose_blobs_are_gone_costs_the_others_nothing(
     stagings: list[Staging], tmp_path: Path
 ) -> None:
