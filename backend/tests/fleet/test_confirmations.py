@@ -58,7 +58,8 @@ def told(lab: Lab, tmp_path: Path) -> Confirmed:
 
 
 def test_what_a_run_found_unchanged_is_not_stale(lab: Lab, tmp_path: Path, taken: Manifest) -> None:
-    run(lab.store, tmp_path / "t", [unchanged(lab, taken)], at=lab.now)
+    others = [outcome("of-no-interest", at=lab.now), outcome("bad", "failed", at=lab.now)]
+    run(lab.store, tmp_path / "t", [unchanged(lab, taken), *others], at=lab.now)
     ask = told(lab, tmp_path)
 
     found = look_up(lab.catalog, {"x": taken.repo}, Demand(DAY), lab.now, ask)

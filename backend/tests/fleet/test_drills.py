@@ -72,6 +72,13 @@ def test_a_sample_that_is_too_small_is_told_with_the_pace_that_would_do() -> Non
     )
 
 
+def test_only_what_is_left_and_was_proven_too_long_ago_is_late() -> None:
+    proofs = {"never": None, "old": NOW - 10 * DAY - timedelta(seconds=1), "then": NOW - 10 * DAY, "new": NOW}
+    late = [drills.choose(status(proofs), Sample.parse(str(size)), 10 * DAY).late for size in (1, 2, 3, 4)]
+    assert late == [1, 0, 0, 0]
+    assert drills.choose(status(dict.fromkeys("abc")), Sample.parse("1"), 10 * DAY).late == 2
+
+
 def test_one_that_can_never_be_checked_does_not_hold_up_the_others() -> None:
     proofs: dict[str, datetime | None] = dict.fromkeys(map(str, range(20)))
     seen = set()
