@@ -52,21 +52,27 @@ def pointer_paths(
 
 
 def configured_url(transport: Transport, head: str, cancel: Cancel) -> str | None:
-    """`lfs.url` of the `.lfsconfig` in the tree of the commit `head`. Returns None if there is none, or none can be
-    had. Raises Interrupted."""
+    """The LFS server that the `.lfsconfig` in the tree of the commit `head` names. Returns None if there is none, or
+    none can be had. Raises Interrupted."""
     objects = _objects(transport, FetchRequest([head], thin=False, filter="tree:1", depth=1))
+    if not objects:  # of an origin that does not filter, all of a small tree
+        objects = _objects(transport, FetchRequest([head], thin=False, depth=1))
     for root in _roots(objects, [head]):
         for mode, name, oid in records(objects[root][1], len(root) // 2) if root in objects else ():
             if name == _CONFIG and stat.S_ISREG(mode):
-                kind, data = _objects(transport, FetchRequest([oid], thin=False)).get(oid, ("", b""))
+                held = objects if oid in objects else _objects(transport, FetchRequest([oid], thin=False))
+                kind, data = held.get(oid, ("", b""))
                 return _url(data, cancel) if kind == "blob" and len(data) <= _MAX_CONFIG else None
     return None
 
 
 def _url(config: bytes, cancel: Cancel) -> str | None:
     """What git reads there: files that it would include are not read."""
-    answer = program.ask(["config", "--file", "-", "--get", "lfs.url"], cancel, stdin=config)
-    return answer.out.decode("utf-8", "replace").strip() or None if answer.code == 0 else None
+    for key in ("lfs.url", "remote.origin.lfsurl"):  # of which git-lfs takes the first, too
+        answer = program.ask(["config", "--file", "-", "--get", key], cancel, stdin=config)
+        if answer.code == 0 and (url := answer.out.decode("utf-8", "replace").strip()):
+            return url
+    return None
 
 
 def _roots(objects: Mapping[str, tuple[str, bytes]], tips: Sequence[str]) -> Iterator[str]:

@@ -312,6 +312,17 @@ def test_a_configured_server_on_another_host_is_not_asked(lab: Lab, host: LfsHos
     assert lfs_of(taken).held == 1 and host.lfs_requests[0].path == "/other.git/info/lfs/objects/batch"
 
 
+@pytest.mark.parametrize("key", [b"[lfs]\n\turl", b'[remote "origin"]\n\tlfsurl'])
+def test_an_origin_that_neither_filters_nor_gives_single_objects_names_its_server_too(
+    lab: Lab, host: LfsHost, origin: Origin, key: bytes
+) -> None:
+    host.config |= {"uploadpack.allowFilter": "false", "uploadpack.allowAnySHA1InWant": "false"}
+    add(host, origin, b"one")
+    origin.commit(files={".lfsconfig": b"%b = %b/other.git/info/lfs\n" % (key, host.url().encode())})
+    assert lfs_of(lab.take(host.url("x.git"), WITH)).held == 1
+    assert host.lfs_requests[0].path == "/other.git/info/lfs/objects/batch"
+
+
 def test_a_local_origin_s_own_folder_is_its_server(lab: Lab, origin: Origin) -> None:
     data = b"local" * 1000
     oid = hashlib.sha256(data).hexdigest()
