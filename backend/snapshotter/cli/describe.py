@@ -220,7 +220,9 @@ def _state(verdict: Verdict) -> str:
 
 
 def _verdict(verdict: Verdict, width: int) -> list[str]:
-    facts = f"{plural(verdict.refs, 'ref')}, {verdict.seconds:.2f} s"
+    lfs = verdict.outline.lfs if verdict.outline else None
+    held = f", LFS {lfs.told}" if lfs and lfs.objects else ""
+    facts = f"{plural(verdict.refs, 'ref')}{held}, {verdict.seconds:.2f} s"
     troubles = [*verdict.problems, verdict.unchecked]
     return [
         f"{_state(verdict):<{width}}  {name_of(verdict.run)}  {facts}",

@@ -156,6 +156,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "fsck": verdict.fsck,
         "receipt": verdict.receipt or "",
         "seconds": round(verdict.seconds, 3),
+        **_lfs(verdict.outline.lfs if verdict.outline else None),
     }
 
 

@@ -111,7 +111,10 @@ def test_every_verb_tells_of_lfs(host: LfsHost, tmp_path: Path) -> None:
     assert (row["lfs_objects"], row["lfs_held"]) == (3, 2)
     restored = cli("restore", url, tmp_path / "out", *store)
     assert restored.code == 0 and told in restored.out and "git lfs checkout" in restored.out
-    assert cli("verify", url, *store).code == 0
+    proven = cli("verify", url, *store)
+    assert proven.code == 0 and f"ref, {told}, " in proven.out
+    (verdict,) = cli("verify", url, "--quick", *store, "--json").json["snapshots"]
+    assert [verdict[name] for name in ("lfs_objects", "lfs_held", "lfs_bytes")] == [3, 2, 6]
     asked = cli("query", "SELECT lfs_objects, lfs_held, lfs_bytes FROM snapshots", *store, "--json").json
     assert asked["rows"] == [{"lfs_objects": 3, "lfs_held": 2, "lfs_bytes": 6}]
     key = next(path for path in (tmp_path / "store" / "_lfs").rglob("*") if path.is_file())
