@@ -17,6 +17,7 @@ from snapshotter.capture import plan as plans
 from snapshotter.capture.snapshot import take
 from snapshotter.git.origin_parsing import parse
 from snapshotter.scan.secret_search import SecretSearch
+from snapshotter.scan.table_engine import TableEngines
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 
@@ -27,8 +28,8 @@ def main() -> None:
     plan = plans.make(Settings(os.environ), plans.RequestedOptions(scan=True), {})
     scan = plan.options.scan
     assert scan is not None
-    with SecretSearch(at_once, rule_cache=scan.resources.rules) as search:
-        scan = replace(scan, resources=replace(scan.resources, search=search))
+    with SecretSearch(at_once, rule_cache=scan.resources.rules) as search, TableEngines() as engines:
+        scan = replace(scan, resources=replace(scan.resources, search=search, engines=engines))
         shared = replace(plan, options=replace(plan.options, scan=scan))
         with plans.keeping_workers(shared) as kept, ThreadPoolExecutor(at_once) as pool:
             list(pool.map(lambda url: _take(url, kept, store), origins))

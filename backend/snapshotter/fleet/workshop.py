@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -87,10 +87,7 @@ class Workshop:
         each = parse_size(settings["SNAPSHOTTER_SEGMENT_SIZE"]) * (settings.number("SNAPSHOTTER_UPLOADS") + 1)
         self._room = threading.Semaphore(max(1, parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]) // each))
         self._stack = ExitStack()
-        self._search: SecretSearch | None = None
-        cores = len(os.sched_getaffinity(0))
-        self._turns = ScanTurns(_SCANS_AT_ONCE, _LARGE_SCANS)
-        self._workers = self._stack.enter_context(SharedWorkers(_LARGE_SCANS, max(1, cores // _LARGE_SCANS)))
+        self._shares: dict[str, Any] | None = None  # what all scans have in common, by the resources' names
 
     def plan(self, options: RequestedOptions, labels: Mapping[str, str], *, ledger_only: bool) -> Plan:
         """The plan of a task. Raises UsageError for options and labels that make no sense."""
@@ -133,12 +130,19 @@ class Workshop:
 
     def _shared(self, resources: ScanResources) -> ScanResources:
         """The same, with the processes that all scans share."""
-        if self._search is None:
-            self._search = SecretSearch(
-                _SCANS_AT_ONCE, rule_cache=resources.rules, temp=resources.temp, tmpfs=resources.tmpfs
-            )
-            self._stack.enter_context(self._search)
-        return replace(resources, kept=self._workers, turns=self._turns, search=self._search)
+        if self._shares is None:
+            from snapshotter.scan.table_engine import TableEngines  # runs without a scan do not load DuckDB
+
+            cores = len(os.sched_getaffinity(0))
+            folders: dict[str, Any] = {"temp": resources.temp, "tmpfs": resources.tmpfs}
+            enter = self._stack.enter_context
+            self._shares = {
+                "turns": ScanTurns(_SCANS_AT_ONCE, _LARGE_SCANS),
+                "kept": enter(SharedWorkers(_LARGE_SCANS, max(1, cores // _LARGE_SCANS))),
+                "search": enter(SecretSearch(_SCANS_AT_ONCE, rule_cache=resources.rules, **folders)),
+                "engines": enter(TableEngines(**folders)),
+            }
+        return replace(resources, **self._shares)
 
 
 _lock: Final = threading.Lock()

@@ -73,15 +73,18 @@ class Package(NamedTuple):
 PROSE: Final = f"|{'|'.join(classify.PROSE)}|"
 """The names of the languages of prose between bars, as SQL looks one up in them."""
 
-_TOTALS: Final = """
-    SELECT (SELECT count(*) FROM files WHERE kind <> 'submodule'),
-        (SELECT coalesce(sum(code), 0)::BIGINT FROM files
-            WHERE NOT coalesce(contains($1, '|' || language || '|'), false)),
-        (SELECT count(*) FROM symbols),
-        (SELECT count(*) FROM dependencies),
-        (SELECT count(*) FROM (SELECT DISTINCT ecosystem, name FROM dependencies)),
-        (SELECT count(*) FROM secrets),
-        (SELECT count(*) FROM files WHERE skip_reason IS NOT NULL)"""
+_OF_FILES: Final = """
+    SELECT count(*) FILTER (kind <> 'submodule'),
+        coalesce(sum(code) FILTER (NOT coalesce(contains($1, '|' || language || '|'), false)), 0)::BIGINT,
+        count(skip_reason)
+    FROM files"""
+# Of a small repository, the other counts in one query with these would take four times as long.
+_COUNTS: Final = (
+    "SELECT count(*) FROM symbols",
+    "SELECT count(*) FROM dependencies",
+    "SELECT count(*) FROM (SELECT DISTINCT ecosystem, name FROM dependencies)",
+    "SELECT count(*) FROM secrets",
+)
 _LANGUAGES: Final = """
     SELECT language, count(*), coalesce(sum(code), 0)::BIGINT AS code, coalesce(sum(comment), 0)::BIGINT,
         coalesce(sum(complexity), 0)::BIGINT, min((-coalesce(code, 0), path))[2],
@@ -152,7 +155,9 @@ _ASKED_FOR: Final = r"""
 
 def totals(tables: DuckDBPyConnection) -> Totals:
     """The counts of everything in the tables."""
-    return Totals(*tables.execute(_TOTALS, [PROSE]).fetchall()[0])
+    ((files, code, unread),) = tables.execute(_OF_FILES, [PROSE]).fetchall()
+    symbols, rows, names, leaked = (tables.execute(query).fetchall()[0][0] for query in _COUNTS)
+    return Totals(files, code, symbols, rows, names, leaked, unread)
 
 
 def languages(tables: DuckDBPyConnection) -> list[Language]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -20,13 +21,11 @@ from snapshotter.scan import table_engine
 from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
-from snapshotter.scan.table_engine import literal
+from snapshotter.scan.table_engine import LIMITS, EngineLimits, TableEngines, literal
 
 Resolve = Callable[[str, str, Import], list[tuple[tuple[str, ...], str | None]]]
 """What an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
 
-MEMORY: Final = 300  # MiB
-SPILL: Final = 2048  # MiB
 MAX_ROWS: Final = 10_000_000  # of one table of the parent
 _ROW_GROUP: Final = 20_480  # rows, a multiple of DuckDB's vectors of 2,048
 _FEW: Final = 500  # files
@@ -40,35 +39,43 @@ class ScanTables:
     Every method raises Unavailable(code="no-room") when the memory or the folder cannot hold the tables.
     """
 
-    def __init__(self, *, temp: Path, memory: int = MEMORY, spill: int = SPILL, threads: int = 2) -> None:
-        """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB."""
-        self._temp, self._limits = temp, table_engine.EngineLimits(memory, spill, threads)
+    def __init__(
+        self,
+        *,
+        temp: Path,
+        memory: int = LIMITS.memory,
+        spill: int = LIMITS.spill,
+        threads: int = LIMITS.threads,
+        engines: TableEngines | None = None,
+    ) -> None:
+        """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB; but the
+        tables of few files may be put into one of the `engines`, with limits of their own."""
+        self._temp, self._limits, self._engines = temp, EngineLimits(memory, spill, threads), engines
         self._before: Mapping[str, Path] = {}
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._folder = temp
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._folder = TemporaryDirectory(prefix="tables-", dir=self._temp)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._folder.cleanup()
+        self._open.__exit__(kind, error, trace)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection, for readers of the tables by SQL. Its configuration is locked."""
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._opened()
         return self._connection
 
     def expect(self, files: int) -> None:
         """Say how many files there will be, before every other method: for few, a second thread costs more than it
-        does."""
+        does, and so do good plans."""
         if files <= _FEW:
-            self._limits = self._limits._replace(threads=1)
+            self._limits = self._limits._replace(threads=1, small=True)
 
     def load_before(self, paths: Mapping[str, Path]) -> None:
         """Load the tables of the parent's scan, by name; one that is not there is empty.
@@ -142,6 +149,8 @@ class ScanTables:
         """Give every row of `secrets` a fingerprint that says nothing of its value: the SHA-256 of rule, repo, path,
         and the order of the finding among those of its rule in its file. An edit elsewhere in the file keeps it.
         """
+        if not _count(self.connection, "FROM secrets"):
+            return
         with table_engine.room():
             self.connection.execute(
                 "UPDATE secrets SET fingerprint = sha256(concat_ws(chr(10), rule, $1, nth, path)) FROM ("
@@ -176,11 +185,11 @@ class ScanTables:
 
         The same rows make the same bytes, in whatever order they were added, by one release of DuckDB.
         """
-        written = {}
+        written, connection = {}, self.connection
         with table_engine.room():
             for table in COLUMNS:
                 path = self._path(f"{table}.parquet")
-                self.connection.execute(
+                connection.execute(
                     f"COPY (FROM {table} ORDER BY {order(table)}) TO {literal(path)}"
                     f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
                 )
@@ -188,11 +197,19 @@ class ScanTables:
         return written
 
     def _path(self, name: str) -> Path:
-        return Path(self._folder.name) / name
+        return self._folder / name
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _opened(self) -> duckdb.DuckDBPyConnection:
         """A connection with empty tables that can be configured no further."""
-        connection = table_engine.connect(Path(self._folder.name), [*self._before.values()], self._limits)
+        if self._engines is not None and self._limits.small and not self._before:
+            connection, self._folder, _ = self._open.enter_context(self._engines.lent())
+        else:
+            self._folder = Path(
+                self._open.enter_context(TemporaryDirectory(prefix="tables-", dir=self._temp))
+            )
+            connection = self._open.enter_context(
+                table_engine.connect(self._folder, [*self._before.values()], self._limits)
+            )
         for table in COLUMNS:
             connection.execute(create(table))
             connection.execute(create(table, "before_"))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from snapshotter.scan.secret_search import SecretSearch
     from snapshotter.scan.symbols.shared_workers import SharedWorkers
     from snapshotter.scan.symbols.workers import Workers
+    from snapshotter.scan.table_engine import TableEngines
 
 
 class LineCounter(Protocol):
@@ -45,10 +46,10 @@ class ScanResources:
 
     `fingerprint_key` is secret. `rules` is the folder of the secret scanner's compiled rules. The scan works in
     `tmpfs` if its limits fit there, else in `temp`, by default the system's temporary folder. `workers` limits
-    the processes that analyse source; `kept` are such processes that serve one scan after another, and `search` is one
-    search for secrets for all of them; they are ended by whoever gave them. Without, each scan starts and ends its
-    own. `turns` bound how many scans are under way at once, and `turn` is that of one scan. `count_lines` and
-    `find_secrets` stand for the two scanners that are programs.
+    the processes that analyse source; `kept` are such processes that serve one scan after another, `search` is one
+    search for secrets for all of them, and `engines` hold the tables of small ones; whoever gave them ends them.
+    Without, each scan starts and ends its own. `turns` bound how many scans are under way at once, and `turn` is that
+    of one scan. `count_lines` and `find_secrets` stand for the two scanners that are programs.
     """
 
     fingerprint_key: bytes | None = field(default=None, repr=False)
@@ -58,6 +59,7 @@ class ScanResources:
     workers: int = 2
     kept: Workers | SharedWorkers | None = None
     search: SecretSearch | None = None
+    engines: TableEngines | None = None
     turns: ScanTurns | None = None
     turn: ScanTurn | None = None
     count_lines: LineCounter = lines.count

@@ -1,23 +1,41 @@
-"""DuckDB for the tables of one scan: within limits, and locked to its own folder."""
+"""DuckDB for the tables of scans: within limits, and locked to its own folder."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple, Self
 
 import duckdb
 
 from snapshotter.base.errors import Unavailable
+from snapshotter.scan.columns import COLUMNS
+from snapshotter.scan.staging import TMPFS, has_room, private_folder
+
+_ENGINES: Final = 2  # at once: what fills them is Python, of which one thread runs at a time
+# Passes of DuckDB's optimizer that cost a small tree's queries a quarter of their time, and gain them nothing. Those
+# that keep memory small whatever the tables hold are not among them.
+_PASSES_LEFT_OUT: Final = """
+    expression_rewriter empty_result_pullup cte_filter_pusher regex_range join_order unnest_rewriter
+    statistics_propagation common_subexpressions common_aggregate column_lifetime row_group_pruner
+    top_n_window_elimination build_side_probe_side compressed_materialization duplicate_groups reorder_filter
+    sampling_pushdown join_filter_pushdown extension materialized_cte sum_rewriter late_materialization
+    cte_inlining common_subplan join_elimination window_self_join""".split()
 
 
 class EngineLimits(NamedTuple):
-    """What DuckDB may use: memory, and beside it disk, both in MiB; and threads."""
+    """What DuckDB may use: memory, and beside it disk, both in MiB; and threads. `small` tables are of few files."""
 
     memory: int
     spill: int
     threads: int
+    small: bool = False
+
+
+LIMITS: Final = EngineLimits(memory=300, spill=2048, threads=2)
+LIMITS_OF_FEW: Final = LIMITS._replace(threads=1, small=True)
 
 
 def connect(folder: Path, readable: Iterable[Path], limits: EngineLimits) -> duckdb.DuckDBPyConnection:
@@ -42,10 +60,81 @@ def connect(folder: Path, readable: Iterable[Path], limits: EngineLimits) -> duc
     connection.execute(f"SET max_temp_directory_size = '{limits.spill}MiB'")
     connection.execute(f"SET allowed_directories = [{literal(folder)}]")
     connection.execute(f"SET allowed_paths = [{', '.join(literal(path) for path in readable)}]")
+    if limits.small:
+        connection.execute(f"SET disabled_optimizers = '{','.join(_PASSES_LEFT_OUT)}'")
     # Last, for it locks the two lists above too.
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+class TableEngine(NamedTuple):
+    """An engine without tables, and the folder that it reaches."""
+
+    connection: duckdb.DuckDBPyConnection
+    folder: Path
+    ending: ExitStack
+
+
+class TableEngines:
+    """Engines for the tables of small scans, each for one scan after another: to open one takes a tenth of such a scan.
+
+    A context manager. Safe to share between threads. Their folders lie in `tmpfs` if that has room for what they may
+    spill, else in `temp`, by default the system's temporary folder.
+    """
+
+    def __init__(
+        self, limits: EngineLimits = LIMITS_OF_FEW, *, temp: Path | None = None, tmpfs: Path = TMPFS
+    ) -> None:
+        self._limits, self._temp, self._tmpfs = limits, temp, tmpfs
+        self._idle: list[TableEngine] = []
+        self._free = threading.Semaphore(_ENGINES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._idle:
+            self._idle.pop().ending.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[TableEngine]:
+        """An engine for one scan, once one is free. Its tables are dropped at the end; after an error, nobody gets it
+        again.
+
+        Raises Unavailable (code `machine`) if there is no room for its folder.
+        """
+        with self._free, ExitStack() as failed:
+            engine = self._taken()
+            failed.callback(engine.ending.close)
+            yield engine
+            if self._is_emptied(engine):
+                self._idle.append(engine)
+                failed.pop_all()
+
+    def _taken(self) -> TableEngine:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._opened()
+
+    def _opened(self) -> TableEngine:
+        parent = self._tmpfs if has_room(self._tmpfs, self._limits.spill << 20) else self._temp
+        with ExitStack() as opening:
+            folder = opening.enter_context(private_folder(parent))
+            connection = opening.enter_context(connect(folder, (), self._limits))
+            return TableEngine(connection, folder, opening.pop_all())
+
+    def _is_emptied(self, engine: TableEngine) -> bool:
+        """Drop everything; whether nothing of the scan is left."""
+        with suppress(duckdb.Error, OSError):
+            for table in ("pairs", *COLUMNS, *(f"before_{table}" for table in COLUMNS)):
+                engine.connection.execute(f"DROP TABLE IF EXISTS {table}")
+            for path in engine.folder.iterdir():
+                if path.name != "spill":
+                    path.unlink()
+            return engine.connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
+        return False
 
 
 def literal(path: Path) -> str:

@@ -76,7 +76,9 @@ class TreeScan:
                     self._settings.max_total_bytes, folder=self._resources.temp, tmpfs=self._resources.tmpfs
                 )
             )
-            self._tables = opening.enter_context(ScanTables(temp=self._staging.root))
+            self._tables = opening.enter_context(
+                ScanTables(temp=self._staging.root, engines=self._resources.engines)
+            )
             self._resources = opening.enter_context(self._resources.of_one_scan())
             self._stack = opening.pop_all()
         return self

@@ -18,6 +18,7 @@ from snapshotter.scan import loading, parquet
 from snapshotter.scan.columns import COLUMNS, REQUIRED, order
 from snapshotter.scan.parquet import ScanTables
 from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.table_engine import TableEngines
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -466,3 +467,44 @@ def test_nothing_is_left_in_the_temporary_folder(tmp_path: Path) -> None:
 def test_the_schema_loads_no_database() -> None:
     code = "import sys, snapshotter.scan.columns; sys.exit('duckdb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_engine_serves_one_small_scan_after_another_and_keeps_nothing_of_them(tmp_path: Path) -> None:
+    rows = {"secrets": [("a.py", "b" * 40, "rule", 1, "high", "f")]}
+    with TableEngines(temp=tmp_path, tmpfs=tmp_path / "none") as engines:
+        seen = []
+        for number in range(2):
+            with ScanTables(temp=tmp_path, engines=engines) as tables:
+                tables.expect(3)
+                tables.add("secrets", rows["secrets"])
+                assert tables.counts() == {name: int(name == "secrets") for name in COLUMNS}
+                folder = tmp_path / f"out{number}"
+                folder.mkdir()
+                written = tables.write(folder)
+                seen.append(tables.connection)
+        assert seen[0] is seen[1]
+        assert contents(written) == contents(write(tmp_path, {"secrets": rows["secrets"]}, "alone"))
+        with pytest.raises(ZeroDivisionError), ScanTables(temp=tmp_path, engines=engines) as tables:
+            tables.expect(3)
+            tables.add("secrets", rows["secrets"])
+            assert tables.connection is seen[0]
+            raise ZeroDivisionError
+        with engines.lent() as engine:
+            assert engine.connection is not seen[0]
+            assert engine.connection.execute("FROM duckdb_tables()").fetchall() == []
+        assert len(list(tmp_path.glob("snapshotter-scan-*"))) == 1
+    assert not list(tmp_path.glob("snapshotter-scan-*"))
+
+
+def test_tables_of_many_files_and_those_with_a_scan_before_have_an_engine_of_their_own(
+    tmp_path: Path,
+) -> None:
+    before = write(tmp_path, {}, "before")
+    with TableEngines(temp=tmp_path, tmpfs=tmp_path / "none") as engines, engines.lent() as engine:
+        for files, earlier in ((501, {}), (3, before)):
+            with ScanTables(temp=tmp_path, engines=engines) as tables:
+                tables.expect(files)
+                if earlier:
+                    tables.load_before(earlier)
+                assert tables.connection is not engine.connection
+        assert engine.connection.execute("FROM duckdb_tables()").fetchall() == []
