@@ -98,7 +98,7 @@ def without_scan(capture: Capture, origin: Origin, options: CaptureOptions, cloc
         tip_dates=_tip_dates(capture) or UNSET,
         head_guessed=ledger.head_guessed or UNSET,
         lfs=capture.lfs or UNSET,
-        wiki=options.wiki or UNSET,
+        wiki=options.wiki() or UNSET,
         wiki_of=options.wiki_of or UNSET,
     )
 

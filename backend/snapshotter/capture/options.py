@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -42,9 +42,9 @@ class LfsOptions:
 class CaptureOptions:
     """How a snapshot is taken. Sizes are bytes. Without `scan` there is none, and without `lfs` no LFS objects.
 
-    `wiki` is the snapshot of the origin's wiki, as ``repo@run``; `wiki_of` the repo whose wiki the origin is.
-    With `changes_only`, nothing is written of an origin that is as its newest snapshot has it. `room` is entered by
-    whatever holds much memory: a pack on its way into the store, and a scan.
+    `wiki` tells the snapshot of the origin's wiki, as ``repo@run``, once a manifest is made; `wiki_of` is the repo
+    whose wiki the origin is. With `changes_only`, nothing is written of an origin that is as its newest snapshot has
+    it. `room` is entered by whatever holds much memory: a pack on its way into the store, and a scan.
     """
 
     full: bool = False
@@ -58,7 +58,7 @@ class CaptureOptions:
     max_refs: int = 2_000_000
     idle_seconds: float = 90.0
     scan: ScanOptions | None = None
-    wiki: str | None = None
+    wiki: Callable[[], str | None] = lambda: None
     wiki_of: str | None = None
     changes_only: bool = False
     room: AbstractContextManager[object] = field(default_factory=nullcontext)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Interrupted, PartialFailure, SnapshotterError
+from snapshotter.base.errors import AccessDenied, Interrupted, PartialFailure, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.capture.plan import Plan
 from snapshotter.capture.snapshot import take
@@ -58,6 +59,16 @@ def repo_of_wiki(wiki: Origin) -> str | None:
     return replace(wiki, path=f"{path}.git" if bare else path).repo
 
 
+def newest_wiki(catalog: Catalog, origin: Origin) -> str | None:
+    """The newest snapshot of an origin's wiki, as ``repo@run``. Returns None if there is none, and if the store does
+    not tell: nothing depends on it."""
+    try:
+        run = catalog.latest(origin_of_wiki(origin).repo)
+    except (Unavailable, AccessDenied):
+        return None
+    return f"{run.key.repo}@{run.key.run_id}" if run else None
+
+
 def take_each(
     origin: Origin, transport: Transport, store: Store, plan: Plan, *, observer: Observer, cancel: Cancel
 ) -> TakenEach:
@@ -67,7 +78,8 @@ def take_each(
     of its own. Raises as `take` does.
     """
     wiki, error = _wiki(origin, store, plan, observer, cancel) if plan.wiki else (None, None)
-    options = replace(plan.options, wiki=f"{wiki.manifest.repo}@{wiki.manifest.run_id}" if wiki else None)
+    named = f"{wiki.manifest.repo}@{wiki.manifest.run_id}" if wiki else None
+    options = replace(plan.options, wiki=lambda: named)
     lfs = plan.connect.lfs(origin, cancel)
     sealed = take(origin, transport, store, options, lfs=lfs, observer=observer, cancel=cancel)
     return TakenEach(sealed, wiki, error)

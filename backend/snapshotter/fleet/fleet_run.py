@@ -73,7 +73,8 @@ class Fleet:
                 if done:
                     tally.skip(done)
                     continue
-                index = self._roll.add(entry, repo, head.weight if head else entry.bytes or 0)
+                weight = 0 if entry.optional else head.weight if head else entry.bytes or 0
+                index = self._roll.add(entry, repo, weight)
                 if bound is not None and head is not None and head.good_at >= bound:
                     fresh.append(index)
             self._record_fresh(fresh, tally)
@@ -93,12 +94,12 @@ class Fleet:
             self.desk.watch.ended(outcome)
 
     def _by_host(self) -> Iterator[list[int]]:
-        """The indexes of what is due, for one host after the other."""
+        """The indexes of what is due, for one host after the other; wikis first: what they belong to names them."""
         found: list[list[int]] = [[] for _ in self._roll.hosts]
         for index, host in enumerate(self._roll.host_of):
             if self._roll.tries[index] != _FRESH:
                 found[host].append(index)
-        yield from found
+        yield from (sorted(indexes, key=self._roll.is_optional, reverse=True) for indexes in found)
 
     def _summary(self, tally: RunTally) -> FleetSummary:
         recorder, now = self.desk.recorder, datetime.now(UTC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -91,15 +91,11 @@ class _Choice:
     seen: dict[str, int] = field(default_factory=dict)
     left_out: list[Omitted] = field(default_factory=list)
 
-    def add(self, entry: Entry) -> bool:
-        """Take an entry, unless it is in already, and its wiki, if its options ask for that. Returns whether it was
-        taken, or is in with another's labels."""
-        if not entry.options.wiki:
-            return self._add(entry)
-        entry = replace(entry, options=structs.replace(entry.options, wiki=False))
-        taken = self._add(entry)
-        self._add_wiki(entry)
-        return taken
+    def add(self, entry: Entry) -> int:
+        """Take an entry, unless it is in already, and its wiki, if its options ask for that. Returns how many of the
+        two were taken, or are in with another's labels."""
+        taken = int(self._add(entry))
+        return taken + self._add_wiki(entry) if entry.options.wiki else taken
 
     def _add(self, entry: Entry) -> bool:
         name = entry.origin.canonical
@@ -111,22 +107,23 @@ class _Choice:
         if not before.source:  # the inventory's own word on it stands, and the source tells its id
             known = (entry.source, entry.path, entry.id)
             why = f"{before.why}, and {entry.why}"
-            told = Entry(
-                before.origin, why, *known, before.labels, before.options, before.optional, entry.bytes
-            )
+            wiki = before.options.wiki or entry.options.wiki
+            options = structs.replace(before.options, wiki=wiki)
+            told = Entry(before.origin, why, *known, before.labels, options, before.optional, entry.bytes)
             self.entries.put(at, told)
             return True
         self.left_out.append(Omitted(entry.source, entry.path, entry.id, f"in already: {before.why}"))
         return False
 
-    def _add_wiki(self, entry: Entry) -> None:
+    def _add_wiki(self, entry: Entry) -> bool:
         """Take the wiki as a repository of its own. It has no patterns of refs, and no ref to scan, of the origin's."""
-        options = structs.replace(entry.options, refs=None, exclude_refs=None, ref=None)
+        options = structs.replace(entry.options, refs=None, exclude_refs=None, ref=None, wiki=False)
         origin, why = origin_of_wiki(entry.origin), f"the wiki of {entry.path or entry.origin.url}"
         path = f"{entry.path}.wiki" if entry.source else origin.url
         wiki = Entry(origin, why, entry.source, path, "", entry.labels, options, optional=True)
-        if origin.canonical not in self.seen:
-            self.seen[origin.canonical] = self.entries.add(wiki)
+        at = self.seen.get(origin.canonical)
+        is_told = at is not None and bool(self.entries[at].source or not wiki.source)
+        return not is_told and self._add(wiki)
 
 
 def make(
@@ -189,23 +186,17 @@ def _choose(choice: _Choice, table: SourceTable, listed: Listed) -> int:
     if why := _why_not(table, listed):
         choice.left_out.append(Omitted(table.title, listed.path, listed.id, why))
         return 0
-    count = 0
-    archived = " (archived)" if listed.archived else ""
-    texts = [(listed.origin, f"listed by {table.title}{archived}", False)]
+    try:
+        origin = parse(listed.origin)
+    except SnapshotterError as error:
+        choice.left_out.append(Omitted(table.title, listed.path, listed.id, f"{_NO_ORIGIN}{error.message}"))
+        return 0
+    options = table.options
     if listed.wiki and not isinstance(table, FolderTable) and table.wikis:
-        texts.append((listed.wiki, f"the wiki of {listed.path}", True))
-    for text, why, wiki in texts:
-        path, id = (f"{listed.path}.wiki", "") if wiki else (listed.path, listed.id)  # noqa: A001
-        try:
-            origin = parse(text)
-        except SnapshotterError as error:
-            choice.left_out.append(Omitted(table.title, path, id, f"{_NO_ORIGIN}{error.message}"))
-            continue
-        weight = None if wiki else listed.bytes
-        count += choice.add(
-            Entry(origin, why, table.title, path, id, table.labels, table.options, wiki, weight)
-        )
-    return count
+        options = structs.replace(options, wiki=True)
+    why = f"listed by {table.title}{' (archived)' if listed.archived else ''}"
+    known = (table.title, listed.path, listed.id)
+    return choice.add(Entry(origin, why, *known, table.labels, options, bytes=listed.bytes))
 
 
 def _why_not(table: SourceTable, listed: Listed) -> str | None:

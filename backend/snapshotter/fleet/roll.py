@@ -64,6 +64,10 @@ class Roll:
         self._shared_of.append(self._share(entry))
         return len(self._ends) - 1
 
+    def is_optional(self, index: int) -> bool:
+        """Whether a repository may be none at all: a wiki."""
+        return self._shared[self._shared_of[index]].optional
+
     def task(self, index: int) -> Task:
         """The task of a repository, without what the ledger says."""
         start = self._ends[index - 1] if index else 0

@@ -21,7 +21,7 @@ from snapshotter.base.urls import redact
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.plan import Plan
 from snapshotter.capture.snapshot import TakenSnapshot, take_after
-from snapshotter.capture.wiki import repo_of_wiki
+from snapshotter.capture.wiki import newest_wiki, repo_of_wiki
 from snapshotter.fleet.outcome import GOOD, LedgerRow, RepoOutcome, Task, Trouble, Verdict
 from snapshotter.fleet.verdict import Rules, of_error, of_snapshot
 from snapshotter.fleet.weighing import base_at, good_before, known_snapshot, weight_before
@@ -124,9 +124,8 @@ class Taking:
     def _taken(self, task: Task, turns: RepoTurns, heard: Observer) -> TakenSnapshot:
         if task.done_since is not None and (done := self._done_since(task.repo, task.done_since)):
             return TakenSnapshot(done, True, None)
-        origin, known, options = parse(task.origin), known_snapshot(task), self.plan.options
-        if task.optional:
-            options = replace(options, wiki_of=repo_of_wiki(origin))
+        origin, known = parse(task.origin), known_snapshot(task)
+        options = self._linked(origin, task)
         connect = self.plan.connect.with_turns(turns)
         transport = connect(origin, self.cancel)
 
@@ -149,6 +148,15 @@ class Taking:
             return taken
         finally:
             transport.close()
+
+    def _linked(self, origin: Origin, task: Task) -> CaptureOptions:
+        """The options, by which a repository's manifest names its wiki, and a wiki's what it belongs to."""
+        options = self.plan.options
+        if self.plan.wiki:
+            options = replace(options, wiki=lambda: newest_wiki(Catalog(self.store), origin))
+        if task.optional:
+            options = replace(options, wiki_of=repo_of_wiki(origin))
+        return options
 
     def _must_be_weighed(self, taken: TakenSnapshot) -> bool:
         manifest = taken.sealed.manifest

@@ -100,7 +100,7 @@ class Workshop:
                 made = self._plans[key] = self._made(options, ledger_only=ledger_only)
         if not labels:
             return made
-        return Plan(replace(made.options, labels=plans.checked_labels(labels)), made.connect)
+        return replace(made, options=replace(made.options, labels=plans.checked_labels(labels)))
 
     def scans(self, options: RequestedOptions) -> bool:
         """Whether snapshots with these options have scans."""
@@ -126,7 +126,7 @@ class Workshop:
         if scan is not None:
             scan = replace(scan, resources=self._shared(scan.resources))
         kept = replace(made.options, scan=scan, changes_only=ledger_only, room=self._room)
-        return Plan(kept, connect)
+        return Plan(kept, connect, made.wiki)
 
     def _shared(self, resources: ScanResources) -> ScanResources:
         """The same, with the processes that all scans share."""

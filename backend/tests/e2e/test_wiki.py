@@ -6,11 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from githost import Fault, GitHost
+from snapshotter.archive.catalog import Catalog
 from snapshotter.capture.wiki import origin_of_wiki, repo_of_wiki
 from snapshotter.git.origin_parsing import parse
+from snapshotter.store.opening import open_store
 from tests.support.cli import Done, cli
 from tests.support.git import Origin
 from tests.support.lab import Lab
@@ -117,3 +120,28 @@ def test_a_job_takes_wikis_too(lab: Lab, origin: Origin, wiki: Origin) -> None:
     job = {"origins": [str(origin.path)], "store": f"file:{lab.root}", "options": {"wiki": True}}
     assert cli("job", SNAPSHOTTER_JOB=json.dumps(job)).code == 0
     assert lab.catalog.manifest(lab.catalog.resolve(str(wiki.path)).key).manifest.wiki_of
+
+
+def test_in_a_fleet_a_wiki_and_what_it_belongs_to_name_each_other(
+    origin: Origin, wiki: Origin, tmp_path: Path
+) -> None:
+    lone = Origin(origin.path.with_name("lone.git"))
+    lone.commit()
+    with GitHost(origin.path.parent) as host:
+        tables = (
+            f'[[repo]]\norigin = "{host.url(name)}"\noptions = {{ wiki = true }}\n'
+            for name in ("x.git", "lone.git")
+        )
+        (tmp_path / "fleet.toml").write_text("".join(tables))
+        for _ in range(2):  # the first time they may be taken at the same time
+            done = cli("fleet", "run", tmp_path / "fleet.toml", "--store", tmp_path / "store")
+            assert done.code == 0, done.err
+        names = {name: parse(host.url(name)).repo for name in ("x.git", "x.wiki.git", "lone.git")}
+    catalog = Catalog(open_store(f"file:{tmp_path / 'store'}"))
+    newest = {name: catalog.latest(repo) for name, repo in names.items()}
+    manifests = {name: catalog.manifest(run.key).manifest for name, run in newest.items() if run}
+    assert manifests["x.wiki.git"].wiki_of == names["x.git"]
+    pages = [f"{run.key.repo}@{run.key.run_id}" for run in catalog.snapshots(names["x.wiki.git"])]
+    assert manifests["x.git"].wiki in pages
+    assert manifests["lone.git"].wiki is msgspec.UNSET
+    assert manifests["x.git"].wiki_of is manifests["x.wiki.git"].wiki is msgspec.UNSET

@@ -302,6 +302,14 @@ def test_what_is_no_repository_s_own_trouble_ends_the_run(error: Exception) -> N
     assert (engine.killed, kept.checkpoints) == (True, 1)
 
 
+def test_wikis_are_taken_first_since_what_they_belong_to_names_them() -> None:
+    plan, engine = plan_of("a", "b", "c", "d"), Threads(1)
+    plan.entries[2] = replace(plan.entries[2], optional=True, bytes=1)  # type: ignore[index]
+    plan.entries[3] = replace(plan.entries[3], bytes=1 << 30)  # type: ignore[index]
+    fleet(plan, well, Kept(), engine=engine).run()
+    assert next(task.repo for batch in engine.sent for task in batch.tasks).endswith("__c")
+
+
 def test_progress_says_what_is_done_what_is_slow_and_how_long_it_takes() -> None:
     told: list[Progress] = []
     clock = iter(range(1_000_000))

@@ -444,6 +444,6 @@ def test_an_origin_s_wiki_is_an_entry_of_its_own_where_options_ask_for_it(tmp_pa
         ("https://h.test/a/x.wiki.git", True),
     ]
     assert [entry.options for entry in made.entries] == [
-        RequestedOptions(refs=["refs/heads/main"], scan=False),
+        RequestedOptions(refs=["refs/heads/main"], scan=False, wiki=True),
         RequestedOptions(scan=False),
     ]
