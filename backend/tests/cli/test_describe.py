@@ -84,6 +84,7 @@ def row(**changed: object) -> dict[str, object]:
     """A verdict as a document, with some of its fields."""
     fields: dict[str, object] = {"repo": KEY.repo, "run_id": str(KEY.run_id), "ok": False, "refs": 0}
     fields |= {"problems": [], "unchecked": None, "fsck": None, "receipt": "", "seconds": 0.0}
+    fields |= dict.fromkeys(("lfs_objects", "lfs_held", "lfs_bytes"))
     return fields | changed
 
 
