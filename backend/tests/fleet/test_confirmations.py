@@ -69,6 +69,18 @@ def test_what_a_run_found_unchanged_is_not_stale(lab: Lab, tmp_path: Path, taken
     assert look_up(lab.catalog, {"x": taken.repo}, Demand(DAY), lab.now).origins[0].lacks == ("stale",)
 
 
+def test_of_several_fleets_the_one_that_looked_last_counts(lab: Lab, tmp_path: Path, taken: Manifest) -> None:
+    def found(ago: timedelta) -> RepoOutcome:
+        now = unchanged(lab, taken)
+        ledger = msgspec.structs.replace(now.ledger, good_at=lab.now - ago)
+        return msgspec.structs.replace(now, ledger=ledger)
+
+    for name, ago in (("one", DAY), ("two", timedelta(hours=1)), ("three", DAY / 2)):
+        run(lab.store, tmp_path / "t", [found(ago)], at=lab.now, name=name)
+    asked = {taken.repo: taken.key}
+    assert told(lab, tmp_path)(asked) == {taken.repo: lab.now - timedelta(hours=1)}
+
+
 def test_what_was_found_of_another_snapshot_confirms_nothing(
     lab: Lab, tmp_path: Path, taken: Manifest
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Interrupted, Unavailable, UsageError
+from snapshotter.base.errors import Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.fleet.dispatch import Desk, Terms
 from snapshotter.fleet.engine import EngineLost, Work, WorkerLost
@@ -290,9 +290,15 @@ def test_a_cancellation_ends_the_workers_and_keeps_what_came_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [EngineLost("no worker"), UsageError("a setting"), Unavailable("the store")]
+    ("error", "goes_on"),
+    [
+        (EngineLost("no worker"), True),
+        (Interrupted("stop"), True),
+        (UsageError("a setting", hint="mend it"), False),
+        (Unavailable("the store"), False),
+    ],
 )
-def test_what_is_no_repository_s_own_trouble_ends_the_run(error: Exception) -> None:
+def test_what_is_no_repository_s_own_trouble_ends_the_run(error: SnapshotterError, goes_on: bool) -> None:
     def work(batch: Batch) -> BatchResult:
         raise error
 
@@ -300,6 +306,7 @@ def test_what_is_no_repository_s_own_trouble_ends_the_run(error: Exception) -> N
     with pytest.raises(type(error)):
         fleet(plan_of("a"), work, kept, engine=engine).run()
     assert (engine.killed, kept.checkpoints) == (True, 1)
+    assert (error.hint == f"go on with it by --resume {kept.run_id}") == goes_on
 
 
 def test_wikis_are_taken_first_since_what_they_belong_to_names_them() -> None:
