@@ -62,7 +62,23 @@ def test_what_failed_stays_longer_than_what_succeeded() -> None:
     assert (short["succeeded"], short["failed"]) == (300, 3)
     many = shortened(document(*(origin(each, ok=False) for each in range(500))))
     assert many["failed"] == 500
-    assert many["origins"], "one at least says why"
+    assert len(many["origins"]) == 7, "500 halved until they fit"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_one_that_is_left_at_last_loses_its_details(number: int) -> None:
+    failed = [origin(each, ok=False) for each in range(number)]
+    for each in failed:
+        each["error"]["details"] = ["d" * 20_000]
+    short = shortened(document(*failed))
+    assert [each["error"]["details"] for each in short["origins"]] == [[]]
+    assert short["origins"][0]["error"]["message"] == "m" * 300
+
+
+def test_what_fits_to_the_byte_is_whole() -> None:
+    text = json.dumps(whole := document(origin(1)))
+    assert within(whole, json.dumps, len(text)) == text
+    assert "left_out" in within(whole, json.dumps, len(text) - 1)
 
 
 def test_a_proof_keeps_the_rows_that_did_not_pass() -> None:
