@@ -16,18 +16,18 @@ from snapshotter.archive.receipts import new_name
 from snapshotter.base.errors import PartialFailure, Unavailable
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.capture.plan import RequestedOptions
-from snapshotter.fleet import status, status_page
+from snapshotter.fleet import result_rows, status, status_page
 from snapshotter.fleet.entries import Entry
 from snapshotter.fleet.outcome import RepoOutcome, Trouble, Verdict
 from snapshotter.fleet.plan import FleetPlan, SourceState
-from snapshotter.fleet.standing import Demand
-from snapshotter.fleet.status import FleetStatus
+from snapshotter.fleet.standing import Demand, Position
+from snapshotter.fleet.status import FleetStatus, RepoStatus, Wanted
 from snapshotter.git.origin_parsing import parse
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.lfs import pointer_to
-from tests.support.results import DAY, bench, outcome, run
+from tests.support.results import DAY, NOW, bench, outcome, run
 
 WEEK = 7 * DAY
 
@@ -324,3 +324,64 @@ def test_the_page_shows_every_origin_and_no_markup_of_theirs(lab: Lab, tmp_path:
     assert "never-taken" in page
     assert "src=" not in page.replace("style-src", "")
     assert "default-src 'none'" in page
+
+
+@pytest.mark.parametrize(
+    ("recent", "trend"),
+    [
+        ("", None),
+        ("x", "first"),
+        ("+", "first"),
+        ("++", "steady"),
+        ("+~", "steady"),
+        ("x+", "recovered"),
+        ("+x", "worse"),
+        ("~x", "worse"),
+        ("xx", "failing"),
+        ("xx+", "recovered"),
+        ("x+++x", "worse"),
+    ],
+)
+def test_a_trend_is_of_the_last_two_runs(recent: str, trend: str | None) -> None:
+    row = msgspec.structs.replace(result_rows.row(outcome("a"), None), recent=recent)
+    assert RepoStatus(Wanted("o", "r"), None, row).trend == trend
+    assert RepoStatus(Wanted("o", "r"), None, None).trend is None
+
+
+@pytest.mark.parametrize("optional", [True, False])
+@pytest.mark.parametrize("seen", [True, False])
+def test_only_what_may_be_none_and_was_never_seen_may_fail(optional: bool, seen: bool) -> None:
+    wanted, place = Wanted("o", "r", optional=optional), Position(None, None, seen=seen)
+    for verdict, state in (("gone", "good" if optional and not seen else "failing"), ("unchanged", "good")):
+        row = result_rows.row(outcome("a", verdict), None)  # type: ignore[arg-type]
+        assert RepoStatus(wanted, place, row).state == state
+    assert RepoStatus(wanted, place, None, lacks=("stale", "unverified")).state == "stale"
+    assert RepoStatus(wanted, None, None, lacks=("stale",)).state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "unknown", "unlisted", "says"),
+    [
+        (0, 0, 0, None),
+        (1, 2, 1, "1 of 4 repositories lacks a good snapshot or a recent verification"),
+        (2, 0, 0, "2 of 3 repositories lack a good snapshot or a recent verification"),
+        (0, 1, 0, "1 repository could not be looked up"),
+        (0, 0, 2, "2 sources could not be looked up"),
+        (0, 2, 1, "2 repositories and 1 source could not be looked up"),
+    ],
+)
+def test_how_a_status_ends(lacking: int, unknown: int, unlisted: int, says: str | None) -> None:
+    wanted, place = Wanted("h/x", "h__x"), Position(None, None, seen=True)
+    repos = [RepoStatus(wanted, place, None, lacks=("stale",))] * lacking
+    repos += [RepoStatus(wanted, None, None)] * unknown + [RepoStatus(wanted, place, None)]
+    ending = FleetStatus("lab", NOW, Demand(DAY), repos, unlisted=["s"] * unlisted).ending
+    assert (ending.message if ending else None) == says
+    assert list(ending.details if ending else ()) == ["h/x: stale"] * lacking
+
+
+@pytest.mark.parametrize(("lacking", "more"), [(10, None), (11, "and 1 more")])
+def test_a_status_that_ends_badly_names_ten(lacking: int, more: str | None) -> None:
+    repos = [RepoStatus(Wanted("h/x", "h__x"), None, None, lacks=("stale",))] * lacking
+    ending = FleetStatus("lab", NOW, Demand(DAY), repos).ending
+    assert ending is not None
+    assert list(ending.details) == ["h/x: stale"] * 10 + ([more] if more else [])
