@@ -85,7 +85,10 @@ def status(status: FleetStatus) -> list[str]:
         at = f"{status.summary.finished_at:%Y-%m-%d %H:%M} ({describe.age(status.summary.finished_at, status.now)})"
         lines.append(f"last run {status.summary.run_id}, ended {at}")
     if status.unended:
-        lines.append(f"the run {status.unended} has not ended: running, or cut short")
+        go_on = f"`snapshotter fleet run INVENTORY --resume {status.unended}` goes on with it"
+        lines.append(
+            f"the run {status.unended} has not ended: it is running; or it was cut short, and {go_on}"
+        )
     total = plural(len(status.repos), "repository", "repositories")
     well = len(status.repos) - len(status.lacking)
     return [*lines, f"{status.name}: {well:,} of {total} {noun(well, 'lacks', 'lack')} nothing"]

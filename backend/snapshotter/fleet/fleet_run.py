@@ -156,17 +156,26 @@ def ending(summary: FleetSummary) -> SnapshotterError | None:
             code="fleet",
             hint="`snapshotter fleet status` says why of each",
         )
+    if silent and not good_count(summary.verdicts):
+        return Unavailable(
+            f"{_gave_no_list(silent)}, and no other names a repository",
+            code="fleet",
+            hint=_hint_of(silent),
+            details=_said(silent),
+        )
     if failed or silent:
         parts = [
             f"{failed:,} of {plural(summary.origins, 'repository', 'repositories')} failed: {_counts(bad)}"
         ]
         if silent:
-            parts = [*(parts if failed else []), f"{plural(len(silent), 'source')} gave no list"]
+            parts = [*(parts if failed else []), _gave_no_list(silent)]
         return PartialFailure(
             "; ".join(parts),
             code="fleet",
-            hint="`snapshotter fleet status` says why of each; what was taken is not taken again",
-            details=tuple(f"{each.title}: {each.trouble.message}" for each in silent if each.trouble),
+            hint="`snapshotter fleet status` says why of each; what was taken is not taken again"
+            if failed
+            else _hint_of(silent),
+            details=_said(silent),
         )
     if not summary.origins:
         return Unavailable(
@@ -179,6 +188,19 @@ def ending(summary: FleetSummary) -> SnapshotterError | None:
             hint='the snapshots stand; `snapshotter query "SELECT repo, path, rule FROM secrets"` lists the secrets',
         )
     return None
+
+
+def _gave_no_list(silent: Sequence[SourceResult]) -> str:
+    return f"{plural(len(silent), 'source')} gave no list"
+
+
+def _said(silent: Sequence[SourceResult]) -> tuple[str, ...]:
+    return tuple(f"{each.title}: {each.trouble.message}" for each in silent if each.trouble)
+
+
+def _hint_of(silent: Sequence[SourceResult]) -> str:
+    """What to do about the first source that gave no list."""
+    return next((each.trouble.hint for each in silent if each.trouble), "")
 
 
 def _bad(verdicts: dict[Verdict, int]) -> dict[Verdict, int]:

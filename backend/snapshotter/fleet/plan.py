@@ -217,7 +217,10 @@ def _why_not(table: SourceTable, listed: Listed) -> str | None:
 def _idle_patterns(table: SourceTable, rows: Sequence[Listed]) -> Iterator[str]:
     """What to warn of: a list that is empty, and patterns to include that match nothing, as misspelt ones do."""
     if not rows:
-        yield f"{printable(table.title)} lists no repository: check its name, and what the token may see"
+        if isinstance(table, FolderTable):
+            yield f"{printable(table.title)} has no bare repository, and others are not looked for: check its path"
+        else:
+            yield f"{printable(table.title)} lists no repository: check its name, and what the token may see"
         return
     for pattern in table.include or ():
         if not any(_matches(table, pattern, listed) for listed in rows):

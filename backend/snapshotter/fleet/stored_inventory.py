@@ -39,9 +39,9 @@ def read_stored_inventory(
     """
     if sha256 is None or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise UsageError(
-            "an inventory in the store goes with its SHA-256, 64 hexadecimal digits",
+            "the inventory lies in the store, where others may write: it goes with its SHA-256, 64 hexadecimal digits",
             code="inventory",
-            hint="add --sha256 with what `sha256sum` says of the file that you put there; or keep it outside the store",
+            hint="keep it outside the store; or below _jobs/ in it, and add --sha256 with what `sha256sum` says of it",
         )
     data = read_pinned(store, place, sha256, limit=MAX_INVENTORY, what="inventory")
     inventory = read(data, place, None)

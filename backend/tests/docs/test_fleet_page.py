@@ -56,7 +56,7 @@ def test_the_page_is_run_as_it_stands(number: signal.Signals, tmp_path: Path) ->
         (run_id,) = {*RUN.findall(said)}
         host.release()
         looked = typed(unended, tmp_path)
-        assert (looked.code, f"the run {run_id} has not ended" in looked.out) == (3, True), looked
+        assert (looked.code, f"--resume {run_id}` goes on with it" in looked.out) == (3, True), looked
 
         resumed = typed(resume, tmp_path, run_id)
         assert resumed.code == 0, resumed

@@ -27,7 +27,9 @@ from snapshotter.fleet.outcome import (
     LedgerRow,
     RepoOutcome,
     Retry,
+    SourceResult,
     Task,
+    Trouble,
     Verdict,
 )
 from snapshotter.fleet.plan import Entry, FleetPlan, SourceState
@@ -375,3 +377,21 @@ def test_a_source_without_a_list_is_a_partial_failure_whatever_else_went_well() 
     error = ending(summary)
     assert error is not None
     assert (error.exit_code, error.details) == (3, ("github h/o: no answer",))
+
+
+def test_if_no_source_gives_a_list_nothing_worked_and_the_source_s_own_hint_helps() -> None:
+    trouble = Trouble.of(Unavailable("cannot read nope", hint="check the path"))
+    silent = SourceResult(title="folder nope", trouble=trouble)
+    error = ending(summary_of({}, sources=[silent]))
+    assert error is not None
+    assert (error.exit_code, error.hint, error.details) == (
+        4,
+        "check the path",
+        ("folder nope: cannot read nope",),
+    )
+    error = ending(summary_of({"new": 1}, sources=[silent]))
+    assert error is not None
+    assert (error.exit_code, error.hint) == (3, "check the path")
+    error = ending(summary_of({"new": 1, "gone": 1}, sources=[silent]))
+    assert error is not None
+    assert (error.exit_code, "fleet status" in error.hint) == (3, True)

@@ -415,6 +415,15 @@ def test_what_cannot_be_taken_by_its_name_is_left_out_in_words_that_can_be_kept(
     assert "1 repository cannot be taken, such as n\\xff.git" in told.warnings[0]
 
 
+def test_a_folder_without_a_bare_repository_says_what_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "srv" / "checkout" / ".git").mkdir(parents=True)
+    told = Told()
+    planned('[[folder]]\npath = "srv"\n', folder=tmp_path, told=told)
+    assert told.warnings == [
+        "folder srv has no bare repository, and others are not looked for: check its path"
+    ]
+
+
 def test_a_folder_that_is_not_there_is_not_empty(tmp_path: Path) -> None:
     plan = planned('[[folder]]\npath = "nowhere"\n', folder=tmp_path)
     assert isinstance(plan.ending, Unavailable)
