@@ -27,8 +27,12 @@ def may_be_part(data: bytes) -> bool:
 
 
 def lfs_pointer(data: bytes) -> tuple[str, int] | None:
-    """The SHA-256 and the size in bytes that an LFS pointer names; None if `data` is none that git-lfs reads."""
+    """The SHA-256 and the size in bytes that an LFS pointer names.
+
+    Returns None if `data` is none that git-lfs reads, and for one of nothing: it makes an empty file of that, and asks
+    for no object.
+    """
     if len(data) >= LONGEST or b"sha256:" not in data:  # first of all what most blobs lack
         return None
     pointer = _POINTER.fullmatch(data)
-    return (pointer[1].decode(), size) if pointer and (size := int(pointer[2])) <= _LARGEST else None
+    return (pointer[1].decode(), size) if pointer and 0 < (size := int(pointer[2])) <= _LARGEST else None

@@ -96,5 +96,9 @@ def test_so_it_is_of_any_text_that_is_nearly_one(tmp_path: Path) -> None:
         assert (lfs_pointer(text) is not None) == by_git_lfs(text, tmp_path), text
 
 
+def test_one_of_nothing_needs_no_object() -> None:
+    assert lfs_pointer(VERSION + NAMED + b"size 0\n") is None
+
+
 def test_what_git_lfs_takes_for_too_long_is_none() -> None:
     assert lfs_pointer(WHOLE + b"\n" * (LONGEST - len(WHOLE))) is None
