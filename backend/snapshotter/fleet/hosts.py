@@ -5,10 +5,7 @@ A state machine without a clock of its own: the caller says what time it is, in 
 
 from __future__ import annotations
 
-import heapq
 import math
-from array import array
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,15 +13,12 @@ from typing import Final
 from snapshotter.fleet.batch import DOWN_AFTER
 from snapshotter.fleet.breaker import PAUSES, Breaker
 from snapshotter.fleet.host_order import HostOrder, Rank
+from snapshotter.fleet.host_queue import HostQueue, weight_of
 from snapshotter.fleet.outcome import BatchResult, Lease
 from snapshotter.fleet.time_left import Load
 from snapshotter.fleet.verdict import missed
 
 MOST_TASKS: Final = 50  # in a batch: what one costs to send is shared by so many
-_MOST_WEIGHT: Final = (
-    64 * 1024 * 1024
-)  # bytes in a batch of more than one: a worker's outcomes come with its last
-_UNKNOWN_WEIGHT: Final = 1024 * 1024
 _PARTS: Final = 4  # batches for each slot that what is left makes at least, so that all slots end together
 TOGETHER: Final = 8  # repositories that a worker takes at once: while each slot gets so many, none gets fewer
 _LONGEST_PAUSE: Final = 900.0  # seconds: a host may ask for days, and is then asked now and then
@@ -58,27 +52,14 @@ class Ticket:
 class _Host:
     """One host's queue and what of its limits is in use."""
 
-    order: array[int]  # the largest first
+    queue: HostQueue
     breaker: Breaker
-    load: Load  # in all
-    next: int = 0
-    later: list[tuple[float, int]] = field(default_factory=list)  # a heap: when, and which
-    alone: deque[int] = field(
-        default_factory=deque
-    )  # each in a batch of its own: they may have killed a worker
     leased: dict[int, Ticket] = field(default_factory=dict)
     missed: set[int] = field(default_factory=set)  # that could not reach it, each told to the breaker once
     counted: int = 0  # of `left`, in the sum of all
     is_busy: bool = False  # in the sum of all
     paused_until: float = 0.0
     last_sent: float = -math.inf
-
-    @property
-    def left(self) -> int:
-        return len(self.order) - self.next + len(self.later) + len(self.alone)
-
-    def has_ready(self, now: float) -> bool:
-        return self.next < len(self.order) or bool(self.alone) or bool(self.later and self.later[0][0] <= now)
 
 
 class Hosts:
@@ -95,11 +76,8 @@ class Hosts:
         self._left = self._busy = self._number = 0
 
     def add(self, indexes: Sequence[int]) -> None:
-        """Add the next host, with its repositories. Those that nobody knows the weight of come first, then the
-        largest: a new one has to be taken whole."""
-        order = sorted(indexes, key=lambda index: self._weights[index] or math.inf, reverse=True)
-        load = Load(len(order), sum(map(self.weight, order)))
-        self._hosts.append(_Host(array("I", order), Breaker(DOWN_AFTER, self._limits.pauses), load))
+        """Add the next host, with its repositories."""
+        self._hosts.append(_Host(HostQueue(indexes, self._weights), Breaker(DOWN_AFTER, self._limits.pauses)))
         self._order.add()
         self._changed(len(self._hosts) - 1)
 
@@ -111,15 +89,15 @@ class Hosts:
     @property
     def loads(self) -> Iterator[Load]:
         """What each host has in all."""
-        return (host.load for host in self._hosts)
+        return (host.queue.load for host in self._hosts)
 
     def load(self, host: int) -> Load:
         """What a host has in all."""
-        return self._hosts[host].load
+        return self._hosts[host].queue.load
 
     def weight(self, index: int) -> int:
         """About how many bytes a repository is, also if nobody knows."""
-        return self._weights[index] or _UNKNOWN_WEIGHT
+        return weight_of(self._weights, index)
 
     def waits(self, host: int, now: float) -> bool:
         """Whether a host is not asked for a while: it is down, or wishes so."""
@@ -135,9 +113,9 @@ class Hosts:
         fair = max(1, slots // max(1, self._busy))
         if host.breaker.state(now) == "trying":
             host.breaker.try_one()
-            indexes = [self._probe(host, now)]
+            indexes = [host.queue.probe(now, host.missed)]
         else:
-            indexes = self._taken(host, now, self._size(host.left, fair))
+            indexes = host.queue.taken(now, self._size(host.queue.left, fair))
         self._number += 1
         ticket = Ticket(self._number, number, indexes, *self._lease(host, now, fair))
         host.leased[ticket.number] = ticket
@@ -185,24 +163,20 @@ class Hosts:
 
     def again(self, host: int, index: int, at: float, *, alone: bool = False) -> None:
         """Try a repository again, not before `at`; with `alone`, in a batch of its own."""
-        if alone:
-            self._hosts[host].alone.append(index)
-        else:
-            heapq.heappush(self._hosts[host].later, (at, index))
+        self._hosts[host].queue.again(index, at, alone=alone)
         self._changed(host)
 
     def given_up(self, now: float) -> Iterator[tuple[int, int]]:
         """The repositories, with their hosts, of hosts that are given up: they are taken out of the queues."""
         for number in tuple(self._given_up):
-            host = self._hosts[number]
-            taken = self._taken(host, math.inf, host.left, any_weight=True)
+            taken = self._hosts[number].queue.emptied()
             self._changed(number)
             yield from ((number, index) for index in taken)
 
     def _changed(self, number: int) -> None:
         """Keep the sums, and what is asked of a host, as it is now."""
         host = self._hosts[number]
-        left, is_busy = host.left, bool(host.left or host.leased)
+        left, is_busy = host.queue.left, bool(host.queue.left or host.leased)
         self._left += left - host.counted
         self._busy += is_busy - host.is_busy
         host.counted, host.is_busy = left, is_busy
@@ -216,12 +190,12 @@ class Hosts:
         """See Look: hosts with the fewest batches on their way come first, and of those the ones with the most left."""
         host = self._hosts[number]
         if self._is_open(host, now):
-            return (len(host.leased), -host.left), None
-        times = (time for time in self._times(host) if time > now) if host.left else ()
+            return (len(host.leased), -host.queue.left), None
+        times = (time for time in self._times(host) if time > now) if host.queue.left else ()
         return None, min(times, default=None)
 
     def _is_open(self, host: _Host, now: float) -> bool:
-        if now < host.paused_until or not host.has_ready(now):
+        if now < host.paused_until or not host.queue.has_ready(now):
             return False
         if host.breaker.state(now) not in ("closed", "trying"):
             return False
@@ -248,45 +222,6 @@ class Hosts:
         wait = max(0.0, host.last_sent + 1 / paced - now)
         return Lease(connections=connections, requests_per_second=paced, wait=wait), share
 
-    def _probe(self, host: _Host, now: float) -> int:
-        """One repository that shows whether a host is up again: if there is one, none that has missed it before."""
-        if host.next == len(host.order):
-            for number, (at, index) in enumerate(host.later):
-                if at <= now and index not in host.missed:
-                    host.later[number] = host.later[-1]
-                    host.later.pop()
-                    heapq.heapify(host.later)
-                    return index
-        elif host.later and not host.alone:
-            host.next += 1
-            return host.order[host.next - 1]
-        return self._taken(host, now, 1)[0]
-
-    def _taken(self, host: _Host, now: float, count: int, *, any_weight: bool = False) -> list[int]:
-        if host.alone and not any_weight:
-            return [host.alone.popleft()]
-        taken: list[int] = []
-        weight = 0
-        while len(taken) < count:
-            if host.later and host.later[0][0] <= now:
-                index = host.later[0][1]
-            elif host.next < len(host.order):
-                index = host.order[host.next]
-            elif host.alone and any_weight:
-                taken.append(host.alone.popleft())
-                continue
-            else:
-                break
-            weight += self.weight(index)
-            if taken and weight > _MOST_WEIGHT and not any_weight:
-                break
-            taken.append(index)
-            if host.later and host.later[0][0] <= now:
-                heapq.heappop(host.later)
-            else:
-                host.next += 1
-        return taken
-
     def _size(self, left: int, slots: int) -> int:
         """How many of those that are left make a batch, for so many slots."""
         together = min(self._together, -(-left // slots))
@@ -295,7 +230,7 @@ class Hosts:
     @staticmethod
     def _times(host: _Host) -> Iterator[float]:
         yield host.paused_until
-        if host.later:
-            yield host.later[0][0]
+        if host.queue.opens < math.inf:
+            yield host.queue.opens
         if host.breaker.state(-math.inf) != "closed":
             yield host.breaker.until
