@@ -385,3 +385,13 @@ def test_a_status_that_ends_badly_names_ten(lacking: int, more: str | None) -> N
     ending = FleetStatus("lab", NOW, Demand(DAY), repos).ending
     assert ending is not None
     assert list(ending.details) == ["h/x: stale"] * 10 + ([more] if more else [])
+
+
+def test_nothing_is_younger_than_new() -> None:
+    """A snapshot by a clock that is ahead."""
+    place = Position(layout.RunKey("h__x", layout.RunId.new(NOW)), None, seen=True)
+    ages = [
+        RepoStatus(Wanted("h/x", "h__x"), place, None).age(now) for now in (NOW - DAY / 100, NOW, NOW + DAY)
+    ]
+    assert ages == [timedelta(0), timedelta(0), DAY]
+    assert RepoStatus(Wanted("h/x", "h__x"), None, None).age(NOW) is None
