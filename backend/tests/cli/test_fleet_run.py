@@ -232,3 +232,24 @@ def test_what_a_source_no_longer_lists_is_named_once_and_is_not_forgotten_silent
     gone = {"kind": "gone", "source": "folder srv", "path": "deleted.git", "now": None}
     assert [change for change in document["changes"] if change["kind"] != "new"] == [gone]
     assert run(tmp_path, "run", tmp_path / "fleet.toml")[1]["changes"] == []
+
+
+def test_a_source_that_is_silent_for_a_day_loses_nothing(tmp_path: Path) -> None:
+    for path in ("srv/kept.git", "srv/old.git", "one.git"):
+        Origin(tmp_path / path).commit()
+    inventory = tmp_path / "fleet.toml"
+    inventory.write_text('[[folder]]\npath = "srv"\nexclude = ["*old*"]\n[[repo]]\norigin = "one.git"\n')
+    assert run(tmp_path, "run", inventory)[1]["verdicts"] == {"new": 2}
+    (tmp_path / "srv").rename(tmp_path / "away")
+    code, document, _ = run(tmp_path, "run", inventory)
+    assert (code, document["verdicts"], document["changes"]) == (3, {"unchanged": 1}, [])
+    (tmp_path / "away").rename(tmp_path / "srv")
+    code, document, _ = run(tmp_path, "run", inventory)
+    assert (code, document["verdicts"], document["changes"]) == (0, {"unchanged": 2}, [])
+
+
+def test_a_run_that_is_not_there_is_not_resumed(tmp_path: Path) -> None:
+    Origin(tmp_path / "one.git").commit()
+    (tmp_path / "fleet.toml").write_text('[[repo]]\norigin = "one.git"\n')
+    code, document, _ = run(tmp_path, "run", tmp_path / "fleet.toml", "--resume", "20261123T120000Z-1a2b3c4d")
+    assert (code, document["error"]["code"]) == (2, "resume")
