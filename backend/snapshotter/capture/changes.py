@@ -78,11 +78,13 @@ class _Commits:
                     self.made_at[item.oid] = when
         self._steps_left = _MOST_STEPS
 
-    def reaches(self, new: str, old: str) -> bool:
-        """Whether `old` is `new` or an ancestor of it, as far as these commits tell, and not too many were gone
-        through before."""
+    def reaches(self, new: str, old: str) -> bool | None:
+        """Whether `old` is `new` or an ancestor of it, as far as these commits tell; None if too many have been gone
+        through, for this and for others."""
         queue, seen = [new], {new}
-        while queue and self._steps_left > 0:
+        while queue:
+            if not self._steps_left:
+                return None
             self._steps_left -= 1
             oid = queue.pop()
             if oid == old:
@@ -129,9 +131,8 @@ class OriginJudge:
         try:
             if pack is None:
                 return None
-            came = _Commits(
-                read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK)
-            )  # inflated, which bounds a bomb
+            objects = read_pack(pack, self._fmt, max_bytes=8 * MAX_PACK)  # inflated, which bounds a bomb
+            came = _Commits(objects)
         except Unusable:
             return None  # no pack of commits: whether it was rewritten stays unknown, the snapshot stands
         if (when := came.made_at.get(new)) is not None:

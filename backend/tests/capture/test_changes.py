@@ -208,6 +208,18 @@ def test_commits_are_gone_through_so_often_and_no_more(repo: Origin, monkeypatch
     assert sorted(map(str, verdicts.values())) == ["None", "None", "True"]
 
 
+def test_a_walk_that_is_given_up_makes_no_false_alarm(
+    repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = repo.commit("refs/heads/a")
+    for _ in range(4):
+        repo.commit("refs/heads/a")
+    other = repo.commit("refs/heads/b")
+    assert judged({"a": first, "b": first}, {"a": repo.oid("a"), "b": other}) == (["b"], [])
+    monkeypatch.setattr(changes, "_MOST_STEPS", 3)
+    assert judged({"a": first, "b": first}, {"a": repo.oid("a"), "b": other}) == (["b"], ["a"])
+
+
 def test_too_much_to_read_is_unknown(repo: Origin, judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tips, "MAX_PACK", 100)
     first = repo.commit_tree(message="1")
