@@ -116,8 +116,9 @@ class _Choice:
         return False
 
     def _add_wiki(self, entry: Entry) -> bool:
-        """Take the wiki as a repository of its own. It has no patterns of refs, and no ref to scan, of the origin's."""
-        options = structs.replace(entry.options, refs=None, exclude_refs=None, ref=None, wiki=False)
+        """Take the wiki as a repository of its own, with all its refs: neither the origin's patterns are for it, nor
+        those of the settings, which would stand in for none."""
+        options = structs.replace(entry.options, refs=["*"], exclude_refs=[], ref=None, wiki=False)
         origin, why = origin_of_wiki(entry.origin), f"the wiki of {entry.path or entry.origin.url}"
         path = f"{entry.path}.wiki" if entry.source else origin.url
         wiki = Entry(origin, why, entry.source, path, "", entry.labels, options, optional=True)

@@ -109,10 +109,12 @@ def test_a_fleet_s_wiki_names_its_origin(
         url = host.url("x.git") if over_http else str(origin.path)
         inventory = tmp_path / "fleet.toml"
         inventory.write_text(f"[[repo]]\norigin = {json.dumps(url)}\noptions = {{ wiki = true }}\n")
-        done = cli("fleet", "run", inventory, "--store", lab.root)
+        settings = {"SNAPSHOTTER_REFS": "refs/heads/main", "SNAPSHOTTER_EXCLUDE_REFS": "refs/heads/master"}
+        done = cli("fleet", "run", inventory, "--store", lab.root, **settings)
         assert done.code == 0, done.err
         pages = lab.catalog.manifest(lab.catalog.resolve(url.replace("x.git", "x.wiki.git")).key)
         assert pages.manifest.wiki_of == lab.catalog.repo_of(url)
+        assert pages.manifest.refs.count == 1, "patterns are not the wiki's"
     assert repo_of_wiki(parse("https://h/a/b.git")) is None
 
 

@@ -454,5 +454,5 @@ def test_an_origin_s_wiki_is_an_entry_of_its_own_where_options_ask_for_it(tmp_pa
     ]
     assert [entry.options for entry in made.entries] == [
         RequestedOptions(refs=["refs/heads/main"], scan=False, wiki=True),
-        RequestedOptions(scan=False),
+        RequestedOptions(scan=False, refs=["*"], exclude_refs=[]),
     ]
