@@ -23,7 +23,7 @@ from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.secrets import Searched, SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging, has_room
 
-_PATIENCE: Final = 2.0  # seconds that a scan waits for others that are under way
+_PATIENCE: Final = 3.0  # seconds that a scan waits for others that are under way
 _SETTLED: Final = 0.3  # seconds without another that asks, as long as the rules take: more may come
 _SLICE: Final = 0.1  # seconds between looks at the time and the cancellation
 _ROOM: Final = 64 << 20  # bytes: what kingfisher may write for itself
@@ -58,7 +58,7 @@ class SecretSearch:
         self._held: HeldSearch | None = None
         self._asking: list[_Asked] = []
         self._searching = False
-        self._expected: set[ExpectedSearch] = set()  # scans under way that have no answer yet
+        self._expected: set[ExpectedSearch] = set()  # scans under way: after one that has its answer, another may come
 
     def __enter__(self) -> Self:
         return self
@@ -81,14 +81,16 @@ class SecretSearch:
 
     @contextmanager
     def expected(self) -> Iterator[ExpectedSearch]:
-        """A scan is under way: those that ask before it wait until it asks too, though not for long."""
+        """A scan is under way: those that ask wait until it asks too, or ends and another asks, though not for long."""
         one = ExpectedSearch(self)
         with self._changed:
             self._expected.add(one)
         try:
             yield one
         finally:
-            self.forget(one)
+            with self._changed:
+                self._expected.discard(one)
+                self._changed.notify_all()
 
     def find(
         self, staging: Staging, *, key: bytes | None, rule_cache: Path | None, seconds: float, cancel: Cancel
@@ -108,12 +110,6 @@ class SecretSearch:
             rule_cache=rule_cache,
             kingfisher=self._kingfisher,
         )
-
-    def forget(self, one: ExpectedSearch) -> None:
-        """Nobody needs to wait for this scan any more."""
-        with self._changed:
-            self._expected.discard(one)
-            self._changed.notify_all()
 
     def _start(self, seconds: float) -> HeldSearch:
         parent = self._tmpfs if has_room(self._tmpfs, _ROOM) else self._temp
@@ -189,8 +185,5 @@ class ExpectedSearch:
     def __call__(
         self, staging: Staging, *, key: bytes | None, rule_cache: Path | None, seconds: float, cancel: Cancel
     ) -> list[SecretFinding]:
-        """See `SecretSearch.find`. Nobody waits for this scan afterwards."""
-        try:
-            return self._search.find(staging, key=key, rule_cache=rule_cache, seconds=seconds, cancel=cancel)
-        finally:
-            self._search.forget(self)
+        """See `SecretSearch.find`."""
+        return self._search.find(staging, key=key, rule_cache=rule_cache, seconds=seconds, cancel=cancel)
