@@ -7,14 +7,26 @@ dask takes a second to load.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import ssl
+from multiprocessing import forkserver
 from typing import Any, Final
 
 from snapshotter.base.errors import UsageError
 from snapshotter.fleet.meeting_place import Certificates
 
+# A worker's process is forked from one that has loaded all it needs, which it does while this one does: spawned, each
+# would load dask anew. That one has no thread whose lock a fork could keep.
+_FORKING: Final = "forkserver"
+
 try:
     import dask
+
+    dask.config.set(
+        {"distributed.worker.multiprocessing-method": _FORKING}
+    )  # read when `distributed` is loaded
+    multiprocessing.get_context(_FORKING).set_forkserver_preload(["distributed", "snapshotter.fleet.batch"])
+    forkserver.ensure_running()
     import distributed
 except ImportError as missing:
     raise UsageError(

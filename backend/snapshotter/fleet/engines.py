@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from snapshotter.base.errors import UsageError
@@ -90,6 +92,17 @@ _ENGINES: Final[Mapping[str, Callable[[EngineWish, Announce], FleetEngine]]] = {
     "local": _local,
     "dask": _dask,
 }
+
+
+def get_ready(wish: EngineWish) -> None:
+    """Begin to load what the engine needs, and return at once. Never raises: whoever opens it is told what is wrong."""
+    if wish.name == "dask":
+        Thread(target=_load_dask, daemon=True, name="engine").start()
+
+
+def _load_dask() -> None:
+    with suppress(UsageError):
+        import snapshotter.fleet.dask_engine  # noqa: F401 - to load it is all
 
 
 def open_engine(wish: EngineWish, announce: Announce) -> FleetEngine:

@@ -18,7 +18,7 @@ from snapshotter.base.text import plural
 from snapshotter.base.unexpected import as_error
 from snapshotter.fleet import scheduler_address
 from snapshotter.fleet.dispatch import Desk
-from snapshotter.fleet.engines import EngineWish, open_engine
+from snapshotter.fleet.engines import EngineWish, get_ready, open_engine
 from snapshotter.fleet.fleet_run import Fleet, RunWish, ending, unknown_now
 from snapshotter.fleet.last_result import LastResult, ResultReader
 from snapshotter.fleet.notifier import Notifier
@@ -78,6 +78,7 @@ def _carried_out(
 ) -> FleetSummary:
     segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
     stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
+    get_ready(engine)
     with workspace(place.temp, segment, place.cancel) as rows:
         place.observer.stage("reading the last result")
         last, recorder = _known(planner.name, place, rows, resumed)

@@ -24,7 +24,7 @@ from snapshotter.scan.secrets import Searched, SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging, has_room
 
 _PATIENCE: Final = 3.0  # seconds that a scan waits for others that are under way
-_SETTLED: Final = 0.3  # seconds without another that asks, as long as the rules take: more may come
+_SETTLED: Final = 0.3  # seconds in which none begins, asks or ends, as long as the rules take: more may come
 _SLICE: Final = 0.1  # seconds between looks at the time and the cancellation
 _ROOM: Final = 64 << 20  # bytes: what kingfisher may write for itself
 
@@ -58,7 +58,10 @@ class SecretSearch:
         self._held: HeldSearch | None = None
         self._asking: list[_Asked] = []
         self._searching = False
-        self._expected: set[ExpectedSearch] = set()  # scans under way: after one that has its answer, another may come
+        self._stirred = 0.0  # when a scan last began, asked or ended
+        self._expected: set[ExpectedSearch] = (
+            set()
+        )  # scans under way: after one that has its answer, another may come
 
     def __enter__(self) -> Self:
         return self
@@ -85,12 +88,13 @@ class SecretSearch:
         one = ExpectedSearch(self)
         with self._changed:
             self._expected.add(one)
+            self._stirred = time.monotonic()
         try:
             yield one
         finally:
             with self._changed:
                 self._expected.discard(one)
-                self._changed.notify_all()
+                self._stirred = time.monotonic()
 
     def find(
         self, staging: Staging, *, key: bytes | None, rule_cache: Path | None, seconds: float, cancel: Cancel
@@ -121,6 +125,7 @@ class SecretSearch:
         """Wait for the answer, or for this scan's turn to search for all that ask."""
         with self._changed:
             self._asking.append(asked)
+            self._stirred = asked.since
             self._changed.notify_all()
             try:
                 while asked.answer is None and not self._turn():
@@ -150,9 +155,9 @@ class SecretSearch:
             return False
         if len(self._asking) >= self._scans:
             return True
-        now, asked = time.monotonic(), [one.since for one in self._asking]
-        settled = len(asked) >= len(self._expected) and now - max(asked) > _SETTLED
-        return settled or now - min(asked) > _PATIENCE
+        now = time.monotonic()
+        settled = len(self._asking) >= len(self._expected) and now - self._stirred > _SETTLED
+        return settled or now - min(one.since for one in self._asking) > _PATIENCE
 
     def _search(self, held: HeldSearch | None, batch: list[_Asked], seconds: float, cancel: Cancel) -> None:
         """Give each of the batch its answer. Raises ScannerFailed for the fault of a scan that was alone in it, and

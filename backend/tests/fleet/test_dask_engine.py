@@ -39,6 +39,18 @@ def test_batches_cross_and_come_back_as_they_are(engine: DaskEngine) -> None:
     assert {outcome.run for result in results for outcome in result.outcomes}.isdisjoint({str(os.getpid())})
 
 
+def test_workers_come_from_one_process_that_has_loaded_what_they_need(engine: DaskEngine) -> None:
+    def parent_and_modules() -> tuple[int, bool]:
+        return os.getppid(), "snapshotter.fleet.batch" in sys.modules
+
+    client = engine._client
+    told = client.run(parent_and_modules)
+    assert len(told) == 2
+    assert {loaded for _, loaded in told.values()} == {True}
+    (parent,) = {parent for parent, _ in told.values()}
+    assert parent != os.getpid()
+
+
 def test_a_worker_takes_one_batch_at_a_time(engine: DaskEngine) -> None:
     assert engine.slots == 2
     slow = [engine.submit(batches.slow, batch(n, "a", settings={"seconds": "0.5"})) for n in range(2)]

@@ -173,12 +173,12 @@ def test_one_that_was_made_ready_and_never_asked_is_gone_at_the_end(tmp_path: Pa
 
 
 def open_pipes(folder: Path) -> list[str]:
-    """The files below a folder, gone or not, that this process has open."""
+    """The pipes below a folder, gone or not, that this process has open."""
     links = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):
             links.append(str(descriptor.readlink()))
-    return [link for link in links if link.startswith(str(folder))]
+    return [link for link in links if link.startswith(f"{folder}/") and "/audit" in link]
 
 
 def test_a_scan_without_blobs_has_no_secrets_and_starts_nothing(tmp_path: Path) -> None:
@@ -315,3 +315,18 @@ def test_a_scan_waits_a_moment_for_others_that_are_about_to_begin(
         answers = [pool.submit(asked, search.find, staging) for staging in stagings[:2]]
         assert [answer.result() for answer in answers] == [alone(staging) for staging in stagings[:2]]
     assert kingfisher.starts == ["held"]
+
+
+def test_a_scan_waits_for_the_one_that_follows_one_that_has_its_answer(
+    stagings: list[Staging], tmp_path: Path
+) -> None:
+    kingfisher = Counted(tmp_path)
+    with search_by(kingfisher, tmp_path) as search, ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        with search.expected() as answered:
+            assert asked(answered, stagings[2])
+            waiting = pool.submit(asked, stack.enter_context(search.expected()), stagings[0])
+            time.sleep(0.8)  # longer than anybody waits who knows of no other
+        with search.expected() as following:
+            answers = [asked(following, stagings[1]), waiting.result()]
+    assert kingfisher.starts == ["held", "held"]
+    assert answers == [alone(stagings[1]), alone(stagings[0])]
