@@ -90,6 +90,14 @@ def test_a_place_that_does_not_answer_changes_nothing_of_the_run(fleet: Path) ->
     assert "s3cr3t" not in done.err
 
 
+def test_a_run_that_cannot_be_is_told_as_one_that_failed(fleet: Path, place: Scripted) -> None:
+    secret = f"http://127.0.0.1:{place.port}/s3cr3t"
+    done = run(fleet, "--resume", "20261123T120000Z-1a2b3c4d", SNAPSHOTTER_FLEET_PING=secret)
+    assert done.code == 2
+    assert [seen.target for seen in place.seen] == ["/s3cr3t/fail"]
+    assert b"to resume" in place.seen[0].body
+
+
 def test_a_place_that_cannot_be_meant_ends_it_before_anybody_is_asked(fleet: Path) -> None:
     done = run(fleet, SNAPSHOTTER_FLEET_WEBHOOK="http://example.org/s3cr3t")
     assert done.code == 2
