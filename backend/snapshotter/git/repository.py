@@ -152,7 +152,7 @@ class Repository:
             return
         request = "".join(f"{oid}^{{}}\n" for oid in new).encode()
         argv = ["cat-file", "--batch-check=%(objectname)"]
-        answer = program.ask(argv, self._cancel, where=self._where(), stdin=request).out.split(b"\n")
+        answer = program.run(argv, self._cancel, where=self._where(), stdin=request).split(b"\n")
         # An object that is missing, or a tag of one, is answered by words.
         pairs = zip(new, answer, strict=False)
         self._peels |= {oid: line.decode() for oid, line in pairs if is_oid(line)}

@@ -82,7 +82,15 @@ def lose_workers(folder: Path, engine: str, rng: random.Random, kills: int) -> N
 
 def workers_of(pid: int) -> list[int]:
     """The processes of a run that take snapshots."""
-    return [each for each in descendants(pid) if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    found = []
+    servers: set[int] = set()  # what dask's workers are forked from
+    for each in descendants(pid):
+        said = Path(f"/proc/{each}/cmdline").read_bytes()
+        if b"spawn_main" in said or (b"forkserver" in said and servers):
+            found.append(each)
+        elif b"forkserver" in said:
+            servers.add(each)
+    return found
 
 
 @pytest.mark.parametrize("engine", ENGINES)
