@@ -11,8 +11,9 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 # Scans have tests of their own; those of capture do without the seconds that each one's scanners take to start.
 os.environ["SNAPSHOTTER_SCAN"] = "0"
-# Under `nohup` it is ignored, and children would ignore what the tests send them.
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Under `nohup`, and behind a shell's `&`, they are ignored, and children would ignore what the tests send them.
+for number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
