@@ -27,7 +27,10 @@ class Cancel:
         self._error: SnapshotterError = Interrupted("interrupted")
 
     def cancel(self, error: SnapshotterError | None = None) -> None:
-        """Stop the work: every later `check` raises `error`, and every registered wait ends."""
+        """Stop the work: every later `check` raises `error`, and every registered wait ends.
+
+        Called again, it ends what has begun to wait, or was not ended, since.
+        """
         with self._lock:
             if error is not None:
                 self._error = error

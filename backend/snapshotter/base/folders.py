@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Final, Literal, NamedTuple
 from snapshotter.base.cancel import Cancel
 
 _TRIES: Final = 100
+_REMOVALS: Final = 5
 _SUFFIX: Final = re.compile(r"[0-9a-f]{8}")
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -44,10 +46,10 @@ def locked_folder(
     folder, lock = _make(parent, prefix, mode)
     try:
         # A cancellation clears up by itself: the thread that works may be held by a dead store.
-        with (cancel or Cancel()).ending(lambda: shutil.rmtree(folder, ignore_errors=True)):
+        with (cancel or Cancel()).ending(lambda: _remove(folder)):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(lock)
 
 
@@ -93,6 +95,15 @@ def _sweep_one(folder: Path) -> Fate | None:
         return "stuck" if folder.exists() else "removed"
     finally:
         os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder as far as it can be, though another thread may do the same, or a child may still write."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
 
 
 def _make(parent: Path, prefix: str, mode: int) -> tuple[Path, int]:

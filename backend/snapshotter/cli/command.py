@@ -92,8 +92,8 @@ def run(
     # In short waits: a signal's handler cancels the work, but nothing ends a wait that is under way.
     while not future.done() and not cancel.cancelled:
         wait([future], 0.2)
-    if cancel.cancelled:
-        wait([future], _GRACE)
+    if cancel.cancelled and wait([future], _GRACE).not_done:
+        cancel.cancel(cancel.error)  # what was at work in a folder may have written to it once more
     telling.set()
     watcher.close()
     result = _result(future, cancel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,3 +106,19 @@ def test_without_locks_a_folder_can_be_made_and_nothing_is_swept(
     with locked_folder(tmp_path, "work-") as folder:
         assert sweep(tmp_path, "work-") == [Leftover(folder, "in use")]
         assert folder.is_dir()
+
+
+def test_what_is_written_while_a_folder_is_removed_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, written = shutil.rmtree, []
+
+    def remove_beside_a_writer(path: Path, **options: bool) -> None:
+        remove(path, **options)
+        if not written:
+            written.append(path)
+            (path / "late").mkdir(parents=True)
+
+    with locked_folder(tmp_path, "work-") as folder:
+        monkeypatch.setattr(shutil, "rmtree", remove_beside_a_writer)
+    assert written == [folder] and list(tmp_path.iterdir()) == []

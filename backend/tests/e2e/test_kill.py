@@ -295,6 +295,25 @@ def test_a_signal_ends_restore_and_verify_and_nothing_is_left(
     assert len(stored.store.list("")) == before, "an interrupted verification says nothing"
 
 
+def test_what_comes_back_to_a_restore_s_folder_after_a_signal_is_removed_too(
+    stored: Lab, served: Origin, tmp_path: Path
+) -> None:
+    """A killed git, or a dead store's late answer, may write once more; the work is held, and clears nothing up."""
+    out, marker = tmp_path / "out", tmp_path / "marker"
+    out.mkdir()
+    script = HANGING_STORE.format(name="history.bundle", marker=str(marker))
+    verb = ["restore", str(served.path), str(out / "r"), "--store", str(stored.root)]
+    with started([sys.executable, "-c", script, *verb]) as process:
+        wait_for(process, marker.exists)
+        (partial,) = out.iterdir()
+        process.send_signal(signal.SIGTERM)
+        wait_for(process, lambda: not partial.exists())
+        (partial / "objects").mkdir(parents=True)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert list(out.iterdir()) == []
+
+
 @SIGNALS
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_signal_at_any_moment_of_a_restore_leaves_all_or_nothing(
