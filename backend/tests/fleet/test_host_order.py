@@ -70,3 +70,12 @@ def test_of_a_thousand_hosts_only_those_that_changed_are_looked_at() -> None:
         facts.change(999 - number, (1, 0), None)
         assert facts.order.first(0.0, facts.look) == 998 - number
     assert facts.looks == 500
+
+
+def test_a_host_that_was_to_open_and_opened_before_wakes_nobody() -> None:
+    facts = Facts(1)
+    facts.change(0, None, 5.0)
+    assert facts.order.wake(0.0, facts.look) == 5.0
+    facts.change(0, (0, 0), None)
+    assert facts.order.wake(0.0, facts.look) is None
+    assert facts.order.first(0.0, facts.look) == 0

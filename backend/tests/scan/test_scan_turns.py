@@ -26,12 +26,13 @@ def is_blocked(turn: ScanTurn) -> bool:
         except Interrupted:
             told.set()
 
-    thread = threading.Thread(target=weigh)
+    thread = threading.Thread(target=weigh, daemon=True)
     thread.start()
     thread.join(0.2)
     waits = thread.is_alive()
     cancel.cancel(Interrupted("interrupted"))
-    thread.join()
+    thread.join(30)
+    assert not thread.is_alive(), "a cancellation ends the wait"
     assert told.is_set() == waits
     return waits
 
@@ -47,7 +48,19 @@ def test_many_small_scans_are_under_way_and_few_large_ones() -> None:
         second.weigh(Cancel(), paths=5_000)
         assert is_blocked(third)
         first.__exit__()
-        fourth.weigh(Cancel(), more=BYTES)  # the place of the first
+        assert not is_blocked(fourth), "the place of the first"
+
+
+def test_a_scan_is_large_by_all_that_it_was_told() -> None:
+    turns = ScanTurns(2, 1)
+    with turns.one() as first, turns.one() as second:
+        for _ in range(2):
+            first.weigh(Cancel(), more=BYTES // 2 + 1, paths=2_000)
+        assert is_blocked(second)
+    with turns.one() as first, turns.one() as second:
+        for _ in range(3):
+            first.weigh(Cancel(), paths=2_000)
+        assert is_blocked(second)
 
 
 def test_no_more_scans_than_may_be_are_under_way() -> None:
