@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from snapshotter.base.errors import Interrupted, SnapshotterError
+from snapshotter.base.kept_threads import started
 
 T = TypeVar("T")
 
@@ -97,21 +97,12 @@ class Cancel:
         thread, and what it then returns goes to `discard`.
         """
         self.check()
-        future: Future[T] = Future()
         done = threading.Event()
+        future = started(work)
         future.add_done_callback(lambda _: done.set())
-        threading.Thread(target=_fulfil, args=(future, work), daemon=True, name="abandonable").start()
         with self.ending(done.set):
             done.wait()
         if self.cancelled:
             future.add_done_callback(lambda late: None if late.exception() else discard(late.result()))
             self.check()
         return future.result()
-
-
-def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
-    """Do the work, and give its value or its error to the future."""
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001 - carried to the thread that waits
-        future.set_exception(error)

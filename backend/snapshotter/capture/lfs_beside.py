@@ -4,11 +4,11 @@ after it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
+from snapshotter.base.kept_threads import beside
 from snapshotter.capture.chain import Decision
 from snapshotter.capture.lfs_record import LfsAttempt
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, carried
@@ -29,8 +29,7 @@ def objects_beside(
     elif step is None:
         yield lambda: carried(folder, refs.before, "none")
     else:
-        with ThreadPoolExecutor(1, thread_name_prefix="pointers") as pool:
-            searching = pool.submit(step.search, decision, refs, front)
+        with beside(lambda: step.search(decision, refs, front)) as searching:
 
             def objects() -> LfsAttempt:
                 found = searching.result()

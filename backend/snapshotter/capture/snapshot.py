@@ -6,8 +6,7 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 from __future__ import annotations
 
 from collections.abc import Set
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from snapshotter.archive.segments import check_size
 from snapshotter.archive.transfer import JSON, RunFolder
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.kept_threads import beside
 from snapshotter.base.observer import Observer
 from snapshotter.capture import changes, manifest_making, scan_choice, tips
 from snapshotter.capture.chain import Decision, decide
@@ -135,8 +135,7 @@ def _look(run: _Run, key: RunKey, known: Sealed | None) -> tuple[RefListing, Par
             run.transport.reach_ahead()  # all of history will be searched for pointers, beside its fetch
         return search
 
-    with ThreadPoolExecutor(1) as pool:
-        searching = pool.submit(parent)
+    with beside(parent) as searching:
         listed = run.transport.ls_refs()
         return listed, searching.result()
 
@@ -272,8 +271,9 @@ def _stream(
     else:
         request = base(ledger, (parent and parent.chain.weight.base) or None)
     judge = changes.OriginJudge(run.transport, ledger.object_format, front)
-    with ThreadPoolExecutor(1) as pool:  # whether branches were rewritten is asked beside the fetch
-        comparing = pool.submit(changes.compare, before, ledger, judge) if before else None
+    with ExitStack() as stack:  # whether branches were rewritten is asked beside the fetch
+        compare = (lambda: changes.compare(before, ledger, judge)) if before else None
+        comparing = stack.enter_context(beside(compare)) if compare else None
         with streamed(request, run.transport, folder, run.options, run.observer, front) as arrived:
             changed = comparing.result() if comparing else None
             known = commits | judge.committed_at.keys()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import OutOfTime, SnapshotterError
+from snapshotter.base.kept_threads import started
 from snapshotter.fleet.outcome import Batch, BatchResult, RepoOutcome, Retry
 from snapshotter.fleet.taking import Taking, failed_outcome
 from snapshotter.fleet.verdict import missed, passing
@@ -62,10 +62,9 @@ class _Run:
         threads = (
             min(connections * self._a_connection(), _MOST_THREADS) if over_http else max(1, connections // 2)
         )
-        with _limited(self.shop.cancel, self.batch.seconds) as cancel, ThreadPoolExecutor(threads) as pool:
-            for future in [
-                pool.submit(self._work, cancel) for _ in range(min(threads, len(self.batch.tasks)))
-            ]:
+        with _limited(self.shop.cancel, self.batch.seconds) as cancel:
+            threads = min(threads, len(self.batch.tasks))
+            for future in [started(lambda: self._work(cancel)) for _ in range(threads)]:
                 future.result()
         self.shop.let_go()
         if self._error is not None:

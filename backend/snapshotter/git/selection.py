@@ -10,6 +10,7 @@ import fnmatch
 import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from snapshotter.git.ref_names import HEADS, folders, possible_name, too_long
 from snapshotter.git.refs import Ref, RefListing, RefsLedger, is_null
@@ -81,8 +82,8 @@ def _chosen(
     listed: RefListing, include: Sequence[str], exclude: Sequence[str]
 ) -> tuple[list[Ref], list[bytes]]:
     """The refs that the patterns choose, and the names of the others, sorted."""
-    included = _matcher(include) if include else None
-    excluded = _matcher(exclude) if exclude else None
+    included = _matcher(tuple(include)) if include else None
+    excluded = _matcher(tuple(exclude)) if exclude else None
     chosen, left_out = [], []
     for ref in listed:
         name = ref.name.decode("latin-1")
@@ -93,7 +94,9 @@ def _chosen(
     return chosen, sorted(left_out)
 
 
-def _matcher(patterns: Sequence[str]) -> re.Pattern[str]:
+@lru_cache(64)
+def _matcher(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    # Kept, for a fleet's repositories have the same patterns: to compile them took longer than to list small ones.
     # A name may be any bytes, so patterns are matched byte by byte: latin-1 makes one character of each.
     translated = (fnmatch.translate(p.encode().decode("latin-1")) for p in patterns)
     return re.compile("|".join(translated))
