@@ -11,6 +11,7 @@ import mmap
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
@@ -110,7 +111,10 @@ class SegmentWriter:
         if self._buffers < self._slots:
             self._buffers += 1
             # Memory of its own begins at a page's start, as a write past the page cache wants it.
-            return memoryview(mmap.mmap(-1, self._size, mmap.MAP_PRIVATE))
+            memory = mmap.mmap(-1, self._size, mmap.MAP_PRIVATE)
+            with suppress(OSError):  # a kernel without large pages gives small ones, which cost more time
+                memory.madvise(mmap.MADV_HUGEPAGE)
+            return memoryview(memory)
         while True:
             self._cancel.check()
             for future in self._pending:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
-import select
 import socket
-import ssl
-import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,74 +12,10 @@ import urllib3
 
 from snapshotter.transport import WireLimits
 from snapshotter.transport.http_body import Body
-from snapshotter.transport.pace import Pace
-from snapshotter.transport.replies import over_limit
+from snapshotter.transport.timed_source import TimedSource
 
 _BUFFER = 256 * 1024  # bytes
 _MAX_HEAD = 4 * _BUFFER  # bytes of status lines and headers, those of interim answers too
-_PATIENCE = 1.0  # seconds without a word, until a host may be one that has no room for another connection
-
-
-class _TimedSource(io.RawIOBase):
-    """The bytes of a socket, as long as they come in time and are no more than `most`.
-
-    `crowded` is called each second that the first of them does not come.
-    """
-
-    def __init__(self, sock: socket.socket, limits: WireLimits, crowded: Callable[[], None]) -> None:
-        self._socket, self._crowded, self._idle_seconds = sock, crowded, limits.idle_seconds
-        self._raw = sock.makefile("rb", 0)  # as long as it is open, so is the socket
-        _wait_in_the_kernel(sock, limits.idle_seconds)
-        self.pace = Pace(limits)
-        self.most: int | None = _MAX_HEAD
-        self._total = 0
-
-    def readable(self) -> bool:
-        """See RawIOBase."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """See RawIOBase. Raises Unavailable if the bytes come too slowly or are too many, TimeoutError if none come."""
-        if not self._total:
-            self._await_first()
-        began = time.monotonic()
-        try:
-            count = self._socket.recv_into(buffer)
-        except BlockingIOError:
-            raise TimeoutError("timed out") from None
-        self.pace.came(count, time.monotonic() - began)
-        self._total += count
-        if self.most is not None and self._total > self.most:
-            raise over_limit("an HTTP answer without end", "no git server does; check the URL")
-        return count
-
-    def close(self) -> None:
-        """See RawIOBase."""
-        self._raw.close()
-        super().close()
-
-    def _await_first(self) -> None:
-        """Until the first byte is here. A host that serves one connection after another comes to this one when those
-        that wait for another request are closed. Raises TimeoutError after the idle timeout."""
-        if self._socket.fileno() < 0 or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()):
-            return
-        poll, end = select.poll(), time.monotonic() + self._idle_seconds
-        poll.register(self._socket, select.POLLIN)
-        while (left := end - time.monotonic()) > 0:
-            if poll.poll(min(left, _PATIENCE) * 1000):
-                return
-            self._crowded()
-        raise TimeoutError("timed out")
-
-
-def _wait_in_the_kernel(sock: socket.socket, seconds: float) -> None:
-    """Have reads of a plain socket end after so many seconds by themselves: Python would ask before each of them."""
-    if not isinstance(sock, ssl.SSLSocket):
-        sock.settimeout(None)
-        whole = int(seconds)
-        sock.setsockopt(
-            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, int((seconds - whole) * 1e6) or 1)
-        )
 
 
 class Response(http.client.HTTPResponse):
@@ -100,7 +32,8 @@ class Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **named)
         self.fp.close()  # the library's own file of the socket, from which nothing was read yet
         self._limits = limits
-        self._source = _TimedSource(sock, limits, crowded)
+        self._source = TimedSource(sock, limits, crowded)
+        self._source.most = _MAX_HEAD
         self.fp = io.BufferedReader(self._source, _BUFFER)
 
     def _read_status(self) -> tuple[str, int, str]:

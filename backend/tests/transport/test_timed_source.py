@@ -1,0 +1,109 @@
+"""The bytes of a socket: at once where few come, gathered where many do, and never kept back for long."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from snapshotter.transport import WireLimits
+from snapshotter.transport.timed_source import TimedSource
+
+MUCH = b"x" * 128 * 1024
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A connection: the server's end, and ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    with theirs, ours:
+        yield theirs, ours
+
+
+def source_of(ours: socket.socket, idle_seconds: float = 20) -> TimedSource:
+    return TimedSource(ours, WireLimits(idle_seconds=idle_seconds), lambda: None)
+
+
+def expected(ours: socket.socket) -> int:
+    """How many bytes a read of the socket waits for."""
+    return ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT)
+
+
+def flowing(theirs: socket.socket, ours: socket.socket, idle_seconds: float = 20) -> TimedSource:
+    """A source whose reads have brought much."""
+    source = source_of(ours, idle_seconds)
+    while expected(ours) == 1:
+        sender = threading.Thread(target=theirs.sendall, args=[MUCH])
+        sender.start()
+        assert read(source, len(MUCH)) == MUCH
+        sender.join()
+    return source
+
+
+def read(source: TimedSource, count: int) -> bytes:
+    """So many bytes, in as many reads as they take."""
+    buffer, got = bytearray(512 * 1024), b""
+    while len(got) < count:
+        got += buffer[: source.readinto(buffer)]
+    return got
+
+
+def test_few_bytes_are_read_as_they_come(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    with closing(source_of(ours)) as source:
+        theirs.sendall(b"few")
+        assert read(source, 3) == b"few"
+        assert expected(ours) == 1
+
+
+def test_where_many_come_more_are_waited_for_but_only_for_a_moment(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    theirs, ours = ends
+    with closing(flowing(theirs, ours)) as source:
+        assert expected(ours) > len(MUCH)
+        theirs.sendall(b"the last of them")
+        assert read(source, 16) == b"the last of them"
+        threading.Timer(0.1, theirs.sendall, [b"after a pause"]).start()
+        assert read(source, 13) == b"after a pause"
+        assert expected(ours) == 1
+
+
+def test_the_next_answer_finds_the_connection_as_it_was(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    flowing(theirs, ours).close()
+    assert expected(ours) == 1
+    with closing(source_of(ours)) as source:
+        theirs.sendall(b"few")
+        assert read(source, 3) == b"few"
+
+
+def test_a_flow_that_stops_is_given_up_after_the_idle_timeout(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    theirs, ours = ends
+    with closing(flowing(theirs, ours, idle_seconds=0.2)) as source, pytest.raises(TimeoutError):
+        read(source, 1)
+
+
+def test_a_flow_that_is_cut_has_ended(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    with closing(flowing(theirs, ours)) as source:
+        theirs.close()
+        assert source.readinto(bytearray(1000)) == 0
+
+
+def test_a_socket_that_was_closed_meanwhile_does_not_keep_its_source_open(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    theirs, ours = ends
+    source = flowing(theirs, ours)
+    ours.shutdown(socket.SHUT_RDWR)
+    ours.close()
+    source.close()
+    assert source.closed
