@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Final
 
 MAX_BYTES: Final = 256 * 1024  # the longest licence text on the SPDX list is half of it
@@ -12,6 +13,8 @@ _NAME: Final = re.compile(
     r"|[\w.-]+[.-]licen[cs]e(?:\.(?:md|txt|rst))?|LICEN[CS]ES/[\w.+-]+\.txt",
     re.I,
 )
+# It loads its texts at its first use, for 60 ms, and in every thread that comes meanwhile once more.
+_LOADING: Final = threading.Lock()
 
 
 def is_licence(path: str) -> bool:
@@ -24,9 +27,8 @@ def identify(blob: bytes) -> list[str]:
 
     Only the first MAX_BYTES are read. A text that is close to none on the SPDX list is not guessed at.
     """
-    from licenseclassifier import (
-        identify_license,
-    )  # 60 ms with its texts, which a tree without licences does not need
-
     text = blob[:MAX_BYTES].decode("utf-8", "replace")
-    return list(dict.fromkeys(licence.id for licence in identify_license(text)))
+    with _LOADING:
+        from licenseclassifier import identify_license  # not before a tree has a licence
+
+        return list(dict.fromkeys(licence.id for licence in identify_license(text)))

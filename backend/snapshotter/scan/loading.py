@@ -15,6 +15,8 @@ from typing import Final
 import duckdb
 import msgspec
 
+from snapshotter.scan.table_engine import literal
+
 _CHUNK: Final = 1024  # rows of one line
 # Bytes. DuckDB sets aside 32 MiB a thread, or twice this if that is more.
 MAX_LINE: Final = 4 * 1024 * 1024
@@ -38,7 +40,7 @@ def insert(
     types = ", ".join(f"'{name}': '{kind}[]'" for name, kind in columns.items())
     values = ", ".join(f'unnest("{name}")' for name in columns)
     read = (
-        f"INSERT INTO {table} SELECT {values} FROM read_json(?, columns = {{{types}}},"  # noqa: S608 - our own names
+        f"INSERT INTO {table} SELECT {values} FROM read_json({literal(path)}, columns = {{{types}}},"  # noqa: S608 - our own names
         f" format = 'newline_delimited', compression = 'uncompressed', maximum_object_size = {MAX_LINE})"
     )
     one = f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
@@ -51,12 +53,12 @@ def insert(
                 file.write(line + b"\n")
                 if file.tell() > MAX_FILE:  # the file may lie in memory
                     file.flush()
-                    connection.execute(read, [str(path)])
+                    connection.execute(read)
                     file.seek(0)
                     file.truncate()
             file.flush()
             if file.tell():
-                connection.execute(read, [str(path)])
+                connection.execute(read)
     finally:
         path.unlink(missing_ok=True)
 

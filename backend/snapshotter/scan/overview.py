@@ -11,6 +11,7 @@ from snapshotter.scan import figures
 from snapshotter.scan.compare import Changed, ScanChanges, compare
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.folder_tree import Folder, grow
+from snapshotter.scan.packages import Packages, read_packages
 from snapshotter.scan.ranking import Ranking, rank
 
 _SYMBOLS: Final = 120  # ranked ones that fit a digest
@@ -18,10 +19,9 @@ _CHANGES: Final = 60  # rows of each sort; counts are exact whatever is cut
 _PACKAGES: Final = 1_500
 _REASONS: Final = 100
 _FINDINGS: Final = 200
-_NONE: Final[tuple[int, list[figures.Package]]] = (0, [])
-_TREE: Final = """
-    SELECT path, language, CASE WHEN contains($1, '|' || language || '|') THEN 0 ELSE coalesce(code, 0) END AS weight
-    FROM files WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY weight DESC, path"""
+_TREE: Final = f"""
+    SELECT path, language, CASE WHEN {figures.IS_PROSE} THEN 0 ELSE coalesce(code, 0) END AS weight
+    FROM files WHERE kind <> 'submodule' AND skip_reason IS NULL ORDER BY weight DESC, path"""  # noqa: S608 - our own names
 
 _LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secrets"
 
@@ -29,18 +29,15 @@ _LEAKING: Final = "SELECT path FROM secrets UNION SELECT path FROM before_secret
 @dataclass(frozen=True, slots=True)
 class Overview:
     """`tree` is (path, language, lines of code) of the files that were read, longest first (prose has none), and
-    `root` the same by folder. `direct`, `workspaces` (see `figures.asked_for`) and `indirect` are (count, the first
-    of them). `changes` is None if there is no scan before. `leaking` are the paths with secret findings, now or
-    before: their symbols have only names here, for a signature may hold what no rule knows."""
+    `root` the same by folder. `changes` is None if there is no scan before. `leaking` are the paths with secret
+    findings, now or before: their symbols have only names here, for a signature may hold what no rule knows."""
 
     totals: figures.Totals
     languages: list[figures.Language]
     tree: list[tuple[str, str | None, int]]
     root: Folder
     ranking: Ranking
-    direct: tuple[int, list[figures.Package]]
-    workspaces: tuple[int, list[figures.Package]]
-    indirect: tuple[int, list[figures.Package]]
+    packages: Packages
     changes: ScanChanges | None
     skipped: list[figures.UnreadFiles]
     partly_read: list[figures.UnreadFiles]
@@ -51,25 +48,17 @@ class Overview:
 def read_overview(facts: Facts, tables: DuckDBPyConnection) -> Overview:
     """The overview of one scan. `tables` holds the tables of `columns.COLUMNS` and, as `before_<table>`, those of
     the scan before (empty if there is none)."""
-    tree = tables.execute(_TREE, [figures.PROSE]).fetchall()
+    tree = tables.execute(_TREE).fetchall()
     leaking = frozenset(path for (path,) in tables.execute(_LEAKING).fetchall())
     changes = compare(tables, _CHANGES) if facts.compared else None
-    totals = figures.totals(tables)
-    direct = workspaces = indirect = _NONE  # these take as long as all else of a small repository
-    if totals.packages:
-        direct = figures.packages(tables, _PACKAGES, direct=True)
-        workspaces = figures.asked_for(tables, _PACKAGES)
-    if totals.packages > direct[0]:
-        indirect = figures.packages(tables, _PACKAGES, direct=False)
+    packages = read_packages(tables, _PACKAGES)
     return Overview(
-        totals=totals,
+        totals=figures.totals(tables, packages),
         languages=figures.languages(tables),
         tree=tree,
         root=grow(tree),
         ranking=_without_values(rank(tables, _SYMBOLS), leaking),
-        direct=direct,
-        workspaces=workspaces,
-        indirect=indirect,
+        packages=packages,
         changes=_changes_without_values(changes, leaking) if changes else None,
         skipped=figures.skipped(tables, _REASONS),
         partly_read=figures.partly_read(tables, _REASONS),

@@ -7,7 +7,7 @@ its memory spills into that folder.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,18 +18,16 @@ import duckdb
 
 from snapshotter.base.errors import Damaged
 from snapshotter.scan import table_engine
-from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, create, order
+from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, order
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
+from snapshotter.scan.symbols.resolve import Resolve
 from snapshotter.scan.table_engine import LIMITS, EngineLimits, TableEngines, literal
 
-Resolve = Callable[[str, str, Import], list[tuple[tuple[str, ...], str | None]]]
-"""What an import of (path, language, import) means, as `symbols.SourceTree.resolve` answers."""
-
 MAX_ROWS: Final = 10_000_000  # of one table of the parent
+_CARRIED: Final = "WHERE path IN (SELECT now FROM pairs)"
 _ROW_GROUP: Final = 20_480  # rows, a multiple of DuckDB's vectors of 2,048
 _FEW: Final = 500  # files
-MAX_FETCHED: Final = 20_000  # rows that are Python objects at once
 
 
 class ScanTables:
@@ -159,20 +157,16 @@ class ScanTables:
                 [repo],
             )
 
-    def resolve(self, resolve: Resolve, *, carried: bool = True) -> None:
-        """Make the rows of `imports` anew: one for each file that an import means, with the names taken from it.
-
-        Imports of one module on one line of a file count as one. Without `carried`, the rows that the last `carry`
-        took over stay as they are: in a tree of the same paths they mean the same.
-        """
-        which = "" if carried or not self._before else "WHERE path NOT IN (SELECT now FROM pairs)"
+    def resolve_carried(self, resolve: Resolve) -> None:
+        """Make those rows of `imports` anew that the last `carry` took over: one for each file that an import means
+        now, with the names taken from it. Imports of one module on one line of a file count as one."""
+        if not self._before:
+            return
         columns = COLUMNS["imports"]
         with table_engine.room():
             self.connection.execute("CREATE OR REPLACE TEMP TABLE resolved AS FROM imports LIMIT 0")
-            insert(
-                self.connection, "resolved", columns, self._answers(resolve, which), self._path("rows.json")
-            )
-            self.connection.execute(f"DELETE FROM imports {which}")  # noqa: S608 - our own names
+            insert(self.connection, "resolved", columns, self._answers(resolve), self._path("rows.json"))
+            self.connection.execute(f"DELETE FROM imports {_CARRIED}")  # noqa: S608 - our own names
             self.connection.execute("INSERT INTO imports FROM resolved")
             self.connection.execute("DROP TABLE resolved")
 
@@ -210,9 +204,8 @@ class ScanTables:
             connection = self._open.enter_context(
                 table_engine.connect(self._folder, [*self._before.values()], self._limits)
             )
-        for table in COLUMNS:
-            connection.execute(create(table))
-            connection.execute(create(table, "before_"))
+            table_engine.create_tables(connection, table_engine.BEFORE)
+        table_engine.create_tables(connection)
         return connection
 
     def _load(self, table: str, path: str) -> None:
@@ -227,19 +220,18 @@ class ScanTables:
             raise _damaged(table, "it declares too many rows")
         self.connection.execute(f"INSERT INTO before_{table} BY NAME FROM read_parquet(?)", [path])
 
-    def _answers(self, resolve: Resolve, which: str) -> Iterator[tuple[object, ...]]:
-        """The rows of the imports that `which` selects, as they are once they are resolved.
+    def _answers(self, resolve: Resolve) -> Iterator[tuple[object, ...]]:
+        """The rows of the carried imports, as they are once they are resolved.
 
         Reads by a cursor of its own, for the caller writes by the connection meanwhile.
         """
         cursor = self.connection.cursor().execute(
             "SELECT path, blob, language, module, line, list_sort(list_distinct(flatten(list(names))))"  # noqa: S608
-            f" FROM imports {which} GROUP BY path, blob, language, module, line"
+            f" FROM imports {_CARRIED} GROUP BY path, blob, language, module, line"
         )
-        while rows := cursor.fetchmany(MAX_FETCHED):
-            for path, blob, language, module, line, names in rows:
-                for taken, target in resolve(path, language, Import(module, tuple(names), line)):
-                    yield path, blob, language, module, taken, line, target
+        for path, blob, language, module, line, names in table_engine.streamed(cursor):
+            for taken, target in resolve(path, language, Import(module, tuple(names), line)):
+                yield path, blob, language, module, taken, line, target
 
 
 def _count(connection: duckdb.DuckDBPyConnection, source: str) -> int:

@@ -13,9 +13,13 @@ import posixpath
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
+
+from snapshotter.scan.table_engine import streamed
 
 DAMPING: Final = 0.85  # PageRank's usual one
 ROUNDS: Final = 10  # the order of the first hundred is settled by then
@@ -40,13 +44,14 @@ _IMPORTS: Final = """
 _DECLARED: Final = """
     SELECT DISTINCT path, name FROM symbols
     WHERE path IN (SELECT unnest(string_split($1, chr(31)))) AND name IN (SELECT unnest(string_split($2, chr(31))))"""
+_FILES_OF_ALL: Final = """
+    SELECT path, language IS NOT NULL,
+        coalesce(vendored, false) OR coalesce(generated, false) OR coalesce(minified, false)
+    FROM files"""
 _SYMBOLS: Final = """
-    SELECT path, line, end_line, symbols.kind, name, qualified_name, signature, doc
-    FROM symbols JOIN files USING (path)
+    SELECT path, line, end_line, kind, name, qualified_name, signature, doc FROM symbols
     WHERE path IN (SELECT unnest(string_split($1, chr(31))))
-      AND NOT (coalesce(vendored, false) OR coalesce(generated, false) OR coalesce(minified, false))
-    QUALIFY row_number() OVER (PARTITION BY path ORDER BY line, end_line DESC, qualified_name, symbols.kind) <= $2
-    ORDER BY ALL"""
+    ORDER BY path, line, end_line DESC, qualified_name, kind, name, signature, doc"""
 _MEMBERS: Final = frozenset({"method", "field", "property", "constructor", "package"})
 
 
@@ -88,16 +93,15 @@ def rank(tables: DuckDBPyConnection, most: int) -> Ranking:
         (path, target, tuple(names.split(_SPLIT)) if names else (_SEPARATOR.split(module)[-1],))
         for path, target, names, module in tables.execute(_IMPORTS).fetchall()
     ]
-    paths = {
-        path for (path,) in tables.execute("SELECT path FROM files WHERE language IS NOT NULL").fetchall()
-    }
+    files = tables.execute(_FILES_OF_ALL).fetchall()
+    paths = {path for path, has_language, _ in files if has_language}
+    left_out = {path for path, _, is_others in files if is_others}
     out = _graph(links, paths)
     ranks = _page_rank(out, paths)
     named = _named(links, _declared(tables, links))
     best = heapq.nsmallest(_FILES, ranks, key=lambda path: (is_test(path), -ranks[path], path))
     heavy = heapq.nsmallest(2 * most, named, key=lambda key: (-len(named[key]), key))
-    wanted = sorted({*best, *(path for path, _ in heavy)})
-    rows = tables.execute(_SYMBOLS, [_SPLIT.join(wanted), _PER_FILE]).fetchall()
+    rows = _symbols(tables, {*best, *(path for path, _ in heavy)} - left_out)
     importers: dict[str, set[str]] = defaultdict(set)
     for source, target, _ in links:
         importers[target].add(source)
@@ -137,6 +141,20 @@ def _page_rank(out: dict[str, list[str]], paths: set[str]) -> dict[str, float]:
         base = 1 - DAMPING + DAMPING * lost / max(len(nodes), 1)
         ranks = [base + sum([given[source] for source in sources]) for sources in into]
     return {path: ranks[number[path]] for path in nodes if path in paths}
+
+
+def _symbols(tables: DuckDBPyConnection, paths: set[str]) -> list[_SymbolRow]:
+    """The first symbols of each of these files, in the order of their columns."""
+    found = tables.execute(_SYMBOLS, [_SPLIT.join(sorted(paths))])
+    held: list[_SymbolRow] = []
+    for _, of_file in groupby(streamed(found), key=itemgetter(0)):
+        held += sorted(islice(of_file, _PER_FILE), key=_in_order)
+    return held
+
+
+def _in_order(row: _SymbolRow) -> tuple[object, ...]:
+    *columns, signature, doc = row
+    return *columns, signature is None, signature or "", doc is None, doc or ""
 
 
 def _declared(tables: DuckDBPyConnection, links: list[_Link]) -> set[tuple[str, str]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Final, NamedTuple
 
 from snapshotter.base.cancel import Cancel
@@ -18,6 +19,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging
 from snapshotter.scan.symbols.languages import LANGUAGES
 from snapshotter.scan.symbols.records import Analysis
+from snapshotter.scan.symbols.resolve import Resolve
 from snapshotter.scan.symbols.routing import QueuedBlob
 from snapshotter.scan.symbols.shared_workers import SharedWorkers
 from snapshotter.scan.symbols.workers import Workers
@@ -51,15 +53,21 @@ def sources_of(
 
 
 class SymbolPass:
-    """One pass over staged files, by `workers`.
+    """One pass over staged files, by `workers`; `resolve` tells what their imports mean.
 
     `errors` says which units could not be analysed, and why; `late` whether any of them came too late.
     """
 
     def __init__(
-        self, staging: Staging, tables: ScanTables, workers: Workers | SharedWorkers, cancel: Cancel
+        self,
+        staging: Staging,
+        tables: ScanTables,
+        workers: Workers | SharedWorkers,
+        resolve: Resolve,
+        cancel: Cancel,
     ) -> None:
         self._staging, self._tables, self._workers, self._cancel = staging, tables, workers, cancel
+        self._imports = partial(table_rows.imports, resolve=resolve)
         self.errors: dict[Unit, str] = {}
         self.late = False
 
@@ -109,7 +117,7 @@ class SymbolPass:
         searching: Future[list[SecretFinding] | None],
     ) -> None:
         redaction = Redaction(searching.result())
-        for table, make in (("symbols", table_rows.symbols), ("imports", table_rows.imports)):
+        for table, make in (("symbols", table_rows.symbols), ("imports", self._imports)):
             self._tables.add(
                 table,
                 (

@@ -6,14 +6,19 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import duckdb
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.scan.columns import COLUMNS
+from snapshotter.scan.columns import COLUMNS, create
 from snapshotter.scan.staging import TMPFS, has_room, private_folder
 
+BEFORE: Final = "before_"  # how the names of the tables begin that are those of the scan before
+_LEFT: Final = f"""
+    SELECT table_name FROM duckdb_tables()
+    WHERE NOT (starts_with(table_name, '{BEFORE}') AND estimated_size = 0)"""  # noqa: S608 - our own names
+MAX_FETCHED: Final = 20_000  # rows that are Python objects at once
 _ENGINES: Final = 2  # at once: what fills them is Python, of which one thread runs at a time
 # Passes of DuckDB's optimizer that cost a small tree's queries a quarter of their time, and gain them nothing. Those
 # that keep memory small whatever the tables hold are not among them.
@@ -68,8 +73,14 @@ def connect(folder: Path, readable: Iterable[Path], limits: EngineLimits) -> duc
     return connection
 
 
+def create_tables(connection: duckdb.DuckDBPyConnection, prefix: str = "") -> None:
+    """The empty tables of a scan."""
+    for table in COLUMNS:
+        connection.execute(create(table, prefix))
+
+
 class TableEngine(NamedTuple):
-    """An engine without tables, and the folder that it reaches."""
+    """An engine, the folder that it reaches, and what ends it. It has no tables but those of a scan before, empty."""
 
     connection: duckdb.DuckDBPyConnection
     folder: Path
@@ -123,18 +134,25 @@ class TableEngines:
         with ExitStack() as opening:
             folder = opening.enter_context(private_folder(parent))
             connection = opening.enter_context(connect(folder, (), self._limits))
+            create_tables(connection, BEFORE)
             return TableEngine(connection, folder, opening.pop_all())
 
     def _is_emptied(self, engine: TableEngine) -> bool:
         """Drop everything; whether nothing of the scan is left."""
         with suppress(duckdb.Error, OSError):
-            for table in ("pairs", *COLUMNS, *(f"before_{table}" for table in COLUMNS)):
+            for table in COLUMNS:
                 engine.connection.execute(f"DROP TABLE IF EXISTS {table}")
             for path in engine.folder.iterdir():
                 if path.name != "spill":
                     path.unlink()
-            return engine.connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(0,)]
+            return engine.connection.execute(_LEFT).fetchall() == []
         return False
+
+
+def streamed(found: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """The rows that a statement found, of which at most MAX_FETCHED are Python objects at once."""
+    while rows := found.fetchmany(MAX_FETCHED):
+        yield from rows
 
 
 def literal(path: Path) -> str:

@@ -14,6 +14,7 @@ from snapshotter.scan.reading_plan import PlannedFile, ReadingPlan, Unit
 from snapshotter.scan.redaction import REDACTED, Redaction, named
 from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.symbols.records import Analysis, Import, Symbol
+from snapshotter.scan.symbols.resolve import Resolve
 from snapshotter.scan.symbols.signatures import MAX_COMMENT
 from snapshotter.scan.tree_contents import TreeContents
 
@@ -158,9 +159,10 @@ def _redacted_symbol(blob: str, item: Symbol, redaction: Redaction) -> Symbol:
 
 
 def imports(
-    unit: Unit, language: str, analysis: Analysis, paths: Paths, redaction: Redaction
+    unit: Unit, language: str, analysis: Analysis, paths: Paths, redaction: Redaction, resolve: Resolve
 ) -> Iterator[Row]:
-    """The rows of `imports` of one analysed unit, for each of its paths; not yet resolved."""
+    """The rows of `imports` of one analysed unit, for each of its paths: one for each file that an import means, with
+    the names taken from it. Imports of one module on one line count as one."""
     blob = unit[0]
     imported: Iterable[Import] = analysis.imports
     if redaction.touches(blob):
@@ -170,9 +172,13 @@ def imports(
             else item
             for item in imported
         ]
+    merged: dict[tuple[str, int], set[str]] = {}
+    for item in imported:
+        merged.setdefault((item.module, item.line), set()).update(item.names)
     for path in paths.get(unit, ()):
-        for row in imported:
-            yield (path, blob, language, *row, None)
+        for (module, line), names in merged.items():
+            for taken, target in resolve(path, language, Import(module, tuple(sorted(names)), line)):
+                yield (path, blob, language, module, taken, line, target)
 
 
 def dependencies(plan: ReadingPlan, contents: TreeContents, redaction: Redaction) -> Iterator[Row]:

@@ -171,14 +171,17 @@ class TreeScan:
             searching = pool.submit(self._secrets, contents)
             self._carry(plan)  # while kingfisher starts
             counted = self._lines(contents)
-            errors = self._symbols(contents, counted, paths, searching)
+            tree = SourceTree(
+                (file.path for file in plan.files if file.kind != "submodule"), contents.projects
+            )
+            errors = self._symbols(contents, counted, paths, searching, tree)
             findings = searching.result()
         redaction = Redaction(findings)
         # These quote the repository, so they wait for the findings; the rows of symbols do so by themselves.
         self._tables.add("files", table_rows.files(plan, contents, counted, errors, redaction))
         self._tables.add("dependencies", table_rows.dependencies(plan, contents, redaction))
         self._tables.add("secrets", table_rows.secrets(findings or [], paths))
-        self._resolve(plan, contents)
+        self._resolve_carried(plan, tree)
         return redaction
 
     def _carry(self, plan: ReadingPlan) -> None:
@@ -189,22 +192,14 @@ class TreeScan:
             if file.before is not None and file.skip_reason is None
         )
 
-    def _resolve(self, plan: ReadingPlan, contents: TreeContents) -> None:
-        """Find the file that each import means.
-
-        Where the tree's paths or modules differ from the parent's, that is done for carried rows too: an old
-        import may mean a new path.
-        """
-        read = [file.path for file in plan.files if file.is_read]
+    def _resolve_carried(self, plan: ReadingPlan, tree: SourceTree) -> None:
+        """Find the files that carried imports mean, where the tree's paths or modules differ from the parent's: an old
+        import may mean a new path."""
         moved = any(file.before is not None and file.before["path"] != file.path for file in plan.files)
         # One that was read may name a module or package anew, and so give imports elsewhere other meanings.
-        module = any(is_project_file(path) for path in read)
-        anew = moved or module or self._tables.paths_changed()
-        if anew or read:
-            tree = SourceTree(
-                (file.path for file in plan.files if file.kind != "submodule"), contents.projects
-            )
-            self._tables.resolve(tree.resolve, carried=anew)
+        module = any(file.is_read and is_project_file(file.path) for file in plan.files)
+        if moved or module or self._tables.paths_changed():
+            self._tables.resolve_carried(tree.resolve)
 
     def _lines(self, contents: TreeContents) -> dict[Unit, Lines]:
         """Language and lines of every staged unit; empty if the counter failed, which costs the symbols too."""
@@ -246,11 +241,14 @@ class TreeScan:
         counted: Mapping[Unit, Lines],
         paths: table_rows.Paths,
         searching: Future[list[SecretFinding] | None],
+        tree: SourceTree,
     ) -> dict[Unit, str]:
         """Analyse every staged unit of a language with a grammar; returns why some could not be analysed."""
         sources, errors = sources_of(contents.staged, counted)
         assert self._resources.kept is not None  # noqa: S101 - `of_one_scan` gave them
-        symbol_pass = SymbolPass(self._staging, self._tables, self._resources.kept, self._cancel)
+        symbol_pass = SymbolPass(
+            self._staging, self._tables, self._resources.kept, tree.resolve, self._cancel
+        )
         try:
             symbol_pass.run(sources, self._settings.scanner_seconds, paths, searching)
         except ScannerFailed as error:

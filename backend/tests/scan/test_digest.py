@@ -14,6 +14,7 @@ from snapshotter.scan.digest.budget import DigestLine, DigestSection, fit
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.figures import totals
 from snapshotter.scan.overview import read_overview
+from snapshotter.scan.packages import read_packages
 from snapshotter.scan.report.page import key_figures
 from tests.scan.by_hand import facts, hostile, tables
 from tests.scan.test_report import HOSTILE
@@ -488,7 +489,7 @@ def test_its_counts_are_those_that_the_command_line_prints() -> None:
     held = tables(files=[{"path": "a.py"}, {"path": "sub", "kind": "submodule"}], dependencies=needs)
     assert "1 file, " in text_of(facts(), held)
     assert ", 2 dependencies on 1 package, " in text_of(facts(), held)
-    figures = key_figures(facts(), totals(held))
+    figures = key_figures(facts(), totals(held, read_packages(held, 0)))
     assert [
         (figure.label, figure.value) for figure in figures if figure.anchor in ("files", "dependencies")
     ] == [("file", 1), ("dependencies", 2), ("package depended on", 1)]

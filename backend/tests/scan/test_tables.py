@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snapshotter.base.errors import Unavailable
-from snapshotter.scan import loading, parquet
+from snapshotter.scan import loading, table_engine, table_rows
 from snapshotter.scan.columns import COLUMNS, REQUIRED, order
 from snapshotter.scan.parquet import ScanTables
-from snapshotter.scan.symbols.records import Import
-from snapshotter.scan.table_engine import TableEngines
+from snapshotter.scan.redaction import Redaction
+from snapshotter.scan.symbols.records import Analysis, Import
+from snapshotter.scan.table_engine import TableEngine, TableEngines
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -280,9 +281,11 @@ def test_imports_are_resolved_into_a_row_for_each_file(tmp_path: Path) -> None:
         ("c", "b", "Go", "m", ["x", "z"], 7, "two rows"),
         ("c", "b", "Go", "m", ["y"], 7, "of one import"),
     ]
+    parent = write(tmp_path, {"imports": rows})
     with ScanTables(temp=tmp_path) as tables:
-        tables.add("imports", rows)
-        tables.resolve(find)
+        tables.load_before(parent)
+        tables.carry([("a", "a"), ("c", "c")])
+        tables.resolve_carried(find)
         assert sorted(asked) == [
             ("a", "Python", Import("m", (), 6)),
             ("a", "Python", Import("m", ("x",), 4)),
@@ -299,29 +302,46 @@ def test_imports_are_resolved_into_a_row_for_each_file(tmp_path: Path) -> None:
             ("c", ["z"], 7, "c/z\0"),
         ]
         first = sorted(select(tables, "imports"))
-        tables.resolve(find)
+        tables.resolve_carried(find)
         assert sorted(select(tables, "imports")) == first
+
+
+def test_what_was_read_is_resolved_as_its_rows_are_made() -> None:
+    def find(path: str, _language: str, item: Import) -> list[tuple[tuple[str, ...], str | None]]:
+        return [(item.names, f"{path}/{item.module}"), ((), None)]
+
+    analysis = Analysis((), (Import("m", ("y", "x"), 4), Import("m", ("x", "z"), 4), Import("m", (), 5)))
+    unit = ("b", "py")
+    rows = table_rows.imports(unit, "Python", analysis, {unit: ["a", "c"]}, Redaction([]), find)
+    assert [row for row in rows if row[6]] == [
+        ("a", "b", "Python", "m", ("x", "y", "z"), 4, "a/m"),
+        ("a", "b", "Python", "m", (), 5, "a/m"),
+        ("c", "b", "Python", "m", ("x", "y", "z"), 4, "c/m"),
+        ("c", "b", "Python", "m", (), 5, "c/m"),
+    ]
 
 
 def test_what_was_carried_over_keeps_its_meaning_unless_it_is_asked_for_anew(tmp_path: Path) -> None:
     old = [("a", "b", "Python", "m", [], 1, "was"), ("gone", "b", "Python", "m", [], 1, "was")]
     parent = write(tmp_path, {"imports": old})
-    for carried, expected in ((False, ["was", "is"]), (True, ["is", "is"])):
-        with ScanTables(temp=tmp_path) as tables:
-            tables.load_before(parent)
-            tables.carry([("a", "a")])
-            tables.add("imports", [("c", "b", "Python", "m", [], 1, None)])
-            tables.resolve(lambda *_: [((), "is")], carried=carried)
-            assert [row[6] for row in sorted(select(tables, "imports"))] == expected
+    with ScanTables(temp=tmp_path) as tables:
+        tables.load_before(parent)
+        tables.carry([("a", "a")])
+        tables.add("imports", [("c", "b", "Python", "m", [], 1, "new")])
+        assert [row[6] for row in sorted(select(tables, "imports"))] == ["was", "new"]
+        tables.resolve_carried(lambda *_: [((), "is")])
+        assert [row[6] for row in sorted(select(tables, "imports"))] == ["is", "new"]
 
 
 def test_resolving_many_imports_answers_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "MAX_FETCHED", 7)
+    monkeypatch.setattr(table_engine, "MAX_FETCHED", 7)
     monkeypatch.setattr(loading, "MAX_FILE", 100)
     rows = [(f"p{n}", "b", "Python", f"m{n}", [], 1, None) for n in range(3000)]
+    parent = write(tmp_path, {"imports": rows})
     with ScanTables(temp=tmp_path) as tables:
-        tables.add("imports", rows)
-        tables.resolve(lambda path, _language, item: [((), path + item.module)])
+        tables.load_before(parent)
+        tables.carry((row[0], row[0]) for row in rows)
+        tables.resolve_carried(lambda path, _language, item: [((), path + item.module)])
         assert multiset(select(tables, "imports")) == multiset([(*row[:6], row[0] + row[3]) for row in rows])
 
 
@@ -469,6 +489,16 @@ def test_the_schema_loads_no_database() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def rows_held(engine: TableEngine) -> list[tuple[str]]:
+    """The tables of an engine that have rows, or are of a scan."""
+    named = engine.connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return [
+        (name,)
+        for (name,) in named
+        if not name.startswith("before_") or engine.connection.execute(f"FROM {name}").fetchall()
+    ]
+
+
 def test_an_engine_serves_one_small_scan_after_another_and_keeps_nothing_of_them(tmp_path: Path) -> None:
     rows = {"secrets": [("a.py", "b" * 40, "rule", 1, "high", "f")]}
     with TableEngines(temp=tmp_path, tmpfs=tmp_path / "none") as engines:
@@ -491,7 +521,7 @@ def test_an_engine_serves_one_small_scan_after_another_and_keeps_nothing_of_them
             raise ZeroDivisionError
         with engines.lent() as engine:
             assert engine.connection is not seen[0]
-            assert engine.connection.execute("FROM duckdb_tables()").fetchall() == []
+            assert rows_held(engine) == []
         assert len(list(tmp_path.glob("snapshotter-scan-*"))) == 1
     assert not list(tmp_path.glob("snapshotter-scan-*"))
 
@@ -507,4 +537,4 @@ def test_tables_of_many_files_and_those_with_a_scan_before_have_an_engine_of_the
                 if earlier:
                     tables.load_before(earlier)
                 assert tables.connection is not engine.connection
-        assert engine.connection.execute("FROM duckdb_tables()").fetchall() == []
+        assert rows_held(engine) == []

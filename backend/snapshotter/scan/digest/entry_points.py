@@ -25,13 +25,13 @@ _MAINS: Final = """
       AND (language IN ('Go', 'Rust', 'C', 'C++', 'Kotlin', 'Swift', 'Scala', 'Java', 'C#'))
       AND (qualified_name = CASE language WHEN 'Go' THEN 'main.main' ELSE name END
         OR language IN ('Java', 'C#', 'Scala', 'Kotlin'))
-    ORDER BY path, line LIMIT $1"""
+    ORDER BY path, line"""
 _PATHS: Final = """
     SELECT path, regexp_matches(path, '(^|/)__main__\\.py$') AS module FROM files
     WHERE kind = 'file' AND skip_reason IS NULL
       AND (module OR regexp_matches(path, '(^|/)(manage|wsgi|asgi)\\.py$')
         OR (mode = '100755' AND regexp_matches(path, '^(bin|scripts?|cmd)/[^/]+$')))
-    ORDER BY module DESC, length(path) - length(replace(path, '/', '')), path LIMIT $1"""
+    ORDER BY module DESC, length(path) - length(replace(path, '/', '')), path"""
 
 
 class EntryPoint(NamedTuple):
@@ -55,9 +55,9 @@ def entry_points(tables: DuckDBPyConnection, texts: Mapping[str, bytes]) -> list
             entries += _declared(path, texts[path][:MAX_TEXT])
         except ManifestError:
             continue  # recorded as the file's parse error by the dependencies' scan of the same blob
-    mains = tables.execute(_MAINS, [_MOST]).fetchall()
+    mains = tables.execute(f"{_MAINS} LIMIT {_MOST}").fetchall()
     entries += [EntryPoint(path, line, f"{language} program", sign) for path, line, language, sign in mains]
-    for path, module in tables.execute(_PATHS, [_MOST]).fetchall():
+    for path, module in tables.execute(f"{_PATHS} LIMIT {_MOST}").fetchall():
         name = posixpath.basename(posixpath.dirname(path)) if module else posixpath.basename(path)
         entries.append(EntryPoint(path, None, "Python package that runs" if module else "script", name))
     return sorted(entries, key=lambda one: is_test(one.path))

@@ -17,6 +17,7 @@ from snapshotter.scan.digest.quoting import block, place, prose, quoted, word
 from snapshotter.scan.facts import Facts, names_entries, readme_path
 from snapshotter.scan.folder_tree import Folder, split
 from snapshotter.scan.overview import Overview
+from snapshotter.scan.packages import Package
 from snapshotter.scan.ranking import is_test
 from snapshotter.scan.readme import lead
 
@@ -193,10 +194,11 @@ def _symbols(overview: Overview) -> DigestSection:
 def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
     """``name requirement (exact version)``: what each workspace package asks for, and then the others, each once."""
     lines, total = [], 0
-    for (count, named), kind in ((overview.workspaces, ""), (overview.indirect, ", not known to be direct")):
+    packages = overview.packages
+    for (count, named), kind in ((packages.workspaces, ""), (packages.indirect, ", not known to be direct")):
         total += count
-        packages = sorted(named, key=lambda one: (is_test(one.path), one.scopes == "ci"))
-        for key, group in groupby(packages, key=lambda one: (one.path, one.ecosystem, one.scopes)):
+        ordered = sorted(named, key=lambda one: (is_test(one.path), one.scopes == "ci"))
+        for key, group in groupby(ordered, key=lambda one: (one.path, one.ecosystem, one.scopes)):
             scopes = f" {quoted(key[2], 60)}" if key[2] else ""
             about = f"- {place(key[0])} {word(key[1])}{scopes}{kind}: "
             shown = [_package(one) for one in group]
@@ -209,7 +211,7 @@ def _dependencies(facts: Facts, overview: Overview) -> DigestSection:
     return DigestSection("Dependencies", lines, 14, total, where="scan/dependencies.parquet")
 
 
-def _package(one: figures.Package) -> str:
+def _package(one: Package) -> str:
     words = [one.name, *([one.requirements] if one.requirements else [])]
     if one.versions and (one.requirements or "").lstrip("= ") != one.versions:
         words.append(f"({one.versions})" if one.requirements else one.versions)

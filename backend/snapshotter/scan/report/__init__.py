@@ -30,7 +30,7 @@ def render(facts: Facts, tables: DuckDBPyConnection, overview: Overview | None =
         contents.languages(overview),
         contents.files(tables, links),
         contents.symbols(tables, overview.ranking, links),
-        findings.dependencies(facts, tables, overview, links),
+        findings.dependencies(facts, overview, links),
         findings.secrets(facts, overview, links),
         findings.unread(facts, overview, links),
     ]

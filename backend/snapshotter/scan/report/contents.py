@@ -23,19 +23,19 @@ _FILES_SHOWN: Final = 15
 
 _LARGEST: Final = """
     SELECT path, bytes, lines, language, kind, "binary", generated, minified, vendored, skip_reason
-    FROM files WHERE kind IN ('file', 'lfs') AND bytes IS NOT NULL ORDER BY bytes DESC, path LIMIT $1"""
+    FROM files WHERE kind IN ('file', 'lfs') AND bytes IS NOT NULL ORDER BY bytes DESC, path"""
 _COMPLEX: Final = """
     SELECT path, complexity, code, language, kind, "binary", generated, minified, vendored, skip_reason
-    FROM files WHERE complexity > 0 ORDER BY complexity DESC, path LIMIT $1"""
+    FROM files WHERE complexity > 0 ORDER BY complexity DESC, path"""
 _KINDS: Final = "SELECT kind, count(*) AS n FROM symbols GROUP BY kind ORDER BY n DESC, kind"
 # Of variables and fields hardly any is documented, by custom: with them the share would say little.
 _DOCUMENTED: Final = """
     SELECT language, count(*) AS n, count(*) FILTER (doc IS NOT NULL) FROM symbols
     WHERE kind IN ('class', 'function', 'method', 'interface', 'struct', 'trait', 'enum', 'type')
-    GROUP BY language ORDER BY n DESC, language LIMIT $1"""
+    GROUP BY language ORDER BY n DESC, language"""
 _LONGEST: Final = """
     SELECT path, line, qualified_name, end_line - line + 1 AS length FROM symbols
-    WHERE kind IN ('function', 'method') ORDER BY length DESC, path, line, qualified_name LIMIT $1"""
+    WHERE kind IN ('function', 'method') ORDER BY length DESC, path, line, qualified_name"""
 
 
 def languages(overview: Overview) -> blocks.Section:
@@ -142,8 +142,8 @@ def _group(folder: Folder, overview: Overview) -> charts.Group:
 
 def files(tables: DuckDBPyConnection, links: Links) -> blocks.Section:
     """The largest and the most complex files."""
-    largest = tables.execute(_LARGEST, [_FILES_SHOWN]).fetchall()
-    complexest = tables.execute(_COMPLEX, [_FILES_SHOWN]).fetchall()
+    largest = tables.execute(f"{_LARGEST} LIMIT {_FILES_SHOWN}").fetchall()
+    complexest = tables.execute(f"{_COMPLEX} LIMIT {_FILES_SHOWN}").fetchall()
     big = [[_file(row, links), human_bytes(row[1]), plain.count(row[2])] for row in largest]
     hard = [[_file(row, links), plain.count(row[1]), plain.count(row[2])] for row in complexest]
     file, lines = blocks.Column("File"), blocks.Column("Lines", "num")
@@ -192,7 +192,7 @@ def symbols(tables: DuckDBPyConnection, ranking: Ranking, links: Links) -> block
     ]
     longest: list[list[Child]] = [
         [blocks.two_lines(blocks.code(name, 120), links.path(path, line)), plain.count(length)]
-        for path, line, name, length in tables.execute(_LONGEST, [10]).fetchall()
+        for path, line, name, length in tables.execute(f"{_LONGEST} LIMIT 10").fetchall()
     ]
     symbol = blocks.Column("Symbol")
     content = [
@@ -230,7 +230,7 @@ def _kinds(kinds: Sequence[tuple[str, int]]) -> Html:
 def _documented(tables: DuckDBPyConnection) -> Html:
     rows: list[list[Child]] = [
         [text(language or "unknown", 60), plain.count(n), plain.share(documented, n)]
-        for language, n, documented in tables.execute(_DOCUMENTED, [_LANGUAGES_SHOWN]).fetchall()
+        for language, n, documented in tables.execute(f"{_DOCUMENTED} LIMIT {_LANGUAGES_SHOWN}").fetchall()
     ]
     columns = [
         blocks.Column("Language"),

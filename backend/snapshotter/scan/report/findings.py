@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from duckdb import DuckDBPyConnection
-
 from snapshotter.base.text import human_bytes
-from snapshotter.scan import figures, plain
+from snapshotter.scan import plain
 from snapshotter.scan.compare import ScanChanges
 from snapshotter.scan.facts import Facts
 from snapshotter.scan.overview import Overview
+from snapshotter.scan.packages import Counted
 from snapshotter.scan.report import blocks
 from snapshotter.scan.report.html import Child, Html, element, text
 from snapshotter.scan.report.links import Links
@@ -19,17 +18,12 @@ from snapshotter.scan.report.links import Links
 FINGERPRINT: Final = 12  # characters of a fingerprint that are shown
 
 _ROWS: Final = blocks.FIRST + blocks.FOLDED
-_ECOSYSTEMS: Final = """
-    SELECT ecosystem, count(DISTINCT name) AS n, count(DISTINCT name) FILTER (direct), count(DISTINCT path)
-    FROM dependencies GROUP BY ecosystem ORDER BY n DESC, ecosystem"""
 
 
-def dependencies(
-    facts: Facts, tables: DuckDBPyConnection, overview: Overview, links: Links
-) -> blocks.Section:
+def dependencies(facts: Facts, overview: Overview, links: Links) -> blocks.Section:
     """Packages by ecosystem, those that the project asks for, those that come with them, and what nobody reads."""
-    ecosystems = tables.execute(_ECOSYSTEMS).fetchall()
-    if not ecosystems:
+    packages = overview.packages
+    if not packages.ecosystems:
         none = element("p", "No known manifest names a dependency.", class_="none")
         return blocks.Section(
             "dependencies", "Dependencies", "Dependencies", [none, _unread_manifests(facts, links)]
@@ -41,18 +35,22 @@ def dependencies(
         blocks.Column("Manifests", "num"),
     ]
     rows: list[list[Child]] = [
-        [text(name, 40), *map(plain.count, figures)] for name, *figures in ecosystems[:_ROWS]
+        [text(name, 40), *map(plain.count, figures)] for name, *figures in packages.ecosystems[:_ROWS]
     ]
     content = [
         blocks.cards(
             [
                 blocks.table(
-                    "Packages by ecosystem", columns, rows, first=10, whole=blocks.Whole(len(ecosystems))
+                    "Packages by ecosystem",
+                    columns,
+                    rows,
+                    first=10,
+                    whole=blocks.Whole(len(packages.ecosystems)),
                 ),
-                _packages("Not direct, or it cannot be told", overview.indirect, links, first=6),
+                _packages("Not direct, or it cannot be told", packages.indirect, links, first=6),
             ]
         ),
-        _packages("Direct dependencies", overview.direct, links, first=blocks.FIRST),
+        _packages("Direct dependencies", packages.direct, links, first=blocks.FIRST),
         _unread_manifests(facts, links),
     ]
     return blocks.Section("dependencies", "Dependencies", "Dependencies", content)
@@ -70,7 +68,7 @@ def _unread_manifests(facts: Facts, links: Links) -> Html | None:
     )
 
 
-def _packages(caption: str, packages: tuple[int, list[figures.Package]], links: Links, *, first: int) -> Html:
+def _packages(caption: str, packages: Counted, links: Links, *, first: int) -> Html:
     total, shown = packages
     rows: list[list[Child]] = [
         [

@@ -6,7 +6,7 @@ the repository, is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from snapshotter.scan.symbols import rules
@@ -15,6 +15,9 @@ from snapshotter.scan.symbols.projects import Projects
 from snapshotter.scan.symbols.records import Import
 from snapshotter.scan.symbols.scripts import Scripts
 from snapshotter.scan.symbols.tree_index import TreeIndex
+
+Resolve = Callable[[str, str, Import], list[tuple[tuple[str, ...], str | None]]]
+"""What an import of (path, language, import) means, as `SourceTree.resolve` answers."""
 
 _SCRIPTS: Final = frozenset({"javascript", "typescript", "tsx"})  # grammars
 
