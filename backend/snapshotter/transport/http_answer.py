@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import Final
 
@@ -22,7 +23,7 @@ from snapshotter.transport.http_errors import (
     status_error,
     wrong_content,
 )
-from snapshotter.transport.http_response import plain_body
+from snapshotter.transport.http_response import plain
 from snapshotter.transport.pktline import PktReader
 from snapshotter.transport.words import FIRST, KEPT, lines, with_details
 
@@ -47,7 +48,7 @@ class HttpAnswer:
         self._origin = origin
         self._limits = limits
         self._cancel = cancel
-        self._plain = plain_body(response)
+        self._plain = plain(response)
 
     @property
     def content_type(self) -> str:
@@ -100,19 +101,30 @@ class HttpAnswer:
         self._response.close()
 
     def _reader(self, *, decode: bool, head: bytes = b"") -> PktReader:
-        def next_bytes() -> memoryview:
+        def pieces() -> Sequence[memoryview]:
             nonlocal head
-            first, head = head, b""
-            return memoryview(first) if first else self._next(_MOST, decode=decode)
+            if head:
+                first, head = head, b""
+                return (memoryview(first),)
+            with self._explained():
+                if self._plain is not None:
+                    return self._plain.pieces()
+            return (self._next(_MOST, decode=decode),)
 
-        return PktReader(next_bytes, self._limits)
+        return PktReader(pieces, self._limits)
 
     def _next(self, most: int, *, decode: bool) -> memoryview:
         """The next bytes of the body, at most so many, and none at its end. Valid until the next call."""
-        try:
+        with self._explained():
             if self._plain is not None:
-                return self._plain(most)
+                return self._plain.next_bytes(most)
             return memoryview(self._response.read1(most, decode_content=decode))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Have what a read raises say what it means."""
+        try:
+            yield
         except (HTTPError, HTTPException, OSError) as error:
             self._cancel.check()
             raise network_error(as_library(error), self._origin) from error

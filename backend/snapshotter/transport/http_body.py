@@ -16,6 +16,7 @@ _BUFFER: Final = 512 * 1024  # bytes
 _LINE: Final = 65536  # bytes of a chunk's head or a trailer
 _GLANCE: Final = 64  # bytes: more than a chunk's head has
 _SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}")
+_BETWEEN: Final = re.compile(rb"\r\n([0-9a-fA-F]{1,15})\r\n")  # chunks, as servers write it
 _NOTHING: Final = memoryview(b"")
 
 
@@ -61,6 +62,27 @@ class Body:
         if self._left is not None:
             self._left -= len(data)
         return data
+
+    def pieces(self) -> list[memoryview]:
+        """What has come, in the pieces that its chunks make of it; waits for the first. No piece at the end.
+
+        Valid until the next call. Raises as `next` does.
+        """
+        first = self.next()
+        if not first:
+            return []
+        found, held, at = [first], self._held, 0
+        # What is no whole head is left to `next`, which may have to wait for the rest.
+        while self._chunked and self._left == 0 and (head := _BETWEEN.match(held, at)):
+            if not (size := int(head[1], 16)):
+                break
+            at = head.end()
+            if data := held[at : at + size]:
+                found.append(data)
+                at += len(data)
+            self._left = size - len(data)
+        self._held = held[at:]
+        return found
 
     def _end(self) -> memoryview:
         if not self._over:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import urllib3
@@ -55,16 +55,15 @@ class Response(http.client.HTTPResponse):
     def next_bytes(self, most: int) -> memoryview:
         """The next bytes of a body that is not compressed, and none at its end. Valid until the next call.
 
-        Whoever uses it reads by nothing else. Raises as `Body.next` does.
+        Whoever uses it, or `pieces`, reads by nothing else. Raises as `Body.next` does.
         """
-        if self._body is None:
-            if self.fp is None:  # an answer without a body
-                return memoryview(b"")
-            self._body = Body(
-                self.fp, self._source, length=self.length, chunked=self.chunked, ended=self.close
-            )
-        self._source.pace.begin()
-        return self._body.next(most)
+        body = self._plain_body()
+        return body.next(most) if body else memoryview(b"")
+
+    def pieces(self) -> Sequence[memoryview]:
+        """What has come of such a body, in its pieces, and none at its end: see `Body.pieces`."""
+        body = self._plain_body()
+        return body.pieces() if body else ()
 
     def read1(self, n: int = -1) -> bytes:
         """See HTTPResponse."""
@@ -72,11 +71,20 @@ class Response(http.client.HTTPResponse):
             self._source.pace.begin()
         return super().read1(n)
 
+    def _plain_body(self) -> Body | None:
+        """The body, each read of which has the whole time; None of an answer without one."""
+        self._source.pace.begin()
+        if self._body is None and self.fp is not None:
+            self._body = Body(
+                self.fp, self._source, length=self.length, chunked=self.chunked, ended=self.close
+            )
+        return self._body
 
-def plain_body(response: urllib3.BaseHTTPResponse) -> Callable[[int], memoryview] | None:
-    """What gives the next bytes of an answer's body, at most so many, as they lie in the buffer that received them.
 
-    None for a body that is compressed. Whoever uses it reads the answer by nothing else.
+def plain(response: urllib3.BaseHTTPResponse) -> Response | None:
+    """The answer of which a response is made, to read its bytes as they lie in the buffer that received them.
+
+    None for one with a compressed body.
     """
     answer = getattr(response.connection, "answer", None)
-    return answer.next_bytes if isinstance(answer, Response) and not answer.compressed else None
+    return answer if isinstance(answer, Response) and not answer.compressed else None

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from binascii import a2b_hex
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 from snapshotter.base.text import decode_name, printable
@@ -38,14 +40,15 @@ DELIM = b"0001"
 
 
 class PktReader:
-    """Packets from `next_bytes`, which returns what has come, none at the end, and may use its buffer again.
+    """Packets from `pieces`, which returns what has come, nothing at the end, and may use its buffer again.
 
     `pace` is how they come; `total` the bytes so far.
     """
 
-    def __init__(self, next_bytes: Callable[[], memoryview], limits: WireLimits) -> None:
+    def __init__(self, pieces: Callable[[], Sequence[memoryview]], limits: WireLimits) -> None:
         self.pace = Pace(limits)
-        self._next_bytes = next_bytes
+        self._pieces = pieces
+        self._come = deque[memoryview]()
         self._held = memoryview(b"")  # what has come and was not taken
         self._pack_left = 0  # bytes of a packet of the pack that was begun
         self.total = 0
@@ -84,6 +87,29 @@ class PktReader:
         data = self._taken(min(self._pack_left, len(self._held)))
         self._pack_left -= len(data)
         return PACK_BAND, data
+
+    def more_of_pack(self) -> list[memoryview]:
+        """What else of the pack came along with what `band` gave last, in its pieces. It may be less than there is.
+
+        Valid, like that, until the next call. Raises nothing.
+        """
+        found, held, at, left = list[memoryview](), self._held, 0, self._pack_left
+        while True:
+            if at == len(held):
+                if not self._come:
+                    break
+                held, at = self._next_piece(), 0
+            elif left:
+                data = held[at : at + left]
+                found.append(data)
+                at += len(data)
+                left -= len(data)
+            elif left := _pack_packet(held[at : at + 5]):
+                at += 5
+            else:
+                break
+        self._held, self._pack_left = held[at:], left
+        return found
 
     def raw(self) -> memoryview | None:
         """Whatever bytes come next, outside any framing; None at the end. For packs without side-band.
@@ -127,11 +153,18 @@ class PktReader:
 
     def _more(self) -> bool:
         """Whether more has come. What was held is taken by now."""
-        began = time.monotonic()
-        self._held = self._next_bytes()
-        self.pace.came(len(self._held), time.monotonic() - began)
-        self.total += len(self._held)
+        if not self._come:
+            began = time.monotonic()
+            pieces = self._pieces()
+            self.pace.came(sum(map(len, pieces)), time.monotonic() - began)
+            self._come.extend(pieces)
+        self._held = self._next_piece() if self._come else memoryview(b"")
         return bool(self._held)
+
+    def _next_piece(self) -> memoryview:
+        piece = self._come.popleft()
+        self.total += len(piece)
+        return piece
 
     def _length(self, head: bytes) -> int:
         try:
@@ -157,10 +190,21 @@ class PktReader:
         return tuple(f"remote: {line}" for line in lines(text, cut_after=self.total > KEPT)[:FIRST])
 
 
-def buffered(read_into: Callable[[memoryview], int]) -> Callable[[], memoryview]:
+def buffered(read_into: Callable[[memoryview], int]) -> Callable[[], Sequence[memoryview]]:
     """What PktReader reads from, of a function that fills part of a buffer and returns a count, 0 at the end."""
     buffer = memoryview(bytearray(_BUFFER))
-    return lambda: buffer[: read_into(buffer)]
+    return lambda: (buffer[: read_into(buffer)],)
+
+
+def _pack_packet(start: memoryview) -> int:
+    """How many bytes of the pack a packet has, by its first five bytes; 0 unless it has any, or it is not sure."""
+    if len(start) < 5 or start[4] != PACK_BAND:
+        return 0
+    try:
+        length = int.from_bytes(a2b_hex(start[:4]), "big")
+    except ValueError:
+        return 0
+    return length - 5 if 5 < length <= MAX_PACKET else 0
 
 
 def _is_text(data: bytes) -> bool:

@@ -30,7 +30,7 @@ class PackReceiver:
         """Read to the pack's end. Raises Unavailable on an error from the server, or past a limit."""
         if not side_band:
             while (data := reader.raw()) is not None:
-                self._take(reader, data)
+                self._take(reader, [data])
             return
         while (part := reader.band()) is not Mark.FLUSH:
             if isinstance(part, Mark):
@@ -42,7 +42,7 @@ class PackReceiver:
             band, data = part
             if band == PACK_BAND and data:
                 self._chatter = 0
-                self._take(reader, data)
+                self._take(reader, [data, *reader.more_of_pack()])
             else:
                 self._hear(reader, band, data)
 
@@ -50,7 +50,7 @@ class PackReceiver:
         """Take a packet that is not of the pack."""
         if band == _ERROR_BAND:
             raise server_error(bytes(data))
-        self._take(reader, data[:0])  # the wait for it counts as a wait for the pack
+        self._take(reader, [])  # the wait for it counts as a wait for the pack
         self._chatter += len(data) + 5  # with its head
         if band == _MESSAGE_BAND:
             self.messages.add(data)
@@ -61,12 +61,12 @@ class PackReceiver:
                 hint="its server is overloaded or hostile; try again later",
             )
 
-    def _take(self, reader: PktReader, data: memoryview) -> None:
+    def _take(self, reader: PktReader, pieces: list[memoryview]) -> None:
         """Hand on what came of the pack, which may be nothing."""
         self._cancel.check()
-        if data:
+        if pieces:
             reader.pace.flow()
             self._pace.flow()
-        self._pace.came(len(data), reader.pace.waited - self._pace.waited)
-        if data:
+        self._pace.came(sum(map(len, pieces)), reader.pace.waited - self._pace.waited)
+        for data in pieces:
             self._sink(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import random
 from collections.abc import Iterator
 from http.client import IncompleteRead, LineTooLong
@@ -88,6 +89,39 @@ def test_chunks_in_pieces_of_any_size(piece: int) -> None:
     assert read_with_most(data, piece, 10) == data
 
 
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000, 4096, 1 << 20])
+def test_what_has_come_of_chunks_is_taken_at_once(piece: int) -> None:
+    data = DATA if piece > 100 else DATA[:3000]
+    chunked, whole, most = body(chunks(data, piece), piece, chunked=True), bytearray(), 0
+    while pieces := chunked.pieces():
+        whole += b"".join(pieces)
+        most = max(most, len(pieces))
+    assert whole == data
+    assert not chunked.pieces(), "its end stays"
+    assert ENDED.times == 1
+    assert piece < 4096 or most > 3
+
+
+def test_a_chunk_of_which_only_the_head_has_come_is_no_piece_yet() -> None:
+    """An empty piece would pass for the end."""
+    come = b"3\r\nabc\r\n4\r\n"
+    chunked = body(come + b"defg\r\n0\r\n\r\n", len(b"HTTP/1.1 200 OK\r\n\r\n" + come), chunked=True)
+    assert [list(map(bytes, pieces)) for pieces in iter(chunked.pieces, [])] == [[b"abc"], [b"defg"]]
+
+
+def test_pieces_of_what_has_a_length_or_ends_with_the_connection() -> None:
+    for whole in (body(DATA[:5000] + b"another answer", length=5000), body(DATA[:5000])):
+        assert b"".join(itertools.chain.from_iterable(iter(whole.pieces, []))) == DATA[:5000]
+        assert not whole.pieces()
+
+
+def test_a_chunk_of_no_size_after_others_is_refused() -> None:
+    broken = body(b"3\r\nabc\r\n-5\r\nabcde\r\n0\r\n\r\n", chunked=True)
+    assert [bytes(piece) for piece in broken.pieces()] == [b"abc"]
+    with pytest.raises(IncompleteRead):
+        broken.pieces()
+
+
 def read_with_most(data: bytes, piece: int, most: int) -> bytes:
     ENDED.times = 0
     return read(body(chunks(data[:2000], piece), piece, chunked=True), most) + data[2000:]
@@ -138,9 +172,19 @@ def test_a_chunk_s_head_without_end_is_refused() -> None:
         read(body(b"5;" + b"x" * 200_000, chunked=True))
 
 
-def packets(data: bytes, piece: int) -> PktReader:
-    source, buffer = Pieces(data, piece), memoryview(bytearray(1000))
-    return PktReader(lambda: buffer[: source.readinto(buffer)], WireLimits())
+def packets(data: bytes, piece: int, at_once: int = 1) -> PktReader:
+    """A reader of the data in pieces of which so many come at once, in one buffer that is used again."""
+    source, buffer = Pieces(data, piece), memoryview(bytearray(1000 * at_once))
+
+    def pieces() -> list[memoryview]:
+        rest, come = buffer, []
+        for _ in range(at_once):
+            count = source.readinto(rest[:1000])
+            come.append(rest[:count])
+            rest = rest[count:]
+        return [some for some in come if some] or [rest[:0]]
+
+    return PktReader(pieces, WireLimits())
 
 
 def bands() -> tuple[bytes, list[tuple[int, bytes]]]:
@@ -153,32 +197,55 @@ def bands() -> tuple[bytes, list[tuple[int, bytes]]]:
     return b"".join(encode(bytes([band]) + words) for band, words in said) + FLUSH, said
 
 
-def parts(reader: PktReader) -> Iterator[tuple[int, bytes]]:
+def parts(reader: PktReader, *, at_once: bool = False) -> Iterator[tuple[int, bytes]]:
     while not isinstance(part := reader.band(), Mark):
-        yield part[0], bytes(part[1])
+        more = reader.more_of_pack() if at_once and part[0] == 1 else []
+        yield part[0], b"".join([part[1], *more])
     assert part is Mark.FLUSH
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
 def test_side_bands_in_pieces_of_any_size(piece: int) -> None:
     stream, said = bands()
-    heard = list(parts(packets(stream, piece)))
-    assert b"".join(words for band, words in heard if band == 1) == b"".join(w for b, w in said if b == 1)
-    assert [words for band, words in heard if band == 2] == [w for b, w in said if b == 2], "whole ones"
+    for at_once in (0, 1, 4):
+        reader = packets(stream, piece, at_once or 1)
+        heard = list(parts(reader, at_once=at_once > 0))
+        assert b"".join(words for band, words in heard if band == 1) == b"".join(w for b, w in said if b == 1)
+        assert [words for band, words in heard if band == 2] == [w for b, w in said if b == 2], "whole ones"
+        assert reader.total == len(stream)
+
+
+def test_the_pack_is_taken_at_once_as_far_as_it_has_come() -> None:
+    """And no further: what is no packet of the pack is left for whoever says what is wrong with it."""
+    wrong = encode(b"\1abc") + encode(b"\1defg") + b"0x9x\1hijkl"
+    reader = packets(wrong, 1000)
+    assert [bytes(reader.band()[1]), *map(bytes, reader.more_of_pack())] == [b"abc", b"defg"]  # type: ignore[index]
+    assert not reader.more_of_pack()
+    with pytest.raises(NoGitAnswer, match="'0x9x' for a length"):
+        reader.band()
+
+
+@pytest.mark.parametrize("head", [b"ffff", b"fff1", b"0003", b"+00a", b" 00a"])
+def test_a_length_that_git_does_not_write_is_refused_within_a_pack_too(head: bytes) -> None:
+    reader = packets(encode(b"\1abc") + head + b"\1hijkl" + bytes(900), 1000)
+    reader.band()
+    assert not reader.more_of_pack()
+    with pytest.raises(NoGitAnswer, match="for a length"):
+        reader.band()
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1000])
 def test_side_bands_that_are_cut_anywhere_are_told(piece: int) -> None:
     stream = encode(b"\1" + DATA[:40]) + encode(b"\2words") + FLUSH
     marks = {len(encode(b"\1" + DATA[:40])), len(stream) - 4, 0}
-    for end in range(len(stream)):
+    for end, at_once in itertools.product(range(len(stream)), (False, True)):
         reader = packets(stream[:end], piece)
         if end in marks:  # between two packets
             with pytest.raises(AssertionError):
-                list(parts(reader))
+                list(parts(reader, at_once=at_once))
         else:
             with pytest.raises(NoGitAnswer, match=f"cut off after {end} bytes"):
-                list(parts(reader))
+                list(parts(reader, at_once=at_once))
 
 
 def test_a_packet_without_a_band_is_of_none() -> None:
