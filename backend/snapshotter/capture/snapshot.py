@@ -129,13 +129,7 @@ def _look(run: _Run, key: RunKey, known: Sealed | None) -> tuple[RefListing, Par
     """The origin's refs and the parent. The store and the origin are asked at the same time: each is a wait."""
     run.observer.stage("looking for the newest snapshot and listing the origin's refs")
 
-    def parent() -> ParentSearch:
-        search = find(Catalog(run.store), run.origin, key, run.observer, known)
-        if search.parent is None and run.options.lfs:
-            run.transport.reach_ahead()  # all of history will be searched for pointers, beside its fetch
-        return search
-
-    with beside(parent) as searching:
+    with beside(lambda: find(Catalog(run.store), run.origin, key, run.observer, known)) as searching:
         listed = run.transport.ls_refs()
         return listed, searching.result()
 

@@ -18,8 +18,6 @@ from snapshotter.cli.session import Session
 if TYPE_CHECKING:
     from snapshotter.capture.plan import RequestedOptions
     from snapshotter.capture.wiki import TakenEach
-    from snapshotter.git.origin import Origin
-    from snapshotter.transport import Transport
 
 
 LfsChoice = Literal["all", "tips"]
@@ -124,7 +122,7 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
     labels = parse_labels(given.label or [])
     limits = reaching.wire_limits(session.settings, idle_timeout=given.idle_timeout, max_refs=given.max_refs)
     connect = reaching.connector(session.settings, limits, allow_http=session.allow_http)
-    with closing(_begun(connect(origin, session.cancel), origin)) as transport:
+    with closing(connect.ahead(origin, session.cancel)) as transport:
         from snapshotter.capture import plan
         from snapshotter.capture.wiki import take_each
 
@@ -147,17 +145,6 @@ def _output(taken: TakenEach, given: SnapshotFlags, where: str) -> Output:
     scans = [each.manifest.scan for each in (taken.sealed, taken.wiki) if each] if given.secret_gate else []
     tripped = next((found for found in map(secret_gate, scans) if found), None)
     return Output(document, lines, tripped or taken.ending)
-
-
-def _begun(transport: Transport, origin: Origin) -> Transport:
-    """The transport. Over HTTP it lists already, while the rest of the program is loaded."""
-    if origin.scheme not in ("http", "https"):  # a child of other wires would outlive a usage error
-        return transport
-    from snapshotter.transport.ahead import ListedAhead
-
-    ahead = ListedAhead(transport)
-    ahead.begin()
-    return ahead
 
 
 def _requested(given: SnapshotFlags) -> RequestedOptions:

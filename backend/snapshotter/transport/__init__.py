@@ -68,11 +68,6 @@ class Transport(Protocol):
         """
         ...
 
-    def reach_ahead(self) -> None:
-        """Open another connection, for a request that is to be sent beside others: a hint, which is not waited for and
-        raises nothing."""
-        ...
-
     def fork(self) -> Transport:
         """A transport of its own to the same origin, for a fetch at the same time; its caller closes it."""
         ...

@@ -36,10 +36,6 @@ class ListedAhead:
         self._wait()
         self._transport.fetch(request, sink)
 
-    def reach_ahead(self) -> None:
-        """See Transport."""
-        self._transport.reach_ahead()
-
     def fork(self) -> Transport:
         """See Transport."""
         self._wait()

@@ -9,6 +9,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import UsageError
 from snapshotter.git.origin import Origin
 from snapshotter.transport import Transport, WireLimits
+from snapshotter.transport.introductions import HeardServers
 from snapshotter.transport.turns import FreeTurns, Turns
 from snapshotter.transport.upload_pack import UploadPack, Wire
 
@@ -37,11 +38,23 @@ class Connector:
     ssh: SshClient | None = None
     lfs_hosts: frozenset[str] = frozenset()
     turns: Turns = field(default_factory=FreeTurns)
+    heard: HeardServers = field(default_factory=HeardServers)
     _pool: HttpPool | None = None
 
     def __call__(self, origin: Origin, cancel: Cancel) -> Transport:
         """A transport to `origin`; nothing is sent yet. Raises UsageError for plain http that was not allowed."""
-        return UploadPack(self._wire(origin, cancel), self.limits, cancel)
+        return UploadPack(self._wire(origin, cancel), self.limits, cancel, self.heard)
+
+    def ahead(self, origin: Origin, cancel: Cancel) -> Transport:
+        """The same; over HTTP, its refs are being listed already, in the fewest round trips."""
+        if origin.scheme not in ("http", "https"):  # a child of other wires would outlive a usage error
+            return self(origin, cancel)
+        from snapshotter.transport.ahead import ListedAhead
+
+        wire = self._wire(origin, cancel)
+        ahead = ListedAhead(UploadPack(wire, self.limits, cancel, self.heard, hurried=True))
+        ahead.begin()
+        return ahead
 
     def pusher(self, target: Origin, cancel: Cancel) -> Pusher:
         """The way to push into `target`; nothing is sent yet."""
@@ -78,7 +91,7 @@ class Connector:
     def beside(self, other: Connector) -> Connector:
         """The same, with the secrets and the connections of `other`: a host has no more of them for two plans."""
         pool = other._shared_pool().under(self.limits)
-        return replace(self, credentials=other.credentials, _pool=pool)
+        return replace(self, credentials=other.credentials, heard=other.heard, _pool=pool)
 
     def let_go(self) -> None:
         """Close connections that nobody uses now."""

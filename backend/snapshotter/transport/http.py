@@ -49,22 +49,26 @@ class HttpWire:
         self._origin = origin
         self._client = client
         self._cancel = cancel
-        self._base = f"{origin.scheme}://{origin.netloc}{origin.path.rstrip('/')}"
+        self._host = f"{origin.scheme}://{origin.netloc}"
+        self._base = f"{self._host}{origin.path.rstrip('/')}"
         self._zones: frozenset[Zone] | None = None  # that it may be redirected to; None before it is
         self.sent = SentCredentials()
         self._credential: Credential | None = None
         self._credential_asked = False
         self._bearer = False
+        self._hasty = False  # asks once, and for no other credential
         self._open_answer: HttpAnswer | None = None
         self._scope = ExitStack()
         self._has_turn = False
 
+    @property
+    def host(self) -> str | None:
+        """See Wire. Where the origin was redirected, it says nothing of its host's others."""
+        return self._host if self._zones is None else None
+
     def open(self) -> PktReader:
         """GET the advertisement, following redirects. Raises as `Transport` says."""
-        if not self._credential_asked:
-            self.sent.learn(proxy_credential(self._base))
-            self._sign_in(self._asked(lambda: self._client.credentials.initial(self._origin)))
-            self._credential_asked = True
+        self._sign_in_first()
         for _ in range(_MAX_REDIRECTS + 1):
             response = self._request("GET", self._base + DISCOVERY, {"Accept-Encoding": "gzip"}, None)
             location = response.headers.get("Location", "")
@@ -84,6 +88,7 @@ class HttpWire:
 
     def send(self, body: bytes, *, bulk: bool) -> PktReader:
         """POST a request; a body above 1 KiB in gzip. Raises as `Transport` says."""
+        self._sign_in_first()
         headers = {
             "Content-Type": "application/x-git-upload-pack-request",
             "Accept": RESULT,
@@ -100,14 +105,21 @@ class HttpWire:
         self._drop()
         return error
 
-    def reach_ahead(self) -> None:
-        """See Transport. Where turns are counted, each connection waits for its own."""
-        if isinstance(self._client.turns, FreeTurns) and not proxy_for(self._base):
-            self._client.pool.reach_ahead(self._base)
+    def hasty_fork(self, cancel: Cancel) -> Wire | None:
+        """See Wire. None where requests are counted, or a proxy is asked to open connections."""
+        if not isinstance(self._client.turns, FreeTurns) or proxy_for(self._base):
+            return None
+        self._sign_in_first()
+        fork = self._fork(cancel)
+        fork._hasty = True
+        return fork
 
     def fork(self) -> Wire:
         """See Wire."""
-        fork = HttpWire(self._origin, self._client, self._cancel)
+        return self._fork(self._cancel)
+
+    def _fork(self, cancel: Cancel) -> HttpWire:
+        fork = HttpWire(self._origin, self._client, cancel)
         fork._base, fork._zones = self._base, self._zones
         fork._credential, fork._bearer = self._credential, self._bearer
         fork._credential_asked = self._credential_asked
@@ -138,10 +150,12 @@ class HttpWire:
             except HTTPError as error:
                 self._end_turn()
                 self._cancel.check()
-                if attempt >= _ATTEMPTS or not retriable(error):
+                if self._hasty or attempt >= _ATTEMPTS or not retriable(error):
                     raise network_error(error, self._origin) from error
                 self._cancel.sleep(wait)
                 continue
+            if self._hasty:
+                return response
             if response.status == 401 and refusals < _MAX_REFUSALS and self._other_credential(response):
                 attempt, refusals = attempt - 1, refusals + 1  # signing in is no failed try
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
@@ -222,6 +236,13 @@ class HttpWire:
     def _asked(self, credential: Callable[[], Credential | None]) -> Credential | None:
         """A credential that may have to be waited for: a program prints it, or a server makes it."""
         return self._cancel.abandonable(credential, lambda _: None)
+
+    def _sign_in_first(self) -> None:
+        """Use the credential that is there for the origin before it asks for one, if that was not looked for yet."""
+        if not self._credential_asked:
+            self.sent.learn(proxy_credential(self._base))
+            self._sign_in(self._asked(lambda: self._client.credentials.initial(self._origin)))
+            self._credential_asked = True
 
     def _sign_in(self, credential: Credential | None) -> None:
         self._credential = credential

@@ -10,7 +10,6 @@ import threading
 import urllib.request
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from copy import copy
 from functools import lru_cache, partial
@@ -20,9 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import HTTPError
 
-from snapshotter.base.errors import SnapshotterError
 from snapshotter.base.urls import is_loopback
 from snapshotter.git.origin import Credential
 from snapshotter.transport import WireLimits
@@ -86,14 +83,6 @@ class HttpPool:
                 self._managers[key] = self._make(proxy, zones, tls=tls)
             return self._managers[key]
 
-    def reach_ahead(self, url: str) -> None:
-        """Open a connection to the host of `url`, for later; nothing is waited for, and nothing raised."""
-        pool = self.manager(url).connection_from_url(url)
-        if isinstance(pool, _AheadPool):
-            threading.Thread(
-                target=pool.reach_ahead, args=(self._limits.connect_seconds,), daemon=True
-            ).start()
-
     def let_go(self) -> None:
         """Close the connections that wait for another request, at once: the host's other connections are counted, and
         urllib3 itself closes them when nothing refers to their pool any more, which may be much later."""
@@ -148,21 +137,6 @@ def _split(proxy: str) -> SplitResult:
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
 
-class _AheadPool(HTTPConnectionPool):
-    """A pool that can be given a connection before anybody needs it."""
-
-    def reach_ahead(self, seconds: float) -> None:
-        """Connect within so many seconds, if that can be done."""
-        with suppress(HTTPError, SnapshotterError, OSError):  # whoever needs one is told why, when it tries
-            connection = self._get_conn()
-            try:
-                if connection.is_closed:
-                    connection.timeout = seconds
-                    connection.connect()
-            finally:
-                self._put_conn(connection)  # one that did not connect tries again when it is used
-
-
 def _pools(
     limits: WireLimits, zones: frozenset[Zone] | None, opened: OpenedPools
 ) -> dict[str, type[HTTPConnectionPool]]:
@@ -190,7 +164,7 @@ def _pools(
     class ZonedTlsConnection(ZonedConnection, HTTPSConnection):
         pass
 
-    class Pool(_AheadPool):
+    class Pool(HTTPConnectionPool):
         ConnectionCls = ZonedConnection
 
         def __init__(self, *args: Any, **named: Any) -> None:

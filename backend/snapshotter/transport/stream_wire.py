@@ -34,6 +34,7 @@ class StreamWire:
     """A stateful wire: every request and answer share one channel."""
 
     stateless = False
+    host = None
     sent = (
         SentCredentials()
     )  # the other side gets none that we know: ssh signs in by itself, git:// not at all
@@ -71,8 +72,8 @@ class StreamWire:
         """See Wire."""
         return self._channel.explain(error) if self._channel else error
 
-    def reach_ahead(self) -> None:
-        """See Transport. A session is one conversation, so nothing is to be had ahead of it."""
+    def hasty_fork(self, cancel: Cancel) -> None:
+        """See Wire. A session is one conversation, which begins with the server's introduction."""
 
     def fork(self) -> Wire:
         """See Wire."""

@@ -6,36 +6,39 @@ local process.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Final, Protocol
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.git.refs import RefListing
-from snapshotter.transport import (
-    FetchRequest,
-    FilterRefused,
-    NoGitAnswer,
-    Sink,
-    Transport,
-    WireLimits,
-    v0,
-    v2,
-)
+from snapshotter.transport import FetchRequest, FilterRefused, OriginBusy, Sink, Transport, WireLimits, v0, v2
+from snapshotter.transport.hasty_listing import USUAL, begun
+from snapshotter.transport.introductions import HeardServers, Introduction, Server, read_introduction
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.receiver import PackReceiver
-from snapshotter.transport.replies import AGENT, bounded, broken, check_error, explained
+from snapshotter.transport.replies import AGENT, bounded, broken, explained
 from snapshotter.transport.words import SentCredentials, to_show
+
+# What may be wrong with an answer because the server did not introduce itself before, by the errors' codes.
+_UNINTRODUCED: Final = frozenset({"origin-http", "origin-error", "origin-not-found", "not-git", "protocol"})
 
 
 class Wire(Protocol):
     """A way to an upload-pack. A stateless wire (HTTP) answers each request by itself.
 
-    `sent` are the credentials that the other side knows of us.
+    `host` is its URL where one server answers for all repositories of a host, as far as is known; else None. `sent` are
+    the credentials that the other side knows of us.
     """
 
     stateless: bool
     sent: SentCredentials
+
+    @property
+    def host(self) -> str | None:
+        """See the class."""
+        ...
 
     def open(self) -> PktReader:
         """Begin a conversation, ending any before it; the reader stands at the advertisement.
@@ -52,8 +55,9 @@ class Wire(Protocol):
         """The error, with what else the wire knows (a child's exit, its stderr)."""
         ...
 
-    def reach_ahead(self) -> None:
-        """See Transport."""
+    def hasty_fork(self, cancel: Cancel) -> Wire | None:
+        """A wire for a request that may fail, to be sent beside others: it tries once, and asks for no credential that
+        is not there. None where that cannot be, or would be impolite."""
         ...
 
     def fork(self) -> Wire:
@@ -70,37 +74,53 @@ class Wire(Protocol):
 
 
 class UploadPack:
-    """A Transport over any wire."""
+    """A Transport over any wire.
 
-    def __init__(self, wire: Wire, limits: WireLimits, cancel: Cancel) -> None:
+    Hosts that were `heard` are not asked again what they can do before they list refs. One that is `hurried` lists them
+    beside that question, where the wire can.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        limits: WireLimits,
+        cancel: Cancel,
+        heard: HeardServers | None = None,
+        *,
+        hurried: bool = False,
+    ) -> None:
         self._wire = wire
         self._limits = limits
         self._cancel = cancel
-        self._server: v2.Server | v0.Server | None = None
+        self._heard = heard or HeardServers()
+        self._hurried = hurried
+        self._introduction = Introduction()
         self._listed = self._fetched = False  # what the conversation was used for
         self._sink_error: SnapshotterError | None = None  # it is ours: no wire can explain it
 
     def ls_refs(self) -> RefListing:
         """See Transport."""
         try:
-            # A stateful server answers from what it read of the refs before, as v0 does from its first words.
-            one_view = isinstance(self._server, v0.Server) or not self._wire.stateless
-            server = self._connected(stale=one_view and (self._listed or self._fetched))
-            self._listed = True
-            if isinstance(server, v0.Server):
-                self._wire.settle()
-                return server.listing
-            reader = self._answer(v2.ls_refs(server, AGENT), bulk=False)
-            return self._whole_list(server, reader)
+            return self._listed_early() or self._listed_in_order()
         except SnapshotterError as error:
             failed = self._failed(error)
             raise failed from failed.__cause__
+
+    def _listed_by(self, server: v2.Server) -> RefListing:
+        """The refs, as this server is asked for them."""
+        reader = self._answer(v2.ls_refs(server, AGENT), bulk=False)
+        listing = v2.read_refs(server, reader, self._limits, self._cancel)
+        # One flipped bit can turn a line into a flush.
+        if self._wire.stateless and reader.line() is not Mark.END:
+            raise broken("its list of refs goes on after its end")
+        self._wire.settle()
+        return listing
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         """See Transport."""
         receiver = PackReceiver(self._limits, self._cancel, self._watched(sink))
         try:
-            one_pack = isinstance(self._server, v0.Server) and not self._wire.stateless
+            one_pack = isinstance(self._introduction.server, v0.Server) and not self._wire.stateless
             server = self._connected(stale=one_pack and self._fetched)
             self._fetched = True
             if request.filter and not server.filters:
@@ -120,37 +140,78 @@ class UploadPack:
             failed = self._failed(error, [f"remote: {line}" for line in receiver.messages.lines])
             raise failed from failed.__cause__
 
-    def reach_ahead(self) -> None:
-        """See Transport."""
-        self._wire.reach_ahead()
-
     def fork(self) -> Transport:
         """See Transport."""
-        fork = UploadPack(self._wire.fork(), self._limits, self._cancel)
-        if self._wire.stateless and isinstance(self._server, v2.Server):
-            fork._server = self._server  # what it can do was told once, and holds for every request
+        fork = UploadPack(self._wire.fork(), self._limits, self._cancel, self._heard)
+        if self._wire.stateless and not isinstance(self._introduction.server, v0.Server):
+            fork._introduction = self._introduction  # what a v2 server tells holds for every request
         return fork
 
     def close(self) -> None:
         """See Transport."""
         self._wire.close()
 
-    def _connected(self, *, stale: bool) -> v2.Server | v0.Server:
+    def _listed_early(self) -> RefListing | None:
+        """The refs of a host that was heard before; None if it was not, or its answer is one that an introduction may
+        change."""
+        server = self._heard.of(self._wire.host) if self._introduction.server is None else None
+        if server is None:
+            return None
+        self._cancel.check()
+        try:
+            return self._listed_by(server)
+        except Unavailable as error:
+            if isinstance(error, OriginBusy) or error.code not in _UNINTRODUCED:
+                raise
+            self._wire.explain(error)
+            self._cancel.check()
+        listing = self._listed_in_order()
+        self._heard.insists(self._wire.host)
+        return listing
+
+    def _listed_in_order(self) -> RefListing:
+        """The refs, asked for after the server has introduced itself, or beside it."""
+        first = self._hurried and self._introduction.server is None
+        with begun(self._hasty, self._cancel) if first else nullcontext() as hasty:
+            # A stateful server answers from what it read of the refs before, as v0 does from its first words.
+            one_view = isinstance(self._introduction.server, v0.Server) or not self._wire.stateless
+            server = self._connected(stale=one_view and (self._listed or self._fetched))
+            self._listed = True
+            self._heard.heard(self._wire.host, server)
+            if isinstance(server, v0.Server):
+                self._wire.settle()
+                return server.listing
+            self._cancel.check()
+            return (hasty.of(server, AGENT) if hasty else None) or self._listed_by(server)
+
+    def _hasty(self, cancel: Cancel) -> Callable[[], RefListing | None] | None:
+        """What lists as the USUAL server is asked, on a wire of its own; None where it cannot be."""
+        wire = self._wire.hasty_fork(cancel)
+        if wire is None:
+            return None
+
+        def listed() -> RefListing | None:
+            try:
+                return UploadPack(wire, self._limits, cancel)._listed_by(USUAL)
+            except SnapshotterError as error:
+                wire.explain(error)
+                return None
+            finally:
+                wire.close()
+
+        return listed
+
+    def _connected(self, *, stale: bool) -> Server:
         """The server of the conversation, which is opened if there is none, or anew if it is stale."""
         self._cancel.check()
-        if self._server is None or stale:
-            reader = self._wire.open()
-            self._listed = self._fetched = False
-            self._server = _advertisement(reader, self._wire.stateless, self._limits, self._cancel)
-        return self._server
+        if stale:
+            self._introduction = Introduction()
+        return self._introduction.had_from(self._opened)
 
-    def _whole_list(self, server: v2.Server, reader: PktReader) -> RefListing:
-        """The refs of an ls-refs answer, which must end after them: one flipped bit can turn a line into a flush."""
-        listing = v2.read_refs(server, reader, self._limits, self._cancel)
-        if self._wire.stateless and reader.line() is not Mark.END:
-            raise broken("its list of refs goes on after its end")
-        self._wire.settle()
-        return listing
+    def _opened(self) -> Server:
+        reader = self._wire.open()
+        self._listed = self._fetched = False
+        return read_introduction(reader, self._wire.stateless, self._limits, self._cancel)
 
     def _answer(self, body: bytes, *, bulk: bool) -> PktReader:
         """The answer to a request, whose time begins now."""
@@ -174,35 +235,9 @@ class UploadPack:
         """The error to raise, with the server's messages. The next call opens another conversation: after an error,
         this one may be anywhere."""
         if not isinstance(error, FilterRefused) or not self._wire.stateless:
-            self._server = None
+            self._introduction = Introduction()
         self._cancel.check()
         explanation = self._wire.explain(error)
         if error is self._sink_error:
             return error
         return to_show(explained(explanation, messages), self._wire.sent)
-
-
-def _advertisement(
-    reader: PktReader, over_http: bool, limits: WireLimits, cancel: Cancel
-) -> v2.Server | v0.Server:
-    """The server that introduces itself, in v2 or v0. Raises Unavailable for anything else."""
-    first = reader.line()
-    announced = isinstance(first, bytes) and first.startswith(b"# service=")  # as smart HTTP does
-    if announced:
-        if reader.line() is not Mark.FLUSH:
-            raise broken("the first part of its answer does not end")
-        first = reader.line()
-    if first is Mark.END:
-        raise NoGitAnswer(
-            "the origin closed the connection without a word",
-            hint="is it a git repository, and may this user read it? Try `git ls-remote`",
-        )
-    if isinstance(first, bytes):
-        check_error(first)
-    if first == b"version 2":
-        return v2.parse_capabilities(reader)
-    if over_http and not announced:  # a bare flush would pass for a repository without refs
-        raise broken("its first line is not git's (gitprotocol-http)")
-    if first == b"version 1":
-        first = reader.line()
-    return v0.read_server(first, reader, limits, cancel)

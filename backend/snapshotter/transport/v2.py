@@ -38,6 +38,12 @@ class Server:
         """Whether ls-refs tells a HEAD whose branch does not exist."""
         return "unborn" in self.capabilities.get("ls-refs", "").split()
 
+    def for_listing(self) -> Server:
+        """The same, as far as ls-refs depends on it. What a host tells may be long, and this is kept."""
+        known = {"agent": ""} if "agent" in self.capabilities else {}
+        known |= {"object-format": self.object_format} if self.object_format else {}
+        return Server(known | ({"ls-refs": "unborn"} if self.unborn else {}))
+
 
 def parse_capabilities(reader: PktReader) -> Server:
     """The capabilities after the ``version 2`` line.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +43,7 @@ def asked(host: GitHost) -> str:
     """The requests to the origin, in words."""
     words = {"info/refs": "discovery", "#ls-refs": "ls-refs", "#fetch": "fetch"}
     named = [next(word for part, word in words.items() if part in request.path) for request in host.requests]
-    counted = [(word, named.count(word)) for word in dict.fromkeys(named)]
-    return ", ".join(f"{count} {word}" for word, count in counted)
+    return ", ".join(f"{named.count(word)} {word}" for word in words.values() if word in named)
 
 
 def called(store: RecordingStore) -> str:
@@ -64,7 +62,7 @@ def test_a_run_asks_what_the_page_says(lab: Lab, origin: Origin, host: GitHost, 
     host.requests.clear()
     opened = host.connections
     store = RecordingStore(lab.store)
-    taken = lab.take(host.url("x.git"), store=store)
+    taken = lab.take(host.url("x.git"), store=store, ahead=True)
     assert taken.manifest.kind == kind
     connections = host.connections - opened
     assert [asked(host), str(connections), called(store)] == documented()[kind][:3]
@@ -87,7 +85,7 @@ def test_lfs_adds_what_the_page_says_where_there_are_no_pointers(
     host.requests.clear()
     opened = host.connections
     store = RecordingStore(lab.store)
-    assert lab.take(host.url("x.git"), options, store=store).manifest.kind == kind
+    assert lab.take(host.url("x.git"), options, store=store, ahead=True).manifest.kind == kind
     requests, connections, calls, *_ = documented()[kind]
     # Of a base the pointers are asked for; of a large pack also what the tips hold, or how the branch moved.
     more = {"base": 1, "increment": 0, "unchanged": 0}[kind]
@@ -137,27 +135,10 @@ def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
     assert taken.manifest.tip_dates
 
 
-def test_the_connection_for_the_pointers_of_a_base_is_opened_while_the_refs_are_listed(
-    lab: Lab, host: GitHost
-) -> None:
-    listing, another = threading.Event(), threading.Event()
-
-    def answer(path: str) -> None:
-        if "info/refs" in path:
-            listing.set()
-            for _ in range(int(PATIENCE / 0.01)):
-                if host.connections == 2:
-                    another.set()
-                    break
-                time.sleep(0.01)
-
-    host.fault = answer
-    store = RecordingStore(lab.store, lambda *_: listing.wait(PATIENCE) and None)
-    lab.take(host.url("x.git"), CaptureOptions(lfs=LfsOptions()), store=store)
-    assert another.is_set() and host.connections == 2
-    host.fault = None
-    lab.take(host.url("x.git"), CaptureOptions(lfs=LfsOptions()))
-    assert host.connections == 3, "one that is unchanged needs no more than one"
+def test_a_base_needs_no_connection_more_for_its_pointers(lab: Lab, host: GitHost) -> None:
+    lab.take(host.url("x.git"), CaptureOptions(lfs=LfsOptions()), ahead=True)
+    assert len(host.requests) == 4
+    assert host.connections == 2
 
 
 def test_nothing_is_stored_where_the_refs_cannot_be(lab: Lab, host: GitHost) -> None:

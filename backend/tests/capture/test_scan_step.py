@@ -53,9 +53,6 @@ class Asked:
                 raise Unavailable("the origin is broken", code="stream-cut", hint="mend it")
         return self.inner.fetch(request, sink)
 
-    def reach_ahead(self) -> None:
-        self.inner.reach_ahead()
-
     def fork(self) -> Transport:
         return self.inner.fork()
 

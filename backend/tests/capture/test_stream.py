@@ -85,9 +85,6 @@ class Altered:
         for start in range(0, len(data), 10_000):
             sink(memoryview(data)[start : start + 10_000])
 
-    def reach_ahead(self) -> None:
-        self._inner.reach_ahead()
-
     def fork(self) -> Transport:
         return self._inner.fork()
 

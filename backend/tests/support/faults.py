@@ -153,9 +153,6 @@ class Interposed:
         self._fetching()
         self._inner.fetch(request, sink)
 
-    def reach_ahead(self) -> None:
-        self._inner.reach_ahead()
-
     def fork(self) -> Transport:
         return self._inner.fork()
 
@@ -177,9 +174,6 @@ class Relisted:
 
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self._inner.fetch(request, sink)
-
-    def reach_ahead(self) -> None:
-        self._inner.reach_ahead()
 
     def fork(self) -> Transport:
         return self._inner.fork()

@@ -70,13 +70,15 @@ class Lab:
         store: Store | None = None,
         advance: timedelta = timedelta(hours=1),
         known: Sealed | None = None,
+        ahead: bool = False,
     ) -> Sealed:
-        """One snapshot, in this process; `wrap` may put something around its transport."""
+        """One snapshot, in this process; `wrap` may put something around its transport. With `ahead` it lists as the
+        verb does."""
         self.now += advance
         cancel = Cancel()
         parsed = parse(str(origin.path if isinstance(origin, Origin) else origin))
         connector = Connector(GitCredentials({}), self.limits)
-        transport = connector(parsed, cancel)
+        transport = (connector.ahead if ahead else connector)(parsed, cancel)
         used = wrap(transport) if wrap else transport
         try:
             return snapshot.take_after(

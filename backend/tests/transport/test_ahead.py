@@ -48,9 +48,6 @@ class Slow:
     def fetch(self, request: FetchRequest, sink: Sink) -> None:
         self.done.append("fetched")
 
-    def reach_ahead(self) -> None:
-        self.done.append("reached")
-
     def fork(self) -> Transport:
         self.done.append("forked")
         return self

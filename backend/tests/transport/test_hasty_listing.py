@@ -1,0 +1,196 @@
+"""A listing that is asked for beside the server's introduction, and counts where that leads to the same request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from githost import Fault, GitHost
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Interrupted
+from snapshotter.git.origin import Credential
+from snapshotter.git.origin_parsing import parse
+from snapshotter.git.refs import RefListing
+from snapshotter.transport import WireLimits
+from snapshotter.transport.connect import Connector
+from snapshotter.transport.credentials import GitCredentials
+from snapshotter.transport.turns import HostTurns
+from tests.support.git import Origin
+from tests.support.httpservers import ADVERTISEMENT, RESULT, Scripted, Seen, advertisement, pkt, reply
+from tests.transport.support import DISCOVERY, SECRET, Silence
+
+PATIENCE = 30.0  # seconds after which what should come counts as never coming
+LS_REFS = "/x.git/git-upload-pack#ls-refs"
+REFS = pkt(b"%040d refs/heads/main\n" % 7) + b"0000"
+OTHERS = pkt(b"%040d refs/heads/main\n" % 8) + b"0000"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[GitHost]:
+    Origin(tmp_path / "srv" / "x.git").commit()
+    with GitHost(tmp_path / "srv") as host:
+        yield host
+
+
+def listed(url: str, cancel: Cancel | None = None, connect: Connector | None = None) -> RefListing:
+    connect = connect or Connector(GitCredentials({}), WireLimits(idle_seconds=PATIENCE))
+    with closing(connect.ahead(parse(url), cancel or Cancel())) as transport:
+        return transport.ls_refs()
+
+
+def in_order(host: GitHost) -> RefListing:
+    with closing(Connector(GitCredentials({}))(parse(host.url("x.git")), Cancel())) as transport:
+        return transport.ls_refs()
+
+
+def paths(host: GitHost) -> list[str]:
+    return [request.path for request in host.requests]
+
+
+def test_both_are_asked_at_once_and_nothing_else(host: GitHost) -> None:
+    both = threading.Barrier(2, timeout=PATIENCE)
+    host.fault = lambda _: both.wait() and None
+    assert listed(host.url("x.git")).oids
+    assert sorted(paths(host)) == [LS_REFS, f"/x.git{DISCOVERY}"]
+
+
+def test_it_is_the_listing_that_would_have_been_asked_for(host: GitHost) -> None:
+    origin = Origin.at(host.root / "x.git")
+    origin.git("tag", "-a", "-m", "one", "v1", "refs/heads/main")
+    assert listed(host.url("x.git")) == in_order(host)
+
+
+@pytest.mark.parametrize("kind", ["v0", "sha256", "empty"])
+def test_servers_that_want_another_request(tmp_path: Path, kind: str) -> None:
+    origin = Origin(tmp_path / "srv" / "x.git", object_format="sha256" if kind == "sha256" else "sha1")
+    if kind != "empty":
+        origin.commit()
+    with GitHost(tmp_path / "srv", v0=kind == "v0") as host:
+        assert listed(host.url("x.git")) == in_order(host)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        Fault(status=500),
+        Fault(status=404),
+        Fault(status=403),
+        Fault(cut_at=20),
+        Fault(body=b"x"),
+        Fault(flip_at=2),
+    ],
+)
+def test_a_wrong_answer_is_asked_for_again(host: GitHost, spoilt: Fault) -> None:
+    left = [spoilt]
+    host.fault = lambda path: left.pop() if "ls-refs" in path and left else None
+    assert listed(host.url("x.git")) == in_order(host)
+    assert not left
+
+
+def test_nobody_waits_for_an_answer_that_does_not_count() -> None:
+    silence, closing_down = Silence(), threading.Event()
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        if request.method == "GET":
+            assert silence.begun.wait(PATIENCE)
+            words = advertisement(b"ls-refs", b"fetch")  # tells neither format nor unborn heads
+            return [reply(200, {"Content-Type": ADVERTISEMENT}, words)]
+        if b"object-format" in request.body:
+            return silence.of(closing_down)
+        return [reply(200, {"Content-Type": RESULT}, REFS)]
+
+    with Scripted(answer) as server:
+        assert dict(listed(server.url()).oids) == {b"refs/heads/main": f"{7:040d}"}
+        assert not closing_down.is_set()
+        closing_down.set()
+    assert not silence.broken
+
+
+def test_an_answer_counts_only_if_the_server_leads_to_its_request() -> None:
+    def answer(request: Seen) -> Iterable[bytes]:
+        if request.method == "GET":
+            words = advertisement(b"ls-refs", b"fetch", b"object-format=sha1")
+            return [reply(200, {"Content-Type": ADVERTISEMENT}, words)]
+        return [reply(200, {"Content-Type": RESULT}, OTHERS if b"unborn" in request.body else REFS)]
+
+    with Scripted(answer) as server:
+        assert dict(listed(server.url()).oids) == {b"refs/heads/main": f"{7:040d}"}
+
+
+def test_a_cancellation_ends_both(host: GitHost) -> None:
+    cancel, begun = Cancel(), threading.Event()
+
+    def stall(path: str) -> Fault:
+        if "ls-refs" in path:
+            begun.set()
+        return Fault(stall_at=0)
+
+    host.fault = stall
+    threading.Thread(target=lambda: (begun.wait(PATIENCE), cancel.cancel()), daemon=True).start()
+    with pytest.raises(Interrupted):
+        listed(host.url("x.git"), cancel)
+    for _ in range(int(PATIENCE / 0.05)):
+        if not host.open_now:
+            break
+        time.sleep(0.05)
+    assert not host.open_now
+
+
+def test_a_credential_that_is_there_goes_with_both(host: GitHost) -> None:
+    host.basic = ("someone", SECRET)
+    url = host.url("x.git").replace("://", f"://someone:{SECRET}@")
+    assert listed(url).oids
+    assert len(host.requests) == 2
+    assert {request.status for request in host.requests} == {200}
+
+
+class Asking:
+    """Has a credential only once it was refused."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def initial(self, _: object) -> None:
+        return None
+
+    def after_refusal(self, _: object, refused: Credential | None) -> Credential | None:
+        self.asked += 1
+        return None if refused else Credential("someone", SECRET)
+
+
+def test_a_credential_is_looked_for_once_where_both_are_refused(host: GitHost) -> None:
+    host.basic, asking = ("someone", SECRET), Asking()
+    assert listed(host.url("x.git"), connect=Connector(asking)).oids  # type: ignore[arg-type]
+    assert asking.asked == 1
+
+
+def test_where_requests_are_counted_they_follow_one_another(host: GitHost) -> None:
+    turns = HostTurns(1)
+    listed(host.url("x.git"), connect=Connector(GitCredentials({})).with_turns(turns))
+    assert paths(host) == [f"/x.git{DISCOVERY}", LS_REFS]
+    assert turns.requests == 2
+
+
+def test_through_a_proxy_they_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        seen.append(request.method)
+        kind, body = (ADVERTISEMENT, advertisement()) if request.method == "GET" else (RESULT, REFS)
+        return [reply(200, {"Content-Type": kind}, body)]
+
+    with Scripted(answer) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        connect = Connector(GitCredentials({}), allow_http=True)
+        assert listed("http://far.example/x.git", connect=connect).oids
+    assert seen == ["GET", "POST"]
+
+
+def test_a_host_of_one_connection_after_another_is_listed(host: GitHost) -> None:
+    host.serial = True
+    assert listed(host.url("x.git")) == in_order(host)
