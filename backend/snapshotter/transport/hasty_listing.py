@@ -22,7 +22,7 @@ USUAL: Final = v2.Server({"agent": "", "ls-refs": "unborn", "object-format": "sh
 
 @contextmanager
 def begun(
-    lister: Callable[[Cancel], Callable[[], RefListing | None] | None], cancel: Cancel
+    lister: Callable[[Cancel], Callable[[], RefListing] | None], cancel: Cancel
 ) -> Iterator[HastyListing | None]:
     """A listing that is under way for as long as the block lasts; None where none can be. At the block's end nobody
     waits for it. `lister` is given what cancels it."""
@@ -38,7 +38,7 @@ def begun(
 class HastyListing:
     """The refs of an origin, asked for in a thread of its own as the USUAL server is asked."""
 
-    def __init__(self, listed: Callable[[], RefListing | None]) -> None:
+    def __init__(self, listed: Callable[[], RefListing]) -> None:
         self._found: Future[RefListing | None] = Future()
         threading.Thread(target=self._list, args=(listed,), daemon=True, name="hasty listing").start()
 
@@ -48,7 +48,7 @@ class HastyListing:
             return None
         return self._found.result()
 
-    def _list(self, listed: Callable[[], RefListing | None]) -> None:
+    def _list(self, listed: Callable[[], RefListing]) -> None:
         found = None
         with suppress(Exception):  # whoever asks again, with patience, tells what is wrong
             found = listed()

@@ -163,8 +163,6 @@ class UploadPack:
         except Unavailable as error:
             if isinstance(error, OriginBusy) or error.code not in _UNINTRODUCED:
                 raise
-            self._wire.explain(error)
-            self._cancel.check()
         listing = self._listed_in_order()
         self._heard.insists(self._wire.host)
         return listing
@@ -184,18 +182,15 @@ class UploadPack:
             self._cancel.check()
             return (hasty.of(server, AGENT) if hasty else None) or self._listed_by(server)
 
-    def _hasty(self, cancel: Cancel) -> Callable[[], RefListing | None] | None:
+    def _hasty(self, cancel: Cancel) -> Callable[[], RefListing] | None:
         """What lists as the USUAL server is asked, on a wire of its own; None where it cannot be."""
         wire = self._wire.hasty_fork(cancel)
         if wire is None:
             return None
 
-        def listed() -> RefListing | None:
+        def listed() -> RefListing:
             try:
                 return UploadPack(wire, self._limits, cancel)._listed_by(USUAL)
-            except SnapshotterError as error:
-                wire.explain(error)
-                return None
             finally:
                 wire.close()
 

@@ -12,7 +12,7 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Interrupted
+from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.git.origin import Credential
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import RefListing
@@ -22,7 +22,7 @@ from snapshotter.transport.credentials import GitCredentials
 from snapshotter.transport.turns import HostTurns
 from tests.support.git import Origin
 from tests.support.httpservers import ADVERTISEMENT, RESULT, Scripted, Seen, advertisement, pkt, reply
-from tests.transport.support import DISCOVERY, SECRET, Silence
+from tests.transport.support import DISCOVERY, SECRET, Hurried, Silence
 
 PATIENCE = 30.0  # seconds after which what should come counts as never coming
 LS_REFS = "/x.git/git-upload-pack#ls-refs"
@@ -122,23 +122,77 @@ def test_an_answer_counts_only_if_the_server_leads_to_its_request() -> None:
         assert dict(listed(server.url()).oids) == {b"refs/heads/main": f"{7:040d}"}
 
 
-def test_a_cancellation_ends_both(host: GitHost) -> None:
+@pytest.mark.parametrize("both", [True, False])
+def test_a_cancellation_ends_what_is_under_way(host: GitHost, both: bool) -> None:
     cancel, begun = Cancel(), threading.Event()
 
-    def stall(path: str) -> Fault:
+    def stall(path: str) -> Fault | None:
         if "ls-refs" in path:
             begun.set()
-        return Fault(stall_at=0)
+            return Fault(stall_at=0)
+        return Fault(stall_at=0) if both else None
 
     host.fault = stall
-    threading.Thread(target=lambda: (begun.wait(PATIENCE), cancel.cancel()), daemon=True).start()
+
+    def interrupt() -> None:
+        begun.wait(PATIENCE)
+        while not any("info/refs" in path for path in paths(host)):
+            time.sleep(0.01)
+        time.sleep(0.3)  # by then it waits for the listing alone, if for that
+        cancel.cancel()
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(Interrupted):
-        listed(host.url("x.git"), cancel)
+        listed(host.url("x.git"), cancel, Connector(GitCredentials({}), WireLimits(idle_seconds=3600)))
+    assert come_down_to(host, 0 if both else 1)
+
+
+def come_down_to(host: GitHost, connections: int) -> bool:
+    """Whether no more connections are open, in time."""
     for _ in range(int(PATIENCE / 0.05)):
-        if not host.open_now:
-            break
+        if host.open_now <= connections:
+            return True
         time.sleep(0.05)
-    assert not host.open_now
+    return False
+
+
+def test_an_answer_that_does_not_count_is_let_go(tmp_path: Path, host: GitHost) -> None:
+    host.config["lsrefs.unborn"] = "ignore"
+    begun = threading.Event()
+
+    def fault(path: str) -> Fault | None:
+        if "ls-refs" in path and not begun.is_set():
+            begun.set()
+            return Fault(stall_at=0)
+        if "info/refs" in path:
+            assert begun.wait(PATIENCE)
+        return None
+
+    host.fault = fault
+    assert listed(host.url("x.git")) == in_order(host)
+    assert come_down_to(host, 1)
+    assert paths(host).count(LS_REFS) == 3
+
+
+def test_it_is_tried_once() -> None:
+    def answer(request: Seen) -> Iterable[bytes]:
+        if request.method == "GET":
+            words = advertisement(b"agent=x", b"ls-refs=unborn", b"fetch", b"object-format=sha1")
+            return [reply(200, {"Content-Type": ADVERTISEMENT}, words)]
+        return []
+
+    with Scripted(answer) as server, pytest.raises(Unavailable):
+        listed(server.url(), Hurried())
+    assert [request.method for request in server.seen].count("POST") == 1 + 4
+
+
+def test_a_host_that_it_is_nothing_for_is_asked_so_once(host: GitHost) -> None:
+    host.v0 = True
+    with closing(Connector(GitCredentials({})).ahead(parse(host.url("x.git")), Cancel())) as transport:
+        transport.ls_refs()
+        transport.ls_refs()
+    assert len(host.requests) <= 3
+    assert paths(host).count(f"/x.git{DISCOVERY}") == 2
 
 
 def test_a_credential_that_is_there_goes_with_both(host: GitHost) -> None:
@@ -153,10 +207,10 @@ class Asking:
     """Has a credential only once it was refused."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked = self.first = 0
 
     def initial(self, _: object) -> None:
-        return None
+        self.first += 1
 
     def after_refusal(self, _: object, refused: Credential | None) -> Credential | None:
         self.asked += 1
@@ -166,7 +220,7 @@ class Asking:
 def test_a_credential_is_looked_for_once_where_both_are_refused(host: GitHost) -> None:
     host.basic, asking = ("someone", SECRET), Asking()
     assert listed(host.url("x.git"), connect=Connector(asking)).oids  # type: ignore[arg-type]
-    assert asking.asked == 1
+    assert (asking.first, asking.asked) == (1, 1)
 
 
 def test_where_requests_are_counted_they_follow_one_another(host: GitHost) -> None:

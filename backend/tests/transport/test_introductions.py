@@ -67,6 +67,16 @@ def test_the_next_repository_of_a_host_is_listed_by_one_request(
     assert listed == alone(host, "b")
 
 
+def test_what_one_connector_heard_another_knows_that_shares_its_connections(host: GitHost) -> None:
+    first = Connector(GitCredentials({}))
+    second = Connector(GitCredentials({})).beside(first)
+    for connect, name in ((first, "a"), (second, "b")):
+        with closing(connect(parse(host.url(f"{name}.git")), Cancel())) as transport:
+            transport.ls_refs()
+    assert len(host.requests) == 3
+    first.let_go()
+
+
 def test_its_server_is_asked_what_it_can_do_before_a_fetch_once_for_all_forks(
     host: GitHost, opened: Callable[[str], Transport]
 ) -> None:
