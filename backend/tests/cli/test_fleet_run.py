@@ -104,7 +104,7 @@ def test_every_behaviour_has_its_verdict_and_a_day_later_another(host: FleetHost
     assert verdicts(tmp_path, inventory) == expected(host, A_DAY_LATER)
 
 
-def test_unchanged_ones_cost_two_requests_each_and_with_the_ledger_alone_no_object(
+def test_unchanged_ones_cost_one_request_each_once_their_host_was_heard_and_with_the_ledger_alone_no_object(
     host: FleetHost, tmp_path: Path
 ) -> None:
     quiet = host.having("quiet")
@@ -112,9 +112,14 @@ def test_unchanged_ones_cost_two_requests_each_and_with_the_ledger_alone_no_obje
     assert run(tmp_path, "run", inventory)[0] == 0
     before = {path for path in (tmp_path / "store").rglob("*.json") if "_fleet" not in path.parts}
     host.requests.clear()
-    code, document, _ = run(tmp_path, "run", inventory, "--ledger-only")
+    alone = ("--jobs", "1", "--host-connections", "1")
+    code, document, _ = run(tmp_path, "run", inventory, "--ledger-only", *alone)
     assert (code, document["verdicts"]) == (0, {"unchanged": len(quiet)})
-    assert len(host.requests) == document["requests"] == 2 * len(quiet)
+    assert len(host.requests) == document["requests"]
+    asked = [request.path for request in host.requests]
+    assert sum("#ls-refs" in path for path in asked) == len(quiet)
+    # Two threads share the connection: when they begin, neither has heard the host.
+    assert 0 < sum("info/refs" in path for path in asked) < len(quiet)
     assert {path for path in (tmp_path / "store").rglob("*.json") if "_fleet" not in path.parts} == before
     host.requests.clear()
     code, document, _ = run(tmp_path, "run", inventory, "--max-age", "1h")
