@@ -6,7 +6,7 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 from __future__ import annotations
 
 from collections.abc import Set
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.layout import RunId, RunKey
-from snapshotter.archive.manifest import Artifact, Manifest, RefChanges, RefsRecord
+from snapshotter.archive.manifest import Artifact, Manifest, RefsRecord
 from snapshotter.archive.sealed import Sealed, check_continues, open_sealed, seal
 from snapshotter.archive.segments import check_size
 from snapshotter.archive.transfer import JSON, RunFolder
@@ -22,9 +22,10 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.kept_threads import beside
 from snapshotter.base.observer import Observer
-from snapshotter.capture import changes, manifest_making, scan_choice, tips
+from snapshotter.capture import changes, manifest_making, scan_choice
 from snapshotter.capture.chain import Decision, decide
 from snapshotter.capture.clock import Clock
+from snapshotter.capture.comparing import Compared, compared_beside
 from snapshotter.capture.lfs_beside import objects_beside
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, is_settled
 from snapshotter.capture.manifest_making import Capture
@@ -35,7 +36,6 @@ from snapshotter.capture.refused_objects import RefusedObjects
 from snapshotter.capture.scan_choice import ScanTarget
 from snapshotter.capture.scan_step import ScanAttempt, ScanStep
 from snapshotter.capture.stream import StoredBundle, base, increment, streamed
-from snapshotter.capture.tips import Tips
 from snapshotter.git.origin import Origin
 from snapshotter.git.ref_names import named
 from snapshotter.git.refs import RefListing, RefsLedger
@@ -251,36 +251,26 @@ def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
 
 def _stream(
     run: _Run, folder: RunFolder, step: _Step, front: AwaitedFront
-) -> tuple[StoredBundle | None, _Compared]:
+) -> tuple[StoredBundle | None, Compared]:
     """The bundle that is due, stored, or None where none is; and what changed in the refs since the parent."""
     _, decision, ledger, parent, _ = step
     before = parent.ledger if parent else None
     if decision.kind in ("empty", "unchanged"):
         front.set_result(NO_FRONT)
         changed = changes.compare(before, ledger, lambda _: {}) if before else None
-        return None, _Compared(changed)
+        return None, Compared(changed)
     commits = parent.commits if parent else frozenset()
     if decision.kind == "increment" and before is not None:
         request = increment(ledger, before, commits)
     else:
         request = base(ledger, (parent and parent.chain.weight.base) or None)
-    judge = changes.OriginJudge(run.transport, ledger.object_format, front)
-    with ExitStack() as stack:  # whether branches were rewritten is asked beside the fetch
-        compare = (lambda: changes.compare(before, ledger, judge)) if before else None
-        comparing = stack.enter_context(beside(compare)) if compare else None
-        with streamed(request, run.transport, folder, run.options, run.observer, front) as arrived:
-            changed = comparing.result() if comparing else None
-            known = commits | judge.committed_at.keys()
-            told = tips.learn(run.transport, ledger, known, front.result())
-            stored = arrived.finish()
-    return stored, _Compared(changed, Tips({**judge.committed_at, **told.committed_at}, told.others))
-
-
-class _Compared(NamedTuple):
-    """What changed in the refs, None without a parent; and what the origin told of the tips."""
-
-    changes: RefChanges | None = None
-    tips: Tips = Tips()
+    sessions = run.origin.scheme not in ("http", "https")
+    with (
+        compared_beside(run.transport, ledger, parent, front, sessions=sessions) as compared,
+        streamed(request, run.transport, folder, run.options, run.observer, front) as arrived,
+    ):
+        told = compared()
+        return arrived.finish(), told
 
 
 def _refs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from githost import GitHost
+from githost import Fault, GitHost
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
+from snapshotter.archive.segments import MIN_SEGMENT
 from snapshotter.capture import stream
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
-from tests.support.faults import RecordingStore
+from snapshotter.transport import Transport
+from tests.support.faults import Interposed, RecordingStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.scans import scan_options
@@ -120,10 +123,11 @@ def test_the_refs_and_the_history_are_put_at_the_same_time(lab: Lab, host: GitHo
     assert not both.broken
 
 
-def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
-    lab: Lab, host: GitHost, monkeypatch: pytest.MonkeyPatch
+def test_the_tips_dates_are_asked_for_while_the_history_comes(
+    lab: Lab, origin: Origin, host: GitHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "FRONT_BYTES", 12)  # as for tips that are far behind in a large pack
+    origin.commit(files={"large": os.urandom(1024 * 1024)})  # more than the segments' buffers hold
     told = threading.Event()
     host.fault = lambda path: told.set() if sum("#fetch" in each.path for each in host.requests) else None
 
@@ -131,8 +135,34 @@ def test_the_tips_dates_are_asked_for_while_the_history_is_on_its_way(
         if layout.HISTORY in key:
             assert told.wait(PATIENCE)
 
-    taken = lab.take(host.url("x.git"), store=RecordingStore(lab.store, wait))
+    options = CaptureOptions(segment_bytes=MIN_SEGMENT, in_flight=1)
+    taken = lab.take(host.url("x.git"), options, store=RecordingStore(lab.store, wait))
     assert taken.manifest.tip_dates
+    assert asked(host) == "1 discovery, 1 ls-refs, 2 fetch"
+
+
+def test_tips_that_were_not_told_while_the_history_came_are_asked_for_after_it(
+    lab: Lab, host: GitHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "FRONT_BYTES", 12)
+    refused = Fault(status=403)
+    host.fault = lambda _: refused if sum("#fetch" in each.path for each in host.requests) == 1 else None
+    assert lab.take(host.url("x.git")).manifest.tip_dates
+    assert asked(host) == "1 discovery, 1 ls-refs, 3 fetch"
+
+
+def test_where_another_request_is_another_session_the_tips_are_asked_for_in_the_first(
+    lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "FRONT_BYTES", 12)
+    transports: list[Interposed] = []
+
+    def wrap(transport: Transport) -> Transport:
+        transports.append(Interposed(transport))
+        return transports[-1]
+
+    assert lab.take(str(origin.path), wrap=wrap).manifest.tip_dates
+    assert [transport.forks for transport in transports] == [0]
 
 
 def test_a_base_needs_no_connection_more_for_its_pointers(lab: Lab, host: GitHost) -> None:

@@ -142,7 +142,7 @@ class Interposed:
         self, inner: Transport, *, listing: Callable[[], Any] = int, fetching: Callable[[], Any] = int
     ) -> None:
         self._inner, self._listing, self._fetching = inner, listing, fetching
-        self.listings = 0
+        self.listings = self.forks = 0
 
     def ls_refs(self) -> Any:
         self.listings += 1
@@ -154,6 +154,7 @@ class Interposed:
         self._inner.fetch(request, sink)
 
     def fork(self) -> Transport:
+        self.forks += 1
         return self._inner.fork()
 
     def close(self) -> None:
