@@ -116,17 +116,20 @@ def fleet_run(session: Session, given: FleetRunFlags) -> Output:
     Exit 0: all have a good snapshot. 1: a secret gate tripped. 3: some failed.
     4: none has one.
     """
+    from snapshotter.fleet.engines import get_ready, wished
+
+    engine = wished(given.engine, given.jobs, given.scheduler, given.listen, session.settings)
+    inventory = read_inventory(session, given.inventory, given.sha256)
+    get_ready(engine)  # it loads while this process does
+
     from snapshotter.cli import describe_fleet, documents
     from snapshotter.fleet import recorded_run
-    from snapshotter.fleet.engines import wished
     from snapshotter.fleet.fleet_run import ending
     from snapshotter.fleet.notifier import Notifier
     from snapshotter.fleet.recorded_run import Planner, RunPlace
 
     wish, resumed = _wish(session, given), _run_id(given.resume)
-    engine = wished(given.engine, given.jobs, given.scheduler, given.listen, session.settings)
     notifier = Notifier.of(session.settings, session.observer)
-    inventory = read_inventory(session, given.inventory, given.sha256)
     planner = Planner(
         inventory.name, bool(inventory.sources), lambda before: plan_of(session, inventory, before)
     )

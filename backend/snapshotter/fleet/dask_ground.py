@@ -25,7 +25,9 @@ try:
     dask.config.set(
         {"distributed.worker.multiprocessing-method": _FORKING}
     )  # read when `distributed` is loaded
-    multiprocessing.get_context(_FORKING).set_forkserver_preload(["distributed", "snapshotter.fleet.batch"])
+    multiprocessing.get_context(_FORKING).set_forkserver_preload(
+        ["distributed", "snapshotter.fleet.worker_process"]
+    )
     forkserver.ensure_running()
     import distributed
 except ImportError as missing:

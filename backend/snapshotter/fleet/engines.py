@@ -10,9 +10,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from snapshotter.base.errors import UsageError
-from snapshotter.fleet.engine import FleetEngine
 
 if TYPE_CHECKING:
+    from snapshotter.fleet.engine import FleetEngine
     from snapshotter.fleet.meeting_place import Certificates, MeetingPlace
 
 Announce = Callable[[str], None]
@@ -98,6 +98,11 @@ def get_ready(wish: EngineWish) -> None:
     """Begin to load what the engine needs, and return at once. Never raises: whoever opens it is told what is wrong."""
     if wish.name == "dask":
         Thread(target=_load_dask, daemon=True, name="engine").start()
+    else:
+        from snapshotter.fleet.nursery import NURSERY
+
+        with suppress(OSError):
+            NURSERY.get_ready()
 
 
 def _load_dask() -> None:

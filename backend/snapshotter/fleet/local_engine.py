@@ -3,27 +3,17 @@ batch with it, and what it keeps (connections, scans' processes) is warm for its
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
 import queue
-import signal
 import threading
 from concurrent.futures import Future
-from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
 from typing import Final
 
-from snapshotter.base.errors import Interrupted, Terminated
-from snapshotter.fleet import workshop
+from snapshotter.base.errors import Interrupted
 from snapshotter.fleet.engine import EngineLost, Work, WorkerLost
+from snapshotter.fleet.nursery import NURSERY, ForkedWorker
 from snapshotter.fleet.outcome import Batch, BatchResult
 
 _GRACE: Final = 1.0  # seconds that a worker has to clean up before it is killed
-# Spawned: a fork of a process with threads may hold their locks for ever.
-_SPAWN: Final = multiprocessing.get_context("spawn")
-
 _Job = tuple[Work, Batch, "Future[BatchResult]"]
 
 
@@ -66,21 +56,20 @@ class _Worker:
 
     def __init__(self, jobs: queue.SimpleQueue[_Job | None], ended: threading.Event) -> None:
         self._jobs, self._ended = jobs, ended
-        self._process: SpawnProcess | None = None
-        self._pipe: Connection | None = None
+        self._process: ForkedWorker | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True, name="fleet-worker")
         self._thread.start()
 
     def terminate(self) -> None:
         """Have the process end soon; from any thread."""
-        if self._process is not None:
-            self._process.terminate()
+        if (process := self._process) is not None:
+            process.terminate()
 
     def join(self, seconds: float | None) -> None:
         """Wait for the end; after `seconds` the process is killed."""
         self._thread.join(seconds)
-        if self._thread.is_alive() and self._process is not None:
-            self._process.kill()
+        if self._thread.is_alive() and (process := self._process) is not None:
+            process.kill()
             self._thread.join(_GRACE)
 
     def _serve(self) -> None:
@@ -99,7 +88,7 @@ class _Worker:
 
     def _done(self, work: Work, batch: Batch) -> BatchResult:
         try:
-            pipe = self._opened()
+            pipe = self._started().pipe
             pipe.send((work, batch))
             answer = pipe.recv()
         except (EOFError, OSError) as error:
@@ -107,26 +96,22 @@ class _Worker:
             raise (Interrupted("interrupted") if self._ended.is_set() else _lost()) from error
         if isinstance(answer, BaseException):
             raise answer
-        assert isinstance(answer, BatchResult)  # noqa: S101 - `_work` sends nothing else
+        assert isinstance(answer, BatchResult)  # noqa: S101 - a worker sends nothing else
         return answer
 
-    def _opened(self) -> Connection:
-        if self._pipe is None:
-            self._pipe, end = _SPAWN.Pipe()
-            self._process = _SPAWN.Process(target=_work, args=(end,), name="fleet-worker", daemon=True)
-            self._process.start()
-            end.close()  # else its death would not show here
-        return self._pipe
+    def _started(self) -> ForkedWorker:
+        if self._process is None:
+            self._process = NURSERY.fork()
+        return self._process
 
     def _close(self) -> None:
         """End the process, which waits for work, or is dead."""
-        if self._pipe is not None and self._process is not None:
-            self._pipe.close()
-            self._process.join(_GRACE)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
-        self._pipe = None
+        if (process := self._process) is not None:
+            process.pipe.close()
+            if not process.ended(_GRACE):
+                process.kill()
+                process.ended()
+        self._process = None
 
 
 def _lost() -> WorkerLost:
@@ -135,41 +120,3 @@ def _lost() -> WorkerLost:
         hint="it was killed, as by the kernel when memory is short: give fewer --jobs, or a lower "
         "SNAPSHOTTER_FLEET_MEMORY",
     )
-
-
-def _work(pipe: Connection) -> None:
-    """What a worker process does: a batch at a time, until nobody sends any more."""
-    # The terminal's signals are its parent's to deal with.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_follow, daemon=True, name="parent").start()
-    with suppress(EOFError, OSError):
-        while True:
-            work, batch = pipe.recv()
-            pipe.send(_answer(work, batch))
-    workshop.close()
-
-
-def _answer(work: Work, batch: Batch) -> BatchResult | BaseException:
-    try:
-        return work(batch)
-    except BaseException as error:  # noqa: BLE001 - carried to the parent
-        try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301 - our own: an error that does not cross would end the worker
-        except Exception:  # noqa: BLE001 - whatever a class makes of it
-            return RuntimeError(f"{type(error).__name__}: {error}")
-        return error
-
-
-def _end(*_: object) -> None:
-    workshop.end(Terminated("stopped by SIGTERM"))
-    threading.Timer(_GRACE / 2, os._exit, [143]).start()
-
-
-def _follow() -> None:
-    """Wait for the parent's end, which may be a kill: nobody would ever want what this process does then."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        _end()

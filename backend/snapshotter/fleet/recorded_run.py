@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec import structs
 from snapshotter.archive.layout import RunId
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
+from snapshotter.base.kept_threads import beside
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import plural
@@ -79,7 +81,7 @@ def _carried_out(
     segment = parse_size(place.settings["SNAPSHOTTER_SEGMENT_SIZE"])
     stale_after = parse_span(place.settings["SNAPSHOTTER_STALE_AFTER"])
     get_ready(engine)
-    with workspace(place.temp, segment, place.cancel) as rows:
+    with workspace(place.temp, segment, place.cancel) as rows, ExitStack() as stack:
         place.observer.stage("reading the last result")
         last, recorder = _known(planner.name, place, rows, resumed)
         plan = planner.make(_roster(last) if planner.sources else None)
@@ -93,8 +95,10 @@ def _carried_out(
         opened = open_engine(engine, lambda address: _announce(address, recorder, place))
         try:
             summary = Fleet(plan, wish, Desk(opened, last, recorder, place.watch, place.cancel)).run()
-        finally:
+        except BaseException:
             opened.shutdown()
+            raise
+        stack.enter_context(beside(opened.shutdown))  # workers end while the results are written
         summary = structs.replace(summary, left_out=[*summary.left_out, *_still_left_out(plan, last)])
         place.observer.stage("writing the results")
         recorder.end(summary, kept=unknown_now(plan, iter(rows.last)))

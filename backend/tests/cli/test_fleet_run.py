@@ -18,6 +18,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.fleet.outcome import Verdict
 from snapshotter.store.opening import open_store
 from tests.support.fleet_host import FleetHost
+from tests.support.fleets import workers_of
 from tests.support.git import Origin
 
 PATIENCE = 120.0  # seconds
@@ -189,16 +190,6 @@ def test_a_signal_ends_it_and_the_way_on_is_told(
     assert "--resume" in told
     assert "Traceback" not in told
     assert "leaked" not in told
-
-
-def workers_of(pid: int) -> list[int]:
-    """The worker processes of a run."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return found
 
 
 @pytest.mark.parametrize(

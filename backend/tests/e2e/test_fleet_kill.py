@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.cli import wait_for
 from tests.support.fleet_host import FleetHost
-from tests.support.fleets import ENGINES, Fleet, descendants, kill
+from tests.support.fleets import ENGINES, Fleet, kill, nurseries_of, workers_of
 
 REPOS = {"quiet": 70, "slow": 6, "empty": 4}
 REQUESTS = 3 * (70 + 6) + 2 * 4  # of a first run that nothing disturbs
@@ -80,22 +80,21 @@ def lose_workers(folder: Path, engine: str, rng: random.Random, kills: int) -> N
         whole(fleet)
 
 
-def workers_of(pid: int) -> list[int]:
-    """The processes of a run that take snapshots."""
-    found = []
-    servers: set[int] = set()  # what dask's workers are forked from
-    for each in descendants(pid):
-        said = Path(f"/proc/{each}/cmdline").read_bytes()
-        if b"spawn_main" in said or (b"forkserver" in said and servers):
-            found.append(each)
-        elif b"forkserver" in said:
-            servers.add(each)
-    return found
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_worker_that_is_killed_costs_what_it_had_in_hand(engine: str, tmp_path: Path) -> None:
     lose_workers(tmp_path, engine, random.Random(7), 1)
+
+
+def test_a_nursery_that_is_killed_costs_nothing_and_is_replaced_when_a_worker_is(tmp_path: Path) -> None:
+    with fleet_of(tmp_path, "local") as fleet, fleet.running("--jobs", "2") as process:
+        wait_for(process, lambda: len(fleet.host.requests) >= 40)
+        (nursery,) = nurseries_of(process.pid)
+        workers = workers_of(process.pid)
+        os.kill(nursery, signal.SIGKILL)
+        os.kill(workers[0], signal.SIGKILL)
+        wait_for(process, lambda: bool(workers_of(process.pid)))
+        assert process.wait() == 0, fleet.said
+        whole(fleet)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -67,6 +67,28 @@ def test_a_worker_that_dies_with_nothing_to_do_costs_nothing_but_a_try(engine: L
     assert found != [pid]
 
 
+def test_a_worker_and_its_replacement_are_forked_though_the_nursery_was_killed(engine: LocalEngine) -> None:
+    before = pid_of(engine, 1)
+    os.kill(parent_of(before), signal.SIGKILL)
+    assert pid_of(engine, 2) > 0  # what was forked lives on
+    with pytest.raises(WorkerLost):
+        engine.submit(dying, batch(3, "a")).result(PATIENCE)
+    with pytest.raises(WorkerLost):
+        engine.submit(dying, batch(4, "a")).result(PATIENCE)
+    assert parent_of(pid_of(engine, 5)) != os.getpid()
+
+
+def test_workers_share_what_one_process_has_loaded(engine: LocalEngine) -> None:
+    waiting = engine.submit(slow, batch(1, "a", settings={"seconds": "1"}))
+    pids = {pid_of(engine, 2), int(waiting.result(PATIENCE).outcomes[0].run)}
+    assert len(pids) == 2
+    assert len({parent_of(pid) for pid in pids}) == 1
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_the_work_s_own_error_is_the_future_s(engine: LocalEngine) -> None:
     with pytest.raises(Unavailable, match="batch 3 failed"):
         engine.submit(failing, batch(3, "a")).result(PATIENCE)

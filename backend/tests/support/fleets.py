@@ -155,17 +155,35 @@ class Fleet:
 
 def descendants(pid: int) -> list[int]:
     """The processes below one, at whatever depth."""
-    children: dict[int, list[int]] = defaultdict(list)
+    children = _children()
+    found = list(children[pid])
+    for each in found:
+        found += children[each]
+    return found
+
+
+def workers_of(pid: int) -> list[int]:
+    """The processes of a run that take its snapshots, each forked from one that had loaded what they need."""
+    children = _children()
+    return [worker for server in nurseries_of(pid) for worker in children[server]]
+
+
+def nurseries_of(pid: int) -> list[int]:
+    """The processes of a run, one at most while none was killed, that its workers are forked from."""
+    commands = {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in _children()[pid]}
+    return [each for each, said in commands.items() if b"spawn_main" in said or b"forkserver" in said]
+
+
+def _children() -> defaultdict[int, list[int]]:
+    """The processes of this machine by their parents."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(path.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         children[parent].append(int(path.parent.name))
-    found = list(children[pid])
-    for each in found:
-        found += children[each]
-    return found
+    return children
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
