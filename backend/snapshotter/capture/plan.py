@@ -100,13 +100,15 @@ def make(
 
 
 @contextmanager
-def keeping_workers(plan: Plan) -> Iterator[Plan]:
-    """The plan, by which every scan uses the same processes, one after the other; they end with the block."""
+def keeping_workers(plan: Plan, scans: int = 1) -> Iterator[Plan]:
+    """The plan, by which every scan uses the same processes, one after the other; they end with the block.
+
+    At most so many `scans` are to come: what the next one waits for longest is made ready while one ends."""
     scan = plan.options.scan
     if scan is None:
         yield plan
         return
-    with scan.resources.keeping() as kept:
+    with scan.resources.keeping(scans) as kept:
         options = replace(plan.options, scan=replace(scan, resources=kept))
         yield replace(plan, options=options)
 

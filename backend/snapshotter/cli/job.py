@@ -138,7 +138,7 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
         if job.options.secret_gate
         else lambda _: None
     )
-    with plan.keeping_workers(in_force) as kept:
+    with plan.keeping_workers(in_force, len(report.origins)) as kept:
         results = Round(store, kept, session.observer, session.cancel, gate).take_each(report.origins)
         for text in report.origins:
             # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.

@@ -66,8 +66,9 @@ class ScanResources:
     find_secrets: SecretFinder = secrets.find
 
     @contextmanager
-    def keeping(self) -> Iterator[ScanResources]:
-        """The same, with processes that serve one scan after another; those that were not there end with the block."""
+    def keeping(self, scans: int = 1) -> Iterator[ScanResources]:
+        """The same, with processes that serve one scan after another, at most so many; those that were not there end
+        with the block."""
         from snapshotter.scan.secret_search import SecretSearch  # which runs without a scan do not load
         from snapshotter.scan.symbols.workers import Workers
 
@@ -76,7 +77,9 @@ class ScanResources:
             if kept is None:
                 kept = ending.enter_context(Workers(self.workers))
             if search is None and self.find_secrets is secrets.find:
-                search = SecretSearch(rule_cache=self.rules, temp=self.temp, tmpfs=self.tmpfs)
+                search = SecretSearch(
+                    further=scans - 1, rule_cache=self.rules, temp=self.temp, tmpfs=self.tmpfs
+                )
                 ending.enter_context(search)
             yield replace(self, kept=kept, search=search)
 

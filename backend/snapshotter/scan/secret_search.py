@@ -40,19 +40,22 @@ class _Asked:
 class SecretSearch:
     """Searches the blobs of scans, for at most `scans` of them at once, each in a thread. A context manager.
 
-    `temp` is for kingfisher's files where `tmpfs` has no room; both as `Staging` takes them.
+    Of `further` searches, each after the one before, the process is started as soon as the one before has ended: it
+    loads its rules while that scan writes its results. `temp` is for kingfisher's files where `tmpfs` has no room; both
+    as `Staging` takes them.
     """
 
     def __init__(
         self,
         scans: int = 1,
         *,
+        further: int = 0,
         rule_cache: Path | None = None,
         temp: Path | None = None,
         tmpfs: Path = TMPFS,
         kingfisher: Path | None = None,
     ) -> None:
-        self._scans, self._temp, self._tmpfs = scans, temp, tmpfs
+        self._scans, self._further, self._temp, self._tmpfs = scans, further, temp, tmpfs
         self._rule_cache, self._kingfisher = rule_cache, kingfisher
         self._changed = threading.Condition()
         self._held: HeldSearch | None = None
@@ -143,9 +146,11 @@ class SecretSearch:
             self._search(held, batch, seconds, cancel)
         finally:
             with self._changed:
-                self._searching = False
+                self._searching, is_last, self._further = False, self._further <= 0, self._further - 1
                 self._asking += [one for one in batch if one.answer is None and one is not asked]
                 self._changed.notify_all()
+        if not is_last:
+            self.prepare(seconds)
         assert asked.answer is not None  # noqa: S101 - the search gave it, or raised
         return asked.answer
 

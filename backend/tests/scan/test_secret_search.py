@@ -61,9 +61,14 @@ class Counted:
         return ["held" if "--audit-log" in line else "alone" for line in lines]
 
 
-def search_by(kingfisher: Counted, folder: Path, scans: int = 3) -> SecretSearch:
+def search_by(kingfisher: Counted, folder: Path, scans: int = 3, further: int = 0) -> SecretSearch:
     return SecretSearch(
-        scans, rule_cache=rule_cache(), temp=folder, tmpfs=folder / "none", kingfisher=kingfisher.path
+        scans,
+        further=further,
+        rule_cache=rule_cache(),
+        temp=folder,
+        tmpfs=folder / "none",
+        kingfisher=kingfisher.path,
     )
 
 
@@ -170,6 +175,18 @@ def test_one_that_was_made_ready_and_never_asked_is_gone_at_the_end(tmp_path: Pa
         assert len(open_pipes(tmp_path)) == 1
     assert not list(tmp_path.glob("snapshotter-scan-*"))
     assert open_pipes(tmp_path) == []
+
+
+def test_where_another_scan_follows_its_process_is_started_once_the_one_before_has_its_answer(
+    stagings: list[Staging], tmp_path: Path
+) -> None:
+    kingfisher = Counted(tmp_path)
+    with search_by(kingfisher, tmp_path, scans=1, further=1) as search:
+        for staging, waiting in ((stagings[0], 1), (stagings[1], 0)):
+            with search.expected() as find:
+                assert asked(find, staging) == alone(staging)
+            assert len(open_pipes(tmp_path)) == waiting
+    assert kingfisher.starts == ["held"] * 2
 
 
 def open_pipes(folder: Path) -> list[str]:
