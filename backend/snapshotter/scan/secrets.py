@@ -23,7 +23,7 @@ import msgspec
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan.runner import Command, ScannerFailed, program, run
-from snapshotter.scan.staging import Staging
+from snapshotter.scan.staging import Staging, blob_place
 
 _SCANNER: Final = "kingfisher"
 # Offline, every occurrence, any size, nothing unpacked; `--no-ignore`: a comment in a repository hides nothing.
@@ -144,7 +144,7 @@ def _of_kubernetes(staging: Staging, blob: str, key: bytes | None) -> list[Secre
 
     if staging.blobs[blob] > kubernetes.LARGEST:
         return []
-    held = kubernetes.values((staging.root / "blobs" / blob[:2] / blob).read_bytes())
+    held = kubernetes.values((staging.root / blob_place(blob)).read_bytes())
     return [
         SecretFinding(blob, _KUBERNETES, one.line, "low", fingerprint(one.value, key) if key else "")
         for one in held

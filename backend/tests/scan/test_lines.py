@@ -159,7 +159,7 @@ def test_nothing_is_left_out(staging):
     assert {path: counted[name].lines for path, name in names.items()} == {
         path: data.count(b"\n") or 1 for path, data in blobs.items()
     }
-    assert counted[f"ff/{'f' * 40}.py"].code == 1
+    assert counted[f"f/{'f' * 40}.py"].code == 1
     known = {path for path, name in names.items() if counted[name].language}
     assert known == blobs.keys() - {".sccignore", ".gitmodules", ".sccconfig", "yarn.lock"}
 

@@ -17,7 +17,7 @@ from snapshotter.scan import secrets
 from snapshotter.scan.runner import ScannerFailed, program
 from snapshotter.scan.secret_search import ExpectedSearch, SecretSearch
 from snapshotter.scan.secrets import SecretFinding
-from snapshotter.scan.staging import Staging
+from snapshotter.scan.staging import Staging, blob_place
 from tests.scan import planted
 from tests.scan.planted import VALUES
 from tests.support.scans import rule_cache
@@ -98,7 +98,7 @@ def test_one_process_answers_all_scans_that_ask_at_once_as_it_would_each_alone(
         assert [{one.blob for one in answer} for answer in answers] == [
             {oid(1), oid(10 + number), oid(99)} for number in range(3)
         ]
-        assert all((staging.root / "blobs" / oid(1)[:2] / oid(1)).is_file() for staging in stagings)
+        assert all((staging.root / blob_place(oid(1))).is_file() for staging in stagings)
         assert all_ask(search, stagings[:2]) == answers[:2]
         assert kingfisher.starts == ["held", "held"]
     assert sorted(path.name for path in tmp_path.glob("snapshotter-scan-*")) == sorted(

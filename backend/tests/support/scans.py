@@ -20,7 +20,7 @@ from snapshotter.scan.columns import COLUMNS
 from snapshotter.scan.lines import Lines
 from snapshotter.scan.resources import ScanResources
 from snapshotter.scan.secrets import SecretFinding
-from snapshotter.scan.staging import Staged, Staging
+from snapshotter.scan.staging import Staged, Staging, blob_place
 from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WantVanished
 from tests.support.lab import Lab
@@ -153,7 +153,7 @@ def find_quickly(staging: Staging, *, key: bytes | None, **_: Any) -> list[Secre
     """What kingfisher is to a scan: findings that follow from a blob and the key, without a process."""
     found = []
     for blob in staging.blobs:
-        data = (staging.root / "blobs" / blob[:2] / blob).read_bytes()
+        data = (staging.root / blob_place(blob)).read_bytes()
         for line, text in enumerate(data.splitlines(), 1):
             if text.startswith(b"value = "):
                 mark = hmac.digest(key or blob.encode(), text, "sha256").hex()

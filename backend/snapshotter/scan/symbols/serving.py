@@ -29,12 +29,12 @@ def serve() -> None:
     with suppress(EOFError, OSError):  # the parent is gone
         connection.send_bytes(READY)
         while True:
-            blob, language = connection.recv()
+            language, _, blob = connection.recv_bytes().partition(b"\0")
             # The limit is of the process's whole life, so it moves on with each blob.
             used = math.ceil(time.process_time())
             children.limit(resource.RLIMIT_CPU, used + seconds, again=True)
             try:
-                answer = analyze(blob, language)
+                answer = analyze(blob, language.decode())
             except MemoryError:
                 answer = Analysis(error=OUT_OF_MEMORY)
             connection.send_bytes(msgspec.msgpack.encode(answer))

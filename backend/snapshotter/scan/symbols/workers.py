@@ -12,6 +12,7 @@ over could make up the rows of later blobs. Whoever trusts no repository with an
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
@@ -161,8 +162,11 @@ def _next(
 
 def _finished(busy: dict[Connection, tuple[_Worker, Key]]) -> list[tuple[_Worker, Key, Analysis]]:
     """Wait for at least one busy worker and take the finished ones out of `busy`."""
-    ready = wait(list(busy))
-    finished = [busy.pop(connection) for connection in ready if isinstance(connection, Connection)]
+    poll = select.poll()  # multiprocessing's `wait` takes as long as many a blob
+    for connection in busy:
+        poll.register(connection, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll()}
+    finished = [busy.pop(connection) for connection in [*busy] if connection.fileno() in ready]
     return [(worker, key, worker.receive()) for worker, key in finished]
 
 
@@ -220,7 +224,7 @@ class _Worker:
             except (EOFError, OSError):
                 raise ScannerFailed("symbols", "does not start") from None
         with suppress(OSError):
-            self.connection.send((blob, language))
+            self.connection.send_bytes(language.encode() + b"\0" + blob)
 
     def receive(self) -> Analysis:
         """The answer to the blob that was sent; a worker that died or ran out of memory is replaced at its next one."""
