@@ -59,6 +59,7 @@ class SegmentWriter:
         self._uploads = ThreadPoolExecutor(in_flight, thread_name_prefix="upload")
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
         self._pending: list[Future[Artifact]] = []
+        self._uploading: list[Future[Artifact]] = []  # of these, those that may not have ended
         self._check = PackCheck(fmt)
         self._header_left = 0
         self._buffer: memoryview | None = None
@@ -73,15 +74,15 @@ class SegmentWriter:
     def write(self, data: memoryview) -> None:
         """Take the next bytes; blocks while every buffer is in flight. Raises what an upload raised."""
         self.bytes += len(data)
-        while len(data):
+        while data:
             if self._buffer is not None and self._filled == self._size:
                 self._ship(only=False)
             if self._buffer is None:
                 self._buffer, self._filled = self._take_buffer(), 0
-            count = min(len(data), self._size - self._filled)
-            self._buffer[self._filled : self._filled + count] = data[:count]
-            self._filled += count
-            data = data[count:]
+            part = data[: self._size - self._filled]
+            end = self._filled + len(part)
+            self._buffer[self._filled : end] = part
+            self._filled, data = end, data[len(part) :]
 
     def put_beside(self, name: str, data: bytes, content_type: str) -> Future[Artifact]:
         """Put another object into the run's folder, in the time of the segments. Whoever asks for it waits for it."""
@@ -108,23 +109,20 @@ class SegmentWriter:
         self._hasher.shutdown(wait=False, cancel_futures=True)
 
     def _take_buffer(self) -> memoryview:
-        if self._buffers < self._slots:
-            self._buffers += 1
-            # Memory of its own begins at a page's start, as a write past the page cache wants it.
-            memory = mmap.mmap(-1, self._size, mmap.MAP_PRIVATE)
-            with suppress(OSError):  # a kernel without large pages gives small ones, which cost more time
-                memory.madvise(mmap.MADV_HUGEPAGE)
-            return memoryview(memory)
+        """One that is free, or else another, as long as there may be more. Raises what an upload raised."""
         while True:
             self._cancel.check()
-            for future in self._pending:
-                if future.done():
-                    future.result()  # an upload that failed ends the run now
+            ended = {future for future in self._uploading if future.done()}
+            for future in ended:
+                future.result()  # an upload that failed ends the run now
+            self._uploading = [future for future in self._uploading if future not in ended]
             if not self._free.empty():
                 return self._free.get()
-            unfinished = [future for future in self._pending if not future.done()]
+            if self._buffers < self._slots:
+                self._buffers += 1
+                return _pages(self._size)
             # For a moment only: no upload ends when the run is cancelled on a dead network.
-            wait(unfinished, timeout=0.25, return_when="FIRST_COMPLETED")
+            wait(self._uploading, timeout=0.25, return_when="FIRST_COMPLETED")
 
     def _ship(self, *, only: bool) -> None:
         buffer = self._buffer or memoryview(b"")
@@ -139,9 +137,9 @@ class SegmentWriter:
         # The pack's checksum does not cover the bundle's header.
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
         hashed = self._hasher.submit(self._check.update, view[skip:])
-        self._pending.append(
-            self._uploads.submit(self._upload, buffer, view, segment_name(index, only), hashed)
-        )
+        upload = self._uploads.submit(self._upload, buffer, view, segment_name(index, only), hashed)
+        self._pending.append(upload)
+        self._uploading.append(upload)
         self._buffer = None
 
     def _upload(self, buffer: memoryview, view: memoryview, name: str, hashed: Future[None]) -> Artifact:
@@ -150,6 +148,14 @@ class SegmentWriter:
         hashed.result()  # the buffer is filled again as soon as it is free
         self._free.put(buffer)
         return artifact
+
+
+def _pages(size: int) -> memoryview:
+    """Memory of its own: it begins at a page's start, as a write past the page cache wants it."""
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE)
+    with suppress(OSError):  # a kernel without large pages gives small ones, which cost more time
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)
 
 
 def check_size(segment_bytes: int) -> None:

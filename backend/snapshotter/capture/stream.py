@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
@@ -20,6 +20,8 @@ from snapshotter.git import pack_frame
 from snapshotter.git.bundle import header, prerequisites
 from snapshotter.git.refs import RefsLedger
 from snapshotter.transport import FetchRequest, Transport, WantVanished
+
+_TOLD_AT_ONCE: Final = 128 * 1024  # bytes: to tell of each packet may cost more than to take it
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,20 @@ class _ArrivingBundle:
     writer: SegmentWriter | None = None
     refs: Future[Artifact] | None = None
     _kept: bytearray = field(default_factory=bytearray)
+    _untold: int = 0
 
     def take(self, data: memoryview) -> None:
         """The next bytes of the pack."""
         if len(self._kept) < FRONT_BYTES:
             self._keep(data)
         self._opened().write(data)
-        self.observer.advance(len(data))
+        self._untold += len(data)
+        if self._untold >= _TOLD_AT_ONCE:
+            self._tell()
 
     def arrived(self) -> None:
         """Say that there is no more of the pack."""
+        self._tell()
         self._opened().end()
         if not self.front.done():
             self.front.set_result(PackFront(bytes(self._kept), whole=True, request=self.request.fetch))
@@ -151,6 +157,11 @@ class _ArrivingBundle:
         if self.writer is not None:
             self.writer.abort()
         return self.writer is not None
+
+    def _tell(self) -> None:
+        """Tell the observer of the bytes that it has not heard of."""
+        untold, self._untold = self._untold, 0
+        self.observer.advance(untold)
 
     def _keep(self, data: memoryview) -> None:
         """Keep the bytes as part of the front, which is complete once more has come than fits in."""

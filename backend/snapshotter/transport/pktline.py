@@ -11,6 +11,7 @@ from binascii import a2b_hex
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 
 from snapshotter.base.text import decode_name, printable
 from snapshotter.transport import NoGitAnswer, WireLimits
@@ -93,18 +94,20 @@ class PktReader:
 
         Valid, like that, until the next call. Raises nothing.
         """
-        found, held, at, left = list[memoryview](), self._held, 0, self._pack_left
+        found, held, left = list[memoryview](), self._held, self._pack_left
+        at, end = 0, len(held)
         while True:
-            if at == len(held):
+            if at == end:
                 if not self._come:
                     break
-                held, at = self._next_piece(), 0
+                held = self._next_piece()
+                at, end = 0, len(held)
             elif left:
-                data = held[at : at + left]
-                found.append(data)
-                at += len(data)
-                left -= len(data)
-            elif left := _pack_packet(held[at : at + 5]):
+                stop = min(at + left, end)
+                found.append(held[at:stop])
+                left -= stop - at
+                at = stop
+            elif left := _pack_packet(bytes(held[at : at + 5])):
                 at += 5
             else:
                 break
@@ -196,7 +199,8 @@ def buffered(read_into: Callable[[memoryview], int]) -> Callable[[], Sequence[me
     return lambda: (buffer[: read_into(buffer)],)
 
 
-def _pack_packet(start: memoryview) -> int:
+@lru_cache(64)  # a server's packets have few lengths
+def _pack_packet(start: bytes) -> int:
     """How many bytes of the pack a packet has, by its first five bytes; 0 unless it has any, or it is not sure."""
     if len(start) < 5 or start[4] != PACK_BAND:
         return 0

@@ -289,6 +289,30 @@ def test_the_front_of_a_pack_is_there_as_soon_as_it_came(
     assert came.whole is (len(pack) < FRONT_BYTES)
 
 
+def test_the_observer_hears_of_every_byte_and_not_of_every_packet(lab: Lab, origin: Origin) -> None:
+    pack, told = pack_of() + random.Random(1).randbytes(1_000_000), []
+
+    class Packets:
+        def fetch(self, request: FetchRequest, sink: Sink) -> None:
+            for at in range(0, len(pack), 1000):
+                sink(memoryview(pack)[at : at + 1000])
+
+    class Told(Observer):
+        def advance(self, count: int) -> None:
+            told.append(count)
+
+    refs = RefsLedger.build([Ref(b"refs/heads/main", origin.oid("main"))])
+    folder = RunFolder(lab.store, RunKey("x", RunId.new(lab.now)), "base", Cancel())
+    transport: Any = Packets()
+    with (
+        suppress(Unusable),
+        streamed(base(refs), transport, folder, SMALL, Told(), AwaitedFront()) as arrived,
+    ):
+        arrived.finish()
+    assert sum(told) == len(pack)
+    assert len(told) < 20
+
+
 @pytest.mark.parametrize("kind", ["base", "increment"])
 def test_an_error_before_the_pack_comes_ends_the_run(lab: Lab, tmp_path: Path, kind: str) -> None:
     """And nobody waits for its front."""
