@@ -95,6 +95,7 @@ class UploadPack:
         self._heard = heard or HeardServers()
         self._hurried = hurried
         self._introduction = Introduction()
+        self._presumed: v2.Server | None = None  # which answered as if it had introduced itself
         self._listed = self._fetched = False  # what the conversation was used for
         self._sink_error: SnapshotterError | None = None  # it is ours: no wire can explain it
 
@@ -120,8 +121,7 @@ class UploadPack:
         """See Transport."""
         receiver = PackReceiver(self._limits, self._cancel, self._watched(sink))
         try:
-            one_pack = isinstance(self._introduction.server, v0.Server) and not self._wire.stateless
-            server = self._connected(stale=one_pack and self._fetched)
+            server = self._fetched_from(request)
             self._fetched = True
             if request.filter and not server.filters:
                 raise FilterRefused(
@@ -145,6 +145,7 @@ class UploadPack:
         fork = UploadPack(self._wire.fork(), self._limits, self._cancel, self._heard)
         if self._wire.stateless and not isinstance(self._introduction.server, v0.Server):
             fork._introduction = self._introduction  # what a v2 server tells holds for every request
+            fork._presumed = self._presumed
         return fork
 
     def close(self) -> None:
@@ -158,6 +159,7 @@ class UploadPack:
         if server is None:
             return None
         self._cancel.check()
+        self._presumed = server
         try:
             return self._listed_by(server)
         except Unavailable as error:
@@ -181,6 +183,14 @@ class UploadPack:
                 return server.listing
             self._cancel.check()
             return (hasty.of(server, AGENT) if hasty else None) or self._listed_by(server)
+
+    def _fetched_from(self, request: FetchRequest) -> Server:
+        """The server to ask for a pack: one that is presumed will do, unless it has to be able to filter."""
+        if self._presumed and not request.filter:
+            self._cancel.check()
+            return self._presumed
+        one_pack = isinstance(self._introduction.server, v0.Server) and not self._wire.stateless
+        return self._connected(stale=one_pack and self._fetched)
 
     def _hasty(self, cancel: Cancel) -> Callable[[], RefListing] | None:
         """What lists as the USUAL server is asked, on a wire of its own; None where it cannot be."""
@@ -230,7 +240,7 @@ class UploadPack:
         """The error to raise, with the server's messages. The next call opens another conversation: after an error,
         this one may be anywhere."""
         if not isinstance(error, FilterRefused) or not self._wire.stateless:
-            self._introduction = Introduction()
+            self._introduction, self._presumed = Introduction(), None
         self._cancel.check()
         explanation = self._wire.explain(error)
         if error is self._sink_error:

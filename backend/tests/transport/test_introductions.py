@@ -21,6 +21,7 @@ from snapshotter.transport.introductions import HeardServers, Introduction
 from tests.support.git import Origin
 from tests.transport.support import DISCOVERY, Hurried
 
+FETCH = "/git-upload-pack#fetch"
 LS_REFS = "/git-upload-pack#ls-refs"
 
 
@@ -77,7 +78,21 @@ def test_what_one_connector_heard_another_knows_that_shares_its_connections(host
     first.let_go()
 
 
-def test_its_server_is_asked_what_it_can_do_before_a_fetch_once_for_all_forks(
+def test_a_pack_that_is_not_filtered_is_asked_for_without_more(
+    host: GitHost, opened: Callable[[str], Transport]
+) -> None:
+    transport = opened("b")
+    tip, pack = next(iter(transport.ls_refs().oids.values())), bytearray()
+    transport.fetch(FetchRequest([tip]), pack.extend)
+    with closing(transport.fork()) as fork:
+        fork.fetch(FetchRequest([tip]), lambda _: None)
+    assert paths(host) == [f"/b.git{LS_REFS}", *[f"/b.git{FETCH}"] * 2]
+    mirror = Origin(host.root / "mirror.git")
+    mirror.index(bytes(pack))
+    assert mirror.objects(tip) == Origin.at(host.root / "b.git").objects(tip)
+
+
+def test_its_server_is_asked_what_it_can_do_before_a_filtered_fetch_once_for_all_forks(
     host: GitHost, opened: Callable[[str], Transport]
 ) -> None:
     transport = opened("b")
@@ -86,7 +101,7 @@ def test_its_server_is_asked_what_it_can_do_before_a_fetch_once_for_all_forks(
 
     def fetched(each: Transport) -> int:
         pack = bytearray()
-        each.fetch(FetchRequest([tip]), pack.extend)
+        each.fetch(FetchRequest([tip], filter="blob:none"), pack.extend)
         return len(pack)
 
     with ThreadPoolExecutor(5) as pool:
@@ -102,7 +117,10 @@ def test_listing_again_after_an_error_is_as_sound(host: GitHost, opened: Callabl
     transport.ls_refs()
     with pytest.raises(SnapshotterError):
         transport.fetch(FetchRequest(["1" * 40]), lambda _: None)
-    Origin.at(host.root / "b.git").commit()
+    tip = Origin.at(host.root / "b.git").commit()
+    host.requests.clear()
+    transport.fetch(FetchRequest([tip]), lambda _: None)
+    assert paths(host) == [f"/b.git{DISCOVERY}", f"/b.git{FETCH}"], "nothing is presumed any more"
     assert transport.ls_refs() == alone(host, "b")
 
 
