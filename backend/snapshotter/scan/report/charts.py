@@ -129,8 +129,10 @@ def _rect(box: Box, class_: str, radius: float) -> Html:
     )
 
 
-def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+def _n(value: float) -> int | float:
+    """A coordinate to a tenth, as it is written shortest."""
+    tenths = round(float(value), 1)
+    return int(tenths) if tenths.is_integer() else tenths
 
 
 def _svg(name: str, title: str, description: str, content: Iterable[Html], **attributes: str | int) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final, TypeAlias
 
 from snapshotter.scan.plain import visible
@@ -31,7 +32,7 @@ def text(value: str, limit: int = MAX_TEXT) -> Html:
 
 def join(children: Iterable[Child]) -> Html:
     """Children as one piece of markup; what is not Html is escaped as text."""
-    return Html("".join(_child(one) for one in children))
+    return Html("".join([_child(one) for one in children]))
 
 
 def element(name: str, /, *children: Child, **attributes: str | int | float | None) -> Html:
@@ -39,11 +40,18 @@ def element(name: str, /, *children: Child, **attributes: str | int | float | No
     be in Python. Names of elements and attributes are this program's own, never the repository's."""
     # Twice the limit of a text: an address that was cut would lead elsewhere. links.py keeps addresses shorter.
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{text(str(value), 2 * MAX_TEXT)}"'
-        for key, value in attributes.items()
-        if value is not None
+        [
+            f' {_attribute(key)}="{text(value, 2 * MAX_TEXT) if isinstance(value, str) else value}"'
+            for key, value in attributes.items()
+            if value is not None
+        ]
     )
     return Html(f"<{name}{written}>" if name in _VOID else f"<{name}{written}>{join(children)}</{name}>")
+
+
+@cache
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def _child(child: Child) -> str:

@@ -74,7 +74,7 @@ def _blanks(blob: bytes, node: Node, stop: int) -> list[_Blank] | None:
     """What of a declaration is left out before the byte `stop`, in order; None if it has a syntax error there."""
     search = _Search(blob, node.walk(), stop)
     try:
-        search.descend()
+        search.descend(node.type)
     except _Damaged:
         return None
     return search.blanks
@@ -90,13 +90,13 @@ class _Search:
         self._blob, self._cursor, self._stop = blob, cursor, stop
         self.blanks: list[_Blank] = []
 
-    def descend(self, depth: int = 0, *, parameters: bool = False) -> None:
-        """Search below the cursor's node, where the cursor ends too. `parameters`: it lies in a list of them.
+    def descend(self, parent: str, depth: int = 0, *, parameters: bool = False) -> None:
+        """Search below the cursor's node, of the type `parent`, where the cursor ends too. `parameters`: it lies in a
+        list of them.
 
         Raises _Damaged at a syntax error.
         """
         cursor = self._cursor
-        parent = cursor.node.type if cursor.node else ""
         parameters = (parameters or "parameter" in parent) and "type_parameter" not in parent
         default = False
         more = cursor.goto_first_child()
@@ -104,21 +104,22 @@ class _Search:
         while more and (node := cursor.node) is not None and node.start_byte < self._stop:
             if node.is_error or node.is_missing:
                 raise _Damaged
+            kind = node.type  # each look at it makes a text anew
             value = (default and node.is_named) or (parent, cursor.field_name) in _RAW_VALUES
-            if "comment" in node.type:
+            if "comment" in kind:
                 self._leave_out(node, self._in_place_of(node))
             elif value or depth > _DEEPEST:
                 self._leave_out(node, _VALUE)
                 default = False
-            elif node.is_named and _TEXTS.fullmatch(node.type):
+            elif node.is_named and _TEXTS.fullmatch(kind):
                 self._leave_out(node, _STRING)
-            elif node.type == _MACRO:
+            elif kind == _MACRO:
                 strings = _QUOTED.finditer(self._blob, node.start_byte, node.end_byte)
                 self.blanks += [_Blank(one.start(), one.end(), _STRING) for one in strings]
-            elif node.type == "=":
+            elif kind == "=":
                 default = parameters or parent.endswith(_OWN_DEFAULTS)
-            else:
-                self.descend(depth + 1, parameters=parameters)
+            elif node.child_count:
+                self.descend(kind, depth + 1, parameters=parameters)
             more = cursor.goto_next_sibling()
         if entered:
             cursor.goto_parent()

@@ -40,7 +40,8 @@ class TreeIndex:
 
         Of several it is the one that shares the longest start with the path `near`, if one does.
         """
-        return _nearest(_ending(self._by_name.get(posixpath.basename(suffix), ()), suffix), near)
+        named = self._by_name.get(suffix[suffix.rfind("/") + 1 :])
+        return _nearest(_ending(named, suffix), near) if named else None
 
     def only_folder(self, suffix: str, near: str, ends: tuple[str, ...]) -> str | None:
         """The one folder, with a file of one of these ends in it, whose path ends with these whole segments; of several
