@@ -103,7 +103,7 @@ def _still_newest(catalog: Catalog, origin: Origin, key: RunKey, known: Sealed) 
     """The search's end with a snapshot that is known, by one listing from its chain's base on: that shows what became
     of the chain, and every receipt. Returns None if another is newer, or it is gone."""
     manifest = known.manifest
-    if manifest.repo != key.repo or _canonical(manifest.origin) != origin.canonical:
+    if manifest.repo != key.repo or not _is_of(manifest, origin):
         return None
     oldest = min([manifest.key, *manifest.chain_keys])
     seen = catalog.runs(key.repo, since=oldest.run_id.started_at)
@@ -133,7 +133,7 @@ def _manifest(catalog: Catalog, newest: ListedRun, origin: Origin, observer: Obs
     except Unusable as error:
         observer.warn(f"the newest snapshot cannot be built on, so this one is a base: {error.message}")
         return None
-    if _canonical(sealed.manifest.origin) != origin.canonical:
+    if not _is_of(sealed.manifest, origin):
         raise Unavailable(
             f"{newest.key.repo} holds snapshots of another origin: {printable(sealed.manifest.origin)}",
             code="repo-collision",
@@ -175,9 +175,11 @@ def _damage(manifest: Manifest, runs: Mapping[RunKey, ListedRun]) -> str | None:
     return f"the receipt of {failed.key.run_id} says that the chain is damaged" if failed else None
 
 
-def _canonical(origin: str) -> str | None:
-    """A manifest's origin as `Origin.canonical`. Returns None if it is none, as in a manifest that was made up."""
+def _is_of(manifest: Manifest, origin: Origin) -> bool:
+    """Whether it is one of this origin's, however that was spelt. One that was made up may be of none."""
+    if manifest.origin == origin.url:
+        return True
     try:
-        return parse_origin(origin).canonical
+        return parse_origin(manifest.origin).canonical == origin.canonical
     except UsageError:
-        return None
+        return False

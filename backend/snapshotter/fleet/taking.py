@@ -100,13 +100,14 @@ class Taking:
         """
         began, turns, heard = time.monotonic(), RepoTurns(self.host), _Heard()
         try:
-            taken = self._taken(task, turns, heard)
+            origin = parse(task.origin)
+            taken = self._taken(task, origin, turns, heard)
             good = good_before(self.store, task, taken.sealed.manifest, self.rules)
         except Exception as error:  # noqa: BLE001 - one repository's trouble is its own verdict
             self.cancel.check()
             known = as_error(error)
             return _failed(task, known, _Cost(began, turns, heard)), known
-        moved = turns.elsewhere(parse(task.origin))
+        moved = turns.elsewhere(origin)
         manifest = taken.sealed.manifest
         verdict, trouble = of_snapshot(
             manifest,
@@ -121,11 +122,10 @@ class Taking:
         cost = _Cost(began, turns, heard)
         return _outcome(task, taken, (verdict, trouble), moved, cost), None
 
-    def _taken(self, task: Task, turns: RepoTurns, heard: Observer) -> TakenSnapshot:
+    def _taken(self, task: Task, origin: Origin, turns: RepoTurns, heard: Observer) -> TakenSnapshot:
         if task.done_since is not None and (done := self._done_since(task.repo, task.done_since)):
             return TakenSnapshot(done, True, None)
-        origin, known = parse(task.origin), known_snapshot(task)
-        options = self._linked(origin, task)
+        known, options = known_snapshot(task), self._linked(origin, task)
         connect = self.plan.connect.with_turns(turns)
         transport = connect(origin, self.cancel)
 

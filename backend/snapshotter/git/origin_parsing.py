@@ -87,7 +87,7 @@ def _without_secrets(text: str) -> str:
 
 def _is_utf8(text: str) -> bool:
     """Whether text has no lone surrogates, which is how Python shows bytes of a command line that are not UTF-8."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _parse_url(text: str, scheme: str, shown: str) -> Origin:
