@@ -26,7 +26,7 @@ class Sample:
     """One run of a command, or the medians of several."""
 
     wall: float  # seconds from its start to its end
-    cpu: float  # seconds, user and system, of the process and of all descendants that were waited for
+    cpu: float  # seconds, user and system, of the process and of all descendants, those that outlive it a little too
     max_rss_bytes: int  # of the largest single process among them; nothing below a launcher's 10 MB is seen
     returncode: int  # negative: the signal that ended it
     stdout: str = ""
@@ -34,19 +34,30 @@ class Sample:
 
 
 # The kernel counts to a process's peak what its memory was just before exec: that of whoever forked it, or,
-# after vfork and posix_spawn, of its parent itself. So a small process of its own starts the command.
+# after vfork and posix_spawn, of its parent itself. So a small process of its own starts the command. It becomes the
+# parent of descendants whose own has ended, and waits for them: workers that were forked by a process beside ours.
 _LAUNCHER = """
-import json, os, sys, time
+import ctypes, json, os, resource, sys, time
 argv = sys.argv[1:]
 report = int(argv.pop(0))
 os.set_inheritable(report, False)
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 start = time.monotonic()
 try:
     pid = os.posix_spawnp(argv[0], argv, os.environ)
 except OSError as error:
     sys.exit(f"{argv[0]}: {error.strerror}")
-_, status, usage = os.wait4(pid, 0)
+_, status = os.waitpid(pid, 0)
 wall = time.monotonic() - start
+patience = time.monotonic() + 10
+while time.monotonic() < patience:
+    try:
+        orphan, _ = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        break
+    if not orphan:
+        time.sleep(0.005)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 os.write(report, json.dumps({
     "wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "max_rss_bytes": usage.ru_maxrss * 1024,
     "returncode": os.waitstatus_to_exitcode(status),

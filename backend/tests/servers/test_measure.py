@@ -27,6 +27,13 @@ def test_descendants_count() -> None:
     assert 200e6 < run([*PYTHON, fat]).max_rss_bytes < 260e6
 
 
+def test_descendants_that_outlive_their_parent_count_and_it_alone_is_timed() -> None:
+    child = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-I', '-S', '-c', {SPIN!r}])"
+    left = run([*PYTHON, child])
+    assert left.cpu >= 0.3
+    assert left.returncode == 0
+
+
 def test_a_fat_parent_does_not_count() -> None:
     ballast = bytearray(b"x") * 400_000_000
     assert run(["true"]).max_rss_bytes < 20e6
