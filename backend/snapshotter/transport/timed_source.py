@@ -16,9 +16,8 @@ from snapshotter.transport import WireLimits
 from snapshotter.transport.pace import Pace
 from snapshotter.transport.replies import over_limit
 
-_PATIENCE: Final = (
-    1.0  # seconds without a word, until a host may be one that has no room for another connection
-)
+# Seconds without a word, until a host may be one that has no room for another connection.
+_PATIENCE: Final = 1.0
 _PLENTY: Final = 64 * 1024  # bytes of one read: a pack comes
 _GATHERED: Final = 256 * 1024  # bytes that the next read then waits for
 _MOMENT: Final = 0.004  # seconds that it waits at most
@@ -35,11 +34,12 @@ class TimedSource(io.RawIOBase):
     def __init__(self, sock: socket.socket, limits: WireLimits, crowded: Callable[[], None]) -> None:
         self._socket, self._crowded, self._idle_seconds = sock, crowded, limits.idle_seconds
         self._raw = sock.makefile("rb", 0)  # as long as it is open, so is the socket
-        self._plain = not isinstance(sock, ssl.SSLSocket)
-        if self._plain:
-            sock.settimeout(None)  # the kernel ends a read in time; Python would ask it before each of them
-            self._expect(1, self._idle_seconds)
+        # TLS through a proxy of TLS is no socket at all.
+        self._may_gather = isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
         self._gathers = False
+        if self._may_gather:
+            sock.settimeout(None)  # the kernel ends a read in time; Python would ask it before each of them
+            self._wait_at_most(self._idle_seconds)
         self.pace = Pace(limits)
         self.most: int | None = None
         self._total = 0
@@ -75,21 +75,26 @@ class TimedSource(io.RawIOBase):
                 raise TimeoutError("timed out") from None
             self._gather(on=False)  # nothing came for a moment: from now on, each byte is waited for
             return self._received(buffer)
-        if count >= _PLENTY:
-            self._gather(on=self._plain)
+        if count >= _PLENTY and self._may_gather:
+            try:
+                self._gather(on=True)
+            except OSError:  # not every kernel that passes for Linux can
+                self._may_gather = False
         return count
 
     def _gather(self, *, on: bool) -> None:
+        """Have a read end once much is there, or with what there is after a moment; or, as ever, with the first byte.
+        Raises OSError where it cannot be had."""
         if on != self._gathers:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _GATHERED if on else 1)
             self._gathers = on
-            self._expect(*((_GATHERED, _MOMENT) if on else (1, self._idle_seconds)))
+            self._wait_at_most(_MOMENT if on else self._idle_seconds)
 
-    def _expect(self, count: int, seconds: float) -> None:
-        """Have a read end by itself once so many bytes are there, or with what there is after so many seconds."""
+    def _wait_at_most(self, seconds: float) -> None:
+        """Have a read end by itself after so many seconds."""
         whole = int(seconds)
         moment = struct.pack("ll", whole, int((seconds - whole) * 1e6) or 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, moment)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
     def _await_first(self) -> None:
         """Until the first byte is here. A host that serves one connection after another comes to this one when those

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -107,3 +110,24 @@ def test_a_socket_that_was_closed_meanwhile_does_not_keep_its_source_open(
     ours.close()
     source.close()
     assert source.closed
+
+
+class Poorer(socket.socket):
+    """A socket of a kernel that does not gather."""
+
+    def setsockopt(self, level: int, option: int, *value: Any) -> None:
+        if option == socket.SO_RCVLOWAT:
+            raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+        super().setsockopt(level, option, *value)
+
+
+def test_a_kernel_that_does_not_gather_will_do(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    with Poorer(fileno=ours.detach()) as poorer, closing(source_of(poorer)) as source:
+        for _ in range(5):
+            sender = threading.Thread(target=theirs.sendall, args=[MUCH])
+            sender.start()
+            assert read(source, len(MUCH)) == MUCH
+            sender.join()
+        theirs.sendall(b"few")
+        assert read(source, 3) == b"few"
