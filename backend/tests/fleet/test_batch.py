@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import pytest
 from msgspec import structs
 
 from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import Unavailable
+from snapshotter.base.kept_threads import started
 from snapshotter.capture.plan import RequestedOptions
+from snapshotter.fleet import batch as batches
 from snapshotter.fleet.batch import run_batch
 from snapshotter.fleet.outcome import Batch, Lease, LedgerRow, RepoOutcome, Task
-from snapshotter.fleet.taking import Taking
+from snapshotter.fleet.taking import Taking, failed_outcome
 from snapshotter.fleet.workshop import workshop
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.turns import HostTurns
@@ -51,6 +55,43 @@ def test_a_batch_keeps_within_its_lease(host: FleetHost, tmp_path: Path) -> None
     assert result.requests == len(host.requests) == sum(outcome.requests for outcome in result.outcomes)
     assert result.since_last is not None
     assert not result.again
+
+
+@pytest.mark.parametrize(
+    ("origin", "tasks", "connections", "scan", "threads"),
+    [
+        ("https://h.test/{}", 50, 3, False, 6),  # while one asks, another may wait for the store
+        ("https://h.test/{}", 50, 3, True, 12),  # or for a search for secrets
+        ("https://h.test/{}", 50, 40, True, 16),
+        ("https://h.test/{}", 5, 3, False, 5),
+        ("ssh://h.test/{}", 50, 6, False, 3),  # each may have a second child, beside that for the pack
+        ("ssh://h.test/{}", 50, 1, False, 1),
+    ],
+)
+def test_a_batch_has_as_many_threads_as_can_be_at_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    origin: str,
+    tasks: int,
+    connections: int,
+    scan: bool,
+    threads: int,
+) -> None:
+    begun: list[object] = []
+
+    def counted(work: Callable[[], object]) -> Future[object]:
+        begun.append(work)
+        return started(work)
+
+    monkeypatch.setattr(batches, "started", counted)
+    monkeypatch.setattr(
+        Taking, "outcome", lambda _, each: (failed_outcome(each, Unavailable("no")), Unavailable("no"))
+    )
+    options = RequestedOptions(scan=scan)
+    given = [task(origin.format(number), options=options, attempt=3) for number in range(tasks)]
+    result = run_batch(batch(tmp_path, *given, lease=Lease(connections=connections)))
+    assert len(result.outcomes) + len(result.again) == tasks
+    assert len(begun) == threads
 
 
 def test_options_that_differ_open_no_connection_beside_those_of_the_lease(tmp_path: Path) -> None:

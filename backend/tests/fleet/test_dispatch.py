@@ -154,6 +154,12 @@ def test_every_repository_has_one_verdict(hosts: int) -> None:
     assert ending(summary) is None
 
 
+def test_a_batch_has_eight_while_each_slot_gets_as_many_since_a_worker_takes_them_at_once() -> None:
+    engine = Threads(2)
+    fleet(plan_of(*(f"r{n}" for n in range(32))), well, Kept(), engine=engine).run()
+    assert [len(batch.tasks) for batch in engine.sent[:2]] == [8, 8]
+
+
 def test_what_may_pass_is_tried_again_and_what_was_not_begun_has_not_used_up_a_try() -> None:
     tries: Counter[str] = Counter()
 

@@ -416,6 +416,12 @@ def test_whether_a_host_is_up_again_is_tried_by_one_that_has_not_missed_it() -> 
         hosts.again(0, probe.indexes[0], 10.0)
 
 
+def test_a_batch_has_fifty_at_most_however_many_are_left() -> None:
+    ticket = hosts_of([10_000], HostLimits(8)).next(0.0, 2)
+    assert ticket
+    assert len(ticket.indexes) == 50
+
+
 def test_workers_that_take_several_at_once_get_so_many_while_each_has_a_share() -> None:
     hosts = Hosts(HostLimits(100), [1] * 40, together=8)
     hosts.add(range(40))
