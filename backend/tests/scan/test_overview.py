@@ -8,6 +8,7 @@ from snapshotter.scan import digest, plain, report
 from snapshotter.scan.compare import compare
 from snapshotter.scan.facts import readme_path, wanted
 from snapshotter.scan.folder_tree import grow, split
+from snapshotter.scan.packages import Ecosystem, Package, read_packages
 from snapshotter.scan.ranking import is_test, rank
 from snapshotter.scan.readme import lead
 from snapshotter.scan.report.treemap import Box, squarify
@@ -72,6 +73,45 @@ def test_the_order_of_the_rows_is_not_that_of_the_ranking() -> None:
     first = rank(tables(files=files, symbols=symbols, imports=imports), 5)
     assert first == rank(tables(files=files[::-1], symbols=symbols[::-1], imports=imports[::-1]), 5)
     assert [(one.path, one.importers) for one in first.symbols] == [("b.py", 2), ("c.py", 1)]
+
+
+def test_of_a_long_file_the_first_symbols_are_ranked() -> None:
+    symbols = [{"path": "a.py", "name": f"n{line}", "line": line, "end_line": line} for line in range(1, 451)]
+    held = tables(
+        files=[{"path": "a.py"}, {"path": "b.py"}],
+        symbols=symbols[::-1],
+        imports=[link("b.py", "a.py", "n1", "n400", "n401")],
+    )
+    ranked = [one.name for one in rank(held, 1000).symbols]
+    assert ranked[:2] == ["n1", "n400"]
+    assert sorted(ranked) == sorted(f"n{line}" for line in range(1, 401))
+
+
+def test_packages_are_counted_whole_and_cut_in_the_order_of_their_manifests() -> None:
+    def named(path: str, name: str, **others: object) -> dict[str, object]:
+        return {"path": path, "name": name, "ecosystem": "npm", "scope": None, **others}
+
+    rows = [
+        named("b/package.json", "y", requirement="^2"),
+        named("b/package.json", "x", requirement="^1"),
+        named("package.json", "x", requirement="^3", scope="runtime"),
+        named("package-lock.json", "x", version="3.1", direct=True),
+        named("package-lock.json", "z", version="9", direct=False),
+        named("package-lock.json", "z", version="10", direct=None),
+    ]
+    found = read_packages(tables(dependencies=rows), 1)
+    assert (found.rows, found.names) == (6, 3)
+    assert found.ecosystems == [Ecosystem("npm", packages=3, direct=2, manifests=3)]
+    x = Package("npm", "x", "3.1", "^3", "runtime", "package.json", 3)
+    assert found.direct == (2, [x])
+    assert found.workspaces == (3, [x._replace(paths=1)])
+    assert found.indirect == (1, [Package("npm", "z", "10, 9", None, None, "package-lock.json", 1)])
+    whole = read_packages(tables(dependencies=rows[::-1]), 9).workspaces[1]
+    assert [(one.path, one.name, one.versions) for one in whole] == [
+        ("package.json", "x", "3.1"),
+        ("b/package.json", "x", "3.1"),
+        ("b/package.json", "y", None),
+    ]
 
 
 def test_an_imported_folder_is_the_package_of_its_files() -> None:
