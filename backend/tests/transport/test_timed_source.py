@@ -5,30 +5,41 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from snapshotter.base.kept_threads import started
 from snapshotter.transport import WireLimits
 from snapshotter.transport.timed_source import TimedSource
 
 MUCH = b"x" * 128 * 1024
 
 
-@pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+@pytest.fixture(params=["plain", "tls"])
+def ends(request: pytest.FixtureRequest, tls: Path) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A connection: the server's end, and ours."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = socket.create_connection(listener.getsockname())
+        ours = socket.create_connection(listener.getsockname(), timeout=20)
         theirs, _ = listener.accept()
+    if request.param == "tls":
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(tls / "tls.crt", tls / "tls.key")
+        wrapped = started(lambda: server.wrap_socket(theirs, server_side=True))
+        client = ssl.create_default_context(cafile=str(tls / "ca.crt"))
+        ours = client.wrap_socket(ours, server_hostname="127.0.0.1")
+        theirs = wrapped.result()
     with theirs, ours:
         yield theirs, ours
 
 
 def source_of(ours: socket.socket, idle_seconds: float = 20) -> TimedSource:
+    ours.settimeout(idle_seconds)  # as the connection has it
     return TimedSource(ours, WireLimits(idle_seconds=idle_seconds), lambda: None)
 
 
@@ -94,6 +105,22 @@ def test_a_flow_that_stops_is_given_up_after_the_idle_timeout(
         read(source, 1)
 
 
+def test_a_flow_comes_whole_whatever_its_pieces(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    data, pieces = os.urandom(3_000_000), iter([1, 7, 16_384, 100, 8192, 300_000, 65_000] * 8)
+
+    def send() -> None:
+        rest = memoryview(data)
+        while rest:
+            theirs.sendall(rest[: (size := next(pieces))])
+            rest = rest[size:]
+
+    with closing(source_of(ours)) as source:
+        sending = started(send)
+        assert read(source, len(data)) == data
+        sending.result()
+
+
 def test_a_flow_that_is_cut_has_ended(ends: tuple[socket.socket, socket.socket]) -> None:
     theirs, ours = ends
     with closing(flowing(theirs, ours)) as source:
@@ -121,9 +148,9 @@ class Poorer(socket.socket):
         super().setsockopt(level, option, *value)
 
 
-def test_a_kernel_that_does_not_gather_will_do(ends: tuple[socket.socket, socket.socket]) -> None:
-    theirs, ours = ends
-    with Poorer(fileno=ours.detach()) as poorer, closing(source_of(poorer)) as source:
+def test_a_kernel_that_does_not_gather_will_do() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, Poorer(fileno=ours.detach()) as poorer, closing(source_of(poorer)) as source:
         for _ in range(5):
             sender = threading.Thread(target=theirs.sendall, args=[MUCH])
             sender.start()
