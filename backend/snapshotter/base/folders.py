@@ -59,9 +59,12 @@ def sweep(parent: Path, prefix: str) -> list[Leftover]:
     Only this user's are removed. A `parent` that is not there, or cannot be listed, has none.
     """
     try:
-        entries = sorted(parent.iterdir())
+        # By name before any path is made: a temporary folder may hold thousands of others'.
+        with os.scandir(parent) as found:
+            names = sorted(entry.name for entry in found if entry.name.startswith(prefix))
     except OSError:
         return []
+    entries = [parent / name for name in names]
     fates = [(entry, _sweep_one(entry)) for entry in entries if _is_ours(entry, prefix)]
     return [Leftover(entry, fate) for entry, fate in fates if fate is not None]
 
@@ -74,7 +77,7 @@ def open_locked(folder: Path) -> tuple[int, bool | None]:
 
 
 def _is_ours(entry: Path, prefix: str) -> bool:
-    if not entry.name.startswith(prefix) or not _SUFFIX.fullmatch(entry.name[len(prefix) :]):
+    if not _SUFFIX.fullmatch(entry.name[len(prefix) :]):
         return False
     return entry.is_dir() and not entry.is_symlink()
 

@@ -49,6 +49,7 @@ class LocalEngine:
                 worker.terminate()
         for worker in self._workers:
             worker.join(_GRACE if kill else None)
+        NURSERY.close(0 if kill else _GRACE)
 
 
 class _Worker:

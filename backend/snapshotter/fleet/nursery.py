@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Final
+from multiprocessing.context import SpawnProcess
+from typing import Final, NoReturn
 
 _PID: Final = 8  # bytes in which one is told
 _SPAWN: Final = multiprocessing.get_context("spawn")
@@ -55,6 +56,7 @@ class Nursery:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._line: socket.socket | None = None
+        self._process: SpawnProcess | None = None
 
     def get_ready(self) -> None:
         """Begin to load what workers need, unless that was begun. Raises OSError if no process can be started."""
@@ -76,11 +78,20 @@ class Nursery:
                 pid = _asked(self._started(), ends)
         return ForkedWorker(pid, pipe, life)
 
+    def close(self, seconds: float) -> None:
+        """Let it end, for which it has so many seconds; the next worker that is asked for starts another."""
+        with self._lock:
+            if self._line is not None and self._process is not None:
+                self._line.close()
+                self._process.join(seconds)
+            self._line = None
+
     def _started(self) -> socket.socket:
         if self._line is None:
             line, its_line = socket.socketpair()
             with Connection(its_line.detach()) as end:
-                _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True).start()
+                self._process = _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True)
+                self._process.start()
             self._line = line
         return self._line
 
@@ -98,13 +109,10 @@ def _asked(line: socket.socket, ends: list[int]) -> int:
     return int.from_bytes(told, "big")
 
 
-def _serve(end: Connection) -> None:
+def _serve(end: Connection) -> NoReturn:
     """What the nursery does: forks a worker whenever it is asked to, until nobody can ask any more."""
-    for number in (
-        signal.SIGINT,
-        signal.SIGHUP,
-        signal.SIGQUIT,
-    ):  # the terminal's are its parent's to deal with
+    # The terminal's signals are its parent's to deal with.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     from snapshotter.fleet.worker_process import work
 
@@ -112,7 +120,7 @@ def _serve(end: Connection) -> None:
     with socket.socket(fileno=os.dup(end.fileno())) as line, suppress(OSError):
         end.close()
         while ends := _received(line):
-            _bury()
+            _bury(os.WNOHANG)
             pid = os.fork()
             if not pid:
                 line.close()
@@ -120,6 +128,8 @@ def _serve(end: Connection) -> None:
             for each in ends:
                 os.close(each)
             line.sendall(pid.to_bytes(_PID, "big"))
+    _bury(0)  # what they have used is told to who waits for this process
+    os._exit(0)
 
 
 def _received(line: socket.socket) -> list[int]:
@@ -130,10 +140,11 @@ def _received(line: socket.socket) -> list[int]:
     return ends
 
 
-def _bury() -> None:
-    """Let go of the ids of workers that are gone, which nobody's may be while they might be killed."""
+def _bury(how: int) -> None:
+    """Let go of the ids of workers that are gone, which nobody's may be while they might be killed. `how` is as in
+    waitpid(2)."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(-1, how)[0]:
             pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.fleet.engine import WorkerLost
 from snapshotter.fleet.local_engine import LocalEngine
-from tests.support.batches import batch, dying, failing, slow, told
+from tests.support.batches import batch, busy, dying, failing, slow, told
 
 PATIENCE = 60.0  # seconds
 
@@ -83,6 +84,23 @@ def test_workers_share_what_one_process_has_loaded(engine: LocalEngine) -> None:
     pids = {pid_of(engine, 2), int(waiting.result(PATIENCE).outcomes[0].run)}
     assert len(pids) == 2
     assert len({parent_of(pid) for pid in pids}) == 1
+
+
+def test_an_engine_that_is_let_go_leaves_no_process_and_has_waited_for_all_that_they_used() -> None:
+    engine = LocalEngine(1)
+    pid = pid_of(engine, 1)
+    nursery = parent_of(pid)
+    before = used()
+    engine.submit(busy, batch(2, "a", settings={"seconds": "0.5"})).result(PATIENCE)
+    engine.shutdown()
+    assert not [each for each in (pid, nursery) if Path(f"/proc/{each}").exists()]
+    assert used() - before >= 0.5
+
+
+def used() -> float:
+    """Seconds of processor time of all that this process has waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def parent_of(pid: int) -> int:

@@ -56,6 +56,14 @@ def slow(given: Batch) -> BatchResult:
     return told(given)
 
 
+def busy(given: Batch) -> BatchResult:
+    """As `told`, after as many seconds of processor time as the setting `seconds` says."""
+    end = time.process_time() + float(given.settings["seconds"])
+    while time.process_time() < end:
+        pass
+    return told(given)
+
+
 def dying(given: Batch) -> BatchResult:
     """The worker is killed."""
     os.kill(os.getpid(), signal.SIGKILL)
