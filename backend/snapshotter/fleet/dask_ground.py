@@ -13,6 +13,7 @@ from multiprocessing import forkserver
 from typing import Any, Final
 
 from snapshotter.base.errors import UsageError
+from snapshotter.base.safe_path import safe_path
 from snapshotter.fleet.meeting_place import Certificates
 
 # A worker's process is forked from one that has loaded all it needs, which it does while this one does: spawned, each
@@ -28,7 +29,8 @@ try:
     multiprocessing.get_context(_FORKING).set_forkserver_preload(
         ["distributed", "snapshotter.fleet.worker_process"]
     )
-    forkserver.ensure_running()
+    with safe_path():
+        forkserver.ensure_running()
     import distributed
 except ImportError as missing:
     raise UsageError(

@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Final, NoReturn
 
+from snapshotter.base.safe_path import leave_others_alone, safe_path
+
 _PID: Final = 8  # bytes in which one is told
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
@@ -89,7 +91,7 @@ class Nursery:
     def _started(self) -> socket.socket:
         if self._line is None:
             line, its_line = socket.socketpair()
-            with Connection(its_line.detach()) as end:
+            with Connection(its_line.detach()) as end, safe_path():
                 self._process = _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True)
                 self._process.start()
             self._line = line
@@ -114,6 +116,7 @@ def _serve(end: Connection) -> NoReturn:
     # The terminal's signals are its parent's to deal with.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
+    leave_others_alone()
     from snapshotter.fleet.worker_process import work
 
     gc.freeze()  # what is loaded stays: no collection looks through it, or makes a copy of its pages by that

@@ -51,6 +51,12 @@ def test_workers_come_from_one_process_that_has_loaded_what_they_need(engine: Da
     assert parent != os.getpid()
 
 
+def test_a_worker_s_own_children_are_started_as_its_parent_s(engine: DaskEngine) -> None:
+    given = batch(1, "a", settings={"PYTHONSAFEPATH": ""})
+    (outcome,) = engine.submit(batches.environment, given).result(LONG).outcomes
+    assert outcome.run == os.environ.get("PYTHONSAFEPATH", "")
+
+
 def test_a_worker_takes_one_batch_at_a_time(engine: DaskEngine) -> None:
     assert engine.slots == 2
     slow = [engine.submit(batches.slow, batch(n, "a", settings={"seconds": "0.5"})) for n in range(2)]

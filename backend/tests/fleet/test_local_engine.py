@@ -16,7 +16,7 @@ import pytest
 from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.fleet.engine import WorkerLost
 from snapshotter.fleet.local_engine import LocalEngine
-from tests.support.batches import batch, busy, dying, failing, slow, told
+from tests.support.batches import batch, busy, dying, environment, failing, slow, told
 
 PATIENCE = 60.0  # seconds
 
@@ -145,6 +145,32 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
     until_gone(pid)
+
+
+STRANGE = """
+from pathlib import Path
+Path(__file__).with_name("taken").touch()
+"""
+
+
+@pytest.mark.parametrize("module", ["multiprocessing", "pickle", "socket", "snapshotter"])
+def test_no_module_of_the_working_directory_is_loaded(tmp_path: Path, module: str) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "parent.py").write_text(PARENT.partition("    engine.submit(slow")[0])
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / f"{module}.py").write_text(STRANGE)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    program = [sys.executable, tmp_path / "bin" / "parent.py"]
+    done = subprocess.run(program, cwd=checkout, env=env, stdout=subprocess.PIPE, check=True)
+    assert int(done.stdout) > 0
+    assert not (checkout / "taken").exists()
+
+
+def test_a_worker_s_own_children_are_started_as_its_parent_s(engine: LocalEngine) -> None:
+    names = {"PYTHONSAFEPATH": "", "PATH": ""}
+    (outcome,) = engine.submit(environment, batch(1, "a", settings=names)).result(PATIENCE).outcomes
+    assert outcome.run == ",".join(os.environ.get(name, "") for name in names)
 
 
 def until_gone(pid: int) -> None:
