@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.kept_threads import beside
+from snapshotter.capture.attempts import LfsAttempt
 from snapshotter.capture.chain import Decision
-from snapshotter.capture.lfs_record import LfsAttempt
 from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, carried
 from snapshotter.capture.pack_front import AwaitedFront
 
@@ -24,9 +24,7 @@ def objects_beside(
 
     Without a `step` nothing is asked, and what was known of LFS is carried on.
     """
-    if decision.kind == "empty":
-        yield LfsAttempt
-    elif step is None:
+    if step is None:
         yield lambda: carried(folder, refs.before, "none")
     else:
         with beside(lambda: step.search(decision, refs, front)) as searching:

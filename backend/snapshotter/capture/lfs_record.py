@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from msgspec import structs
 
@@ -18,14 +18,6 @@ _SAMPLE: Final = 5  # objects that a gap names, of all that it counts
 _HISTORY: Final = "the origin does not filter, so only the trees of its tips were searched for LFS pointers"
 
 Asked = Literal["all", "tips", "none"]
-
-
-class LfsAttempt(NamedTuple):
-    """What a manifest says of LFS objects: None if nothing is known. `artifacts` are this run's own."""
-
-    record: Lfs | None = None
-    artifacts: Sequence[Artifact] = ()
-    gaps: Sequence[Gap] = ()
 
 
 def rows_of(

@@ -19,9 +19,10 @@ from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Interrupted, SnapshotterError, Unusable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name
+from snapshotter.capture.attempts import LfsAttempt
 from snapshotter.capture.chain import Decision
 from snapshotter.capture.lfs_fetching import LfsFetch, Outcome
-from snapshotter.capture.lfs_record import Asked, LfsAttempt, gaps_of, record_of, rows_of, still, unsearched
+from snapshotter.capture.lfs_record import Asked, gaps_of, record_of, rows_of, still, unsearched
 from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import LfsOptions
 from snapshotter.capture.pack_front import AwaitedFront

@@ -7,12 +7,20 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.capture.chain import MAX_INCREMENTS, BasePolicy
 from snapshotter.git.refs import SYNTHETIC_MERGES
-from snapshotter.scan.resources import ScanResources
+
+if TYPE_CHECKING:
+    from snapshotter.scan.resources import ScanResources
+
+
+def _resources() -> ScanResources:
+    from snapshotter.scan.resources import ScanResources  # which runs without a scan do not load
+
+    return ScanResources()
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class ScanOptions:
     """
 
     settings: ScanSettings
-    resources: ScanResources = field(default_factory=ScanResources)
+    resources: ScanResources = field(default_factory=_resources)
     ref: str | None = None
     max_age: timedelta | None = None
 

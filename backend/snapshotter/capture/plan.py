@@ -24,7 +24,6 @@ from snapshotter.base.settings import Settings, parse_size, parse_span
 from snapshotter.base.text import human_span, printable
 from snapshotter.capture.options import CaptureOptions, LfsOptions, ScanOptions
 from snapshotter.capture.reaching import connector, wire_limits
-from snapshotter.scan.resources import ScanResources
 from snapshotter.transport.connect import Connector
 
 
@@ -162,6 +161,8 @@ def scan_options(settings: Settings, ref: str | None, age: str | None = None) ->
     Raises UsageError for a size, span or number that cannot be read.
     """
     key = settings["SNAPSHOTTER_FINGERPRINT_KEY"]
+    from snapshotter.scan.resources import ScanResources  # which runs without a scan do not load
+
     resources = ScanResources(
         fingerprint_key=key.encode() if key else None,
         rules=_folder(settings["SNAPSHOTTER_RULE_CACHE"]),

@@ -14,7 +14,6 @@ from snapshotter.base.observer import Observer
 from snapshotter.base.text import decode_name, printable
 from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
-from snapshotter.scan.scanners import FAILED, scanner_versions
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,8 @@ def usable(previous: Scan | None, ref: str, options: ScanOptions, now: datetime)
     """
     if previous is None or previous.ref != ref or previous.settings != options.settings:
         return None
+    from snapshotter.scan.scanners import FAILED, scanner_versions  # which runs without a scan do not load
+
     if previous.scanners != scanner_versions() or any(gap.kind == FAILED for gap in previous.gaps):
         return None
     if options.max_age is not None and now - RunId(previous.run_id).started_at > options.max_age:

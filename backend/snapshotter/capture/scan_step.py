@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, structs
 
@@ -18,6 +18,7 @@ from snapshotter.archive.transfer import RunFolder, checked_get
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import printable
+from snapshotter.capture.attempts import ScanAttempt
 from snapshotter.capture.options import ScanOptions
 from snapshotter.capture.scan_choice import ScanTarget, earlier, usable
 from snapshotter.scan.columns import COLUMNS
@@ -48,13 +49,6 @@ def _limits(settings: ScanSettings) -> dict[str, int | float | str]:
         "seconds of one scanner": settings.scanner_seconds,
         "left out": " ".join(settings.exclude) or "nothing",
     }
-
-
-class ScanAttempt(NamedTuple):
-    """A scan, or the gaps that say why there is none; neither where none was asked for."""
-
-    scan: Scan | None = None
-    gaps: Sequence[Gap] = ()
 
 
 @dataclass(frozen=True)

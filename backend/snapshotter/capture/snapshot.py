@@ -5,11 +5,11 @@ Nothing is cloned, nothing is kept, and the history is never written to disk. Th
 
 from __future__ import annotations
 
-from collections.abc import Set
-from contextlib import nullcontext
+from collections.abc import Callable, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
@@ -23,18 +23,16 @@ from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.kept_threads import beside
 from snapshotter.base.observer import Observer
 from snapshotter.capture import changes, manifest_making, scan_choice
+from snapshotter.capture.attempts import LfsAttempt, ScanAttempt
 from snapshotter.capture.chain import Decision, decide
 from snapshotter.capture.clock import Clock
 from snapshotter.capture.comparing import Compared, compared_beside
-from snapshotter.capture.lfs_beside import objects_beside
-from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs, is_settled
 from snapshotter.capture.manifest_making import Capture
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.pack_front import NO_FRONT, AwaitedFront
 from snapshotter.capture.parent import ParentSearch, ParentSnapshot, find, with_ledger
 from snapshotter.capture.refused_objects import RefusedObjects
 from snapshotter.capture.scan_choice import ScanTarget
-from snapshotter.capture.scan_step import ScanAttempt, ScanStep
 from snapshotter.capture.stream import StoredBundle, base, increment, streamed
 from snapshotter.git.origin import Origin
 from snapshotter.git.ref_names import named
@@ -43,7 +41,9 @@ from snapshotter.git.selection import Selection, select
 from snapshotter.git.unlisted import Unlisted, unlisted
 from snapshotter.store.objects import Store
 from snapshotter.transport import Transport, WantVanished
-from snapshotter.transport.lfs.source import LfsSource
+
+if TYPE_CHECKING:
+    from snapshotter.transport.lfs.source import LfsSource
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,20 @@ def _is_as_before(run: _Run, step: _Step, now: datetime) -> bool:
     manifest = step.parent.sealed.manifest
     if step.decision.kind == "empty":
         return manifest.refs.sha256 == step.ledger.sha256
-    settled = run.options.lfs is None or is_settled(manifest.lfs or None, run.options.lfs.asked)
-    return settled and scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
+    if run.options.lfs is not None:
+        from snapshotter.capture.lfs_step import is_settled  # which runs without LFS do not load
+
+        if not is_settled(manifest.lfs or None, run.options.lfs.asked):
+            return False
+    return scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
 
 
 def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sealed:
     """Stream what is due, scan, and write the manifest."""
     options, (key, decision, ledger, parent, target) = run.options, step
     folder = RunFolder(run.store, key, decision.kind, run.cancel)
-    step_of_lfs, refs_of_lfs, front = _lfs_step(run, folder), SnapshotRefs(ledger, parent), AwaitedFront()
-    with objects_beside(step_of_lfs, folder, decision, refs_of_lfs, front) as objects:
+    front = AwaitedFront()
+    with _lfs_objects(run, folder, step, front) as objects:
         stored, compared = _stream(run, folder, step, front)
         clock = clock.lap("history") if stored else clock
         lfs = objects()
@@ -228,12 +232,21 @@ def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sea
     return _commit(run, folder, manifest_making.finished(manifest, scan, gaps, clock), parent)
 
 
-def _lfs_step(run: _Run, folder: RunFolder) -> LfsStep | None:
-    """What takes LFS objects, if they are asked for."""
-    options = run.options
-    if options.lfs is None or run.lfs is None:
-        return None
-    return LfsStep(run.transport, run.lfs, folder, options.lfs, options.segment_bytes, run.observer)
+def _lfs_objects(
+    run: _Run, folder: RunFolder, step: _Step, front: AwaitedFront
+) -> AbstractContextManager[Callable[[], LfsAttempt]]:
+    """Beside the block, LFS pointers are searched for, if they are asked for; what it is given takes their objects."""
+    options, parent = run.options, step.parent
+    asked = options.lfs is not None and run.lfs is not None
+    if step.decision.kind == "empty" or not (asked or (parent and parent.sealed.manifest.lfs)):
+        return nullcontext(LfsAttempt)
+    from snapshotter.capture.lfs_beside import objects_beside  # which runs without LFS do not load
+    from snapshotter.capture.lfs_step import LfsStep, SnapshotRefs
+
+    taking = None
+    if options.lfs is not None and run.lfs is not None:
+        taking = LfsStep(run.transport, run.lfs, folder, options.lfs, options.segment_bytes, run.observer)
+    return objects_beside(taking, folder, step.decision, SnapshotRefs(step.ledger, parent), front)
 
 
 def _beside(run: _Run, ledger: RefsLedger) -> Unlisted:
@@ -292,6 +305,8 @@ def _scan(
 ) -> ScanAttempt:
     if run.options.scan is None or manifest.kind == "empty":
         return ScanAttempt()
+    from snapshotter.capture.scan_step import ScanStep  # which runs without a scan do not load
+
     step = ScanStep(run.transport, folder, run.options.scan, run.observer)
     return step.attempt(manifest, parent.sealed.manifest if parent else None, target)
 

@@ -80,7 +80,7 @@ def take_each(
     wiki, error = _wiki(origin, store, plan, observer, cancel) if plan.wiki else (None, None)
     named = f"{wiki.manifest.repo}@{wiki.manifest.run_id}" if wiki else None
     options = replace(plan.options, wiki=lambda: named)
-    lfs = plan.connect.lfs(origin, cancel)
+    lfs = plan.connect.lfs(origin, cancel) if options.lfs else None
     sealed = take(origin, transport, store, options, lfs=lfs, observer=observer, cancel=cancel)
     return TakenEach(sealed, wiki, error)
 
@@ -92,7 +92,7 @@ def _wiki(
     beside = origin_of_wiki(origin)
     scan = replace(plan.options.scan, ref=None) if plan.options.scan else None
     options = replace(plan.options, refs=(), exclude_refs=(), scan=scan, wiki_of=origin.repo)
-    lfs = plan.connect.lfs(beside, cancel)
+    lfs = plan.connect.lfs(beside, cancel) if options.lfs else None
     try:
         with closing(plan.connect(beside, cancel)) as transport:
             return take(beside, transport, store, options, lfs=lfs, observer=observer, cancel=cancel), None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from snapshotter.base.errors import UsageError
+from snapshotter.base.errors import SnapshotterError, UsageError
 from snapshotter.base.text import printable
 from snapshotter.cli import describe, documents, flags
 from snapshotter.cli.output import Output
@@ -136,15 +136,19 @@ def snapshot(session: Session, given: SnapshotFlags) -> Output:
 
 
 def _output(taken: TakenEach, given: SnapshotFlags, where: str) -> Output:
-    from snapshotter.scan.gate import secret_gate
-
     document, lines = documents.snapshot(taken.sealed), describe.snapshot(taken.sealed.manifest, where)
     if given.wiki:
         document |= {"wiki_snapshot": documents.snapshot(taken.wiki) if taken.wiki else None}
         lines += describe.wiki(taken.wiki, where)
-    scans = [each.manifest.scan for each in (taken.sealed, taken.wiki) if each] if given.secret_gate else []
-    tripped = next((found for found in map(secret_gate, scans) if found), None)
-    return Output(document, lines, tripped or taken.ending)
+    return Output(document, lines, (_tripped(taken) if given.secret_gate else None) or taken.ending)
+
+
+def _tripped(taken: TakenEach) -> SnapshotterError | None:
+    """The error of a secret gate that one of the snapshots does not pass."""
+    from snapshotter.scan.gate import secret_gate
+
+    scans = [each.manifest.scan for each in (taken.sealed, taken.wiki) if each]
+    return next((found for found in map(secret_gate, scans) if found), None)
 
 
 def _requested(given: SnapshotFlags) -> RequestedOptions:

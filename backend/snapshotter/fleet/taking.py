@@ -136,7 +136,7 @@ class Taking:
                 transport,
                 self.store,
                 options,
-                lfs=connect.lfs(origin, self.cancel),
+                lfs=connect.lfs(origin, self.cancel) if options.lfs else None,
                 observer=heard,
                 cancel=self.cancel,
             )
