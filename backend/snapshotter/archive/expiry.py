@@ -7,9 +7,10 @@ snapshot and goes first; from then on the snapshot is listed as before, and cann
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct
 
 from snapshotter.archive.layout import RunId
 from snapshotter.archive.manifest import Manifest
@@ -20,8 +21,7 @@ RETENTION: Final = "SNAPSHOTTER_RETENTION"
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Expiry:
+class Expiry(Struct, frozen=True):
     """Objects expire `after` they were written; each snapshot is to be restorable for `retention` (None: as long as
     its own objects are there)."""
 

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
+
+from msgspec import Struct
 
 from snapshotter.archive.layout import MANIFEST, segment_name
 from snapshotter.archive.manifest import Artifact, Manifest
@@ -32,8 +33,7 @@ CONTENT_TYPE = "application/octet-stream"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """A history in the store: its artifacts in order, and what the stream was."""
 
     artifacts: list[Artifact]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from snapshotter.archive.layout import RunId
 from snapshotter.archive.manifest import ChainBytes, Kind
@@ -15,8 +16,7 @@ MAX_INCREMENTS: Final = 24  # each costs a restore one more bundle, and one more
 _NOTHING: Final = ChainBytes(base=0, increments=0)
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """The runs that restore a snapshot, base first, and their weight. Empty for a snapshot without refs."""
 
     runs: tuple[str, ...] = ()
@@ -28,8 +28,7 @@ class Chain:
         return len(self.runs) - 1
 
 
-@dataclass(frozen=True)
-class Foundation:
+class Foundation(Struct, frozen=True):
     """What an increment would build on: the parent's chain, its refs (None if they cannot be read), and what
     is wrong with the chain (None if nothing is)."""
 
@@ -38,8 +37,7 @@ class Foundation:
     damage: str | None = None
 
 
-@dataclass(frozen=True)
-class BasePolicy:
+class BasePolicy(Struct, frozen=True):
     """When a base is due although an increment could be taken. `full` asks for one."""
 
     full: bool = False

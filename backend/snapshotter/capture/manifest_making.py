@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from snapshotter import __version__
 from snapshotter.archive.layout import RunKey
@@ -41,8 +40,7 @@ _SAMPLE: Final = 5  # names that a gap shows, of all that it counts
 _NOT_BY_HAND: Final = "refs-not-by-hand"
 
 
-@dataclass(frozen=True)
-class Capture:
+class Capture(Struct, frozen=True):
     """What a run has captured of its origin, all of it stored: what its manifest is made of, but for the scan.
 
     `refs` is the parent's record where that still holds. `history` is None where there is nothing new to hold.

@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
+
 from snapshotter.archive.manifest import ScanSettings
 from snapshotter.capture.chain import MAX_INCREMENTS, BasePolicy
 from snapshotter.git.refs import SYNTHETIC_MERGES
@@ -36,8 +38,7 @@ class ScanOptions:
     max_age: timedelta | None = None
 
 
-@dataclass(frozen=True)
-class LfsOptions:
+class LfsOptions(Struct, frozen=True):
     """Which LFS objects are taken: those of all of history, or of the tips' trees; none of more bytes than
     `max_object_bytes`. What is searched for pointers goes to `temp` where it is large (None: the system's folder)."""
 

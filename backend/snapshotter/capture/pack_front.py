@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from snapshotter.transport import FetchRequest
 
@@ -12,8 +13,7 @@ FRONT_BYTES: Final = 256 * 1024  # some thousand commits, which git puts first; 
 MAX_INFLATED: Final = 4 * 1024 * 1024  # bytes of the objects in it
 
 
-@dataclass(frozen=True)
-class PackFront:
+class PackFront(Struct, frozen=True):
     """The first FRONT_BYTES of the pack that answers `request`, all of it if it is `whole`."""
 
     data: bytes = b""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import Struct, structs
 
 from snapshotter.archive.catalog import AHEAD, Catalog
 from snapshotter.archive.layout import RunKey, parse_key
@@ -28,8 +29,7 @@ class LastProof(NamedTuple):
     ok: bool
 
 
-@dataclass(frozen=True)
-class ParentSnapshot:
+class ParentSnapshot(Struct, frozen=True):
     """The snapshot before this one, why its chain may not be built on (None if it may), and its refs
     (None if they cannot be read; then it is not built on either). `listed` is whether a listing showed these.
     `proof` is the newest verification of it or of its chain; None without one."""
@@ -59,8 +59,7 @@ class ParentSnapshot:
         return Foundation(self.chain, self.ledger, self.damage)
 
 
-@dataclass(frozen=True)
-class ParentSearch:
+class ParentSearch(Struct, frozen=True):
     """How the search for a parent ended: with one, or why not; and this run's key, which sorts after the parent's."""
 
     parent: ParentSnapshot | None
@@ -118,9 +117,9 @@ def with_ledger(
 ) -> ParentSnapshot:
     """The parent with its refs, or without if they cannot be read. They are read only if they differ from `listed`."""
     if parent.sealed.manifest.refs.sha256 == listed.sha256:
-        return replace(parent, ledger=listed)
+        return structs.replace(parent, ledger=listed)
     try:
-        return replace(parent, ledger=catalog.ledger(parent.sealed.manifest, listed=parent.listed))
+        return structs.replace(parent, ledger=catalog.ledger(parent.sealed.manifest, listed=parent.listed))
     except Unusable as error:
         observer.warn(f"the parent's refs cannot be read, so this snapshot is a base: {error.message}")
         return parent

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.later_scans import scan_of
@@ -16,8 +17,7 @@ from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
 
 
-@dataclass(frozen=True)
-class ScanTarget:
+class ScanTarget(Struct, frozen=True):
     """The commit to scan, and the ref that names it."""
 
     ref: str

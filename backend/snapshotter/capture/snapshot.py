@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Set
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
@@ -46,8 +47,7 @@ if TYPE_CHECKING:
     from snapshotter.transport.lfs.source import LfsSource
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """What one run works with, from its first request to its manifest. Nothing in it changes."""
 
     origin: Origin

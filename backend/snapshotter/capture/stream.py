@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
 from snapshotter.archive.segments import SegmentWriter, awaited
@@ -24,8 +26,7 @@ from snapshotter.transport import FetchRequest, Transport, WantVanished
 _TOLD_AT_ONCE: Final = 128 * 1024  # bytes: to tell of each packet may cost more than to take it
 
 
-@dataclass(frozen=True)
-class BundleRequest:
+class BundleRequest(Struct, frozen=True):
     """A bundle to be made: the refs that it lists, the commits that it requires, and what the origin is asked for.
 
     `expected` is about how many bytes will come, for progress; None where nothing is known.
@@ -37,8 +38,7 @@ class BundleRequest:
     expected: int | None = None
 
 
-@dataclass(frozen=True)
-class StoredBundle:
+class StoredBundle(Struct, frozen=True):
     """A bundle in the store: its record, its segments in order, and the refs that it lists."""
 
     history: History

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.sealed import Sealed
@@ -22,8 +24,7 @@ from snapshotter.transport import OriginNotFound, Transport
 _ENDING: Final = ".wiki.git"
 
 
-@dataclass(frozen=True)
-class TakenEach:
+class TakenEach(Struct, frozen=True):
     """A snapshot, and that of the wiki; None if there is no wiki, if none was asked for, or if `error` says why it was
     not taken."""
 

@@ -7,7 +7,8 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.text import printable
@@ -17,8 +18,7 @@ from snapshotter.cli.flags import Flags
 from snapshotter.cli.streams import unwritten
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(Struct, frozen=True):
     """What a verb puts out: a document for `--json`, lines for people, and the error to end with, if any.
 
     The document is None if the verb has written its answer to stdout itself.

@@ -6,7 +6,8 @@ Source: git's gitformat-bundle (v2, and v3 for SHA-256). After the header comes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.errors import Unusable
 from snapshotter.git.refs import RefsLedger, is_oid
@@ -55,8 +56,7 @@ def header(ledger: RefsLedger, required: Iterable[str]) -> bytes:
     return b"".join(lines)
 
 
-@dataclass(frozen=True)
-class BundleHeader:
+class BundleHeader(Struct, frozen=True):
     """What a bundle's header says: object format, prerequisite ids, refs by name, and its length in bytes."""
 
     object_format: str

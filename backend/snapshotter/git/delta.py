@@ -91,6 +91,8 @@ def _follow(delta: bytes, at: int, base: bytes, target: int) -> bytearray:
             at += op
         else:  # git keeps 0 for a later use
             raise bad_pack("a delta has an unknown instruction")
+    if at > end:  # an insert that brings less than it says
+        raise IndexError
     return out
 
 

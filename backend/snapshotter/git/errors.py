@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.errors import Unavailable, Unusable
 from snapshotter.base.text import decode_name, printable
@@ -40,8 +41,7 @@ class GitCrashed(Unavailable):
     default_code = "git-crash"
 
 
-@dataclass(frozen=True)
-class GitResult:
+class GitResult(Struct, frozen=True):
     """What came of a git that ran to its end: exit code (negative: the signal that ended it), stdout and stderr."""
 
     code: int

@@ -11,7 +11,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.errors import Unusable
 from snapshotter.git.delta import apply_delta, bad_pack, delta_inserts, delta_target, large_pack
@@ -33,8 +34,7 @@ Read = Callable[[int, int], bytes | memoryview]
 """Up to `size` bytes of the pack from `at`: fewer only at its end."""
 
 
-@dataclass(frozen=True)
-class PackObject:
+class PackObject(Struct, frozen=True):
     """One object of a pack: its id in hex, its type, its size in bytes, its content.
 
     `whole` is False for an object over the limit of one object: its content was hashed but not kept. A blob
@@ -48,8 +48,7 @@ class PackObject:
     whole: bool = True
 
 
-@dataclass(frozen=True)
-class OutsideDelta:
+class OutsideDelta(Struct, frozen=True):
     """An object that a thin pack holds as a delta against one outside: its size in bytes, and those of its bytes that
     the delta brings."""
 
@@ -101,8 +100,7 @@ def thin_objects(data: bytes, fmt: str, *, max_bytes: int) -> Iterator[PackObjec
         raise bad_pack("it holds more than its header says")
 
 
-@dataclass(frozen=True)
-class Pack:
+class Pack(Struct, frozen=True):
     """A self-contained pack of `size` bytes and `count` objects, whose checksum was checked before.
 
     Its objects may have `max_bytes` together once inflated; and one of more than `max_object` bytes is not kept whole.

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.errors import Unusable
 from snapshotter.git.delta import bad_pack
@@ -85,8 +86,7 @@ def pack_objects(head: bytes) -> int:
     return int(count)
 
 
-@dataclass(frozen=True)
-class EntryHead:
+class EntryHead(Struct, frozen=True):
     """What stands before an object's deflated bytes, which begin at `at`; `size` is that of the inflated bytes.
 
     `base` is the offset at which a delta's base begins: 0 without one, negative if no object before has the base's id.

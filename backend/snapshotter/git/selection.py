@@ -9,15 +9,16 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+
+from msgspec import Struct
 
 from snapshotter.git.ref_names import HEADS, folders, possible_name, too_long
 from snapshotter.git.refs import Ref, RefListing, RefsLedger, is_null
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """The refs to take, and the names of those left out: by the patterns; because no repository can hold them
     (a name that git refuses, a null id); because the origin lists them but lacks their object."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from snapshotter.base.errors import SnapshotterError
 
 # Small objects that a caller reads at a time: on S3 each is a round trip, nearly all of it spent waiting.
@@ -25,16 +27,14 @@ class OverLimit(Exception):
         self.bytes = size
 
 
-@dataclass(frozen=True)
-class ListedObject:
+class ListedObject(Struct, frozen=True):
     """One listed object: its key, relative to the store's root, and its size in bytes."""
 
     key: str
     bytes: int
 
 
-@dataclass(frozen=True)
-class ListRequest:
+class ListRequest(Struct, frozen=True):
     """What to list: below `folder` ('' is the root, no slash at the end), keys that sort after `after`.
 
     With `deep`, every object; without, only the folders directly there. A place that goes through folders one by one

@@ -13,10 +13,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, TooLarge, Unavailable
@@ -44,8 +45,7 @@ def is_plain(key: str) -> bool:
     return not _ODD.search(key)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a store is: its URI as shown to users, and its folder if it is in one."""
 
     uri: str

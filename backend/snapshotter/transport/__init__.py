@@ -8,8 +8,9 @@ Sources: git's gitprotocol-v2, gitprotocol-pack, gitprotocol-http.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.git.refs import RefListing
@@ -18,8 +19,7 @@ Sink = Callable[[memoryview], None]
 """Takes the next bytes of a pack; the view is valid only during the call."""
 
 
-@dataclass(frozen=True)
-class FetchRequest:
+class FetchRequest(Struct, frozen=True):
     """What to ask for. `haves` must be objects that the caller can build on; with `thin` the pack
     may hold deltas against them. `depth` and `filter` are as in `git fetch`."""
 
@@ -30,8 +30,7 @@ class FetchRequest:
     depth: int | None = None
 
 
-@dataclass(frozen=True)
-class WireLimits:
+class WireLimits(Struct, frozen=True):
     """What an origin may cost. Times are seconds, sizes bytes.
 
     `idle_seconds`: without a byte; `stall_seconds`: for an answer up to its end or its pack, and the span over which

@@ -6,8 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from snapshotter.git.origin import Credential
 
@@ -16,8 +17,7 @@ _MARGIN: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Issued:
+class Issued(Struct, frozen=True):
     """A credential, and until when it is good: seconds since 1970, UTC."""
 
     credential: Credential

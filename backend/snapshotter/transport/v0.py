@@ -7,7 +7,8 @@ is nothing to negotiate. Source: git's gitprotocol-pack.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.git.ref_names import HEADS
@@ -20,8 +21,7 @@ from snapshotter.transport.replies import broken, check_error, shallow_origin, t
 _WANTED = (b"multi_ack", b"side-band-64k", b"ofs-delta", b"no-progress", b"allow-tip-sha1-in-want")
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """What a v0 server said first: capabilities, refs, and whether it is shallow."""
 
     capabilities: frozenset[bytes]

@@ -6,7 +6,8 @@ Source: git's gitprotocol-v2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.git.refs import FORMATS, ObjectFormat, Ref, RefListing, format_of, is_oid
@@ -17,8 +18,7 @@ from snapshotter.transport.replies import broken, check_error, over_limit, shall
 _MAX_CAPABILITIES = 1000  # git's own server has some ten
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(Struct, frozen=True):
     """What a v2 server can do: values by capability."""
 
     capabilities: dict[str, str]

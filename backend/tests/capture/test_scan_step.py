@@ -13,9 +13,10 @@ from msgspec import structs
 from githost import GitHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import Unavailable, UsageError
-from snapshotter.capture import scan_choice, scan_step
+from snapshotter.capture import scan_step
 from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
+from snapshotter.scan import scanners
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.scanners import FAILED, scanner_versions
 from snapshotter.transport import FetchRequest, Transport
@@ -197,7 +198,7 @@ def test_another_fingerprint_key_makes_a_full_scan(lab: Lab, origin: Origin) -> 
 def test_other_scanners_make_a_full_scan(lab: Lab, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     take(lab, origin)
     now = scanner_versions() | {"scc": "99.0"}
-    for module in (scan_choice, scan_step):
+    for module in (scanners, scan_step):
         monkeypatch.setattr(module, "scanner_versions", lambda: now)
     second, filters = take(lab, origin)
     assert (own(second), filters) == (True, [WHOLE])

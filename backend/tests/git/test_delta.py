@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import Unavailable, Unusable
 from snapshotter.git.delta import apply_delta, delta_inserts
 from tests.support.packs import copy_all, varint
 
@@ -23,6 +24,12 @@ def test_what_a_delta_brings_is_what_it_does_not_copy() -> None:
     delta = varint(300) + varint(607) + copy_all(300) + b"\x03abc" + copy_all(300) + b"\x04defg"
     assert delta_inserts(delta) == b"abcdefg"
     assert apply_delta(bytes(300), delta, 1000) == bytes(300) + b"abc" + bytes(300) + b"defg"
+
+
+@pytest.mark.parametrize("instructions", [b"\0\x01", b"\x02\x03ab"])
+def test_an_insert_that_is_cut_off_is_refused_whatever_its_target_is(instructions: bytes) -> None:
+    with pytest.raises(Unusable, match="ends early"):
+        apply_delta(b"", varint(0) + instructions, 1000)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60))

@@ -8,10 +8,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from githost import GitHost
 from snapshotter.base.cancel import Cancel
@@ -322,7 +322,7 @@ def ssh_that(tmp_path: Path, script: str, **limits: float) -> Transport:
     ssh = tmp_path / "ssh"
     ssh.write_text(f"#!/bin/sh\n{script}\n")
     ssh.chmod(0o755)
-    connector = Connector(NoCredentials(), replace(WireLimits(), **limits), ssh=SshClient(str(ssh)))
+    connector = Connector(NoCredentials(), structs.replace(WireLimits(), **limits), ssh=SshClient(str(ssh)))
     return connector(parse("git@h:x"), Cancel())
 
 
