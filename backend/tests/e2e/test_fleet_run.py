@@ -121,18 +121,21 @@ def test_what_has_no_good_verdict_says_why(days: TwoDays) -> None:
         assert all(row["hint"] for row in rows.values() if row["error"])
 
 
-def test_an_unchanged_repository_costs_two_requests(days: TwoDays) -> None:
+def test_an_unchanged_repository_costs_one_request_once_a_worker_has_heard_its_host(days: TwoDays) -> None:
     quiet = days.host.having("quiet")
-    assert {days.asked_second[name] for name in quiet} == {2}
+    asked = Counter(days.asked_second[name] for name in quiet)
+    assert set(asked) <= {1, 2}
+    assert asked[2] < asked[1], "two where a worker's threads begin"
     rows = days.fleet.results()
-    assert {rows[name]["requests"] for name in quiet} == {2}
+    assert all(rows[name]["requests"] == days.asked_second[name] for name in quiet)
 
 
 def test_no_permanent_failure_is_tried_again(days: TwoDays) -> None:
     for name in days.host.having("secret", "missing", "leaving"):
-        assert days.asked_second[name] == 1, name
+        # Of what is not there the discovery is asked for, too: a host may redirect that alone.
+        assert days.asked_second[name] <= (1 if name.startswith("secret") else 2), name
     rows = days.fleet.results()
-    for name in days.host.having("shallow", "private", "vanishing"):
+    for name in days.host.having("secret", "missing", "leaving", "shallow", "private", "vanishing"):
         assert rows[name]["attempts"] == 1, name
 
 
