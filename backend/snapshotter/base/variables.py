@@ -109,7 +109,16 @@ SETTINGS = (
     Setting("SNAPSHOTTER_QUERY_MEMORY", "1GiB", "memory that SQL may use"),
     Setting("SNAPSHOTTER_QUERY_TIMEOUT", "60s", "how long SQL may run"),
     Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
-    Setting("SNAPSHOTTER_HOST_CONNECTIONS", "8", "connections that a fleet's run has to one host at once"),
+    Setting(
+        "SNAPSHOTTER_JOB_ORIGINS",
+        "4",
+        "origins whose snapshots `snapshotter job` takes at once; 1 for one after the other",
+    ),
+    Setting(
+        "SNAPSHOTTER_HOST_CONNECTIONS",
+        "8",
+        "connections that a fleet's run, or a job, has to one host at once",
+    ),
     Setting(
         "SNAPSHOTTER_HOST_REQUESTS",
         "",
@@ -118,7 +127,8 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_FLEET_MEMORY",
         "512MiB",
-        "what each process of a fleet's run may hold of packs: a segment, and one for each upload, of each at once",
+        "what each process of a fleet's run, or a job, may hold of packs: a segment, and one for each upload, of each "
+        "at once",
     ),
     Setting(
         "SNAPSHOTTER_FLEET_SHRUNK",

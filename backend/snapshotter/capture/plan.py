@@ -99,15 +99,14 @@ def make(
 
 
 @contextmanager
-def keeping_workers(plan: Plan, scans: int = 1) -> Iterator[Plan]:
-    """The plan, by which every scan uses the same processes, one after the other; they end with the block.
-
-    At most so many `scans` are to come: what the next one waits for longest is made ready while one ends."""
+def keeping_workers(plan: Plan, at_once: int = 1) -> Iterator[Plan]:
+    """The plan, by which all scans, so many `at_once`, use the same processes; they end with the block."""
     scan = plan.options.scan
     if scan is None:
         yield plan
         return
-    with scan.resources.keeping(scans) as kept:
+    resources = scan.resources
+    with resources.keeping() if at_once == 1 else resources.shared(at_once, large=1) as kept:
         options = replace(plan.options, scan=replace(scan, resources=kept))
         yield replace(plan, options=options)
 

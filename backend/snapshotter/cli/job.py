@@ -123,12 +123,14 @@ def _read(session: Session, document: bytes, file: Path | None) -> Job:
 def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
     from snapshotter.archive.catalog import Catalog
     from snapshotter.capture import plan
+    from snapshotter.fleet.at_once import AtOnce
     from snapshotter.fleet.new_secrets import gate_of_new_secrets
-    from snapshotter.fleet.run import Round, shown, verdict
+    from snapshotter.fleet.run import Round, verdict
     from snapshotter.fleet.token_hosts import check_tokens
 
     check_tokens(job.all_origins, session.settings)
     in_force = plan.make(session.settings, job.options, job.labels, allow_http=session.allow_http)
+    at_once = AtOnce.of(session.settings, len(report.origins))
     report.stage = "opening the store"
     store = session.store(job.store, allow_http=job.options.allow_http)
     report.store = store.place.uri
@@ -138,13 +140,12 @@ def _snapshots(session: Session, report: JobReport, job: Job) -> Output:
         if job.options.secret_gate
         else lambda _: None
     )
-    with plan.keeping_workers(in_force, len(report.origins)) as kept:
-        results = Round(store, kept, session.observer, session.cancel, gate).take_each(report.origins)
-        for text in report.origins:
-            # Each line of the log names the origin whose turn it is; `results` takes its snapshot only now.
-            report.log.context = {"origin": shown(text)}
-            report.add(next(results))
-    report.log.context = {}
+    with plan.keeping_workers(in_force, at_once.origins) as kept:
+        taking = Round(
+            store, kept, lambda origin: report.log.about(origin=origin), session.cancel, gate, at_once
+        )
+        for index, result in taking.take_each(report.origins):
+            report.add(index, result)
     if not session.cancel.cancelled:  # a signal leaves no time for it
         _tell_freshness(session, report, Catalog(store))
     return Output(None, error=verdict(report.results))

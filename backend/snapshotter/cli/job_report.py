@@ -40,13 +40,18 @@ class JobReport:
         self.verb, self.store, self.stage = "", "", "reading the job"
         self.origins: list[str] = []
         self.is_of_service = True  # else its origins are not the group that the alarm is about
-        self.results: list[OriginResult] = []
+        self._results: dict[int, OriginResult] = {}  # by the origin's place in the job
         self._proof: Mapping[str, object] | None = None
         self._verification: Mapping[str, object] | None = None
 
-    def add(self, result: OriginResult) -> None:
-        """Log and count the result of one origin."""
-        self.results.append(result)
+    @property
+    def results(self) -> list[OriginResult]:
+        """The results that there are, in the job's order."""
+        return [result for _, result in sorted(self._results.items())]
+
+    def add(self, index: int, result: OriginResult) -> None:
+        """Log and count the result of one origin, whose place in the job is `index`."""
+        self._results[index] = result
         if result.error:
             self.say(result.error, origin=result.origin, stage=result.stage)
         if result.sealed:
@@ -123,10 +128,10 @@ class JobReport:
             from snapshotter.aws.identity import with_identity
 
             error = with_identity(error)
-        self.log.context = {}
         if error and not isinstance(result, Output):
-            for missed in not_done(self.origins[len(self.results) :], error, self.stage):
-                self.add(missed)
+            for index, text in enumerate(self.origins):
+                if index not in self._results:
+                    self.add(index, not_done(text, error, self.stage))
         # The job's limit is no signal: it ends as partial if some snapshots were taken before it.
         if isinstance(error, OutOfTime):
             error = verdict(self.results) or error

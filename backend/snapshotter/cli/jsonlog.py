@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from copy import copy
 from datetime import UTC, datetime
 
 from snapshotter.base.observer import Observer
@@ -21,19 +22,24 @@ _EVERY = 30.0  # seconds between two lines about one stage: enough to see that i
 
 
 class JsonLog(Observer):
-    """Progress, warnings, errors and metrics as lines of JSON. `context` holds fields that every line gets, and
-    `service` says whose metrics they are.
+    """Progress, warnings, errors and metrics as lines of JSON. `service` says whose metrics they are.
 
     Safe from any thread. What it writes is redacted, and is one line whatever the text holds.
     """
 
     def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self.context: dict[str, object] = {}
+        self._context: dict[str, object] = {}
         self.service = "snapshotter"
         self._quiet, self._clock = quiet, clock
         self._lock = threading.Lock()
         self._stage, self._done = "", 0
         self._last_line = clock()
+
+    def about(self, **fields: object) -> JsonLog:
+        """The same log for one part of the work: its lines get these fields, and its stages are its own."""
+        part = copy(self)
+        part._context = {**self._context, **fields}
+        return part
 
     def stage(self, what: str, total: int | None = None) -> None:
         """See Observer."""
@@ -57,7 +63,7 @@ class JsonLog(Observer):
         if self._quiet and level == "info":
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._write({"time": now, "level": level, "message": message, **self.context, **fields})
+        self._write({"time": now, "level": level, "message": message, **self._context, **fields})
 
     def measure(self, metrics: Mapping[str, int], *, unit: str = "Count", **fields: object) -> None:
         """Write metrics by name, for the alarms of infra/service.yaml; `fields` go with them into the log alone.

@@ -1,4 +1,4 @@
-"""A job's run: a snapshot of one origin after the other, and the error that the job ends with.
+"""A job's run: a snapshot of each origin, some at a time, and the error that the job ends with.
 
 An origin that fails never keeps the others from their snapshots.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -29,7 +30,9 @@ from snapshotter.base.unexpected import as_error
 from snapshotter.base.urls import redact
 from snapshotter.capture.plan import Plan
 from snapshotter.capture.wiki import TakenEach, take_each
+from snapshotter.fleet.at_once import IN_TURN, AtOnce, SharedPlan
 from snapshotter.fleet.document import OriginResult
+from snapshotter.git.origin import Origin
 from snapshotter.git.origin_parsing import MAX_ORIGIN, parse
 from snapshotter.store.objects import Store
 
@@ -42,46 +45,76 @@ Gate = Callable[[Sealed], SnapshotterError | None]
 
 @dataclass(frozen=True)
 class Round:
-    """Snapshots of any number of origins, taken in turn, into one store and by one plan."""
+    """Snapshots of any number of origins, some of them `at_once`, into one store and by one plan.
+
+    `told` gives whom to tell of an origin, by its name as `shown` makes it; it hears from one thread at a time.
+    """
 
     store: Store
     plan: Plan
-    observer: Observer
+    told: Callable[[str], Observer]
     cancel: Cancel
     gate: Gate = lambda _: None
+    at_once: AtOnce = IN_TURN
 
-    def take_each(self, origins: Sequence[str]) -> Iterator[OriginResult]:
-        """Take a snapshot of each origin, and yield its result, in which the gate's judgement is.
+    def take_each(self, origins: Sequence[str]) -> Iterator[tuple[int, OriginResult]]:
+        """Take a snapshot of each origin. Yields its index and its result, in which the gate's judgement is, as soon as
+        that is there; they are begun in their order.
 
         Never raises: after a cancellation, the origins whose turn had not come have its error.
         """
-        seen: dict[str, str] = {}
-        for text in origins:
-            watch = _LastStage(self.observer)
-            began = time.monotonic()
-            try:
-                taken = self._take(text, seen, watch)
-            except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
-                known = with_identity(as_error(error))
-                yield OriginResult(shown(text), watch.stage_name, None, known, time.monotonic() - began)
-            else:
-                sealed, seconds = taken.sealed, time.monotonic() - began
-                tripped = self.gate(sealed) or (taken.wiki and self.gate(taken.wiki)) or taken.ending
-                yield OriginResult(sealed.manifest.origin, "done", sealed, tripped, seconds)
+        plan, known = SharedPlan(self.plan, self.at_once), zip(origins, _parsed(origins), strict=True)
+        with ThreadPoolExecutor(self.at_once.origins, thread_name_prefix="origin") as pool:
+            taking = {pool.submit(self._result, *one, plan): index for index, one in enumerate(known)}
+            for done in as_completed(taking):
+                yield taking.pop(done), done.result()
 
-    def _take(self, text: str, seen: dict[str, str], observer: Observer) -> TakenEach:
-        """Take one snapshot. `seen` holds the URLs of the origins before it, by canonical origin."""
+    def _result(self, text: str, origin: Origin | SnapshotterError, plan: SharedPlan) -> OriginResult:
+        watch, began = _LastStage(self.told(shown(text))), time.monotonic()
+        try:
+            taken = self._take(origin, plan, watch)
+        except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
+            known = with_identity(as_error(error))
+            return OriginResult(shown(text), watch.stage_name, None, known, time.monotonic() - began)
+        sealed, seconds = taken.sealed, time.monotonic() - began
+        return OriginResult(sealed.manifest.origin, "done", sealed, self._judged(taken), seconds)
+
+    def _judged(self, taken: TakenEach) -> SnapshotterError | None:
+        try:
+            return self.gate(taken.sealed) or (taken.wiki and self.gate(taken.wiki)) or taken.ending
+        except Exception as error:  # noqa: BLE001 - the snapshot stands, and the others are taken
+            return with_identity(as_error(error))
+
+    def _take(self, origin: Origin | SnapshotterError, shared: SharedPlan, observer: Observer) -> TakenEach:
         self.cancel.check()  # first: after a cancellation nobody is asked anything
-        origin = parse(text)
+        if isinstance(origin, SnapshotterError):
+            raise origin
+        plan = shared.of(origin)
+        with closing(plan.connect(origin, self.cancel)) as transport:
+            return take_each(origin, transport, self.store, plan, observer=observer, cancel=self.cancel)
+
+
+def _parsed(origins: Sequence[str]) -> list[Origin | SnapshotterError]:
+    """Each origin, or why it is none: not to be understood, or named before."""
+    known: list[Origin | SnapshotterError] = []
+    seen: dict[str, str] = {}  # the URLs of the origins before, by canonical origin
+    for text in origins:
+        try:
+            origin = parse(text)
+        except Exception as error:  # noqa: BLE001 - one origin's trouble is that origin's result
+            known.append(as_error(error))
+            continue
         if before := seen.get(origin.canonical):
-            raise UsageError(
-                f"the job names this origin twice; the first time as {before}",
-                code="job",
-                hint="name it once",
-            )
+            known.append(_named_twice(before))
+            continue
         seen[origin.canonical] = origin.url
-        with closing(self.plan.connect(origin, self.cancel)) as transport:
-            return take_each(origin, transport, self.store, self.plan, observer=observer, cancel=self.cancel)
+        known.append(origin)
+    return known
+
+
+def _named_twice(before: str) -> UsageError:
+    message = f"the job names this origin twice; the first time as {before}"
+    return UsageError(message, code="job", hint="name it once")
 
 
 def shown(origin: str) -> str:
@@ -89,9 +122,9 @@ def shown(origin: str) -> str:
     return printable(redact(origin))[:MAX_ORIGIN]
 
 
-def not_done(origins: Sequence[str], error: SnapshotterError, stage: str) -> list[OriginResult]:
-    """The results of origins whose turn never came."""
-    return [OriginResult(shown(text), stage, error=error) for text in origins]
+def not_done(origin: str, error: SnapshotterError, stage: str) -> OriginResult:
+    """The result of an origin whose turn never came, or never ended."""
+    return OriginResult(shown(origin), stage, error=error)
 
 
 def verdict(results: Sequence[OriginResult]) -> SnapshotterError | None:

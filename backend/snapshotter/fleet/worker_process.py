@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 import snapshotter.fleet.batch
+import snapshotter.scan.secret_search
+import snapshotter.scan.symbols.shared_workers
 import snapshotter.transport.http
 import snapshotter.transport.lfs.opening  # noqa: F401 - see above
 from snapshotter.base.errors import Terminated

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -21,9 +20,6 @@ from snapshotter.capture import plan as plans
 from snapshotter.capture.plan import Plan, RequestedOptions
 from snapshotter.fleet.verdict import Rules
 from snapshotter.scan.resources import ScanResources
-from snapshotter.scan.scan_turns import ScanTurns
-from snapshotter.scan.secret_search import SecretSearch
-from snapshotter.scan.symbols.shared_workers import SharedWorkers
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
 from snapshotter.transport.connect import Connector
@@ -87,7 +83,7 @@ class Workshop:
         each = parse_size(settings["SNAPSHOTTER_SEGMENT_SIZE"]) * (settings.number("SNAPSHOTTER_UPLOADS") + 1)
         self._room = threading.Semaphore(max(1, parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]) // each))
         self._stack = ExitStack()
-        self._shares: dict[str, Any] | None = None  # what all scans have in common, by the resources' names
+        self._resources: ScanResources | None = None  # of all scans
 
     def plan(self, options: RequestedOptions, labels: Mapping[str, str], *, ledger_only: bool) -> Plan:
         """The plan of a task. Raises UsageError for options and labels that make no sense."""
@@ -129,20 +125,10 @@ class Workshop:
         return Plan(kept, connect, made.wiki)
 
     def _shared(self, resources: ScanResources) -> ScanResources:
-        """The same, with the processes that all scans share."""
-        if self._shares is None:
-            from snapshotter.scan.table_engine import TableEngines  # runs without a scan do not load DuckDB
-
-            cores = len(os.sched_getaffinity(0))
-            folders: dict[str, Any] = {"temp": resources.temp, "tmpfs": resources.tmpfs}
-            enter = self._stack.enter_context
-            self._shares = {
-                "turns": ScanTurns(_SCANS_AT_ONCE, _LARGE_SCANS),
-                "kept": enter(SharedWorkers(_LARGE_SCANS, max(1, cores // _LARGE_SCANS))),
-                "search": enter(SecretSearch(_SCANS_AT_ONCE, rule_cache=resources.rules, **folders)),
-                "engines": enter(TableEngines(**folders)),
-            }
-        return replace(resources, **self._shares)
+        """The same for every plan, with what all scans share."""
+        if self._resources is None:
+            self._resources = self._stack.enter_context(resources.shared(_SCANS_AT_ONCE, _LARGE_SCANS))
+        return self._resources
 
 
 _lock: Final = threading.Lock()

@@ -19,6 +19,7 @@ import duckdb
 from snapshotter.base.errors import Damaged
 from snapshotter.scan import table_engine
 from snapshotter.scan.columns import COLUMNS, OF_A_BLOB, order
+from snapshotter.scan.late_engines import LateEngines
 from snapshotter.scan.loading import insert
 from snapshotter.scan.symbols.records import Import
 from snapshotter.scan.symbols.resolve import Resolve
@@ -44,7 +45,7 @@ class ScanTables:
         memory: int = LIMITS.memory,
         spill: int = LIMITS.spill,
         threads: int = LIMITS.threads,
-        engines: TableEngines | None = None,
+        engines: TableEngines | LateEngines | None = None,
     ) -> None:
         """`memory` is what DuckDB may hold, and `spill` what it may put into `temp` beside that, both in MiB; but the
         tables of few files may be put into one of the `engines`, with limits of their own."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan import lines, secrets
@@ -18,10 +18,14 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import TMPFS, Staging
 
 if TYPE_CHECKING:
+    from snapshotter.scan.late_engines import LateEngines
     from snapshotter.scan.secret_search import SecretSearch
     from snapshotter.scan.symbols.shared_workers import SharedWorkers
     from snapshotter.scan.symbols.workers import Workers
     from snapshotter.scan.table_engine import TableEngines
+
+
+_SETS: Final = 2  # of processes that analyse source: while a large tree has one, small ones have the other
 
 
 class LineCounter(Protocol):
@@ -59,16 +63,15 @@ class ScanResources:
     workers: int = 2
     kept: Workers | SharedWorkers | None = None
     search: SecretSearch | None = None
-    engines: TableEngines | None = None
+    engines: TableEngines | LateEngines | None = None
     turns: ScanTurns | None = None
     turn: ScanTurn | None = None
     count_lines: LineCounter = lines.count
     find_secrets: SecretFinder = secrets.find
 
     @contextmanager
-    def keeping(self, scans: int = 1) -> Iterator[ScanResources]:
-        """The same, with processes that serve one scan after another, at most so many; those that were not there end
-        with the block."""
+    def keeping(self) -> Iterator[ScanResources]:
+        """The same, with processes that serve one scan after another; those that were not there end with the block."""
         from snapshotter.scan.secret_search import SecretSearch  # which runs without a scan do not load
         from snapshotter.scan.symbols.workers import Workers
 
@@ -77,11 +80,26 @@ class ScanResources:
             if kept is None:
                 kept = ending.enter_context(Workers(self.workers))
             if search is None and self.find_secrets is secrets.find:
-                search = SecretSearch(
-                    further=scans - 1, rule_cache=self.rules, temp=self.temp, tmpfs=self.tmpfs
-                )
+                search = SecretSearch(rule_cache=self.rules, temp=self.temp, tmpfs=self.tmpfs)
                 ending.enter_context(search)
             yield replace(self, kept=kept, search=search)
+
+    @contextmanager
+    def shared(self, scans: int, large: int) -> Iterator[ScanResources]:
+        """The same, with what so many scans at once share, of which so many may be large; it ends with the block."""
+        from snapshotter.scan.late_engines import LateEngines  # all this, runs without a scan do not load
+        from snapshotter.scan.secret_search import SecretSearch
+        from snapshotter.scan.symbols.shared_workers import SharedWorkers
+
+        folders: dict[str, Any] = {"temp": self.temp, "tmpfs": self.tmpfs}
+        with ExitStack() as ending:
+            yield replace(
+                self,
+                turns=ScanTurns(scans, large),
+                kept=ending.enter_context(SharedWorkers(_SETS, max(1, self.workers // _SETS))),
+                search=ending.enter_context(SecretSearch(scans, rule_cache=self.rules, **folders)),
+                engines=ending.enter_context(LateEngines(**folders)),
+            )
 
     @contextmanager
     def of_one_scan(self) -> Iterator[ScanResources]:

@@ -40,31 +40,26 @@ class _Asked:
 class SecretSearch:
     """Searches the blobs of scans, for at most `scans` of them at once, each in a thread. A context manager.
 
-    Of `further` searches, each after the one before, the process is started as soon as the one before has ended: it
-    loads its rules while that scan writes its results. `temp` is for kingfisher's files where `tmpfs` has no room; both
-    as `Staging` takes them.
+    `temp` is for kingfisher's files where `tmpfs` has no room; both as `Staging` takes them.
     """
 
     def __init__(
         self,
         scans: int = 1,
         *,
-        further: int = 0,
         rule_cache: Path | None = None,
         temp: Path | None = None,
         tmpfs: Path = TMPFS,
         kingfisher: Path | None = None,
     ) -> None:
-        self._scans, self._further, self._temp, self._tmpfs = scans, further, temp, tmpfs
+        self._scans, self._temp, self._tmpfs = scans, temp, tmpfs
         self._rule_cache, self._kingfisher = rule_cache, kingfisher
         self._changed = threading.Condition()
         self._held: HeldSearch | None = None
         self._asking: list[_Asked] = []
         self._searching = False
         self._stirred = 0.0  # when a scan last began, asked or ended
-        self._expected: set[ExpectedSearch] = (
-            set()
-        )  # scans under way: after one that has its answer, another may come
+        self._expected: set[ExpectedSearch] = set()  # scans under way
 
     def __enter__(self) -> Self:
         return self
@@ -146,11 +141,9 @@ class SecretSearch:
             self._search(held, batch, seconds, cancel)
         finally:
             with self._changed:
-                self._searching, is_last, self._further = False, self._further <= 0, self._further - 1
+                self._searching = False
                 self._asking += [one for one in batch if one.answer is None and one is not asked]
                 self._changed.notify_all()
-        if not is_last:
-            self.prepare(seconds)
         assert asked.answer is not None  # noqa: S101 - the search gave it, or raised
         return asked.answer
 
@@ -161,7 +154,8 @@ class SecretSearch:
         if len(self._asking) >= self._scans:
             return True
         now = time.monotonic()
-        settled = len(self._asking) >= len(self._expected) and now - self._stirred > _SETTLED
+        awaited = any(one.is_awaited(now - _PATIENCE) for one in self._expected)
+        settled = not awaited and now - self._stirred > _SETTLED
         return settled or now - min(one.since for one in self._asking) > _PATIENCE
 
     def _search(self, held: HeldSearch | None, batch: list[_Asked], seconds: float, cancel: Cancel) -> None:
@@ -191,9 +185,18 @@ class ExpectedSearch:
 
     def __init__(self, search: SecretSearch) -> None:
         self._search = search
+        self._asks, self._since = False, time.monotonic()
+
+    def is_awaited(self, since: float) -> bool:
+        """Whether it may soon ask, or end so that another may: not if it has done neither for longer than that."""
+        return not self._asks and self._since > since
 
     def __call__(
         self, staging: Staging, *, key: bytes | None, rule_cache: Path | None, seconds: float, cancel: Cancel
     ) -> list[SecretFinding]:
         """See `SecretSearch.find`."""
-        return self._search.find(staging, key=key, rule_cache=rule_cache, seconds=seconds, cancel=cancel)
+        self._asks = True
+        try:
+            return self._search.find(staging, key=key, rule_cache=rule_cache, seconds=seconds, cancel=cancel)
+        finally:
+            self._asks, self._since = False, time.monotonic()

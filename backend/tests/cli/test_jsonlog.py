@@ -27,12 +27,35 @@ def test_a_long_stage_is_told_of_every_half_minute(capsys: pytest.CaptureFixture
 
 
 def test_a_line_is_one_line_whatever_the_text_holds(capsys: pytest.CaptureFixture[str]) -> None:
-    log = JsonLog()
-    log.context = {"origin": "https://u:hunter2@host/x"}
+    log = JsonLog().about(origin="https://u:hunter2@host/x")
     log.warn("one\ntwo\u2028three\x85four")
     (line,) = lines(capsys)
     assert (line["level"], line["message"]) == ("warning", "one\ntwo\u2028three\x85four")
     assert "hunter2" not in json.dumps(line)
+
+
+def test_parts_of_the_work_that_go_on_at_once_have_each_its_own_stage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = [100.0]
+    log = JsonLog(clock=lambda: clock[0])
+    first, second = log.about(origin="a"), log.about(origin="b")
+    first.stage("streaming")
+    second.stage("scanning")
+    first.advance(10)
+    second.advance(5)
+    clock[0] += 30
+    first.advance(10)
+    second.advance(5)
+    log.warn("w")
+    told = [(line.get("origin"), line["message"], line.get("bytes")) for line in lines(capsys)]
+    assert told == [
+        ("a", "streaming", None),
+        ("b", "scanning", None),
+        ("a", "streaming", 20),
+        ("b", "scanning", 10),
+        (None, "w", None),
+    ]
 
 
 def test_a_quiet_log_has_warnings_errors_and_metrics(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import fields
@@ -268,7 +269,8 @@ def test_a_job_that_takes_too_long_keeps_what_it_has_and_says_so(origin: Origin,
 
     with Scripted(silent) as server:
         names = [str(origin.path), server.url(), str(origin.path.parent / "later")]
-        done = job({"origins": names, "store": store}, SNAPSHOTTER_JOB_TIMEOUT="2s")
+        in_turn = {"SNAPSHOTTER_JOB_ORIGINS": "1"}
+        done = job({"origins": names, "store": store}, SNAPSHOTTER_JOB_TIMEOUT="2s", **in_turn)
     assert (done.code, done.document["error"]["code"], done.metrics) == (3, "partial", (1, 2))
     codes = [each["error"] and each["error"]["code"] for each in done.document["origins"]]
     assert codes == [None, "job-timeout", "job-timeout"]
@@ -426,6 +428,36 @@ def test_every_log_line_says_when_what_and_about_whom(origin: Origin, store: str
     assert [line for line in quiet if "_aws" not in line] == []
 
 
+def test_origins_taken_at_once_have_lines_of_their_own_and_results_in_the_job_s_order(tmp_path: Path) -> None:
+    names, store = ("slow.git", "quick.git"), tmp_path / "store"
+    for name in names:
+        Origin(tmp_path / "served" / name).commit()
+    together, met = threading.Barrier(2), set[str]()
+
+    def fault(request: str) -> None:
+        name = request.split("/")[1]
+        if name not in met:
+            met.add(name)
+            together.wait(60)
+        while name == "slow.git" and not [*store.rglob("manifest.json")]:
+            time.sleep(0.01)
+
+    with GitHost(tmp_path / "served", fault=fault) as host:
+        urls = [host.url(name) for name in names]
+        done = job({"origins": urls, "store": f"file:{store}"})
+    assert (done.code, [each["origin"] for each in done.document["origins"]]) == (0, urls)
+    lines = [line for line in done.log if "_aws" not in line]
+    assert {line["origin"] for line in lines} == set(urls)
+    stages = [[line["message"] for line in lines if line["origin"] == url] for url in urls]
+    assert stages[0] == stages[1]
+    assert len(stages[0]) > 2
+    assert stages[0][-1] == "the snapshot is taken"
+    taken = [line["origin"] for line in lines if line["message"] == "the snapshot is taken"]
+    assert taken == urls[::-1]
+    measured = [line["origin"] for line in done.log if "SnapshotsSucceeded" in line]
+    assert measured == taken
+
+
 def test_no_credential_is_in_what_a_job_prints(store: str) -> None:
     env = cli_env(
         SNAPSHOTTER_SCAN="0",
@@ -460,13 +492,16 @@ def test_a_signal_ends_the_job_at_once_with_its_document(
     ) as process:
         assert process.stderr
         seen = ""
+        awaited = {"the snapshot is taken", stalling}
         for line in process.stderr:
             seen += line
-            if '"origin": "http' in line:
+            awaited -= {json.loads(line).get(field) for field in ("message", "origin")}
+            if not awaited:
                 break
-        time.sleep(0.3)
         process.send_signal(number)
-        out, rest = process.communicate(timeout=60)  # the origin stalls for 90 s
+        assert process.stdout
+        rest, out = process.stderr.read(), process.stdout.read()
+        process.wait(60)  # the origin stalls for 90 s
     done = ran(process.returncode, out, seen + rest)
     assert done.code == code
     assert [r["ok"] for r in done.document["origins"]] == [True, False, False]

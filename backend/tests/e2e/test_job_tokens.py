@@ -107,5 +107,5 @@ def test_a_token_that_ends_between_two_origins_of_a_job_is_made_anew(tmp_path: P
 
         api.on_token, host.fault = only, expire
         document = {"origins": [host.url("x.git"), host.url("y.git")], "store": f"file:{tmp_path / 'store'}"}
-        done = job(document, **app(api, host))
+        done = job(document, SNAPSHOTTER_JOB_ORIGINS="1", **app(api, host))
     assert (done.code, done.document["succeeded"], len(api.seen)) == (0, 2, 2), done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from snapshotter.base.errors import AccessDenied, Finding, Interrupted, OutOfTim
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
 from snapshotter.capture import plan
+from snapshotter.fleet.at_once import AtOnce
 from snapshotter.fleet.document import OriginResult
 from snapshotter.fleet.run import Gate, Round, verdict
 from snapshotter.store.opening import open_store
@@ -21,9 +23,21 @@ from tests.support.git import Origin
 from tests.support.scans import quickly, scan_of, scan_options
 
 
-def round_of(tmp_path: Path, cancel: Cancel, gate: Gate = lambda _: None) -> Round:
+def round_of(
+    tmp_path: Path,
+    cancel: Cancel,
+    gate: Gate = lambda _: None,
+    at_once: int = 1,
+    told: Callable[[str], Observer] = lambda _: Observer(),
+) -> Round:
     in_force = plan.make(Settings({}), plan.RequestedOptions(scan=False), {})
-    return Round(open_store(f"file:{tmp_path / 'store'}"), in_force, Observer(), cancel, gate)
+    store = open_store(f"file:{tmp_path / 'store'}")
+    return Round(store, in_force, told, cancel, gate, AtOnce(at_once))
+
+
+def in_order(results: Iterable[tuple[int, OriginResult]]) -> list[OriginResult]:
+    """The results of all origins, in the order of the origins."""
+    return [result for _, result in sorted(results, key=lambda one: one[0])]
 
 
 def test_a_gate_s_error_stands_beside_the_snapshot_and_every_failure_keeps_its_stage(tmp_path: Path) -> None:
@@ -31,7 +45,7 @@ def test_a_gate_s_error_stands_beside_the_snapshot_and_every_failure_keeps_its_s
     origin.commit()
     found = Finding("a secret")
     names = ["ftp://u:hunter2@host/x", str(origin.path), f"{origin.path}/"]
-    first, second, third = round_of(tmp_path, Cancel(), lambda _: found).take_each(names)
+    first, second, third = in_order(round_of(tmp_path, Cancel(), lambda _: found).take_each(names))
     assert (first.origin, first.stage, first.sealed) == ("ftp://host/x", "reading the origin", None)
     assert (second.stage, second.error) == ("done", found)
     assert second.sealed is not None
@@ -52,7 +66,7 @@ def test_the_scans_of_one_job_use_the_same_processes(tmp_path: Path, monkeypatch
     with plan.keeping_workers(scanning) as kept:
         workers = kept.options.scan.resources.kept  # type: ignore[union-attr]
         store = open_store(f"file:{tmp_path / 'store'}")
-        for result in Round(store, kept, Observer(), Cancel()).take_each(names):
+        for _, result in Round(store, kept, lambda _: Observer(), Cancel()).take_each(names):
             assert scan_of(result.sealed).tables["symbols"] == 1  # type: ignore[arg-type]
             pids.append(workers.pids)  # type: ignore[union-attr]
     assert pids[0] == pids[1] != []
@@ -62,11 +76,28 @@ def test_the_scans_of_one_job_use_the_same_processes(tmp_path: Path, monkeypatch
 def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None:
     cancel = Cancel()
     cancel.cancel(Terminated("stopped by SIGTERM"))
-    results = list(round_of(tmp_path, cancel).take_each(["/a", "/b"]))
+    results = in_order(round_of(tmp_path, cancel).take_each(["/a", "/b"]))
     assert [isinstance(result.error, Interrupted) for result in results] == [True, True]
     error = verdict(results)
     assert error is not None
     assert error.exit_code == 143
+
+
+def test_a_gate_that_cannot_judge_costs_neither_its_snapshot_nor_the_next_one(tmp_path: Path) -> None:
+    origins = [Origin(tmp_path / name) for name in ("x.git", "y.git")]
+    for origin in origins:
+        origin.commit()
+
+    def gate(sealed: Sealed) -> None:
+        if "x.git" in sealed.manifest.origin:
+            raise Unavailable("the table cannot be read")
+
+    first, second = in_order(round_of(tmp_path, Cancel(), gate).take_each([str(one.path) for one in origins]))
+    assert (first.sealed is not None, first.error and first.error.message) == (
+        True,
+        "the table cannot be read",
+    )
+    assert (second.sealed is not None, second.error) == (True, None)
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,9 @@ class Counted:
         return ["held" if "--audit-log" in line else "alone" for line in lines]
 
 
-def search_by(kingfisher: Counted, folder: Path, scans: int = 3, further: int = 0) -> SecretSearch:
+def search_by(kingfisher: Counted, folder: Path, scans: int = 3) -> SecretSearch:
     return SecretSearch(
-        scans,
-        further=further,
-        rule_cache=rule_cache(),
-        temp=folder,
-        tmpfs=folder / "none",
-        kingfisher=kingfisher.path,
+        scans, rule_cache=rule_cache(), temp=folder, tmpfs=folder / "none", kingfisher=kingfisher.path
     )
 
 
@@ -177,16 +172,25 @@ def test_one_that_was_made_ready_and_never_asked_is_gone_at_the_end(tmp_path: Pa
     assert open_pipes(tmp_path) == []
 
 
-def test_where_another_scan_follows_its_process_is_started_once_the_one_before_has_its_answer(
+def test_a_scan_is_awaited_until_it_has_hung_for_long() -> None:
+    with SecretSearch().expected() as one:
+        assert one.is_awaited(time.monotonic() - 60)
+        assert not one.is_awaited(time.monotonic())
+
+
+def test_a_scan_that_asks_is_not_awaited_and_may_be_followed_by_another(
     stagings: list[Staging], tmp_path: Path
 ) -> None:
-    kingfisher = Counted(tmp_path)
-    with search_by(kingfisher, tmp_path, scans=1, further=1) as search:
-        for staging, waiting in ((stagings[0], 1), (stagings[1], 0)):
-            with search.expected() as find:
-                assert asked(find, staging) == alone(staging)
-            assert len(open_pipes(tmp_path)) == waiting
-    assert kingfisher.starts == ["held"] * 2
+    with search_by(Counted(tmp_path), tmp_path, scans=2) as search, search.expected() as one:
+        with search.expected() as other, ThreadPoolExecutor(2) as pool:
+            began = time.monotonic()
+            answer = pool.submit(asked, one, stagings[0])
+            while one.is_awaited(began - 60) and not answer.done():
+                time.sleep(0.01)
+            assert not answer.done()
+            asked(other, stagings[1])
+            answer.result()
+        assert one.is_awaited(began)
 
 
 def open_pipes(folder: Path) -> list[str]:
@@ -220,7 +224,7 @@ def test_a_scan_whose_blobs_are_gone_costs_the_others_nothing(
     stagings: list[Staging], tmp_path: Path
 ) -> None:
     kingfisher = Counted(tmp_path)
-    (stagings[1].root / "blobs" / oid(1)[0] / oid(1)).unlink()
+    (stagings[1].root / blob_place(oid(1))).unlink()
 
     def ask(find: ExpectedSearch, staging: Staging) -> list[SecretFinding] | None:
         try:

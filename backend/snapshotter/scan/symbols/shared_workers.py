@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Self
@@ -10,18 +10,20 @@ from typing import Final, Self
 from snapshotter.base.cancel import Cancel
 from snapshotter.scan.symbols.workers import Workers
 
-_PATIENCE: Final = 1.0  # seconds that a scan waits for warm processes: a large tree may keep them for minutes
+_PATIENCE: Final = 3.0  # seconds that a scan waits for warm processes: a large tree may keep them for minutes
+_SLICE: Final = 0.1  # seconds between looks at another set, and at the cancellation
 
 
 class SharedWorkers:
     """Up to `sets` analyses at once, each by up to `count` processes, which serve one scan after another.
 
     A context manager: they start when needed, and end with it. Safe to share between threads. A set starts only where
-    those before it are busy for long: each has every query to compile.
+    those before it were busy for long: each has every query to compile.
     """
 
     def __init__(self, sets: int, count: int) -> None:
         self._sets = [Workers(count) for _ in range(sets)]
+        self._used = 1  # of the sets; these are warm
 
     def __enter__(self) -> Self:
         return self
@@ -37,9 +39,16 @@ class SharedWorkers:
     @contextmanager
     def turn(self, cancel: Cancel) -> Iterator[Workers]:
         """A set to oneself, once one is free. Raises the cancellation's error."""
-        for workers in itertools.cycle(self._sets):
-            if workers.take(_PATIENCE):
-                break
-            cancel.check()
+        workers = self._free(cancel)
         with workers.taken(cancel):
             yield workers
+
+    def _free(self, cancel: Cancel) -> Workers:
+        used, until = self._used, time.monotonic() + _PATIENCE
+        while True:
+            for workers in self._sets[: self._used]:
+                if workers.take(_SLICE):
+                    return workers
+                cancel.check()
+            if time.monotonic() > until:
+                self._used = min(used + 1, len(self._sets))
