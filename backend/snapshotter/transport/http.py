@@ -118,6 +118,13 @@ class HttpWire:
         """See Wire."""
         return self._fork(self._cancel)
 
+    def asks_as(self, fork: Wire) -> bool:
+        """See Wire."""
+        return isinstance(fork, HttpWire) and self._manner() == fork._manner()
+
+    def _manner(self) -> tuple[str, Credential | None, bool]:
+        return self._base, self._credential, self._bearer
+
     def _fork(self, cancel: Cancel) -> HttpWire:
         fork = HttpWire(self._origin, self._client, cancel)
         fork._base, fork._zones = self._base, self._zones

@@ -79,6 +79,10 @@ class StreamWire:
         """See Wire."""
         return StreamWire(self._dial, self._limits, self._cancel)
 
+    def asks_as(self, fork: Wire) -> bool:
+        """See Wire. A session's view of the refs is its own."""
+        return False
+
     def settle(self) -> None:
         """See Wire: nobody else could use the channel."""
 

@@ -14,7 +14,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.git.refs import RefListing
 from snapshotter.transport import FetchRequest, FilterRefused, OriginBusy, Sink, Transport, WireLimits, v0, v2
-from snapshotter.transport.hasty_listing import USUAL, begun
+from snapshotter.transport.hasty_listing import USUAL, HastyListing, begun
 from snapshotter.transport.introductions import HeardServers, Introduction, Server, read_introduction
 from snapshotter.transport.pktline import Mark, PktReader
 from snapshotter.transport.receiver import PackReceiver
@@ -64,6 +64,10 @@ class Wire(Protocol):
         """A wire of its own to the same origin; a stateless one goes on where this one has been led."""
         ...
 
+    def asks_as(self, fork: Wire) -> bool:
+        """Whether a request goes to the same place, in the same name, as one of a fork that was made before."""
+        ...
+
     def settle(self) -> None:
         """The last answer was read: let others have the turn until the next request. Raises nothing."""
         ...
@@ -96,6 +100,7 @@ class UploadPack:
         self._hurried = hurried
         self._introduction = Introduction()
         self._presumed: v2.Server | None = None  # which answered as if it had introduced itself
+        self._beside: Wire | None = None  # of the listing beside the last introduction
         self._listed = self._fetched = False  # what the conversation was used for
         self._sink_error: SnapshotterError | None = None  # it is ours: no wire can explain it
 
@@ -182,7 +187,15 @@ class UploadPack:
                 self._wire.settle()
                 return server.listing
             self._cancel.check()
-            return (hasty.of(server, AGENT) if hasty else None) or self._listed_by(server)
+            return (hasty and self._listed_beside(hasty, server)) or self._listed_by(server)
+
+    def _listed_beside(self, hasty: HastyListing, server: v2.Server) -> RefListing | None:
+        """The refs that were asked for beside the introduction; None if they do not count."""
+        # Elsewhere, or to another user, they may be others.
+        if self._beside is None or not self._wire.asks_as(self._beside):
+            return None
+        self._wire.settle()  # a host may answer the other request only when this connection is free
+        return hasty.of(server, AGENT)
 
     def _fetched_from(self, request: FetchRequest) -> Server:
         """The server to ask for a pack: one that is presumed will do, unless it has to be able to filter."""
@@ -194,7 +207,7 @@ class UploadPack:
 
     def _hasty(self, cancel: Cancel) -> Callable[[], RefListing] | None:
         """What lists as the USUAL server is asked, on a wire of its own; None where it cannot be."""
-        wire = self._wire.hasty_fork(cancel)
+        wire = self._beside = self._wire.hasty_fork(cancel)
         if wire is None:
             return None
 

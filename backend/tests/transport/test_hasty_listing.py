@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from githost import Fault, GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Unavailable
+from snapshotter.base.kept_threads import started
 from snapshotter.git.origin import Credential
 from snapshotter.git.origin_parsing import parse
 from snapshotter.git.refs import RefListing
@@ -21,12 +24,22 @@ from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
 from snapshotter.transport.turns import HostTurns
 from tests.support.git import Origin
-from tests.support.httpservers import ADVERTISEMENT, RESULT, Scripted, Seen, advertisement, pkt, reply
+from tests.support.httpservers import (
+    ADVERTISEMENT,
+    RESULT,
+    Scripted,
+    Seen,
+    advertisement,
+    pkt,
+    read_request,
+    reply,
+)
 from tests.transport.support import DISCOVERY, SECRET, Hurried, Silence
 
 PATIENCE = 30.0  # seconds after which what should come counts as never coming
 LS_REFS = "/x.git/git-upload-pack#ls-refs"
 REFS = pkt(b"%040d refs/heads/main\n" % 7) + b"0000"
+AS_GIT = (b"agent=git/2", b"ls-refs=unborn", b"fetch=filter shallow", b"object-format=sha1")
 OTHERS = pkt(b"%040d refs/heads/main\n" % 8) + b"0000"
 
 
@@ -248,3 +261,66 @@ def test_through_a_proxy_they_follow_one_another(monkeypatch: pytest.MonkeyPatch
 def test_a_host_of_one_connection_after_another_is_listed(host: GitHost) -> None:
     host.serial = True
     assert listed(host.url("x.git")) == in_order(host)
+
+
+def test_an_answer_does_not_count_where_the_server_led_elsewhere() -> None:
+    """Only the first of the two requests is redirected, and the refs at the old place are others."""
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        old = request.target.startswith("/x.git")
+        if request.method == "POST":
+            return [reply(200, {"Content-Type": RESULT}, OTHERS if old else REFS)]
+        if old:
+            return [reply(301, {"Location": f"/new.git{DISCOVERY}"})]
+        return [reply(200, {"Content-Type": ADVERTISEMENT}, advertisement(*AS_GIT))]
+
+    with Scripted(answer) as server:
+        assert dict(listed(server.url()).oids) == {b"refs/heads/main": f"{7:040d}"}
+
+
+def test_an_answer_to_nobody_does_not_count_for_who_had_to_sign_in() -> None:
+    """The server shows a stranger other refs."""
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        known = "authorization" in request.headers
+        if request.method == "POST":
+            return [reply(200, {"Content-Type": RESULT}, REFS if known else OTHERS)]
+        if not known:
+            return [reply(401, {"WWW-Authenticate": "Basic"})]
+        return [reply(200, {"Content-Type": ADVERTISEMENT}, advertisement(*AS_GIT))]
+
+    with Scripted(answer) as server:
+        connect = Connector(Asking())  # type: ignore[arg-type]
+        assert dict(listed(server.url(), connect=connect).oids) == {b"refs/heads/main": f"{7:040d}"}
+
+
+def test_a_host_of_one_connection_that_comes_to_the_introduction_first() -> None:
+    """Whose connection it then keeps, for another request."""
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x.git"
+        answered: list[str] = []
+
+        def host() -> None:
+            words, asked = advertisement(*AS_GIT), dict[str, tuple[Seen | None, socket.socket, Any]]()
+            for _ in range(2):
+                connection, _ = listener.accept()
+                stream = connection.makefile("rb")
+                request = read_request(stream)
+                assert request is not None
+                asked[request.method] = request, connection, stream
+            for request, connection, stream in (asked["GET"], asked["POST"]):
+                while request is not None:  # until the client hangs up
+                    answered.append(request.method)
+                    kind, body = (RESULT, REFS) if request.method == "POST" else (ADVERTISEMENT, words)
+                    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    connection.sendall(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head.encode(), len(body), body))
+                    request = read_request(stream)
+                stream.close()
+                connection.close()
+
+        serving, connect = started(host), Connector(GitCredentials({}), WireLimits(idle_seconds=PATIENCE))
+        assert listed(url, connect=connect).oids
+        connect.let_go()
+        serving.result(PATIENCE)
+    assert answered == ["GET", "POST"]
