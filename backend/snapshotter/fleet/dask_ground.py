@@ -29,8 +29,10 @@ try:
     multiprocessing.get_context(_FORKING).set_forkserver_preload(
         ["distributed", "snapshotter.fleet.worker_process"]
     )
-    with safe_path():
-        forkserver.ensure_running()
+    # A worker, which loads this with its first batch, forks nobody.
+    if multiprocessing.parent_process() is None:
+        with safe_path():
+            forkserver.ensure_running()
     import distributed
 except ImportError as missing:
     raise UsageError(

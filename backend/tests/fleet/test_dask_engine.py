@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 
 import pytest
 
@@ -49,6 +50,16 @@ def test_workers_come_from_one_process_that_has_loaded_what_they_need(engine: Da
     assert {loaded for _, loaded in told.values()} == {True}
     (parent,) = {parent for parent, _ in told.values()}
     assert parent != os.getpid()
+
+
+def test_a_worker_begins_no_process_to_fork_others_from(engine: DaskEngine) -> None:
+    def begun() -> int | None:
+        return forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+
+    for number in range(4):
+        engine.submit(batches.told, batch(number, "a")).result(LONG)
+    assert [*engine._client.run(begun).values()] == [None, None]
+    assert begun() is not None
 
 
 def test_a_worker_s_own_children_are_started_as_its_parent_s(engine: DaskEngine) -> None:
