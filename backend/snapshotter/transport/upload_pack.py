@@ -107,7 +107,8 @@ class UploadPack:
     def ls_refs(self) -> RefListing:
         """See Transport."""
         try:
-            return self._listed_early() or self._listed_in_order()
+            early = self._listed_early()  # which may hold no refs
+            return self._listed_in_order() if early is None else early
         except SnapshotterError as error:
             failed = self._failed(error)
             raise failed from failed.__cause__
@@ -187,7 +188,8 @@ class UploadPack:
                 self._wire.settle()
                 return server.listing
             self._cancel.check()
-            return (hasty and self._listed_beside(hasty, server)) or self._listed_by(server)
+            beside = self._listed_beside(hasty, server) if hasty else None  # which may hold no refs
+            return self._listed_by(server) if beside is None else beside
 
     def _listed_beside(self, hasty: HastyListing, server: v2.Server) -> RefListing | None:
         """The refs that were asked for beside the introduction; None if they do not count."""

@@ -72,6 +72,13 @@ def test_both_are_asked_at_once_and_nothing_else(host: GitHost) -> None:
     assert sorted(paths(host)) == [LS_REFS, f"/x.git{DISCOVERY}"]
 
 
+def test_that_there_are_no_refs_is_an_answer_too(tmp_path: Path) -> None:
+    Origin(tmp_path / "srv" / "x.git")
+    with GitHost(tmp_path / "srv") as host:
+        assert not listed(host.url("x.git")).oids
+        assert sorted(paths(host)) == [LS_REFS, f"/x.git{DISCOVERY}"]
+
+
 def test_it_is_the_listing_that_would_have_been_asked_for(host: GitHost) -> None:
     origin = Origin.at(host.root / "x.git")
     origin.git("tag", "-a", "-m", "one", "v1", "refs/heads/main")

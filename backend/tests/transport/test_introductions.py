@@ -68,6 +68,14 @@ def test_the_next_repository_of_a_host_is_listed_by_one_request(
     assert listed == alone(host, "b")
 
 
+def test_one_without_refs_is_listed_by_one_request(
+    host: GitHost, opened: Callable[[str], Transport]
+) -> None:
+    Origin(host.root / "empty.git")
+    assert not opened("empty").ls_refs().oids
+    assert paths(host) == [f"/empty.git{LS_REFS}"]
+
+
 def test_what_one_connector_heard_another_knows_that_shares_its_connections(host: GitHost) -> None:
     first = Connector(GitCredentials({}))
     second = Connector(GitCredentials({})).beside(first)
