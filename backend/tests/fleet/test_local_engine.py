@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -16,6 +17,7 @@ import pytest
 from snapshotter.base.errors import Interrupted, Unavailable
 from snapshotter.fleet.engine import WorkerLost
 from snapshotter.fleet.local_engine import LocalEngine
+from snapshotter.fleet.nursery import Nursery
 from tests.support.batches import batch, busy, dying, environment, failing, slow, told
 
 PATIENCE = 60.0  # seconds
@@ -77,6 +79,21 @@ def test_a_worker_and_its_replacement_are_forked_though_the_nursery_was_killed(e
     with pytest.raises(WorkerLost):
         engine.submit(dying, batch(4, "a")).result(PATIENCE)
     assert parent_of(pid_of(engine, 5)) != os.getpid()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_a_terminal_s_signal_does_not_end_a_nursery_that_has_only_begun(number: int) -> None:
+    known, nursery = set(multiprocessing.active_children()), Nursery()
+    nursery.get_ready()
+    (process,) = set(multiprocessing.active_children()) - known
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    worker = nursery.fork()
+    assert f"PPid:\t{process.pid}\n" in Path(f"/proc/{worker.pid}/status").read_text()
+    none = "SigBlk:\t0000000000000000\n"
+    assert none in Path(f"/proc/{process.pid}/status").read_text(), "nor are its children's kept back"
+    worker.pipe.close()
+    nursery.close(PATIENCE)
 
 
 def test_workers_share_what_one_process_has_loaded(engine: LocalEngine) -> None:

@@ -68,9 +68,7 @@ def test_the_next_repository_of_a_host_is_listed_by_one_request(
     assert listed == alone(host, "b")
 
 
-def test_one_without_refs_is_listed_by_one_request(
-    host: GitHost, opened: Callable[[str], Transport]
-) -> None:
+def test_one_without_refs_is_listed_by_one_request(host: GitHost, opened: Callable[[str], Transport]) -> None:
     Origin(host.root / "empty.git")
     assert not opened("empty").ls_refs().oids
     assert paths(host) == [f"/empty.git{LS_REFS}"]
