@@ -38,7 +38,9 @@ def started(work: Callable[[], T]) -> Future[T]:
     try:
         _idle.pop().put(job)
     except IndexError:
-        threading.Thread(target=_serve, args=(job,), daemon=True, name="kept").start()
+        own: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        own.put(job)  # not as an argument, which a thread holds as long as it lives
+        threading.Thread(target=_serve, args=(own,), daemon=True, name="kept").start()
     return future
 
 
@@ -52,8 +54,8 @@ def beside(work: Callable[[], T]) -> Iterator[Future[T]]:
         wait([future])
 
 
-def _serve(job: _Job | None) -> None:
-    own: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+def _serve(own: queue.SimpleQueue[_Job]) -> None:
+    job: _Job | None = own.get()
     while job is not None:
         job()
         job = None  # what it holds is not kept until the next

@@ -2,6 +2,8 @@
 
 import os
 import threading
+import time
+import weakref
 from concurrent.futures import wait
 from contextvars import ContextVar
 
@@ -26,6 +28,21 @@ def test_work_done_in_turn_needs_one_thread() -> None:
     assert len(threads) <= 8
     assert threading.active_count() <= before + 4
     assert threading.get_ident() not in threads
+
+
+def test_what_was_done_is_not_held_by_the_threads_that_did_it() -> None:
+    meeting = threading.Barrier(threading.active_count() + 2, timeout=20)  # so that some have to be new
+
+    def work() -> set[int]:
+        return {meeting.wait()}
+
+    futures = [started(work) for _ in range(meeting.parties)]
+    results = [weakref.ref(future.result()) for future in futures]
+    del futures
+    end = time.monotonic() + 20  # a thread tells its result before it lets go of it
+    while any(result() is not None for result in results) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not [result for result in results if result() is not None]
 
 
 def test_works_at_once_each_have_a_thread() -> None:
