@@ -111,7 +111,7 @@ SETTINGS = (
     Setting("SNAPSHOTTER_JOB_TIMEOUT", "24h", "how long `snapshotter job` may take in all"),
     Setting(
         "SNAPSHOTTER_JOB_ORIGINS",
-        "4",
+        "8",
         "origins whose snapshots `snapshotter job` takes at once; 1 for one after the other",
     ),
     Setting(

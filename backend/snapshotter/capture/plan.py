@@ -106,7 +106,7 @@ def keeping_workers(plan: Plan, at_once: int = 1) -> Iterator[Plan]:
         yield plan
         return
     resources = scan.resources
-    with resources.keeping() if at_once == 1 else resources.shared(at_once, large=1) as kept:
+    with resources.keeping() if at_once == 1 else resources.shared(at_once, large=1, alone=True) as kept:
         options = replace(plan.options, scan=replace(scan, resources=kept))
         yield replace(plan, options=options)
 

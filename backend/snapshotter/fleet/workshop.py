@@ -127,7 +127,8 @@ class Workshop:
     def _shared(self, resources: ScanResources) -> ScanResources:
         """The same for every plan, with what all scans share."""
         if self._resources is None:
-            self._resources = self._stack.enter_context(resources.shared(_SCANS_AT_ONCE, _LARGE_SCANS))
+            shared = resources.shared(_SCANS_AT_ONCE, _LARGE_SCANS, alone=False)
+            self._resources = self._stack.enter_context(shared)
         return self._resources
 
 

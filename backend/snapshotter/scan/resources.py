@@ -85,18 +85,22 @@ class ScanResources:
             yield replace(self, kept=kept, search=search)
 
     @contextmanager
-    def shared(self, scans: int, large: int) -> Iterator[ScanResources]:
-        """The same, with what so many scans at once share, of which so many may be large; it ends with the block."""
+    def shared(self, scans: int, large: int, *, alone: bool) -> Iterator[ScanResources]:
+        """The same, with what so many scans at once share, of which so many may be large; it ends with the block.
+
+        A process that is `alone` on its machine analyses sources on all its processors from the beginning.
+        """
         from snapshotter.scan.late_engines import LateEngines  # all this, runs without a scan do not load
         from snapshotter.scan.secret_search import SecretSearch
         from snapshotter.scan.symbols.shared_workers import SharedWorkers
 
         folders: dict[str, Any] = {"temp": self.temp, "tmpfs": self.tmpfs}
+        used = min(_SETS, self.workers) if alone else 1
         with ExitStack() as ending:
             yield replace(
                 self,
                 turns=ScanTurns(scans, large),
-                kept=ending.enter_context(SharedWorkers(_SETS, max(1, self.workers // _SETS))),
+                kept=ending.enter_context(SharedWorkers(_SETS, max(1, self.workers // _SETS), used)),
                 search=ending.enter_context(SecretSearch(scans, rule_cache=self.rules, **folders)),
                 engines=ending.enter_context(LateEngines(**folders)),
             )

@@ -146,7 +146,7 @@ def test_one_origin_after_the_other_has_the_plan_as_it_is() -> None:
 
 def test_no_more_origins_are_taken_at_once_than_there_are() -> None:
     assert AtOnce.of(Settings({}), 2).origins == 2
-    assert AtOnce.of(Settings({}), 50).origins == 4
+    assert AtOnce.of(Settings({}), 50).origins == 8
     assert AtOnce.of(Settings({"SNAPSHOTTER_JOB_ORIGINS": "1"}), 50) == IN_TURN
 
 

@@ -83,6 +83,14 @@ def analysed(workers: Workers) -> list[Analysis]:
     return [analysis for _, analysis in workers.analyze([blob], lambda _: b"def f(): pass\n")]
 
 
+def test_sets_that_are_to_be_used_from_the_beginning_are() -> None:
+    impatient = Cancel()
+    with SharedWorkers(2, 1, used=2) as shared, shared.turn(Cancel()) as first:
+        threading.Timer(2.0, impatient.cancel, [Interrupted("waited")]).start()  # less than others wait
+        with shared.turn(impatient) as second:
+            assert second is not first
+
+
 def test_scans_share_the_processes_that_run_and_start_others_only_where_those_are_busy() -> None:
     with SharedWorkers(2, 1) as shared:
         with shared.turn(Cancel()) as first:

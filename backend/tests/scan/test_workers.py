@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from snapshotter.scan.runner import ScannerFailed
+from snapshotter.scan.symbols import workers as processes
 from snapshotter.scan.symbols.analysis import analyze
 from snapshotter.scan.symbols.records import Analysis
 from snapshotter.scan.symbols.routing import WORTH, QueuedBlob, Queues
@@ -184,6 +185,21 @@ def test_a_process_that_ran_out_of_memory_is_replaced() -> None:
         assert analyzed(workers, [("a", b"", "C")])["a"].error == "ran out of memory"
         workers.start(1)
         assert workers.pids != [first]
+
+
+def test_a_process_that_has_read_many_is_replaced_and_no_blob_pays_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "MOST_ANSWERS", 3)
+    blobs = [(f"a{number}", b"x = %d" % number, "Python") for number in range(8)]
+    with Workers(count=1) as workers:
+        workers.start(1)
+        seen = {*workers.pids}
+        for blob in blobs:
+            assert analyzed(workers, [blob])[blob[0]].parsed
+            seen |= {*workers.pids}
+        assert len(seen) == 3
+        assert all(answer.parsed for answer in analyzed(workers, blobs).values())
 
 
 def test_an_analysis_that_is_left_early_leaves_no_answer_for_the_next() -> None:

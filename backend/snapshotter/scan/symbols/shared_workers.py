@@ -17,13 +17,13 @@ _SLICE: Final = 0.1  # seconds between looks at another set, and at the cancella
 class SharedWorkers:
     """Up to `sets` analyses at once, each by up to `count` processes, which serve one scan after another.
 
-    A context manager: they start when needed, and end with it. Safe to share between threads. A set starts only where
-    those before it were busy for long: each has every query to compile.
+    A context manager: they start when needed, and end with it. Safe to share between threads. Beyond the first `used`,
+    a set starts only where those before it were busy for long: each has every query to compile.
     """
 
-    def __init__(self, sets: int, count: int) -> None:
+    def __init__(self, sets: int, count: int, used: int = 1) -> None:
         self._sets = [Workers(count) for _ in range(sets)]
-        self._used = 1  # of the sets; these are warm
+        self._used = used  # of the sets; these are warm
 
     def __enter__(self) -> Self:
         return self

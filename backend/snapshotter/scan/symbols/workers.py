@@ -6,8 +6,9 @@ asked (a long run of `a<` does it to Java's). Each process limits itself, by its
 an `Analysis` with an error.
 
 The processes may serve one scan after another, so that each query is compiled once for all of them. They keep nothing
-of a blob but memory, and one that ran out of it is replaced. They hold no credentials; still, a blob that took one
-over could make up the rows of later blobs. Whoever trusts no repository with another's rows gives each scan its own.
+of a blob but memory: one that ran out of it, or has read many, is replaced. They hold no credentials; still, a blob
+that took one over could make up the rows of later blobs. Whoever trusts no repository with another's rows gives each
+scan its own.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ SERVE: Final = "from snapshotter.scan.symbols.serving import serve; serve()"
 _A_WORKER: Final = 512 * 1024  # bytes of source that pay for one more process: it starts in the time of these
 # Not pickles, which can make their reader do anything: hostile input may have taken the worker over.
 _ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
+# Answers of one process. The grammars' binding (0.26.1) loses some 20 KiB with each: without an end, a process that
+# serves many trees would come to its limit of memory, and the blob that it has then would pay for it.
+MOST_ANSWERS: Final = 4_000
 _SLICE: Final = 0.5  # seconds between looks at the cancellation
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
@@ -202,7 +206,7 @@ class _Worker:
                 env={"PYTHONPATH": str(_PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
             )
         self.connection = Connection(ours.detach())
-        self._ready = False
+        self._ready, self._answered = False, 0
 
     @property
     def pid(self) -> int:
@@ -227,7 +231,8 @@ class _Worker:
             self.connection.send_bytes(language.encode() + b"\0" + blob)
 
     def receive(self) -> Analysis:
-        """The answer to the blob that was sent; a worker that died or ran out of memory is replaced at its next one."""
+        """The answer to the blob that was sent; a worker that died, ran out of memory or gave MOST_ANSWERS
+        is replaced at its next one."""
         assert self._process is not None  # noqa: S101 - `send` came before
         try:
             answer = _ANSWERS.decode(self.connection.recv_bytes())
@@ -238,7 +243,8 @@ class _Worker:
             self.kill()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
             return Analysis(error=f"the grammar {reason}")
-        if answer.error == OUT_OF_MEMORY:
+        self._answered += 1
+        if answer.error == OUT_OF_MEMORY or self._answered >= MOST_ANSWERS:
             self.kill()
         return answer
 
