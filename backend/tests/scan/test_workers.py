@@ -202,6 +202,19 @@ def test_a_process_that_has_read_many_is_replaced_and_no_blob_pays_for_it(
         assert all(answer.parsed for answer in analyzed(workers, blobs).values())
 
 
+def test_a_process_that_has_read_much_does_not_wait_for_the_next_scan(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "MANY_ANSWERS", 3)
+    with Workers(count=1) as workers:
+        few = [("a", b"x = 1", "Python"), ("b", b"x = 2", "Python")]
+        assert len(analyzed(workers, few)) == 2
+        assert workers.pids
+        assert all(answer.parsed for answer in analyzed(workers, few).values())
+        assert not workers.pids
+        assert analyzed(workers, few)["a"].parsed
+
+
 def test_an_analysis_that_is_left_early_leaves_no_answer_for_the_next() -> None:
     def stops(key: str) -> bytes:
         if key == "Go":

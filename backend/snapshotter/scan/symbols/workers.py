@@ -44,6 +44,7 @@ _ANSWERS: Final = msgspec.msgpack.Decoder(Analysis)
 # Answers of one process. The grammars' binding (0.26.1) loses some 20 KiB with each: without an end, a process that
 # serves many trees would come to its limit of memory, and the blob that it has then would pay for it.
 MOST_ANSWERS: Final = 4_000
+MANY_ANSWERS: Final = 1_000  # after which it does not wait for another scan
 _SLICE: Final = 0.5  # seconds between looks at the cancellation
 _PACKAGE: Final = Path(snapshotter.__file__).parent.parent
 
@@ -151,6 +152,9 @@ class Workers:
         finally:
             for worker, _ in busy.values():
                 worker.kill()  # what it would answer, nobody asks any more
+            for worker in team:
+                if worker.answered >= MANY_ANSWERS:
+                    worker.kill()  # the scan's tables need its memory more than the next scan its compiled queries
 
 
 def _next(
@@ -184,6 +188,7 @@ class _Worker:
         self._program, self._seconds, self._memory = program, seconds, memory
         self._process: subprocess.Popen[bytes] | None = None
         self.families: set[str] = set()
+        self.answered = 0  # by the process that runs now
 
     @property
     def runs(self) -> bool:
@@ -206,7 +211,7 @@ class _Worker:
                 env={"PYTHONPATH": str(_PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"},
             )
         self.connection = Connection(ours.detach())
-        self._ready, self._answered = False, 0
+        self._ready, self.answered = False, 0
 
     @property
     def pid(self) -> int:
@@ -243,8 +248,8 @@ class _Worker:
             self.kill()
             reason = f"ran for over {self._seconds} s" if out_of_time else "crashed"
             return Analysis(error=f"the grammar {reason}")
-        self._answered += 1
-        if answer.error == OUT_OF_MEMORY or self._answered >= MOST_ANSWERS:
+        self.answered += 1
+        if answer.error == OUT_OF_MEMORY or self.answered >= MOST_ANSWERS:
             self.kill()
         return answer
 
