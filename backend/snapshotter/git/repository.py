@@ -113,9 +113,9 @@ class Repository:
         return [printable(line) for line in decode_name(answer.out + answer.err).splitlines()][:_MAX_FINDINGS]
 
     def configure(self, settings: Sequence[tuple[str, str]]) -> None:
-        """Set configuration in the repository itself."""
+        """Set configuration in the repository itself, each key to one value."""
         for key, value in settings:
-            self._run(["config", "--add", "--", key, value])
+            self._run(["config", "--replace-all", "--", key, value])
 
     def checkout(self, tree: Path) -> None:
         """Fill the work tree from HEAD: no hooks, no filters but git's own, no submodules."""

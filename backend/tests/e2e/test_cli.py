@@ -403,6 +403,8 @@ def test_restore(world: World, tmp_path: Path, flags: list[str]) -> None:
     if not flags:
         assert (tmp_path / "r" / "a").read_bytes() == b"b"
         assert git(tmp_path / "r", "status", "--porcelain") == b""
+    keys = git(tmp_path / "r", "config", "--local", "--name-only", "--list").splitlines()
+    assert len(keys) == len(set(keys)), "a key has two values, of which tools may take either"
     hooks = tmp_path / "r" / ("hooks" if flags else ".git/hooks")
     assert not hooks.exists()
     if flags == ["--mirror"]:

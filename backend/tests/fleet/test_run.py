@@ -76,8 +76,8 @@ def test_the_scans_of_one_job_use_the_same_processes(tmp_path: Path, monkeypatch
 def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None:
     cancel = Cancel()
     cancel.cancel(Terminated("stopped by SIGTERM"))
-    results = in_order(round_of(tmp_path, cancel).take_each(["/a", "/b"]))
-    assert [isinstance(result.error, Interrupted) for result in results] == [True, True]
+    results = in_order(round_of(tmp_path, cancel).take_each(["/a", "/b", "/a"]))
+    assert [isinstance(result.error, Interrupted) for result in results] == [True] * 3
     error = verdict(results)
     assert error is not None
     assert error.exit_code == 143
