@@ -90,7 +90,9 @@ class Round:
         if isinstance(origin, SnapshotterError):
             raise origin
         plan = shared.of(origin)
-        with closing(plan.connect(origin, self.cancel)) as transport:
+        # Several at once fill one another's waits, and a host's connections are theirs together.
+        connect = plan.connect if self.at_once.origins > 1 else plan.connect.ahead
+        with closing(connect(origin, self.cancel)) as transport:
             return take_each(origin, transport, self.store, plan, observer=observer, cancel=self.cancel)
 
 

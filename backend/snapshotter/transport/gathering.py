@@ -24,6 +24,7 @@ class GatheringReader:
 
     def __init__(self, sock: socket.socket, idle_seconds: float) -> None:
         self._socket, self._idle_seconds = sock, idle_seconds
+        self._found = sock.gettimeout()
         # TLS through a proxy of TLS is no socket at all.
         self._may_gather = isinstance(sock, socket.socket)
         self._gathers = False
@@ -44,9 +45,11 @@ class GatheringReader:
         return count
 
     def end(self) -> None:
-        """Leave the socket as it was found, if it is still open."""
+        """Leave the socket as it was found, if it is still open: behind a proxy's answer, TLS may begin on it."""
         with suppress(OSError):
             self._gather(on=False)
+            self._restore()
+            self._socket.settimeout(self._found)
 
     def _gather(self, *, on: bool) -> None:
         """Have reads wait for much or a moment, or, as ever, for one byte. Raises OSError where that cannot be."""
@@ -60,6 +63,9 @@ class GatheringReader:
             None
         )  # the kernel ends a read in time; Python would ask it before each of them
         self._wait_as_ever()
+
+    def _restore(self) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))
 
     def _wait_for_a_moment(self) -> None:
         self._wait_at_most(_MOMENT)
@@ -91,6 +97,9 @@ class TlsGatheringReader(GatheringReader):
 
     def _prepare(self) -> None:
         """Nothing: the library waits as the connection's timeout says."""
+
+    def _restore(self) -> None:
+        """Nothing: the timeout is all that was changed."""
 
     def _wait_for_a_moment(self) -> None:
         self._socket.settimeout(0)

@@ -77,7 +77,7 @@ class HttpWire:
                 if self._zones is not None:
                     self._client.turns.moved(self._base)
                 return reader
-            response.close()
+            self._skip(response)
             self._zones = self._zones or self._open_zones()
             self._base = follow(self._base, location, self._zones, allow_http=self._client.allow_http)
         raise Unavailable(
@@ -167,7 +167,7 @@ class HttpWire:
                 attempt, refusals = attempt - 1, refusals + 1  # signing in is no failed try
             elif response.status in _RETRY_STATUS and attempt < _ATTEMPTS:
                 after = _retry_after(response)
-                response.close()
+                self._skip(response)
                 self._end_turn()
                 self._cancel.sleep(wait if after is None else min(after, _MAX_RETRY_AFTER))
             else:
@@ -228,7 +228,7 @@ class HttpWire:
         """Whether there is something else to try after a 401: the same token as Bearer, or another credential."""
         own = urlsplit(self._base).netloc == self._origin.netloc
         challenge = response.headers.get("WWW-Authenticate", "").lower()
-        response.close()
+        self._skip(response)
         if not own:
             return False
         if self._credential and "bearer" in challenge and "basic" not in challenge and not self._bearer:
@@ -271,6 +271,11 @@ class HttpWire:
         self._open_answer = answer
         self._scope.enter_context(self._cancel.ending(lambda: shut(response)))
         return answer
+
+    def _skip(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Let go of an answer that only says what to ask next."""
+        with self._cancel.ending(lambda: shut(response)):
+            HttpAnswer(response, self._origin, self._client.limits, self._cancel).skip()
 
     def _finish(self) -> None:
         """Give a fully read connection back to the pool; close any other."""

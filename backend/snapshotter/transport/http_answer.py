@@ -35,6 +35,7 @@ _HEAD: Final = re.compile(rb"[0-9a-fA-F]{4}")
 _DUMB_LINE: Final = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\t\S+")
 _SHOWN: Final = ("text/plain", "application/json", "application/problem+json")
 _PATIENCE: Final = 5.0  # seconds for words that only explain
+_MOMENT: Final = 0.5  # seconds for words that nobody is shown: more than another connection costs
 _MOST: Final = 512 * 1024  # bytes of one piece of a body
 
 
@@ -96,6 +97,11 @@ class HttpAnswer:
             ended = not (self._next(1, decode=False) if self._plain else self._response.read1(1024))
         self._response.release_conn() if ended else self._response.close()
 
+    def skip(self) -> None:
+        """Let go of an answer whose body says nothing new: where that is short, its connection is used again."""
+        _, ended = self._read_rest(_MOMENT)
+        self._response.release_conn() if ended else self._response.close()
+
     def close(self) -> None:
         """Close its connection: what would follow on it is unknown."""
         self._response.close()
@@ -131,17 +137,23 @@ class HttpAnswer:
 
     def _rest(self) -> bytes:
         """What comes within some seconds and kilobytes. Closes the answer."""
-        body = b""
-        end = threading.Timer(min(_PATIENCE, self._limits.idle_seconds), shut, [self._response])
+        body, _ = self._read_rest(_PATIENCE)
+        self._response.close()
+        self._cancel.check()
+        return body
+
+    def _read_rest(self, seconds: float) -> tuple[bytes, bool]:
+        """What comes within so many seconds and some kilobytes, and whether that is all."""
+        body, ended = b"", False
+        end = threading.Timer(min(seconds, self._limits.idle_seconds), shut, [self._response])
         end.start()
         # Whatever ends it: what came before is shown all the same.
         with suppress(HTTPError, OSError, RuntimeError, SnapshotterError):
             while len(body) <= KEPT and (data := self._next(KEPT, decode=True)):
                 body += data
+            ended = len(body) <= KEPT
         end.cancel()
-        self._response.close()
-        self._cancel.check()
-        return body
+        return body, ended
 
     def _messages(self, body: bytes) -> list[str]:
         """The lines of a body that is meant for people and is no page."""

@@ -13,7 +13,8 @@ from http.client import IncompleteRead, LineTooLong
 from typing import Final
 
 _BUFFER: Final = 512 * 1024  # bytes
-_LINE: Final = 65536  # bytes of a chunk's head or a trailer
+_LINE: Final = 65536  # bytes of a chunk's head or a trailer, and of all of them beside what they frame
+_FRAMING: Final = 16  # bytes of heads for each byte of the body, at most: a chunk of one byte takes five
 _GLANCE: Final = 64  # bytes: more than a chunk's head has
 _SIZE: Final = re.compile(rb"[0-9a-fA-F]{1,15}")
 _BETWEEN: Final = re.compile(rb"\r\n([0-9a-fA-F]{1,15})\r\n")  # chunks, as servers write it
@@ -41,6 +42,7 @@ class Body:
         self._chunked = chunked
         self._left = 0 if chunked else length  # bytes of the chunk, or of the body; None if nobody knows
         self._begun = False  # whether a chunk's line end is due
+        self._spare = _LINE  # bytes of heads and trailers that may yet come
         self._ended = ended
         self._over = False
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -101,6 +103,7 @@ class Body:
         if not _SIZE.fullmatch(size):
             raise IncompleteRead(b"")
         self._left = int(size, 16)
+        self._spare += _FRAMING * self._left
         if not self._left:
             while self._line() not in (b"\r\n", b"\n", b""):
                 pass
@@ -118,6 +121,9 @@ class Body:
                 break
             if len(line) > _LINE:
                 raise LineTooLong("chunk size")
+        self._spare -= len(line)
+        if self._spare < 0:
+            raise LineTooLong("chunks' heads and trailers")
         return line
 
     def _fill(self) -> bool:

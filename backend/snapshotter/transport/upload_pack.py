@@ -171,6 +171,7 @@ class UploadPack:
         except Unavailable as error:
             if isinstance(error, OriginBusy) or error.code not in _UNINTRODUCED:
                 raise
+        self._presumed = None  # this repository's server may be another one, or speak of other objects
         listing = self._listed_in_order()
         self._heard.insists(self._wire.host)
         return listing

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from githost import GitHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Finding, Interrupted, OutOfTime, Terminated, Unavailable
@@ -30,7 +31,7 @@ def round_of(
     at_once: int = 1,
     told: Callable[[str], Observer] = lambda _: Observer(),
 ) -> Round:
-    in_force = plan.make(Settings({}), plan.RequestedOptions(scan=False), {})
+    in_force = plan.make(Settings({}), plan.RequestedOptions(scan=False, lfs="none"), {})
     store = open_store(f"file:{tmp_path / 'store'}")
     return Round(store, in_force, told, cancel, gate, AtOnce(at_once))
 
@@ -81,6 +82,17 @@ def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None
     error = verdict(results)
     assert error is not None
     assert error.exit_code == 143
+
+
+@pytest.mark.parametrize(("at_once", "connections"), [(1, 2), (2, 1)])
+def test_one_origin_s_refs_are_listed_beside_its_host_s_introduction(
+    tmp_path: Path, at_once: int, connections: int
+) -> None:
+    Origin(tmp_path / "srv" / "x.git").commit()
+    with GitHost(tmp_path / "srv") as host:
+        (result,) = in_order(round_of(tmp_path, Cancel(), at_once=at_once).take_each([host.url("x.git")]))
+        assert result.error is None
+        assert host.connections == connections
 
 
 def test_a_gate_that_cannot_judge_costs_neither_its_snapshot_nor_the_next_one(tmp_path: Path) -> None:

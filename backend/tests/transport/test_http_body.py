@@ -172,6 +172,21 @@ def test_a_chunk_s_head_without_end_is_refused() -> None:
         read(body(b"5;" + b"x" * 200_000, chunked=True))
 
 
+@pytest.mark.parametrize("frame", [b"1;" + b"x" * 500 + b"\r\na\r\n", b"0\r\n" + b"A: b\r\n" * 50])
+@pytest.mark.parametrize("by_pieces", [True, False])
+def test_frames_without_end_are_refused(frame: bytes, *, by_pieces: bool) -> None:
+    """A limit of the body's bytes is none of theirs."""
+    framed = body(b"3\r\nabc\r\n" + frame * 1000, chunked=True)
+    with pytest.raises(LineTooLong):
+        while framed.pieces() if by_pieces else framed.next():
+            pass
+
+
+def test_the_smallest_chunks_are_no_frames_without_end() -> None:
+    framed = b"".join(b"0001\r\n%c\r\n" % byte for byte in DATA[:100_000]) + b"0\r\n\r\n"
+    assert read(body(framed, 7, chunked=True)) == DATA[:100_000]
+
+
 def packets(data: bytes, piece: int, at_once: int = 1) -> PktReader:
     """A reader of the data in pieces of which so many come at once, in one buffer that is used again."""
     source, buffer = Pieces(data, piece), memoryview(bytearray(1000 * at_once))

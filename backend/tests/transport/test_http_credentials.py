@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from githost import GitHost
+from githost import Fault, GitHost
 from snapshotter.base.errors import AccessDenied
 from snapshotter.base.settings import Settings
 from snapshotter.git.pack_frame import pack_objects
@@ -35,6 +35,18 @@ def token_command(folder: Path, *tokens: str) -> str:
 
 def asked(folder: Path) -> int:
     return int((folder / "asked").read_text())
+
+
+def test_signing_in_and_trying_again_take_no_other_connection(
+    root: Path, connect: Callable[..., Transport]
+) -> None:
+    busy = [False, True, False]
+    with GitHost(root, bearer=SECRET) as host:
+        host.fault = lambda _: Fault(status=503, body=b"busy") if busy.pop() else None
+        credentials = GitCredentials({"SNAPSHOTTER_GIT_TOKEN": SECRET})
+        assert len(connect(host.url("x.git"), credentials=credentials).ls_refs()) == 2
+        assert [request.status for request in host.requests] == [401, 200, 503, 200]
+        assert host.connections == 1
 
 
 @pytest.mark.parametrize(

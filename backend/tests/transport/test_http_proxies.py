@@ -11,10 +11,10 @@ import pytest
 
 from githost import Fault, GitHost
 from snapshotter.git.pack_frame import pack_objects
-from snapshotter.transport import FetchRequest, Transport
-from tests.support.httpservers import Proxy, Scripted, reply
+from snapshotter.transport import FetchRequest, Transport, WireLimits
+from tests.support.httpservers import Proxy, Scripted, Seen, reply
 from tests.support.wires import free_port, pack_of
-from tests.transport.support import DISCOVERY, SECRET, Hurried, error_listing, tip, with_secret
+from tests.transport.support import DISCOVERY, SECRET, Hurried, Silence, error_listing, tip, with_secret
 
 
 @pytest.fixture
@@ -65,6 +65,24 @@ def test_http_goes_through_the_proxy_of_the_environment(
         proxy.seen.clear()
         connect(host.url("x.git")).ls_refs()  # this machine needs no proxy
         assert proxy.seen == []
+
+
+def test_a_proxy_that_opens_a_tunnel_to_nobody_is_given_up(
+    connect: Callable[..., Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who answers the proxy's side of the connection, and not TLS, is waited for as long as for any other."""
+    silence = Silence()
+
+    def tunnel(_: Seen) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 Connection established\r\n\r\n"
+        yield from silence.of(proxy.closing)
+
+    with Scripted(tunnel) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        limits = WireLimits(connect_seconds=0.5, idle_seconds=0.5)
+        assert error_listing(connect, "https://git.test/x.git", limits=limits).code == "network"
+    assert silence.begun.is_set()
+    assert not silence.broken
 
 
 def test_https_goes_through_the_proxy_in_a_tunnel_with_the_proxys_own_credentials(

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from githost import GitHost
+from githost import Fault, GitHost
 from snapshotter.git.pack_frame import pack_objects
-from snapshotter.transport import FetchRequest, Transport
+from snapshotter.transport import FetchRequest, Transport, WireLimits
 from snapshotter.transport.zones import Zone, zone_of
 from tests.support.httpservers import RESULT, Proxy, Scripted, Seen, reply, v2_server
 from tests.support.wires import pack_of
-from tests.transport.support import DISCOVERY, SECRET, error_listing, error_of, tip, with_secret
+from tests.transport.support import DISCOVERY, SECRET, Silence, error_listing, error_of, tip, with_secret
 
 
 def redirecting(to: str, status: int = 302) -> Callable[[Seen], Iterable[bytes]]:
@@ -29,6 +29,43 @@ def test_a_redirect_is_followed_and_requests_go_to_its_end(
         assert len(transport.ls_refs()) == 2
         assert pack_objects(pack_of(transport, FetchRequest([tip(host)]))) == 6
     assert len(old.seen) == 1
+
+
+def test_a_redirect_on_one_host_takes_no_other_connection(
+    host: GitHost, connect: Callable[..., Transport]
+) -> None:
+    new = host.url("x.git") + DISCOVERY
+    host.fault = lambda path: (
+        Fault(status=301, headers={"Location": new}, body=b"moved\n" * 100)
+        if path.startswith("/old")
+        else None
+    )
+    assert len(connect(host.url("old.git")).ls_refs()) == 2
+    assert (len(host.requests), host.connections) == (3, 1)
+
+
+def test_a_redirect_that_says_much_is_not_heard_out(host: GitHost, connect: Callable[..., Transport]) -> None:
+    new = host.url("x.git") + DISCOVERY
+    host.fault = lambda path: (
+        Fault(status=301, headers={"Location": new}, body=b"x" * 100_000) if path.startswith("/old") else None
+    )
+    assert len(connect(host.url("old.git")).ls_refs()) == 2
+    assert (len(host.requests), host.connections) == (3, 2)
+
+
+def test_a_redirect_that_does_not_end_is_not_heard_out(
+    host: GitHost, connect: Callable[..., Transport]
+) -> None:
+    silence = Silence()
+
+    def answer(_: Seen) -> Iterable[bytes]:
+        yield reply(301, {"Location": host.url("x.git") + DISCOVERY}, b"x" * 10)[:-5]
+        yield from silence.of(old.closing)
+
+    with Scripted(answer) as old:
+        assert len(connect(old.url(), limits=WireLimits(idle_seconds=60)).ls_refs()) == 2
+    assert silence.begun.is_set()
+    assert not silence.broken
 
 
 def test_credentials_stay_on_their_host(connect: Callable[..., Transport]) -> None:

@@ -13,6 +13,7 @@ from githost import Fault, GitHost
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable
 from snapshotter.git.origin_parsing import parse
+from snapshotter.git.pack_frame import pack_objects
 from snapshotter.git.refs import RefListing
 from snapshotter.transport import FetchRequest, OriginBusy, OriginNotFound, Transport, v2
 from snapshotter.transport.connect import Connector
@@ -128,6 +129,23 @@ def test_listing_again_after_an_error_is_as_sound(host: GitHost, opened: Callabl
     transport.fetch(FetchRequest([tip]), lambda _: None)
     assert paths(host) == [f"/b.git{DISCOVERY}", f"/b.git{FETCH}"], "nothing is presumed any more"
     assert transport.ls_refs() == alone(host, "b")
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_what_is_fetched_from_a_server_unlike_its_host_s_others(
+    host: GitHost, opened: Callable[[str], Transport], *, old: bool
+) -> None:
+    """Another object format, or one behind the same name that speaks v0."""
+    origin = Origin(host.root / "other.git", object_format="sha1" if old else "sha256")
+    origin.commit()
+    host.v0 = old
+    transport, pack = opened("other"), bytearray()
+    tip = next(iter(transport.ls_refs().oids.values()))
+    with closing(transport.fork()) as fork:
+        for each in (transport, fork):
+            pack.clear()
+            each.fetch(FetchRequest([tip]), pack.extend)
+            assert pack_objects(pack) == 3
 
 
 def test_another_object_format_is_seen_and_the_host_then_asked_each_time(
