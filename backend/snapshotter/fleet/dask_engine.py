@@ -109,14 +109,14 @@ class DaskEngine:
             )
         # What befell the scheduler, dask says by cancelling what it was asked for.
         if isinstance(error, CancelledError | OSError) or type(error).__name__.endswith("CancelledError"):
-            return EngineLost("the scheduler cannot be reached any more", hint="resume the run")
+            return EngineLost("the scheduler cannot be reached any more")
         return error
 
     def _check(self) -> None:
         if self._closed:
             raise EngineLost("the engine was shut down")
         if self._client.status in ("closing", "closed"):
-            raise EngineLost("the scheduler cannot be reached any more", hint="resume the run")
+            raise EngineLost("the scheduler cannot be reached any more")
 
 
 def local(processes: int, *, wait: float = WAIT) -> DaskEngine:

@@ -98,7 +98,8 @@ class Dispatch:
                     self._receive()
         except BaseException as error:
             if isinstance(error, Interrupted | EngineLost):
-                error.hint = f"go on with it by --resume {self._desk.recorder.run_id}"
+                first = f"{error.hint}; then " if error.hint else ""
+                error.hint = f"{first}go on with it by --resume {self._desk.recorder.run_id}"
             # First what is written: after a signal there is little time, and workers that lose their parent end.
             self._record_what_came()
             self._desk.engine.shutdown(kill=True)

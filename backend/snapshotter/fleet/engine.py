@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Final, Protocol
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.fleet.outcome import Batch, BatchResult
@@ -20,6 +20,16 @@ class WorkerLost(Unavailable):
     the store; nobody else's batch is concerned."""
 
     default_code = "worker-lost"
+
+
+class NoWorker(Unavailable):
+    """The system lets no further process work. No batch is the cause."""
+
+    default_code = "no-worker"
+
+
+NO_WORKER: Final = "give fewer --jobs, or more memory, processes (ulimit -u) or open files (ulimit -n)"
+"""What to do then."""
 
 
 class EngineLost(Unavailable):

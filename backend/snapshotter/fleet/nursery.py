@@ -7,12 +7,15 @@ a fork could keep.
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
@@ -21,8 +24,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Final, NoReturn
 
 from snapshotter.base.safe_path import leave_others_alone, safe_path
+from snapshotter.base.urls import redact
 
-_PID: Final = 8  # bytes in which one is told
+_TOLD: Final = 8  # bytes: the id of a worker, or, below 0, the errno of why there is none
+_ENDS: Final = 2  # descriptors that a worker gets
 _TERMINALS: Final = (
     signal.SIGINT,
     signal.SIGHUP,
@@ -49,6 +54,14 @@ class ForkedWorker:
         """Whether it is gone, after so many seconds at most (None: any number)."""
         return bool(wait([self._life], seconds))
 
+    def last_word(self, seconds: float) -> object:
+        """What it has sent in the end, though not all that was sent to it was read, for which it has so many seconds.
+        Returns None if there is nothing."""
+        for _ in range(2):  # that it has not read all is told first, as an error
+            with suppress(EOFError, OSError):
+                return self.pipe.recv() if self.pipe.poll(seconds) else None
+        return None
+
     def _signal(self, number: int) -> None:
         if not self.ended(0):  # else its id may be another's by now
             with suppress(ProcessLookupError):
@@ -72,19 +85,21 @@ class Nursery:
             self._started()
 
     def fork(self) -> ForkedWorker:
-        """One more worker. Raises OSError or EOFError if there can be none."""
+        """One more worker. Raises OSError if the system refuses one, EOFError if the nursery dies of it."""
         pipe, its_pipe = _SPAWN.Pipe()
         life, its_life = _SPAWN.Pipe()
         with its_pipe, its_life, self._lock:
             ends = [its_pipe.fileno(), its_life.fileno()]
             line = self._started()
             try:
-                pid = _asked(line, ends)
+                told = _asked(line, ends)
             except (OSError, EOFError):
                 line.close()
                 self._line = None
-                pid = _asked(self._started(), ends)
-        return ForkedWorker(pid, pipe, life)
+                told = _asked(self._started(), ends)
+        if told < 0:
+            raise OSError(-told, os.strerror(-told))
+        return ForkedWorker(told, pipe, life)
 
     def close(self, seconds: float) -> None:
         """Let it end, for which it has so many seconds; the next worker that is asked for starts another."""
@@ -109,12 +124,12 @@ NURSERY: Final = Nursery()
 
 
 def _asked(line: socket.socket, ends: list[int]) -> int:
-    """The id of a worker that is forked now. It gets both descriptors."""
+    """The id of a worker that is forked now, or an errno: see `_TOLD`. It gets both descriptors."""
     socket.send_fds(line, [b"+"], ends)
-    told = line.recv(_PID, socket.MSG_WAITALL)
-    if len(told) < _PID:
-        raise EOFError
-    return int.from_bytes(told, "big")
+    told = line.recv(_TOLD, socket.MSG_WAITALL)
+    if len(told) < _TOLD:
+        raise EOFError("the process that workers are forked from died")
+    return int.from_bytes(told, "big", signed=True)
 
 
 @contextmanager
@@ -140,25 +155,35 @@ def _serve(end: Connection) -> NoReturn:
     gc.freeze()  # what is loaded stays: no collection looks through it, or makes a copy of its pages by that
     with socket.socket(fileno=os.dup(end.fileno())) as line, suppress(OSError):
         end.close()
-        while ends := _received(line):
+        while (ends := _received(line)) is not None:
             _bury(os.WNOHANG)
-            pid = os.fork()
-            if not pid:
+            told = _forked(ends)
+            if not told:
                 line.close()
                 _live(work, *ends)
             for each in ends:
                 os.close(each)
-            line.sendall(pid.to_bytes(_PID, "big"))
+            line.sendall(told.to_bytes(_TOLD, "big", signed=True))
     _bury(0)  # what they have used is told to who waits for this process
     os._exit(0)
 
 
-def _received(line: socket.socket) -> list[int]:
-    """The descriptors of the next worker; none at the end."""
-    _, ends, _, _ = socket.recv_fds(line, 1, 2)
+def _received(line: socket.socket) -> list[int] | None:
+    """The descriptors of the next worker, fewer if this process can have no more. Returns None at the end."""
+    asked, ends, _, _ = socket.recv_fds(line, 1, _ENDS)
     for each in ends:
         os.set_inheritable(each, False)
-    return ends
+    return ends if asked else None
+
+
+def _forked(ends: list[int]) -> int:
+    """What is told of a worker that is forked now: see `_TOLD`. Returns 0 in the worker."""
+    if len(ends) < _ENDS:
+        return -errno.EMFILE
+    try:
+        return os.fork()
+    except OSError as error:
+        return -(error.errno or errno.EAGAIN)
 
 
 def _bury(how: int) -> None:
@@ -170,10 +195,13 @@ def _bury(how: int) -> None:
 
 
 def _live(work: Callable[[Connection, Connection], None], pipe: int, life: int) -> None:
-    """A worker's whole life."""
+    """A worker's whole life. What ends it before its time is told on stderr."""
     code = 1
     try:
         work(Connection(pipe), Connection(life))
         code = 0
+    except BaseException:  # noqa: BLE001 - nobody is above it
+        sys.stderr.write(redact(traceback.format_exc()))
+        sys.stderr.flush()
     finally:
         os._exit(code)

@@ -19,36 +19,67 @@ import snapshotter.scan.symbols.shared_workers
 import snapshotter.transport.http
 import snapshotter.transport.lfs.opening  # noqa: F401 - see above
 from snapshotter.base.errors import Terminated
+from snapshotter.base.text import printable
+from snapshotter.base.urls import redact
 from snapshotter.fleet import workshop
-from snapshotter.fleet.engine import Work
-from snapshotter.fleet.outcome import Batch, BatchResult
+from snapshotter.fleet.engine import NO_WORKER, NoWorker, WorkerLost
 
 _CLEANING: Final = 0.5  # seconds in which what is at work ends by itself: soon after, it is killed
 
 
 def work(pipe: Connection, life: Connection) -> None:
-    """Take batches from a pipe and give their results, or errors, to it. Ends the process once `life` is closed."""
+    """Take batches from a pipe and give their results, or errors, to it. Ends the process once `life` is closed.
+
+    Raises what is no batch's own error; whoever waits for an answer is told of it.
+    """
+    try:
+        _get_ready(life)
+    except RuntimeError as error:  # there can be no thread
+        pipe.send(NoWorker(f"no worker process can work: {_line(error)}", hint=NO_WORKER))
+        raise
+    try:
+        with suppress(EOFError, OSError):
+            while True:
+                pipe.send_bytes(_answer(pipe.recv_bytes()))
+        workshop.close()
+    except BaseException as error:
+        with suppress(OSError):
+            pipe.send(
+                WorkerLost(
+                    f"the worker process ended with an error: {_line(error)}",
+                    hint="its traceback is on stderr; report it, unless it is of memory: then give fewer --jobs, or a "
+                    "lower SNAPSHOTTER_FLEET_MEMORY",
+                )
+            )
+        raise
+
+
+def _get_ready(life: Connection) -> None:
     # The terminal's signals are its parent's to deal with.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_follow, args=(life,), daemon=True, name="parent").start()
-    with suppress(EOFError, OSError):
-        while True:
-            todo, batch = pipe.recv()
-            pipe.send(_answer(todo, batch))
-    workshop.close()
 
 
-def _answer(todo: Work, batch: Batch) -> BatchResult | BaseException:
+def _answer(asked: bytes) -> bytes:
+    """The result of a batch, or the error that it ends with: as bytes, for one that does not cross is an error, too."""
     try:
-        return todo(batch)
+        todo, batch = pickle.loads(asked)  # noqa: S301 - our own
+        return pickle.dumps(todo(batch))
     except BaseException as error:  # noqa: BLE001 - carried to the parent
         try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301 - our own: an error that does not cross would end the worker
+            told = pickle.dumps(error)
+            pickle.loads(told)  # noqa: S301 - our own
         except Exception:  # noqa: BLE001 - whatever a class makes of it
-            return RuntimeError(f"{type(error).__name__}: {error}")
-        return error
+            return pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+        return told
+
+
+def _line(error: BaseException) -> str:
+    """The first line of what an error says, with its type."""
+    lines = [*str(error).splitlines(), ""]
+    return printable(redact(f"{type(error).__name__}: {lines[0]}".removesuffix(": ")))
 
 
 def _end(*_: object) -> None:

@@ -298,15 +298,18 @@ def test_a_cancellation_ends_the_workers_and_keeps_what_came_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "goes_on"),
+    ("error", "goes_on", "mended"),
     [
-        (EngineLost("no worker"), True),
-        (Interrupted("stop"), True),
-        (UsageError("a setting", hint="mend it"), False),
-        (Unavailable("the store"), False),
+        (EngineLost("no worker"), True, False),
+        (EngineLost("no worker", hint="mend it"), True, True),
+        (Interrupted("stop"), True, False),
+        (UsageError("a setting", hint="mend it"), False, True),
+        (Unavailable("the store"), False, False),
     ],
 )
-def test_what_is_no_repository_s_own_trouble_ends_the_run(error: SnapshotterError, goes_on: bool) -> None:
+def test_what_is_no_repository_s_own_trouble_ends_the_run(
+    error: SnapshotterError, goes_on: bool, mended: bool
+) -> None:
     def work(batch: Batch) -> BatchResult:
         raise error
 
@@ -314,7 +317,8 @@ def test_what_is_no_repository_s_own_trouble_ends_the_run(error: SnapshotterErro
     with pytest.raises(type(error)):
         fleet(plan_of("a"), work, kept, engine=engine).run()
     assert (engine.killed, kept.checkpoints) == (True, 1)
-    assert (error.hint == f"go on with it by --resume {kept.run_id}") == goes_on
+    assert error.hint.endswith(f"go on with it by --resume {kept.run_id}") == goes_on
+    assert error.hint.startswith("mend it") == mended
 
 
 def test_wikis_are_taken_first_since_what_they_belong_to_names_them() -> None:

@@ -15,10 +15,21 @@ from pathlib import Path
 import pytest
 
 from snapshotter.base.errors import Interrupted, Unavailable
-from snapshotter.fleet.engine import WorkerLost
+from snapshotter.fleet.engine import NO_WORKER, WorkerLost
 from snapshotter.fleet.local_engine import LocalEngine
 from snapshotter.fleet.nursery import Nursery
-from tests.support.batches import batch, busy, dying, environment, failing, slow, told
+from tests.support.batches import (
+    Strange,
+    batch,
+    busy,
+    cramped,
+    dying,
+    environment,
+    failing,
+    slow,
+    told,
+    uncrossable,
+)
 
 PATIENCE = 60.0  # seconds
 
@@ -128,6 +139,94 @@ def test_the_work_s_own_error_is_the_future_s(engine: LocalEngine) -> None:
     with pytest.raises(Unavailable, match="batch 3 failed"):
         engine.submit(failing, batch(3, "a")).result(PATIENCE)
     assert pid_of(engine, 4) > 0
+
+
+def test_work_that_cannot_be_loaded_and_a_result_that_does_not_cross_are_faults_not_deaths(
+    engine: LocalEngine,
+) -> None:
+    with pytest.raises(ImportError, match="no such work here"):
+        engine.submit(Strange(), batch(1, "a")).result(PATIENCE)
+    with pytest.raises(Exception, match="pickle"):
+        engine.submit(uncrossable, batch(2, "a")).result(PATIENCE)
+    assert len({pid_of(engine, number) for number in range(3, 7)}) <= engine.slots
+
+
+def test_an_error_that_ends_a_worker_is_told_with_its_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    engine = LocalEngine(1)
+    engine.submit(cramped, batch(1, "a")).result(PATIENCE)
+    with pytest.raises(WorkerLost, match="ended with an error: MemoryError"):
+        engine.submit(told, batch(2, "a", settings={"much": "x" * (64 << 20)})).result(PATIENCE)
+    assert pid_of(engine, 3) > 0
+    engine.shutdown()
+    assert "Traceback (most recent call last)" in capfd.readouterr().err
+
+
+REFUSED = """
+import multiprocessing, os, resource, sys
+from snapshotter.fleet.engine import EngineLost
+from snapshotter.fleet.local_engine import LocalEngine
+from snapshotter.fleet.nursery import NURSERY
+from tests.support.batches import batch, told
+
+def refuse(what):
+    if what == "files":
+        os.close(free := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, 4096))
+    else:
+        (nursery,) = multiprocessing.active_children()
+        resource.prlimit(nursery.pid, resource.RLIMIT_NPROC, (1, 1))
+
+if __name__ == "__main__":
+    _, what, workers = sys.argv
+    engine = LocalEngine(2, pauses=(0.0,))
+    NURSERY.get_ready()
+    if workers == "one":
+        engine.submit(told, batch(1, "a")).result()
+    refuse(what)
+    found = [engine.submit(told, batch(number, "a")) for number in range(2, 10)]
+    for each in found:
+        try:
+            print(each.result(30).number)
+        except EngineLost as error:
+            print(error.message, "|", error.hint)
+    try:
+        engine.submit(told, batch(10, "a")).result(30)
+    except EngineLost as error:
+        print("lost")
+    print(engine.slots)
+    engine.shutdown()
+"""
+
+
+# Root is refused no number of processes: somebody else, who may read what root may.
+UNPRIVILEGED = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+)
+
+
+def refused(what: str, workers: str) -> list[str]:
+    """What is told of eight batches once the system lets no further process be, and then of one more."""
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    program = [*(UNPRIVILEGED if os.getuid() == 0 else ()), sys.executable, "-c", REFUSED, what, workers]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("what", "why"), [("files", "Too many open files"), ("processes", "Resource temporarily unavailable")]
+)
+def test_a_system_that_refuses_every_worker_is_told_as_that_and_blamed_on_no_batch(
+    what: str, why: str
+) -> None:
+    told = refused(what, "none")
+    assert set(told[:8]) == {f"no worker process can be started: {why} | {NO_WORKER}"}
+    assert told[8:] == ["lost", "1"]
+
+
+@pytest.mark.parametrize("what", ["files", "processes"])
+def test_a_system_that_refuses_a_further_worker_leaves_the_work_to_those_there_are(what: str) -> None:
+    assert refused(what, "one") == [*map(str, range(2, 10)), "1"]
 
 
 def test_a_shutdown_in_the_middle_ends_the_workers_at_once(engine: LocalEngine) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from snapshotter.base.errors import Unavailable
 from snapshotter.fleet.outcome import Batch, BatchResult, Lease, LedgerRow, RepoOutcome, Task
@@ -73,6 +75,35 @@ def dying(given: Batch) -> BatchResult:
 def failing(given: Batch) -> BatchResult:
     """The work itself fails."""
     raise Unavailable(f"batch {given.number} failed", code="of-a-test")
+
+
+class Strange:
+    """Work that another process cannot load."""
+
+    def __call__(self, given: Batch) -> BatchResult:
+        """As `told`."""
+        return told(given)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _not_loaded, ()
+
+
+def _not_loaded() -> None:
+    raise ImportError("no such work here")
+
+
+def uncrossable(given: Batch) -> BatchResult:
+    """A result that crosses to no other process."""
+    return BatchResult(number=given.number, outcomes=[lambda: None])  # type: ignore[list-item]
+
+
+def cramped(given: Batch) -> BatchResult:
+    """As `told`, by a worker that has no memory for a batch of tens of MiB from then on."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(
+        resource.RLIMIT_AS, (pages * resource.getpagesize() + (16 << 20), resource.RLIM_INFINITY)
+    )
+    return told(given)
 
 
 def environment(given: Batch) -> BatchResult:
