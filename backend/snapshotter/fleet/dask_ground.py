@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import ssl
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from typing import Any, Final
 
 from snapshotter.base.errors import UsageError
 from snapshotter.base.safe_path import safe_path
 from snapshotter.fleet.meeting_place import Certificates
+from snapshotter.fleet.terminal_signals import held_back
 
 # A worker's process is forked from one that has loaded all it needs, which it does while this one does: spawned, each
 # would load dask anew. That one has no thread whose lock a fork could keep.
@@ -27,11 +28,12 @@ try:
         {"distributed.worker.multiprocessing-method": _FORKING}
     )  # read when `distributed` is loaded
     multiprocessing.get_context(_FORKING).set_forkserver_preload(
-        ["distributed", "snapshotter.fleet.worker_process"]
+        ["distributed", "snapshotter.fleet.dask_preload"]
     )
     # A worker, which loads this with its first batch, forks nobody.
     if multiprocessing.parent_process() is None:
-        with safe_path():
+        resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
+        with safe_path(), held_back():
             forkserver.ensure_running()
     import distributed
 except ImportError as missing:

@@ -16,8 +16,8 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -25,14 +25,10 @@ from typing import Final, NoReturn
 
 from snapshotter.base.safe_path import leave_others_alone, safe_path
 from snapshotter.base.urls import redact
+from snapshotter.fleet.terminal_signals import held_back, leave_to_parent
 
 _TOLD: Final = 8  # bytes: the id of a worker, or, below 0, the errno of why there is none
 _ENDS: Final = 2  # descriptors that a worker gets
-_TERMINALS: Final = (
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-)  # signals: they are the parent's to deal with
 _SPAWN: Final = multiprocessing.get_context("spawn")
 
 
@@ -112,7 +108,8 @@ class Nursery:
     def _started(self) -> socket.socket:
         if self._line is None:
             line, its_line = socket.socketpair()
-            with Connection(its_line.detach()) as end, safe_path(), _held_back():
+            resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
+            with Connection(its_line.detach()) as end, safe_path(), held_back():
                 self._process = _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True)
                 self._process.start()
             self._line = line
@@ -132,23 +129,9 @@ def _asked(line: socket.socket, ends: list[int]) -> int:
     return int.from_bytes(told, "big", signed=True)
 
 
-@contextmanager
-def _held_back() -> Iterator[None]:
-    """The terminal's signals wait in this thread, and in a process that it starts: they would end one that has not come
-    to ignore them yet."""
-    resource_tracker.ensure_running()  # else it is started on the way, and lets them through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _serve(end: Connection) -> NoReturn:
     """What the nursery does: forks a worker whenever it is asked to, until nobody can ask any more."""
-    for number in _TERMINALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINALS)
+    leave_to_parent()
     leave_others_alone()
     from snapshotter.fleet.worker_process import work
 

@@ -23,6 +23,7 @@ from snapshotter.base.text import printable
 from snapshotter.base.urls import redact
 from snapshotter.fleet import workshop
 from snapshotter.fleet.engine import NO_WORKER, NoWorker, WorkerLost
+from snapshotter.fleet.terminal_signals import leave_to_parent
 
 _CLEANING: Final = 0.5  # seconds in which what is at work ends by itself: soon after, it is killed
 
@@ -55,9 +56,7 @@ def work(pipe: Connection, life: Connection) -> None:
 
 
 def _get_ready(life: Connection) -> None:
-    # The terminal's signals are its parent's to deal with.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
+    leave_to_parent()
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_follow, args=(life,), daemon=True, name="parent").start()
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 
@@ -182,6 +183,37 @@ def test_without_dask_the_error_says_what_to_install() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
     )
     assert "fruitful-snapshotter[cluster]" in said.stdout
+
+
+BEGINNING = """
+import os, signal, sys, time
+from multiprocessing import forkserver, get_context
+from snapshotter.fleet import dask_ground
+from tests.support.batches import until
+
+def status():
+    return open(f"/proc/{server}/status").read()
+
+if __name__ == "__main__":
+    server = forkserver._forkserver._forkserver_pid
+    number = int(sys.argv[1])
+    os.kill(server, number)
+    until(lambda: f"{1 << number - 1:016x}" not in [line.split()[1] for line in status().splitlines() if "Pnd" in line])
+    child = get_context("forkserver").Process(target=print, args=("well",))
+    child.start()
+    child.join()
+    print(child.exitcode, forkserver._forkserver._forkserver_pid == server)
+    print(*(line.split()[1] for line in status().splitlines() if line.startswith("SigBlk")))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_a_terminal_s_signal_does_not_end_a_process_to_fork_from_that_has_only_begun(number: int) -> None:
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    program = [sys.executable, "-c", BEGINNING, str(int(number))]
+    said = subprocess.run(program, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert said.stdout.splitlines() == ["well", "0 True", "0" * 16]
+    assert said.stderr == ""
 
 
 def listening_addresses() -> set[str]:
