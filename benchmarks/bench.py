@@ -23,7 +23,7 @@ from measure import Sample, medians, ratio
 MIB = 1024 * 1024
 HERE = Path(__file__).resolve().parent
 SNAPSHOTTER = [sys.executable, "-m", "snapshotter"]
-# As much as a clone takes. Scans have claims of their own, in scan.py.
+# As much as a clone takes. Scans and LFS have claims of their own, in scan.py, lfs.py and distant.py.
 TAKE = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan", "--no-lfs"]
 
 
@@ -70,6 +70,10 @@ class Bench:
         self.results[name] = {"value": round(value, 4), "bar": bar, "met": met, **(facts or {})}
         side = "at least" if at_least else "at most"
         sys.stderr.write(f"{name}: {value:.4g} ({side} {bar}) {'met' if met else 'NOT MET'} {facts or ''}\n")
+
+    def not_here(self, tool: str) -> None:
+        """Say that a figure has nothing of this tool's beside it."""
+        sys.stderr.write(f"{tool} is not installed here: NOT measured beside\n")
 
 
 def run(argv: list[str], cwd: Path | None = None, more: Mapping[str, str] | None = None) -> Sample:

@@ -49,6 +49,13 @@ def start(bench: Bench) -> None:
             value = _cpu(bench, [*listing, store], env)
             facts = {"interpreter": round(bare, 3), "of_interpreter": round(value / bare, 1)}
             bench.claim(name, value, bar, facts | _other_starts(bench, name))
+    generate(bench.cache / "tiny.git", "tiny")
+    with GitHost(bench.cache) as host:
+        taking = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan", host.url("tiny.git"), "--store", str(folder)]
+        value = _cpu(
+            bench, taking, {}
+        )  # after the first, which warms: all that it does is to find nothing new
+    bench.claim("start_snapshot_cpu", value, 0.18, {"of_interpreter": round(value / bare, 1)})
 
 
 def distant(bench: Bench) -> None:
@@ -82,7 +89,13 @@ def _from_afar(bench: Bench, name: str, host: GitHost, sink: S3Sink, env: dict[s
         def ls_remote() -> Sample:
             return run(["git", "ls-remote", url], more=env)
 
+        def with_lfs() -> Sample:
+            whole = [*SNAPSHOTTER, "snapshot", "-q", "--no-scan", url, "--store"]
+            return run([*whole, str(bench.fresh("far-store"))], more=env)
+
         _row(bench, f"distant_base_{name}", _sides(base, clone_and_bundle, bench.rounds), 1.0)
+        # Nothing of git asks for LFS objects of all of a history: a clone does not even look for their pointers.
+        _row(bench, f"distant_base_with_lfs_{name}", _sides(with_lfs, clone_and_bundle, bench.rounds), 1.0)
         ours, theirs = _sides(unchanged, ls_remote, bench.rounds)
         handshake = ROUND_TRIP if env else 0.0
         facts = {"ls_remote": round(medians(theirs).wall, 3)}
@@ -128,7 +141,7 @@ def _other_starts(bench: Bench, name: str) -> dict[str, float]:
         try:
             found[tool] = round(_cpu(bench, argv, {}), 3)
         except (FileNotFoundError, RuntimeError):
-            continue
+            bench.not_here(tool)
     return found
 
 

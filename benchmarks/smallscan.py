@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -53,23 +53,33 @@ def cold(bench: ScanBench) -> None:
 
 
 def warm(bench: ScanBench) -> None:
-    """What the scan of one more origin adds to a job: jobs of one and of several origins, with scans and without.
+    """What the scan of one more origin adds to a job: jobs of one and of several origins, with scans and without; and
+    to one that takes them one after the other.
 
-    Each origin has the same tree, under another URL. The floor is kingfisher alone, which each scan starts anew.
+    Each origin has the same tree, under another URL. Beside it kingfisher alone, which a job starts once for the
+    origins that it takes at once, and otherwise for each.
     """
     origins = _serve(bench, 1 + FURTHER)
     files = bench.fresh("small-files")
     run(["git", "clone", "-q", "--depth", "1", origins[0], str(files)])
     _job(bench, origins, scan=True)
-    walls, cpus, floors = [], [], []
+    at_once, in_turn, floors = [], [], []
     for _ in range(bench.rounds):
-        many, one = (_job(bench, some, scan=True) for some in (origins, origins[:1]))
-        many_plain, one_plain = (_job(bench, some, scan=False) for some in (origins, origins[:1]))
-        walls.append((many.wall - one.wall - many_plain.wall + one_plain.wall) / FURTHER)
-        cpus.append((many.cpu - one.cpu - many_plain.cpu + one_plain.cpu) / FURTHER)
-        floors.append(bench.kingfisher(files).wall)
-    facts = {"cpu": round(median(cpus), 3), "kingfisher": round(median(floors), 3)}
-    bench.claim("small_warm_s", median(walls), 0.4, facts)
+        at_once.append(_further(bench, origins, {}))
+        in_turn.append(_further(bench, origins, {"SNAPSHOTTER_JOB_ORIGINS": "1"}))
+        floors.append(bench.kingfisher(files))
+    for name, samples, bar in (("small_warm_s", at_once, 0.4), ("small_warm_in_turn_s", in_turn, 0.4)):
+        facts = {"cpu": median(cpu for _, cpu in samples), "kingfisher": medians(floors).wall}
+        rounded = {fact: round(value, 3) for fact, value in facts.items()}
+        bench.claim(name, median(wall for wall, _ in samples), bar, rounded)
+
+
+def _further(bench: ScanBench, origins: list[str], more: dict[str, str]) -> tuple[float, float]:
+    """Seconds and CPU seconds that the scan of each origin after the first adds to a job."""
+    many, one = (_job(bench, some, scan=True, more=more) for some in (origins, origins[:1]))
+    many_plain, one_plain = (_job(bench, some, scan=False, more=more) for some in (origins, origins[:1]))
+    wall = (many.wall - one.wall - many_plain.wall + one_plain.wall) / FURTHER
+    return wall, (many.cpu - one.cpu - many_plain.cpu + one_plain.cpu) / FURTHER
 
 
 def fleet(bench: ScanBench) -> None:
@@ -115,17 +125,20 @@ def _serve(bench: ScanBench, count: int) -> list[str]:
     return [bench.host.url(name) for name in names]
 
 
-def _job(bench: ScanBench, origins: list[str], *, scan: bool) -> Sample:
+def _job(
+    bench: ScanBench, origins: list[str], *, scan: bool, more: Mapping[str, str] | None = None
+) -> Sample:
     """`snapshotter job` with snapshots of the origins, into a new store."""
     document = bench.work / "job.json"
     store = str(bench.fresh("job-store"))
     document.write_text(json.dumps({"origins": origins, "store": store, "options": {"scan": scan}}))
-    return run([*SNAPSHOTTER, "job", "-q", "--file", str(document)])
+    return run([*SNAPSHOTTER, "job", "-q", "--file", str(document)], more=more)
 
 
 def _ctags(bench: ScanBench, files: Path) -> dict[str, float]:
     """The seconds that ctags takes for the same files, where it is installed."""
     if shutil.which("ctags") is None:
+        bench.not_here("ctags")
         return {}
     samples = [run(["ctags", "-R", "-f", "/dev/null", str(files)]) for _ in range(bench.rounds)]
     return {"ctags": round(medians(samples).wall, 3)}

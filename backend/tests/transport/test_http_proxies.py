@@ -80,7 +80,7 @@ def test_a_proxy_that_opens_a_tunnel_to_nobody_is_given_up(
     with Scripted(tunnel) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         limits = WireLimits(connect_seconds=0.5, idle_seconds=0.5)
-        assert error_listing(connect, "https://git.test/x.git", limits=limits).code == "network"
+        assert error_listing(connect, "https://git.test/x.git", limits=limits).code == "stalled"
     assert silence.begun.is_set()
     assert not silence.broken
 
