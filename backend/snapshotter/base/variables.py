@@ -127,8 +127,8 @@ SETTINGS = (
     Setting(
         "SNAPSHOTTER_FLEET_MEMORY",
         "512MiB",
-        "what each process of a fleet's run, or a job, may hold of packs: a segment, and one for each upload, of each "
-        "at once",
+        "what each process of a fleet's run, or a job, may hold of packs and LFS objects: of each at once a segment, "
+        "and one for each upload, or four for LFS objects",
     ),
     Setting(
         "SNAPSHOTTER_FLEET_SHRUNK",

@@ -7,12 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from snapshotter.capture.lfs_storing import LfsStorage, Room
+from snapshotter.base.room import Room
+from snapshotter.capture.lfs_storing import LfsStorage
+from snapshotter.capture.options import LFS_SEGMENTS
 from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSource, LfsUnavailable
 
 _AT_ONCE: Final = 8
 _TRIES: Final = 3  # of one object whose bytes broke off
-_SLOTS: Final = 4  # segments that may be in memory: a large object takes two
 
 Outcome = list[str] | LfsUnavailable
 """The keys of a stored object, or why it cannot be had."""
@@ -37,7 +38,7 @@ class LfsFetch:
         storage.observer.stage(
             f"fetching {len(wanted):,} LFS objects", sum(each.bytes for each in wanted) if wanted else None
         )
-        room = Room(_SLOTS * storage.segment_bytes, storage.cancel)
+        room = Room(LFS_SEGMENTS * storage.segment_bytes, storage.cancel)
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
             pending: dict[LfsPointer, Future[Outcome]] = {}
             try:

@@ -9,10 +9,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import secrets
-import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -127,31 +124,6 @@ class _Segments:
     def _wait(self) -> None:
         if self._pending is not None:
             awaited(self._pending, self._storage.cancel)
-
-
-class Room:
-    """Memory for what is on its way at a time, in bytes; one that is larger than all of it goes alone."""
-
-    def __init__(self, size: int, cancel: Cancel) -> None:
-        self._size, self._used, self._cancel = size, 0, cancel
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def of(self, count: int) -> Iterator[None]:
-        """Wait until there is room for `count` bytes, and keep it for the block."""
-        with self._changed:
-            while self._used and self._used + count > self._size:
-                self._changed.wait(
-                    0.25
-                )  # for a moment only: nothing else would end it when the run is cancelled
-                self._cancel.check()
-            self._used += count
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._used -= count
-                self._changed.notify_all()
 
 
 def _buffer(size: int) -> memoryview:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
@@ -17,6 +17,10 @@ from snapshotter.git.refs import SYNTHETIC_MERGES
 
 if TYPE_CHECKING:
     from snapshotter.scan.resources import ScanResources
+
+
+LFS_SEGMENTS: Final = 4
+"""Segments of LFS objects that may be in memory at a time: a large object takes two."""
 
 
 def _resources() -> ScanResources:
@@ -72,6 +76,13 @@ class CaptureOptions:
     changes_only: bool = False
     room: AbstractContextManager[object] = field(default_factory=nullcontext)
     lfs: LfsOptions | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """The most memory that what is on its way into the store takes at a time: segments of the pack, and once that
+        is stored, of LFS objects."""
+        segments = self.in_flight + 1
+        return self.segment_bytes * (max(segments, LFS_SEGMENTS) if self.lfs else segments)
 
     @property
     def base_policy(self) -> BasePolicy:

@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Final
 
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.room import Room
 from snapshotter.base.settings import Settings, parse_size
 from snapshotter.capture.plan import Plan
 from snapshotter.git.origin import Origin
@@ -17,7 +19,8 @@ SETTING: Final = "SNAPSHOTTER_JOB_ORIGINS"
 
 @dataclass(frozen=True)
 class AtOnce:
-    """How many `origins` are taken at once, with how many `connections` to one host, and `memory` for packs, in bytes.
+    """How many `origins` are taken at once, with how many `connections` to one host, and `memory` for packs and LFS
+    objects, in bytes.
 
     The last two count only for several origins: one is bounded by its own options.
     """
@@ -42,13 +45,13 @@ IN_TURN: Final = AtOnce()
 class SharedPlan:
     """A plan for any number of origins, of which several are taken at once. Safe to share between threads."""
 
-    def __init__(self, plan: Plan, at_once: AtOnce) -> None:
+    def __init__(self, plan: Plan, at_once: AtOnce, cancel: Cancel) -> None:
+        """`cancel` ends their waits for memory."""
         self._plan, self._at_once = plan, at_once
         self._connectors: dict[str, Connector] = {}
         self._making = threading.Lock()
         if at_once.origins > 1:
-            each = plan.options.segment_bytes * (plan.options.in_flight + 1)
-            room = threading.Semaphore(max(1, at_once.memory // each))
+            room = Room(at_once.memory, cancel).of(plan.options.held_bytes)
             self._plan = replace(plan, options=replace(plan.options, room=room))
 
     def of(self, origin: Origin) -> Plan:

@@ -63,7 +63,10 @@ class Round:
 
         Never raises: after a cancellation, the origins whose turn had not come have its error.
         """
-        plan, known = SharedPlan(self.plan, self.at_once), zip(origins, _parsed(origins), strict=True)
+        plan, known = (
+            SharedPlan(self.plan, self.at_once, self.cancel),
+            zip(origins, _parsed(origins), strict=True),
+        )
         with ThreadPoolExecutor(self.at_once.origins, thread_name_prefix="origin") as pool:
             taking = {pool.submit(self._result, *one, plan): index for index, one in enumerate(known)}
             for done in as_completed(taking):

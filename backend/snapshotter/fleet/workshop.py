@@ -15,6 +15,7 @@ import msgspec
 from snapshotter.base import settings as settings_module
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import SnapshotterError
+from snapshotter.base.room import Room
 from snapshotter.base.settings import Settings, parse_size
 from snapshotter.capture import plan as plans
 from snapshotter.capture.plan import Plan, RequestedOptions
@@ -80,8 +81,7 @@ class Workshop:
         self._lock = threading.Lock()
         self._plans: dict[bytes, Plan] = {}
         self._connect: Connector | None = None  # whose tokens and connections all plans have
-        each = parse_size(settings["SNAPSHOTTER_SEGMENT_SIZE"]) * (settings.number("SNAPSHOTTER_UPLOADS") + 1)
-        self._room = threading.Semaphore(max(1, parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]) // each))
+        self._room = Room(parse_size(settings["SNAPSHOTTER_FLEET_MEMORY"]), cancel)
         self._stack = ExitStack()
         self._resources: ScanResources | None = None  # of all scans
 
@@ -121,7 +121,8 @@ class Workshop:
         scan = made.options.scan
         if scan is not None:
             scan = replace(scan, resources=self._shared(scan.resources))
-        kept = replace(made.options, scan=scan, changes_only=ledger_only, room=self._room)
+        room = self._room.of(made.options.held_bytes)
+        kept = replace(made.options, scan=scan, changes_only=ledger_only, room=room)
         return Plan(kept, connect, made.wiki)
 
     def _shared(self, resources: ScanResources) -> ScanResources:

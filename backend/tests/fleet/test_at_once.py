@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from githost import GitHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Terminated
+from snapshotter.base.errors import Interrupted, Terminated
 from snapshotter.base.observer import Observer
 from snapshotter.base.settings import Settings
 from snapshotter.capture import plan as plans
@@ -114,9 +114,26 @@ def plan(**settings: str) -> plans.Plan:
     return plans.make(Settings(settings), plans.RequestedOptions(scan=False), {})
 
 
+CANCELLED = Cancel()
+CANCELLED.cancel()
+
+
+def fitting(rooms: Iterable[AbstractContextManager[object]]) -> list[bool]:
+    """Which of them there is room for, one after the other: who waits is cancelled."""
+    with ExitStack() as stack:
+        found = []
+        for room in rooms:
+            try:
+                stack.enter_context(room)
+                found.append(True)
+            except Interrupted:
+                found.append(False)
+        return found
+
+
 def test_origins_of_one_host_share_its_connections_and_all_share_the_memory_for_packs() -> None:
     in_force = plan(SNAPSHOTTER_SEGMENT_SIZE="1MiB", SNAPSHOTTER_UPLOADS="1")
-    shared = SharedPlan(in_force, AtOnce(4, connections=2, memory=5 << 20))
+    shared = SharedPlan(in_force, AtOnce(4, connections=2, memory=9 << 20), CANCELLED)
     one, two, other, local = (
         shared.of(parse(text)) for text in ("https://h/a", "https://h:443/b", "https://h:444/c", "/d")
     )
@@ -130,18 +147,24 @@ def test_origins_of_one_host_share_its_connections_and_all_share_the_memory_for_
     threading.Timer(0.1, waiting.cancel, [Terminated("stopped by SIGTERM")]).start()
     with pytest.raises(Terminated):
         two.connect.turns.begin(waiting)
-    rooms = [each.options.room for each in (one, other, local)]
-    assert [room.acquire(blocking=False) for room in rooms] == [True, True, False]  # type: ignore[attr-defined]
+    assert fitting(each.options.room for each in (one, other, local)) == [True, True, False]
 
 
 def test_a_pack_that_is_larger_than_the_memory_for_all_goes_alone() -> None:
-    room = SharedPlan(plan(), AtOnce(4, memory=1)).of(parse("/x")).options.room
-    assert [room.acquire(blocking=False) for _ in range(2)] == [True, False]  # type: ignore[attr-defined]
+    room = SharedPlan(plan(), AtOnce(4, memory=1), CANCELLED).of(parse("/x")).options.room
+    assert fitting([room, room]) == [True, False]
+
+
+def test_eight_packs_with_their_lfs_objects_have_room_at_once_by_default() -> None:
+    at_once, in_force = AtOnce.of(Settings({}), 8), plan()
+    assert in_force.options.held_bytes == 4 * (16 << 20)
+    room = SharedPlan(in_force, at_once, CANCELLED).of(parse("/x")).options.room
+    assert fitting([room] * 9) == [True] * 8 + [False]
 
 
 def test_one_origin_after_the_other_has_the_plan_as_it_is() -> None:
     in_force = plan()
-    assert SharedPlan(in_force, IN_TURN).of(parse("https://h/a")) is in_force
+    assert SharedPlan(in_force, IN_TURN, Cancel()).of(parse("https://h/a")) is in_force
 
 
 def test_no_more_origins_are_taken_at_once_than_there_are() -> None:

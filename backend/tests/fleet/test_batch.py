@@ -14,14 +14,16 @@ from msgspec import structs
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.kept_threads import started
+from snapshotter.base.settings import Settings
 from snapshotter.capture.plan import RequestedOptions
 from snapshotter.fleet import batch as batches
 from snapshotter.fleet.batch import run_batch
 from snapshotter.fleet.outcome import Batch, Lease, LedgerRow, RepoOutcome, Task
 from snapshotter.fleet.taking import Taking, failed_outcome
-from snapshotter.fleet.workshop import workshop
+from snapshotter.fleet.workshop import Workshop, workshop
 from snapshotter.git.origin_parsing import parse
 from snapshotter.transport.turns import HostTurns
+from tests.fleet.test_at_once import fitting
 from tests.support.fleet_host import FleetHost
 
 
@@ -226,6 +228,18 @@ def test_packs_of_which_memory_has_room_for_one_come_one_after_the_other(
         with plan.options.room:
             taken.append(taking.outcome(task(host.repo_url("quiet-0")))[0])
     assert [outcome.verdict for outcome in taken] == ["gone", "new", "unchanged"]
+
+
+def test_room_is_counted_by_each_repository_s_own_segments(tmp_path: Path) -> None:
+    values = settings(tmp_path, SNAPSHOTTER_UPLOADS="2", SNAPSHOTTER_FLEET_MEMORY="7GiB")
+    cancel = Cancel()
+    cancel.cancel()
+    shop = Workshop(Settings(values), cancel)
+    large, small = (
+        shop.plan(RequestedOptions(segment_size=size), {}, ledger_only=False).options.room
+        for size in ("1GiB", None)
+    )
+    assert fitting([large, large, large, small]) == [True, True, False, True]
 
 
 @pytest.fixture
