@@ -166,7 +166,7 @@ import multiprocessing, os, resource, sys
 from snapshotter.fleet.engine import EngineLost
 from snapshotter.fleet.local_engine import LocalEngine
 from snapshotter.fleet.nursery import NURSERY
-from tests.support.batches import batch, told
+from tests.support.batches import batch, told, until
 
 def refuse(what):
     if what == "files":
@@ -189,8 +189,8 @@ if __name__ == "__main__":
             print(each.result(30).number)
         except EngineLost as error:
             print(error.message, "|", error.hint)
-    try:
-        engine.submit(told, batch(10, "a")).result(30)
+    try:  # until the other one, too, has had a turn
+        until(lambda: engine.submit(told, batch(10, "a")).result(30) and engine.slots == 1)
     except EngineLost as error:
         print("lost")
     print(engine.slots)
