@@ -28,13 +28,13 @@ def in_bucket(error: S3Failed, uri: str, action: str, key: str, *, secure: bool 
     code = document.code
     if elsewhere := _elsewhere(error, document, bucket, action):
         return elsewhere
-    if code == "NoSuchKey" or status == 404:
+    if action == "GetObject" and status == 404 and code == "NoSuchKey":
         return missing(key, uri)
-    if status in (401, 403) and not code:
+    if status in (401, 403, 404) and not code:
         return Unavailable(
-            f"{action} of {printable(key)} was refused (HTTP {status}), and not in S3's words",
+            f"{action} of {printable(key)} was answered by HTTP {status}, and not in S3's words",
             code="store",
-            hint="a proxy on the way, or a server that is no S3, refused it: check the network and AWS_ENDPOINT_URL_S3 "
+            hint="a proxy on the way, or a server that is no S3, answered: check the network and AWS_ENDPOINT_URL_S3 "
             f"{runbook.see(runbook.REGION)}",
         )
     if code and (status in (401, 403) or code in _EXPIRED):

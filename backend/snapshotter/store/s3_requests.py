@@ -39,6 +39,8 @@ _TRANSIENT_CODES: Final = frozenset(
         "ConditionalRequestConflict",
     }
 )
+# What S3 itself answers by 404: a gateway or proxy, which says it in other words, may find its way again.
+_NOT_FOUND_CODES: Final = frozenset({"NoSuchKey", "NoSuchBucket"})
 _URL: Final = re.compile(r"https?://\S+")
 
 
@@ -52,14 +54,13 @@ class S3Failed(Exception):
 
     @property
     def passes(self) -> bool:
-        """Whether trying again may help: trouble on the way or in S3, never a refusal."""
+        """Whether trying again may help: trouble on the way or in S3, never a refusal, nor S3's own "not found"."""
         if self.status is None:
             return bool(_TRANSIENT.search(_URL.sub("", self.words)))  # a URL may hold any word
-        return (
-            self.status >= 500
-            or self.status in (408, 409, 429)
-            or error_document.read(self.words).code in _TRANSIENT_CODES
-        )
+        code = error_document.read(self.words).code
+        if self.status == 404:
+            return code not in _NOT_FOUND_CODES
+        return self.status >= 500 or self.status in (408, 409, 429) or code in _TRANSIENT_CODES
 
 
 @dataclass(frozen=True)

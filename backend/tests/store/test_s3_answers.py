@@ -13,7 +13,14 @@ import pytest
 from snapshotter.aws.refusal import StoreDenied
 from snapshotter.base import runbook
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable
+from snapshotter.base.errors import (
+    AccessDenied,
+    Interrupted,
+    Missing,
+    SnapshotterError,
+    Unavailable,
+    Unusable,
+)
 from snapshotter.store import bucket_errors
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
@@ -179,6 +186,8 @@ def test_anothers_object_is_not_taken_for_ours(store: Store, bucket: Bucket) -> 
         error(429, "TooManyRequests"),
         error(400, "RequestTimeout"),
         reply(502, {}, b"<html>bad gateway</html>"),
+        reply(404, {}, b"default backend - 404"),
+        reply(404),
     ],
 )
 @pytest.mark.parametrize("action", CALLS)
@@ -262,6 +271,29 @@ def test_why_an_endpoint_gave_no_answer(cause: str, said: str) -> None:
     assert said in found.message
     assert "network" in found.hint
     assert "s3cr3t" not in str(found.as_dict())
+
+
+@pytest.mark.parametrize("words", [b"default backend - 404", b"<html><h1>404 Not Found</h1></html>", b""])
+@pytest.mark.parametrize("action", CALLS)
+def test_a_404_that_s3_did_not_write_is_no_missing_object(
+    store: Store, bucket: Bucket, server: Scripted, words: bytes, action: str
+) -> None:
+    bucket.faults = [reply(404, {}, words)] * 100
+    failed = error_of(lambda: CALLS[action](store))
+    assert (failed.code, isinstance(failed, Unusable)) == ("store", False)
+    assert "HTTP 404, and not in S3's words" in failed.message
+    assert "AWS_ENDPOINT_URL_S3" in failed.hint
+    assert len(server.seen) > 1, "it is tried again: an ingress that starts answers so"
+
+
+@pytest.mark.parametrize("action", CALLS)
+def test_only_of_an_object_that_is_read_s3_says_that_it_is_missing(
+    store: Store, bucket: Bucket, server: Scripted, action: str
+) -> None:
+    bucket.faults = [error(404, "NoSuchKey")] * 100
+    failed = error_of(lambda: CALLS[action](store))
+    assert isinstance(failed, Missing) is (action == "GetObject")
+    assert len(server.seen) == 1
 
 
 def test_a_missing_key_is_missing_where_that_answers_403(store: Store) -> None:
