@@ -13,6 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -104,39 +105,39 @@ class Store:
         """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone, and
         Damaged if no regular file of the store is in its place."""
         try:
-            return self._reading(lambda: self._backend.read(key, limit), "GetObject", key)
+            with self._missing_if_denied(key):
+                return self._reading(lambda: self._backend.read(key, limit), "GetObject", key)
         except OverLimit as error:
             raise TooLarge(
                 f"{key} has {error.bytes} bytes, more than the {limit} expected",
                 hint="it was altered, or is not ours; run `snapshotter verify`",
             ) from None
-        except AccessDenied as error:
-            if self._listed(key) is None:  # under the bucket's rules, a missing key answers 403
-                raise errors.missing(key, self.place.uri) from error
-            raise
 
     def get_range(self, key: str, start: int, end: int) -> bytes:
         """The bytes from `start` up to `end` of an object that is known to exist and to be at least that long.
 
         Raises as `get` does.
         """
-        return self._reading(lambda: self._backend.read_range(key, start, end), "GetObject", key)
+        with self._missing_if_denied(key):
+            return self._reading(lambda: self._backend.read_range(key, start, end), "GetObject", key)
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
         """An existing object's bytes, about `chunk` at a time. Raises as `get` does, at any of them."""
-        pieces = self._reading(lambda: self._backend.pieces(key, chunk), "GetObject", key)
-        while True:
-            try:
-                piece = next(pieces)
-            except StopIteration:
-                return
-            except self._backend.troubles as error:
-                raise self._backend.translate(error, "GetObject", key) from error
-            yield piece
+        with self._missing_if_denied(key):
+            pieces = self._reading(lambda: self._backend.pieces(key, chunk), "GetObject", key)
+            while True:
+                try:
+                    piece = next(pieces)
+                except StopIteration:
+                    return
+                except self._backend.troubles as error:
+                    raise self._backend.translate(error, "GetObject", key) from error
+                yield piece
 
     def file(self, key: str) -> Path | None:
         """The file that is an existing object of a store in a folder; None for another store. Raises as `get` does."""
-        return self._reading(lambda: self._backend.file(key), "GetObject", key)
+        with self._missing_if_denied(key):
+            return self._reading(lambda: self._backend.file(key), "GetObject", key)
 
     def list(
         self, folder: str, *, after: str = "", ours: Callable[[str], bool] = lambda _: True
@@ -190,6 +191,17 @@ class Store:
                     hint="the endpoint does not keep S3's rules: check AWS_ENDPOINT_URL_S3",
                 )
             tokens.add(token)
+
+    @contextmanager
+    def _missing_if_denied(self, key: str) -> Iterator[None]:
+        """A context for reading an object. Raises Missing where that is denied and no listing shows it: under the
+        bucket's rules, a missing key answers 403."""
+        try:
+            yield
+        except AccessDenied as error:
+            if self._listed(key) is None:
+                raise errors.missing(key, self.place.uri) from error
+            raise
 
     def _listed(self, key: str) -> ListedObject | None:
         folder = key.rpartition("/")[0]

@@ -296,8 +296,28 @@ def test_only_of_an_object_that_is_read_s3_says_that_it_is_missing(
     assert len(server.seen) == 1
 
 
-def test_a_missing_key_is_missing_where_that_answers_403(store: Store) -> None:
-    assert error_of(lambda: store.get("r/not-there")).code == "missing"
+READS: dict[str, Callable[[Store], object]] = {
+    "whole": lambda store: store.get("r/x"),
+    "in parts": lambda store: store.get_range("r/x", 2, 4),
+    "piece by piece": lambda store: list(store.stream("r/x")),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_missing_key_is_missing_where_that_answers_403(store: Store, bucket: Bucket, read: str) -> None:
+    missing = error_of(lambda: READS[read](store))
+    assert isinstance(missing, Missing)
+    bucket.objects[KEY] = b"x"
+    bucket.faults = [error(403, "AccessDenied")]
+    assert isinstance(error_of(lambda: READS[read](store)), AccessDenied), "it is listed"
+
+
+def test_an_object_that_expires_while_it_comes_is_missing(store: Store, bucket: Bucket) -> None:
+    bucket.objects[KEY] = b"all of these bytes"
+    cut = bucket._carry_out(Seen("GET", KEY, {}, b""))[:-3]
+    del bucket.objects[KEY]
+    bucket.faults = [cut]
+    assert isinstance(error_of(lambda: list(store.stream("r/x"))), Missing)
 
 
 def test_a_body_cut_short_is_not_taken_for_whole(store: Store, bucket: Bucket) -> None:
