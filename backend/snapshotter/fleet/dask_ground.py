@@ -32,9 +32,10 @@ try:
     )
     # A worker, which loads this with its first batch, forks nobody.
     if multiprocessing.parent_process() is None:
-        resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
-        with safe_path(), held_back():
-            forkserver.ensure_running()
+        with safe_path():
+            resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
+            with held_back():
+                forkserver.ensure_running()
     import distributed
 except ImportError as missing:
     raise UsageError(

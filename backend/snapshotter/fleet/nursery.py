@@ -108,10 +108,12 @@ class Nursery:
     def _started(self) -> socket.socket:
         if self._line is None:
             line, its_line = socket.socketpair()
-            resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
-            with Connection(its_line.detach()) as end, safe_path(), held_back():
-                self._process = _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True)
-                self._process.start()
+            with Connection(its_line.detach()) as end, safe_path():
+                resource_tracker.ensure_running()  # else it is started on the way, and lets signals through
+                with held_back():
+                    process = _SPAWN.Process(target=_serve, args=(end,), name="fleet-nursery", daemon=True)
+                    process.start()
+            self._process = process
             self._line = line
         return self._line
 

@@ -269,10 +269,15 @@ Path(__file__).with_name("taken").touch()
 """
 
 
+@pytest.mark.parametrize("made", ["LocalEngine(1)", "dask_engine.local(1)"])
 @pytest.mark.parametrize("module", ["multiprocessing", "pickle", "socket", "snapshotter"])
-def test_no_module_of_the_working_directory_is_loaded(tmp_path: Path, module: str) -> None:
+def test_no_module_of_the_working_directory_is_loaded(tmp_path: Path, made: str, module: str) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "parent.py").write_text(PARENT.partition("    engine.submit(slow")[0])
+    text = PARENT.partition("    engine.submit(slow")[0] + "    engine.shutdown()\n"
+    if made != "LocalEngine(1)":
+        loads, begins = "from snapshotter.fleet import dask_engine", 'if __name__ == "__main__":\n'
+        text = text.replace(begins, f"{begins}    {loads}\n").replace("LocalEngine(1)", made)
+    (tmp_path / "bin" / "parent.py").write_text(text)
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     (checkout / f"{module}.py").write_text(STRANGE)
