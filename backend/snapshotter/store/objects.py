@@ -211,7 +211,7 @@ class Store:
         entry = self._listed(key)
         if entry is None or entry.bytes != len(data):
             return False
-        return hashlib.sha256(self.get(key)).digest() == hashlib.sha256(data).digest()
+        return hashlib.sha256(self.get(key, limit=len(data))).digest() == hashlib.sha256(data).digest()
 
     def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
         """What `read` returns. Raises Missing for a key that no object can have, and as `_tried` does."""

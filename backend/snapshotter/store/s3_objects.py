@@ -114,11 +114,18 @@ class ObjectDownload:
             self.close()
 
     def _rest(self, size: int, start: int) -> Iterator[bytes]:
-        """Its bytes from `start` on, as far as one answer goes."""
+        """Its bytes from `start` on, as far as one answer goes. Raises S3Failed unless they are as many as was said."""
         if self._answer is None:
             self._answer = _ranged(self._s3, self._key, f"bytes={start}-", start, self._same)
+        came = start
         with self._s3.answering():
-            yield from self._answer.stream(size, decode_content=False)
+            for piece in self._answer.stream(size, decode_content=False):
+                came += len(piece)
+                if came > self.bytes:  # nothing else ends an answer in chunks
+                    raise S3Failed(None, "its answer is larger than it says that the object is")
+                yield piece
+        if came < self.bytes:
+            raise S3Failed(None, f"the connection ended after {came} of {self.bytes} bytes")
 
 
 def _ranged(

@@ -18,7 +18,7 @@ import pytest
 
 from snapshotter.aws.connections import Paced
 from snapshotter.aws.renewal import SessionKeys
-from snapshotter.base.errors import SnapshotterError, TooLarge, Unavailable, UsageError
+from snapshotter.base.errors import SnapshotterError, TooLarge, Unavailable, Unusable, UsageError
 from snapshotter.store import s3_objects
 from snapshotter.store.backend import ObjectAttributes
 from snapshotter.store.objects import Store
@@ -132,6 +132,52 @@ def test_of_an_object_that_is_too_large_nothing_is_read() -> None:
 
     with Scripted(endless) as server, pytest.raises(TooLarge):
         opened(f"http://127.0.0.1:{server.port}").get("r/x", limit=1000)
+
+
+READS: dict[str, Callable[[Store], object]] = {
+    "whole": lambda store: store.get("r/x", limit=1000),
+    "in parts": lambda store: store.get_range("r/x", 100, 200),
+    "piece by piece": lambda store: list(store.stream("r/x")),
+}
+
+
+def in_chunks(head: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    yield f"HTTP/1.1 {head}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    for chunk in chunks:
+        yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
+    yield b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", ["first", "after a break"])
+@pytest.mark.parametrize("read", READS)
+def test_an_answer_that_is_larger_than_it_says_is_not_read_on(read: str, first: str) -> None:
+    chunks, sent = 64, count()  # of 1 MiB: more than fits between the two
+
+    def answer(request: Seen) -> Iterable[bytes]:
+        if "range" in request.headers:
+            head = "206 Partial Content\r\nContent-Length: 100\r\nContent-Range: bytes 100-199/200"
+        elif first == "first":
+            head = "200 OK\r\nContent-Length: 200"
+        else:
+            return [reply(200, {}, bytes(200))[:-100]]
+        return in_chunks(head, (bytes(1024 * 1024) for _ in range(chunks) if next(sent) >= 0))
+
+    with Scripted(answer) as server, pytest.raises(Unavailable) as raised:
+        READS[read](opened(f"http://127.0.0.1:{server.port}"))
+    assert not isinstance(raised.value, Unusable), "the object may be in order"
+    assert "larger than" in raised.value.message
+    assert next(sent) < chunks
+
+
+def test_chunks_that_end_early_are_not_taken_for_the_whole() -> None:
+    def answer(request: Seen) -> Iterable[bytes]:
+        if "range" in request.headers:
+            return [reply(206, {"Content-Range": f"bytes 100-{len(DATA) - 1}/{len(DATA)}"}, DATA[100:])]
+        return in_chunks(f"200 OK\r\nContent-Length: {len(DATA)}", [DATA[:60], DATA[60:100]])
+
+    with Scripted(answer) as server:
+        assert opened(f"http://127.0.0.1:{server.port}").get("r/x", limit=len(DATA)) == DATA
+        assert len(server.seen) == 2
 
 
 def test_an_object_without_a_size_is_none() -> None:
