@@ -11,7 +11,8 @@ import mmap
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from itertools import islice
 from queue import SimpleQueue
 from typing import TypeVar
@@ -46,12 +47,14 @@ class SegmentWriter:
     """Cuts one bundle into segments and puts them into a run's folder. One thread feeds it.
 
     Usage: `begin` with the header, `write` every byte of the pack, then `finish`; on any error `abort`.
-    Raises UsageError if no segment may have `segment_bytes`.
+    Raises UsageError if no segment may have `segment_bytes`, and what a cancellation raises.
     """
 
     def __init__(self, folder: RunFolder, *, fmt: str, segment_bytes: int, in_flight: int) -> None:
         check_size(segment_bytes)
-        self._folder, self._cancel = folder, folder.cancel
+        self._begun = ExitStack()
+        self._cancel = self._begun.enter_context(folder.cancel.part())
+        self._folder = replace(folder, cancel=self._cancel)
         self._size = segment_bytes
         self._slots = in_flight + 1  # the one that fills, and those on their way
         self._free: SimpleQueue[memoryview] = SimpleQueue()
@@ -101,12 +104,18 @@ class SegmentWriter:
         artifacts = [awaited(future, self._cancel) for future in self._pending]
         self._uploads.shutdown()
         self._hasher.shutdown()
+        self._begun.close()
         return Written(artifacts, checksum, self._check.objects, self.bytes)
 
     def abort(self) -> None:
-        """Stop: nothing more is sent. Does not wait for what is on its way."""
+        """Stop: nothing more is sent, or tried again. Does not wait for what is on its way, which prolongs the stay."""
+        self._begun.close()
+        self._cancel.cancel()
         self._uploads.shutdown(wait=False, cancel_futures=True)
         self._hasher.shutdown(wait=False, cancel_futures=True)
+        # An error holds what it came through, maybe for long: the segments are not to be held with it.
+        self._pending, self._uploading, self._buffer = [], [], None
+        self._free = SimpleQueue()
 
     def _take_buffer(self) -> memoryview:
         """One that is free, or else another, as long as there may be more. Raises what an upload raised."""
@@ -138,6 +147,7 @@ class SegmentWriter:
         skip, self._header_left = min(self._header_left, len(view)), max(0, self._header_left - len(view))
         hashed = self._hasher.submit(self._check.update, view[skip:])
         upload = self._uploads.submit(self._upload, buffer, view, segment_name(index, only), hashed)
+        self._folder.stay.until(upload)
         self._pending.append(upload)
         self._uploading.append(upload)
         self._buffer = None

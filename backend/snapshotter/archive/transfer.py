@@ -9,6 +9,7 @@ from snapshotter.archive.layout import RunKey
 from snapshotter.archive.manifest import Artifact
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged, Missing, TooLarge
+from snapshotter.base.room import Stay
 from snapshotter.store.objects import Store
 
 JSON = "application/json"
@@ -22,13 +23,14 @@ _VERIFY = (
 class RunFolder:
     """Where the run `key` puts its objects, each tagged with the repo and with `kind`, by which an expiry may choose.
 
-    Safe to share between threads.
+    What is on its way there prolongs its `stay` in memory. Safe to share between threads.
     """
 
     store: Store
     key: RunKey
     kind: str
     cancel: Cancel = field(default_factory=Cancel)
+    stay: Stay = field(default_factory=Stay)
 
     def put(self, name: str, data: bytes | memoryview, content_type: str) -> Artifact:
         """Put a new object and describe it. Raises what `Store.put_new` raises."""

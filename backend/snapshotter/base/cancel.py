@@ -73,17 +73,23 @@ class Cancel:
                 self._callbacks.remove(callback)
 
     @contextmanager
+    def part(self) -> Iterator[Cancel]:
+        """A switch for a part of the work: cancelled with this one, or by itself. Raises as `check` does."""
+        part = Cancel()
+        with self.ending(lambda: part.cancel(self._error)):
+            yield part
+
+    @contextmanager
     def limited(self, seconds: float, error: SnapshotterError) -> Iterator[Cancel]:
         """A switch for a part of the work, cancelled with this one, and with `error` once `seconds` have passed.
 
         No seconds have passed before the work begins.
         """
-        part = Cancel()
-        if seconds <= 0:
-            part.cancel(error)
-        timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), part.cancel, [error])
-        timer.daemon = True  # the process may end before the time does
-        with self.ending(lambda: part.cancel(self._error)):
+        with self.part() as part:
+            if seconds <= 0:
+                part.cancel(error)
+            timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), part.cancel, [error])
+            timer.daemon = True  # the process may end before the time does
             timer.start()
             try:
                 yield part

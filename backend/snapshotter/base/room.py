@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from snapshotter.base.cancel import Cancel
 
@@ -51,3 +52,35 @@ class _Share(AbstractContextManager[None]):
 
     def __exit__(self, *_: object) -> None:
         self.room.give_back(self.count)
+
+
+class Stay(AbstractContextManager["Stay"]):
+    """A block in a room, which is left once the block has ended and each future that it is given has.
+
+    So what goes on in threads, after an error has ended the block, still counts. Safe to share between threads.
+    """
+
+    def __init__(self, room: AbstractContextManager[object] | None = None) -> None:
+        self._room = room or nullcontext()
+        self._lock, self._reasons = threading.Lock(), 0
+
+    def __enter__(self) -> Stay:
+        self._room.__enter__()
+        self._reasons = 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended()
+
+    def until(self, future: Future[Any]) -> None:
+        """Stay until this has ended, too."""
+        with self._lock:
+            self._reasons += 1
+        future.add_done_callback(lambda _: self._ended())
+
+    def _ended(self) -> None:
+        with self._lock:
+            self._reasons -= 1
+            last = not self._reasons
+        if last:
+            self._room.__exit__(None, None, None)

@@ -23,6 +23,7 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
 from snapshotter.base.kept_threads import beside
 from snapshotter.base.observer import Observer
+from snapshotter.base.room import Stay
 from snapshotter.capture import changes, manifest_making, scan_choice
 from snapshotter.capture.attempts import LfsAttempt, ScanAttempt
 from snapshotter.capture.chain import Decision, decide
@@ -169,8 +170,8 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     as_before = _is_as_before(run, step, clock.started)
     if as_before and options.changes_only and parent is not None:
         return TakenSnapshot(parent.sealed, False, parent)
-    with nullcontext() if as_before else options.room:
-        return TakenSnapshot(_captured(run, selection, step, clock), True, parent)
+    with Stay(None if as_before else options.room) as stay:
+        return TakenSnapshot(_captured(run, selection, step, clock, stay), True, parent)
 
 
 class _Step(NamedTuple):
@@ -198,10 +199,10 @@ def _is_as_before(run: _Run, step: _Step, now: datetime) -> bool:
     return scan_choice.holds(manifest.scan, step.target, run.options.scan, now)
 
 
-def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock) -> Sealed:
+def _captured(run: _Run, selection: Selection, step: _Step, clock: Clock, stay: Stay) -> Sealed:
     """Stream what is due, scan, and write the manifest."""
     options, (key, decision, ledger, parent, target) = run.options, step
-    folder = RunFolder(run.store, key, decision.kind, run.cancel)
+    folder = RunFolder(run.store, key, decision.kind, run.cancel, stay)
     front = AwaitedFront()
     with _lfs_objects(run, folder, step, front) as objects:
         stored, compared = _stream(run, folder, step, front)

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from snapshotter.archive.layout import RunId, RunKey
 from snapshotter.archive.sealed import Sealed
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import SnapshotterError, Unusable
+from snapshotter.base.errors import Interrupted, SnapshotterError, Unusable
 from snapshotter.base.observer import Observer
+from snapshotter.base.room import Room
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.capture.pack_front import FRONT_BYTES, AwaitedFront
 from snapshotter.capture.stream import base, streamed
 from snapshotter.git.refs import Ref, RefsLedger
+from snapshotter.store.backend import ObjectAttributes
+from snapshotter.store.memory import MemoryBackend
+from snapshotter.store.objects import Place, Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
+from tests.support.batches import until
 from tests.support.git import Origin
 from tests.support.lab import Lab, Words
 from tests.support.packs import pack_of
@@ -330,3 +336,55 @@ def test_an_error_before_the_pack_comes_ends_the_run(lab: Lab, tmp_path: Path, k
     lab.observer = Broken()
     with pytest.raises(BrokenPipeError):
         lab.take(origin, CaptureOptions(lfs=LfsOptions()))
+
+
+class Stuck(MemoryBackend):
+    """Takes segments once it is let go on, and then does not."""
+
+    def __init__(self) -> None:
+        super().__init__("memory:")
+        self.segments: list[str] = []
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
+        if layout.HISTORY not in key:
+            return
+        self.segments.append(key)
+        self.began.set()
+        assert self.go_on.wait(60)
+        raise KeyError(key)
+
+    def transient(self, error: Exception) -> bool:
+        return True
+
+
+def has_place(room: Room) -> bool:
+    try:
+        room.take(1)
+    except Interrupted:
+        return False
+    return True
+
+
+def test_what_a_broken_pack_has_on_its_way_keeps_its_room_and_is_not_tried_again(
+    lab: Lab, origin: Origin
+) -> None:
+    backend, looks = Stuck(), Cancel()
+    looks.cancel()  # who looks for room does not wait for it
+    room = Room(1, looks)
+
+    class Breaking(Altered):
+        def fetch(self, request: FetchRequest, sink: Sink) -> None:
+            super().fetch(request, sink)
+            assert backend.began.wait(60)
+            raise ConnectionResetError
+
+    options, store = replace(SMALL, room=room.of(1)), Store(backend, Place("memory:"))
+    try:
+        with pytest.raises(ConnectionResetError):
+            lab.take(origin, options, store=store, wrap=lambda inner: Breaking(inner, cut=130_000))
+        assert not has_place(room)
+    finally:
+        backend.go_on.set()
+    until(lambda: has_place(room))
+    assert sorted(backend.segments) == sorted(set(backend.segments))
