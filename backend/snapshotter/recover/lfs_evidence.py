@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.lfs_objects import stored_pieces, stray_keys
 from snapshotter.archive.manifest import Lfs
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unusable
+from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.recover.verdict import MAX_PROBLEMS, Problem
 from snapshotter.scan.lfs_rows import LfsRow
@@ -30,7 +31,8 @@ class LfsEvidence:
 
     def __init__(self, catalog: Catalog, repo: str, observer: Observer, temp: Path | None = None) -> None:
         self._catalog, self._repo, self._observer, self._temp = catalog, repo, observer, temp
-        self._sizes: dict[str, int] | None = None
+        self._listing = threading.Lock()  # several threads ask for the one listing
+        self._sizes: dict[str, int] | SnapshotterError | None = None
         self._checked: dict[_Key, Problem | None] = {}
         self._whole: dict[tuple[Lfs, bool], tuple[Problem, ...]] = {}
 
@@ -100,9 +102,16 @@ class LfsEvidence:
         return problem
 
     def _listed(self) -> dict[str, int]:
-        if self._sizes is None:
-            entries = self._catalog.store.list(f"{layout.LFS}/{self._repo}")
-            self._sizes = {entry.key: entry.bytes for entry in entries}
+        """The size of each stored object. Raises Unavailable or AccessDenied; then so does every later call."""
+        with self._listing:
+            if self._sizes is None:
+                try:
+                    entries = self._catalog.store.list(f"{layout.LFS}/{self._repo}")
+                    self._sizes = {entry.key: entry.bytes for entry in entries}
+                except (Unavailable, AccessDenied) as error:
+                    self._sizes = error
+        if isinstance(self._sizes, SnapshotterError):
+            raise self._sizes
         return self._sizes
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ from lfshost import LfsHost
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.sealed import Sealed
+from snapshotter.base.errors import AccessDenied
 from snapshotter.capture.options import CaptureOptions, LfsOptions
+from snapshotter.recover.lfs_evidence import LfsEvidence
+from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.support.faults import RecordingStore
 from tests.support.fixtures import lab
@@ -151,3 +156,42 @@ def test_each_object_is_read_once_for_all_snapshots(lab: Lab, taken: Sealed, hos
     read = [key for method, key in store.calls if method == "stream" and key.startswith(f"{layout.LFS}/")]
     assert sorted(read) == sorted(set(read)) == sorted([*keys(lab, taken, SMALL), *keys(lab, taken, LARGE)])
     assert sum(method == "list" and key.startswith(layout.LFS) for method, key in store.calls) == 1
+
+
+class Meeting:
+    """Lets two threads list LFS objects at once if they can: each waits a while for another to come."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._barrier = threading.Barrier(2)
+        self.store = RecordingStore(lab.store, self._meet)
+
+    def _meet(self, method: str, key: str) -> None:
+        if method == "list" and key.startswith(layout.LFS):
+            with suppress(threading.BrokenBarrierError):
+                self._barrier.wait(0.5)
+
+    @property
+    def listings(self) -> int:
+        """How often LFS objects were listed."""
+        return sum(method == "list" and key.startswith(layout.LFS) for method, key in self.store.calls)
+
+
+def test_threads_that_ask_at_once_share_one_listing(lab: Lab, taken: Sealed, tmp_path: Path) -> None:
+    verifying, restoring = Meeting(lab), Meeting(lab)
+    verify(Catalog(verifying.store), taken.manifest.repo, [lab.catalog.folder(taken.manifest.key)], QUICK)
+    catalog = Catalog(restoring.store)
+    restore(catalog, catalog.folder(taken.manifest.key), tmp_path / "r.git", mode="bare")
+    assert (verifying.listings, restoring.listings) == (1, 1)
+
+
+def test_a_listing_that_failed_is_not_made_again(lab: Lab, taken: Sealed) -> None:
+    store = RecordingStore(lab.store, refuse)
+    evidence = LfsEvidence(Catalog(store), taken.manifest.repo, lab.observer)
+    for row in table(lab, taken).values():
+        with pytest.raises(AccessDenied):
+            evidence.listed_wrong(row._replace(keys=[layout.lfs_key(taken.manifest.repo, row.oid)]))
+    assert store.calls == [("list", f"{layout.LFS}/{taken.manifest.repo}")]
+
+
+def refuse(method: str, key: str) -> None:
+    raise AccessDenied(f"{method} refused: {key}", code="store-denied", hint="it was told to")
