@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -16,6 +17,7 @@ from snapshotter.scan.loading import insert
 from snapshotter.scan.table_engine import literal
 
 MAX_ROWS: Final = 2_000_000
+_OID: Final = re.compile(r"[0-9a-f]{64}")
 _LIMITS: Final = table_engine.EngineLimits(memory=128, spill=1024, threads=1)
 
 
@@ -36,7 +38,10 @@ def write(rows: Iterable[LfsRow], temp: Path | None = None) -> bytes:
 
 
 def read(data: bytes, key: str, temp: Path | None = None) -> list[LfsRow]:
-    """The rows of a table whose digest was checked. Raises Damaged, with its `key`, if it is no such table."""
+    """The rows of a table whose digest was checked. Raises Damaged, with its `key`, if it is no such table.
+
+    Every `oid` is a SHA-256 in hex, no object is listed twice, and of each id one row at most is held.
+    """
     with table_engine.room(), TemporaryDirectory(prefix="lfs-", dir=temp) as name:
         folder = Path(name).resolve()
         path = folder / "lfs.parquet"
@@ -55,9 +60,22 @@ def read(data: bytes, key: str, temp: Path | None = None) -> list[LfsRow]:
                 raise _damaged(key, table_engine.first_line(error)) from error
     if len(rows) > MAX_ROWS:
         raise _damaged(key, f"it has more than {MAX_ROWS:,} rows")
-    if any(None in row[:4] for row in rows):
+    if any(None in row[:4] or None in row[3] for row in rows):
         raise _damaged(key, "it has nulls where there are none")
-    return [LfsRow(*row) for row in rows]
+    objects = [LfsRow(*row) for row in rows]
+    if wrong := _wrong(objects):
+        raise _damaged(key, wrong)
+    return objects
+
+
+def _wrong(rows: Sequence[LfsRow]) -> str | None:
+    """What is in these rows that no run writes; None if nothing is. Ids become the names of files."""
+    if not all(_OID.fullmatch(row.oid) and row.bytes >= 0 for row in rows):
+        return "it has an id that is no SHA-256, or a size below 0"
+    held = [row.oid for row in rows if row.held]
+    if len({(row.oid, row.bytes) for row in rows}) != len(rows) or len({*held}) != len(held):
+        return "it lists an object twice"
+    return None
 
 
 def _damaged(key: str, why: str) -> Damaged:

@@ -11,16 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from lfshost import LfsHost
 from snapshotter.archive import layout
 from snapshotter.archive.catalog import Catalog
-from snapshotter.archive.sealed import Sealed
+from snapshotter.archive.sealed import Sealed, seal
 from snapshotter.base.errors import AccessDenied
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.recover.lfs_evidence import LfsEvidence
 from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
+from snapshotter.scan import lfs_table
+from snapshotter.scan.lfs_rows import LfsRow
 from tests.support.faults import RecordingStore
 from tests.support.fixtures import lab
 from tests.support.git import ENV, Origin
@@ -195,3 +198,31 @@ def test_a_listing_that_failed_is_not_made_again(lab: Lab, taken: Sealed) -> Non
 
 def refuse(method: str, key: str) -> None:
     raise AccessDenied(f"{method} refused: {key}", code="store-denied", hint="it was told to")
+
+
+def forge(lab: Lab, taken: Sealed, rows: list[LfsRow]) -> None:
+    """Give a snapshot another table of LFS objects, and a manifest that says the same."""
+    data, before, manifest = lfs_table.write(rows), lfs_of(taken), taken.manifest
+    assert before.table
+    digest = hashlib.sha256(data).hexdigest()
+    artifact = structs.replace(before.table, bytes=len(data), sha256=digest)
+    weight = sum(row.bytes for row in rows)
+    record = structs.replace(before, objects=len(rows), held=len(rows), held_bytes=weight, table=artifact)
+    others = [each for each in manifest.artifacts if each.key != artifact.key]
+    forged = seal(structs.replace(manifest, lfs=record, artifacts=[*others, artifact]))
+    lab.file(artifact.key).write_bytes(data)
+    lab.file(manifest.key.key(layout.MANIFEST)).write_bytes(forged.data)
+
+
+@pytest.mark.parametrize("how", ["twice", "path"])
+def test_a_forged_table_is_a_problem_and_the_history_is_restored(
+    lab: Lab, taken: Sealed, tmp_path: Path, how: str
+) -> None:
+    row = table(lab, taken)[hashed(SMALL)]
+    key = layout.lfs_key(taken.manifest.repo, "abcd/x")
+    lab.store.put_new(key, SMALL)
+    forge(lab, taken, [row, row] if how == "twice" else [row._replace(oid="abcd/x", keys=[key])])
+    assert not lab.verify(taken, VerifyOptions(quick=True, receipts=False))[-1].ok
+    restored = lab.restore(taken, tmp_path / "r.git")
+    assert (restored.refs, restored.lfs.placed) == (1, 0) and restored.lfs.damaged > 0
+    assert placed(tmp_path / "r.git") == {}
