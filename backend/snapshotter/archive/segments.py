@@ -8,7 +8,6 @@ flight + 1), whatever the history weighs. Out: the next segments are downloaded 
 from __future__ import annotations
 
 import mmap
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
@@ -198,29 +197,31 @@ class SegmentReader:
         self._cancel = cancel or Cancel()
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Raises Damaged at a segment that is missing or not what was written."""
-        with ThreadPoolExecutor(max(1, self._ahead), thread_name_prefix="download") as pool:
-            pending: list[Future[bytes]] = []
-            queue = iter(self._segments)
-            stop = threading.Event()
+        """Raises Damaged at a segment that is missing or not what was written.
+
+        Does not wait, at its end or a cancellation, for downloads that nobody wants any more.
+        """
+        pool = ThreadPoolExecutor(max(1, self._ahead), thread_name_prefix="download")
+        pending: list[Future[bytes]] = []
+        queue = iter(self._segments)
+        with self._cancel.part() as part:
             try:
                 for segment in queue:
-                    pending.append(pool.submit(self._fetch, segment, stop))
+                    pending.append(pool.submit(self._fetch, segment, part))
                     if len(pending) > self._ahead:
                         break
                 while pending:
                     data = awaited(pending.pop(0), self._cancel)
                     yield memoryview(data)
                     del data  # before the next is waited for: else one segment more would be in memory
-                    pending += (pool.submit(self._fetch, segment, stop) for segment in islice(queue, 1))
+                    pending += (pool.submit(self._fetch, segment, part) for segment in islice(queue, 1))
             finally:
-                stop.set()
+                part.cancel()
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _fetch(self, segment: Artifact, stop: threading.Event) -> bytes:
-        if stop.is_set():  # nobody reads on, and the pool took this one before it was shut down
-            return b""
-        return checked_get(self._store, segment)
+    def _fetch(self, segment: Artifact, cancel: Cancel) -> bytes:
+        cancel.check()  # the pool may have taken this one before it was shut down
+        return checked_get(self._store, segment, cancel)
 
 
 def awaited(future: Future[T], cancel: Cancel) -> T:

@@ -41,10 +41,10 @@ class RunFolder:
         return Artifact(name=name, key=key, bytes=len(data), sha256=digest, content_type=content_type)
 
 
-def checked_get(store: Store, artifact: Artifact) -> bytes:
-    """An artifact's bytes. Raises Damaged unless size and SHA-256 are as recorded."""
+def checked_get(store: Store, artifact: Artifact, cancel: Cancel | None = None) -> bytes:
+    """An artifact's bytes. Raises Damaged unless size and SHA-256 are as recorded, and as `Store.get` does."""
     try:
-        data = store.get(artifact.key, limit=artifact.bytes)
+        data = store.get(artifact.key, limit=artifact.bytes, cancel=cancel)
     except Missing as error:
         raise damaged(artifact.key, "it is missing") from error
     except TooLarge as error:

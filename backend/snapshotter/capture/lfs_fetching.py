@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from snapshotter.base.room import Room
+from snapshotter.archive.segments import awaited
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.room import Room, Stay
 from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import LFS_SEGMENTS
 from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSource, LfsUnavailable
@@ -27,20 +29,23 @@ class LfsFetch:
     source: LfsSource
     storage: LfsStorage
     max_object: int
+    stay: Stay = field(default_factory=Stay)  # which what is on its way prolongs
     _ended: LfsUnavailable | None = None
     _outcomes: dict[LfsPointer, Outcome] = field(default_factory=dict)
 
     def fetch(self, pointers: Sequence[LfsPointer]) -> Mapping[LfsPointer, Outcome]:
-        """What came of each. Raises what the store raises, and the caller's Interrupted."""
+        """What came of each. Raises what the store raises, once nothing is on its way, and the caller's Interrupted at
+        once."""
         storage = self.storage
         self._outcomes = {each: _too_large(each) for each in pointers if each.bytes > self.max_object}
         wanted = [each for each in pointers if each not in self._outcomes]
         storage.observer.stage(
             f"fetching {len(wanted):,} LFS objects", sum(each.bytes for each in wanted) if wanted else None
         )
-        room = Room(LFS_SEGMENTS * storage.segment_bytes, storage.cancel)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
-            pending: dict[LfsPointer, Future[Outcome]] = {}
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs")
+        pending: dict[LfsPointer, Future[Outcome]] = {}
+        with storage.cancel.part() as part:
+            own, room = replace(storage, cancel=part), Room(LFS_SEGMENTS * storage.segment_bytes, part)
             try:
                 for start in range(0, len(wanted), BATCH):
                     # The next are asked for while the last of those before are on their way.
@@ -49,18 +54,21 @@ class LfsFetch:
                         if isinstance(told, LfsUnavailable):
                             self._outcomes[pointer] = told
                         else:
-                            pending[pointer] = pool.submit(self._one, pointer, told, room)
+                            pending[pointer] = pool.submit(self._one, pointer, told, own, room)
+                            self.stay.until(pending[pointer])
                 self._settle(pending, 0)
-            except BaseException:
+            finally:
+                part.cancel()
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise
+                _wait(pending.values(), storage.cancel)
         return self._outcomes
 
     def _settle(self, pending: dict[LfsPointer, Future[Outcome]], most: int) -> None:
         """Wait until no more than `most` are on their way."""
         while len(pending) > most:
             pointer = next(iter(pending))
-            self._outcomes[pointer] = pending.pop(pointer).result()
+            self._outcomes[pointer] = awaited(pending[pointer], self.storage.cancel)
+            del pending[pointer]
 
     def _located(self, batch: Sequence[LfsPointer]) -> Mapping[LfsPointer, Download | LfsUnavailable]:
         if self._ended is None:
@@ -71,20 +79,26 @@ class LfsFetch:
                 self.storage.observer.warn(f"no LFS objects: {error.message}; {error.hint}")
         return dict.fromkeys(batch, self._ended)
 
-    def _one(self, pointer: LfsPointer, download: Download, room: Room) -> Outcome:
+    def _one(self, pointer: LfsPointer, download: Download, storage: LfsStorage, room: Room) -> Outcome:
         for attempt in range(1, _TRIES + 1):
             if self._ended is not None:
                 return self._ended
             try:
-                with room.of(self.storage.weight(pointer)):
-                    return self.storage.put(pointer, download)
+                with room.of(storage.weight(pointer)):
+                    return storage.put(pointer, download)
             except LfsUnavailable as error:
                 if error.reason == "over-quota":
                     self._ended = error
                 if not error.transient or attempt == _TRIES:
                     return error
-            self.storage.cancel.sleep(0.5 * 2**attempt)
+            storage.cancel.sleep(0.5 * 2**attempt)
         raise AssertionError  # the last try returns
+
+
+def _wait(futures: Iterable[Future[Outcome]], cancel: Cancel) -> None:
+    """Wait until all have ended, or for a cancellation."""
+    while (left := [future for future in futures if not future.done()]) and not cancel.cancelled:
+        wait(left, timeout=0.25)
 
 
 def _too_large(pointer: LfsPointer) -> LfsUnavailable:

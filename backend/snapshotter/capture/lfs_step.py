@@ -173,7 +173,7 @@ class LfsStep:
             return dict.fromkeys(missing, refused)
         repo, cancel = self.folder.key.repo, self.folder.cancel
         storage = LfsStorage(self.folder.store, repo, self.segment_bytes, self.observer, cancel)
-        return LfsFetch(self.source, storage, self.options.max_object_bytes).fetch(missing)
+        return LfsFetch(self.source, storage, self.options.max_object_bytes, self.folder.stay).fetch(missing)
 
     def _paths(self, found: FoundPointers | None, refs: SnapshotRefs) -> Mapping[LfsPointer, str]:
         """A path for each pointer that this run found in a tip's tree."""

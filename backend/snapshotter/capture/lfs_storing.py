@@ -63,6 +63,7 @@ class LfsStorage:
 
         def take(view: memoryview) -> None:
             nonlocal filled
+            self.cancel.check()
             data[filled : filled + len(view)] = view
             filled += len(view)
             self.observer.advance(len(view))
@@ -95,6 +96,7 @@ class _Segments:
 
     def take(self, data: memoryview) -> None:
         """The next bytes. Blocks while the segment before is put; raises what that raised."""
+        self._storage.cancel.check()
         self._digest.update(data)
         self._storage.observer.advance(len(data))
         while len(data):

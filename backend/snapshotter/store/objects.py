@@ -101,12 +101,12 @@ class Store:
 
         self._tried(create, "PutObject", key, cancel)
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
+    def get(self, key: str, *, limit: int | None = None, cancel: Cancel | None = None) -> bytes:
         """A whole object that is known to exist. Raises TooLarge beyond `limit` bytes, Missing if it is gone, and
-        Damaged if no regular file of the store is in its place."""
+        Damaged if no regular file of the store is in its place. After a cancellation nothing is tried again."""
         try:
             with self._missing_if_denied(key):
-                return self._reading(lambda: self._backend.read(key, limit), "GetObject", key)
+                return self._reading(lambda: self._backend.read(key, limit), "GetObject", key, cancel)
         except OverLimit as error:
             raise TooLarge(
                 f"{key} has {error.bytes} bytes, more than the {limit} expected",
@@ -213,12 +213,12 @@ class Store:
             return False
         return hashlib.sha256(self.get(key, limit=len(data))).digest() == hashlib.sha256(data).digest()
 
-    def _reading(self, read: Callable[[], T], action: str, key: str) -> T:
+    def _reading(self, read: Callable[[], T], action: str, key: str, cancel: Cancel | None = None) -> T:
         """What `read` returns. Raises Missing for a key that no object can have, and as `_tried` does."""
         if key and not is_plain(key):
             # A manifest may hold any text: it is nothing to ask a disk or S3 for.
             raise errors.impossible(key)
-        return self._tried(read, action, key)
+        return self._tried(read, action, key, cancel)
 
     def _tried(self, request: Callable[[], T], action: str, key: str, cancel: Cancel | None = None) -> T:
         """What `request` returns, after as many tries as may help. Raises what the last failure means."""

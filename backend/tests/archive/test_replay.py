@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -20,7 +23,8 @@ from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Damaged, Interrupted, Unusable
 from snapshotter.base.observer import Observer
 from snapshotter.git.repository import Repository
-from tests.support.faults import RecordingStore
+from snapshotter.store.objects import Store
+from tests.support.faults import FaultyStore, RecordingStore
 from tests.support.git import Origin, git
 from tests.support.lab import Lab
 
@@ -201,3 +205,41 @@ def test_a_cancelled_replay_is_interrupted(chain: Chain) -> None:
     cancel.cancel()
     with pytest.raises(Interrupted):
         chain.replay(chain.links(), cancel)
+
+
+class Dead(FaultyStore):
+    """A store that answers no request for a segment until it is let go on."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.cancels: list[Cancel] = []
+
+    def get(self, key: str, **options: Any) -> bytes:
+        self.cancels.append(options["cancel"])
+        self.asked.set()
+        assert self.go_on.wait(60)
+        return super().get(key, **options)
+
+
+def test_a_cancelled_reader_waits_for_no_download_of_a_dead_store(chain: Chain) -> None:
+    cancel, dead = Cancel(), Dead(chain.lab.store)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(list, SegmentReader(dead, chain.taken[0].manifest, cancel=cancel))
+        try:
+            assert dead.asked.wait(60)
+            cancel.cancel()
+            with pytest.raises(Interrupted):
+                reading.result(20)
+        finally:
+            dead.go_on.set()
+
+
+def test_downloads_that_nobody_reads_are_not_tried_again(chain: Chain) -> None:
+    recorded = Dead(chain.lab.store)
+    recorded.go_on.set()
+    reader = iter(SegmentReader(recorded, chain.taken[0].manifest))
+    next(reader)
+    assert not recorded.cancels[0].cancelled
+    del reader
+    assert recorded.cancels[0].cancelled

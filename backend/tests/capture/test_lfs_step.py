@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +17,21 @@ from lfshost import LfsHost
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Lfs
 from snapshotter.archive.sealed import Sealed
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Interrupted, Unavailable
+from snapshotter.base.observer import Observer
+from snapshotter.base.room import Room, Stay
 from snapshotter.capture import stream
+from snapshotter.capture.lfs_fetching import LfsFetch
+from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import CaptureOptions, LfsOptions
 from snapshotter.scan.lfs_rows import LfsRow
+from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
-from tests.support.faults import Interposed
+from snapshotter.transport.lfs.source import LfsPointer
+from tests.capture.test_stream import has_place
+from tests.support.batches import until
+from tests.support.faults import FaultyStore, Interposed
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.lfs import add, lfs_of, pointer_to, table
@@ -369,3 +382,69 @@ def test_a_search_that_failed_beside_the_history_is_made_again_after_it(
     add(host, origin, b"one")
     taken = lab.take(host.url("x.git"), WITH, wrap=_DownBeside)
     assert not taken.manifest.gaps and lfs_of(taken).held == 1
+
+
+class _Dead(FaultyStore):
+    """A store that answers no write until it is let go on, and then refuses the first."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.asked, self.go_on = threading.Event(), threading.Event()
+        self.cancels: list[Cancel] = []
+
+    def put_new(self, key: str, data: bytes | memoryview, **options: Any) -> None:
+        self.cancels.append(options["cancel"])
+        if len(self.cancels) == 1:
+            self.asked.set()
+            assert self.go_on.wait(60)
+            raise AccessDenied("no")
+        try:
+            options["cancel"].sleep(60)  # between two tries, until the first one's error ends it
+        finally:
+            time.sleep(0.5)
+
+
+def _fetch_of(store: Store, cancel: Cancel, room: Room) -> Callable[[], object]:
+    """A fetch of three objects into a store."""
+    data = [b"one", b"two", b"three"]
+    pointers = {LfsPointer(hashlib.sha256(each).hexdigest(), len(each)): each for each in data}
+
+    class Source:
+        def locate(self, asked: Sequence[LfsPointer]) -> dict[LfsPointer, Callable[[Sink], None]]:
+            return {each: lambda sink, each=each: sink(memoryview(pointers[each])) for each in asked}
+
+    def fetch() -> object:
+        with Stay(room.of(1)) as stay:
+            storage = LfsStorage(store, "x", 64 * 1024, Observer(), cancel)
+            source: Any = Source()
+            return LfsFetch(source, storage, 100, stay).fetch([*pointers])
+
+    return fetch
+
+
+def test_a_cancelled_fetch_waits_for_no_write_to_a_dead_store_and_keeps_its_room(lab: Lab) -> None:
+    dead, cancel, looks = _Dead(lab.store), Cancel(), Cancel()
+    looks.cancel()  # who looks for room does not wait for it
+    room = Room(1, looks)
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(_fetch_of(dead, cancel, room))
+        try:
+            assert dead.asked.wait(60)
+            cancel.cancel()
+            with pytest.raises(Interrupted):
+                fetching.result(20)
+            assert not has_place(room)
+        finally:
+            dead.go_on.set()
+    until(lambda: has_place(room))
+
+
+def test_what_a_store_refuses_ends_the_other_writes_before_the_fetch_ends(lab: Lab) -> None:
+    dead, looks = _Dead(lab.store), Cancel()
+    looks.cancel()
+    room = Room(1, looks)
+    dead.go_on.set()
+    with pytest.raises(AccessDenied):
+        _fetch_of(dead, Cancel(), room)()
+    assert all(cancel.cancelled for cancel in dead.cancels)
+    assert has_place(room), "nothing is on its way"

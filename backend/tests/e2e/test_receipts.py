@@ -35,9 +35,9 @@ class CountingStore(FaultyStore):
         self.calls.append(("put", key))
         super().put_new(key, data, **options)
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
+    def get(self, key: str, **options: Any) -> bytes:
         self.calls.append(("get", key))
-        return super().get(key, limit=limit)
+        return super().get(key, **options)
 
     def list(self, folder: str, **options: Any) -> list[ListedObject]:
         self.calls.append(("list", folder))

@@ -25,8 +25,8 @@ class TruncatingStore(FaultyStore):
         super().__init__(inner)
         self.keep, self.where = keep, where
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
-        data = super().get(key, limit=limit)
+    def get(self, key: str, **options: Any) -> bytes:
+        data = super().get(key, **options)
         return data[: self.keep] if self.where in key else data
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
@@ -40,8 +40,8 @@ class FlippingStore(FaultyStore):
         super().__init__(inner)
         self.offset, self.where = offset, where
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
-        data = bytearray(super().get(key, limit=limit))
+    def get(self, key: str, **options: Any) -> bytes:
+        data = bytearray(super().get(key, **options))
         if self.where in key and data:
             data[self.offset % len(data)] ^= 0xFF
         return bytes(data)
@@ -70,9 +70,9 @@ class ClosedStore(FaultyStore):
         super().__init__(inner)
         self.where = where
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
+    def get(self, key: str, **options: Any) -> bytes:
         self._check(key)
-        return super().get(key, limit=limit)
+        return super().get(key, **options)
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
         self._check(key)
@@ -114,9 +114,9 @@ class RecordingStore(FaultyStore):
         self._note("put_new", key)
         super().put_new(key, data, **options)
 
-    def get(self, key: str, *, limit: int | None = None) -> bytes:
+    def get(self, key: str, **options: Any) -> bytes:
         self._note("get", key)
-        return super().get(key, limit=limit)
+        return super().get(key, **options)
 
     def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
         self._note("stream", key)
