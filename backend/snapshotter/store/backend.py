@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -48,11 +48,13 @@ class ListRequest(Struct, frozen=True):
 
 
 class ListPage(NamedTuple):
-    """A part of a listing: objects, the names of folders directly there, and how to go on (None at the end)."""
+    """A part of a listing: objects, the names of folders directly there, how to go on (None at the end), and what is
+    passed over there, in words for people."""
 
     entries: list[ListedObject]
     folders: list[str]
     token: str | None = None
+    passed_over: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

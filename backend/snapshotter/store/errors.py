@@ -49,6 +49,15 @@ def irregular(key: str, what: str) -> Damaged:
     )
 
 
+def behind_link(folder: str) -> Unavailable:
+    """The error for an object that would be written in a `folder` which a link leads out of the store."""
+    return Unavailable(
+        f"{printable(folder)}: a link leads it out of the store, so nothing is written there",
+        code="store",
+        hint="no link out of a store is followed: put the folder back in its place, or mount the other disk there",
+    )
+
+
 def impossible(key: str) -> Missing:
     """The error for a key that no object of a store can have."""
     return Missing(

@@ -22,6 +22,7 @@ from snapshotter.base.new_names import NeitherLinkNorRename, take_name
 from snapshotter.store import errors
 from snapshotter.store.backend import ListedObject, ListPage, ListRequest, ObjectAttributes, OverLimit, Taken
 from snapshotter.store.flushed_file import write_flushed
+from snapshotter.store.links import FolderLinks
 
 _UNNAMED: Final = ".partial-"
 # What killed writers leave; the second form by releases before schema 2.
@@ -46,11 +47,12 @@ class FolderBackend:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._links = FolderLinks(root)
 
     def create(self, key: str, data: bytes | memoryview, attributes: ObjectAttributes) -> None:
         """See Backend."""
         path = self._root / key
-        _make_folder(path.parent)
+        self._prepare(path.parent)
         unnamed = path.with_name(f"{_UNNAMED}{secrets.token_hex(4)}")
         try:
             write_flushed(unnamed, data)
@@ -82,19 +84,32 @@ class FolderBackend:
         return _pieces(os.fdopen(self._open(key), "rb", buffering=0), size)
 
     def file(self, key: str) -> Path:
-        """See Backend. Raises Damaged for what is no regular file, and for a link that leads out of the store."""
+        """See Backend. Raises Damaged for what is no regular file, and for what a link leads out of the store."""
         path = self._root / key
-        _check_regular(key, path.stat().st_mode)
-        if path.is_symlink() and not path.resolve().is_relative_to(self._root.resolve()):
-            raise errors.irregular(key, "a link that leads out of the store")
+        if not self._links.stay(path.parent):
+            raise errors.irregular(key, "behind a link that leads out of the store")
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode) and not self._links.stay(path):
+                raise errors.irregular(key, "a link that leads out of the store")
+        _check_regular(key, mode)
         return path
 
     def page(self, request: ListRequest, token: str | None) -> ListPage:
-        """See Backend."""
+        """See Backend. What a link leads out of the store is not there."""
         place = self._root / request.folder
+        passed_over: list[str] = []
+        try:
+            if not self._links.stay(place):
+                return ListPage([], [], None, [_led_out(Path(request.folder))])
+        except (FileNotFoundError, NotADirectoryError):
+            return ListPage([], [])
         if request.deep:
-            return ListPage(list(self._walk(place, request)), [])
-        return ListPage([], [entry.name for entry in _entries(place) if _is_folder(entry)])
+            return ListPage(list(self._walk(place, request, passed_over)), [], None, passed_over)
+        folders = (entry for entry in _entries(place) if _is_folder(entry))
+        within = [entry.name for entry in folders if self._stays(entry, passed_over)]
+        return ListPage([], within, None, passed_over)
 
     def transient(self, error: Exception) -> bool:
         """See Backend."""
@@ -104,7 +119,7 @@ class FolderBackend:
         """See Backend."""
         return errors.in_folder(error, f"file:{self._root}", action, key)
 
-    def _walk(self, place: Path, request: ListRequest) -> Iterator[ListedObject]:
+    def _walk(self, place: Path, request: ListRequest, passed_over: list[str]) -> Iterator[ListedObject]:
         """Every file below `place`. A folder that was met on the way down is not entered again through a link."""
         waiting: list[tuple[Path, str, frozenset[tuple[int, int]]]] = [(place, request.folder, frozenset())]
         while waiting:
@@ -116,8 +131,30 @@ class FolderBackend:
                         yield ListedObject(inner, _size(entry))
                 elif f"{inner}/" <= request.after and not request.after.startswith(f"{inner}/"):
                     continue  # all in it sorts before
-                elif request.ours(inner) and (here := _identity(entry)) not in above:
+                elif not request.ours(inner) or not self._stays(entry, passed_over):
+                    continue
+                elif (here := _identity(entry)) not in above:
                     waiting.append((Path(entry.path), inner, above | {here}))
+
+    def _stays(self, entry: os.DirEntry[str], passed_over: list[str]) -> bool:
+        """Whether a listed folder lies in the store; if not, it joins those that are passed over."""
+        stays = not entry.is_symlink() or self._links.stay(Path(entry.path))
+        if not stays:
+            passed_over.append(_led_out(Path(entry.path).relative_to(self._root)))
+        return stays
+
+    def _prepare(self, folder: Path) -> None:
+        """Make the folder of a new object, and those above it, each with its name flushed to the disk. Raises
+        Unavailable, with nothing made, where a link leads out of the store."""
+        try:
+            stays = self._links.stay(folder)
+        except FileNotFoundError:
+            if folder != self._root:
+                self._prepare(folder.parent)
+            _make_folder(folder)
+            stays = self._links.stay(folder)  # somebody else may have been faster
+        if not stays:
+            raise errors.behind_link(str(folder.relative_to(self._root)))
 
     def _open(self, key: str) -> int:
         """A descriptor of an object's file. Raises as `file` does."""
@@ -182,6 +219,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _led_out(folder: Path) -> str:
+    return f"{folder}/ (a link leads it out of the store)"
 
 
 def _size(entry: os.DirEntry[str]) -> int:

@@ -180,6 +180,8 @@ class Store:
         token: str | None = None
         while True:
             page = self._reading(partial(self._backend.page, request, token), "ListBucket", request.folder)
+            for what in page.passed_over:
+                self.pass_over(what)
             yield page
             token = page.token
             if token is None:

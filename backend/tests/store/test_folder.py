@@ -92,6 +92,79 @@ def test_what_is_no_file_of_the_store_is_damage_and_never_waited_for(
         assert raised.value.key == "a/key"
 
 
+# Where a link is put, and what it leads to: below `outside`, beside the store, there is what a store could hold.
+LINKS_OUT: dict[str, tuple[str, str]] = {
+    "a repository": ("r", "{outside}/r"),
+    "a year": ("r/2026", "{outside}/r/2026"),
+    "a run": ("r/2026/run", "{outside}/r/2026/run"),
+    "by way of the store": ("r/2026", "../../outside/r/2026"),
+}
+
+
+@pytest.fixture(params=LINKS_OUT)
+def outside(request: pytest.FixtureRequest, store: Store, root: Path, tmp_path: Path) -> Path:
+    """A folder beside the store, to which a link of the store leads."""
+    link, target = LINKS_OUT[request.param]
+    outside = tmp_path / "outside"
+    (outside / "r/2026/run").mkdir(parents=True)
+    (outside / "r/2026/run/key").write_bytes(b"of another")
+    store.put_new("r2/key", b"ours")
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    (root / link).symlink_to(target.format(outside=outside))
+    return outside
+
+
+def test_nothing_is_read_through_a_folder_that_a_link_leads_out(store: Store, outside: Path) -> None:
+    for read in (
+        lambda: store.get("r/2026/run/key", limit=10),
+        lambda: store.get_range("r/2026/run/key", 0, 1),
+        lambda: list(store.stream("r/2026/run/key")),
+        lambda: store.file("r/2026/run/key"),
+    ):
+        for _ in range(2):
+            with pytest.raises(Damaged) as raised:
+                read()
+            assert "out of the store" in raised.value.message
+            assert raised.value.key == "r/2026/run/key"
+
+
+def test_a_folder_that_a_link_leads_out_is_listed_as_though_it_were_not_there(
+    store: Store, outside: Path, warnings: Warnings
+) -> None:
+    assert keys(store) == ["r2/key"]
+    assert keys(store, "r") == keys(store, "r/2026") == keys(store, "r/2026/run") == []
+    assert store.folders("r/2026") == store.folders("r/2026/run") == []
+    assert ("r" in store.folders("")) is not (store.place.folder / "r").is_symlink()  # type: ignore[operator]
+    (said,) = warnings.said
+    assert "a link leads it out of the store" in said
+
+
+def test_nothing_is_written_through_a_folder_that_a_link_leads_out(store: Store, outside: Path) -> None:
+    before = sorted(outside.rglob("*"))
+    for key in ("r/2026/run/new", "r/2026/run/more/new"):
+        with pytest.raises(Unavailable) as raised:
+            store.put_new(key, b"x")
+        assert "a link leads it out of the store" in raised.value.message
+        assert raised.value.hint
+    assert sorted(outside.rglob("*")) == before
+
+
+def test_a_link_that_takes_a_read_folders_place_is_seen_and_a_folder_that_takes_its(
+    store: Store, root: Path, tmp_path: Path
+) -> None:
+    store.put_new("r/2026/key", b"ours")
+    assert store.get("r/2026/key") == b"ours"
+    (root / "r/2026").rename(root / "r/kept")
+    (tmp_path / "2026").mkdir()
+    (tmp_path / "2026" / "key").write_bytes(b"of another")
+    (root / "r/2026").symlink_to(tmp_path / "2026")
+    with pytest.raises(Damaged):
+        store.get("r/2026/key")
+    (root / "r/2026").unlink()
+    (tmp_path / "2026").rename(root / "r/2026")
+    assert store.get("r/2026/key") == b"of another"
+
+
 def test_links_within_the_store_are_followed(store: Store, root: Path) -> None:
     store.put_new("a/key", b"these bytes")
     (root / "a" / "same").symlink_to("key")
@@ -99,6 +172,9 @@ def test_links_within_the_store_are_followed(store: Store, root: Path) -> None:
     (root / "b" / "round").symlink_to("../a")
     assert store.get("a/same") == store.get("b/key") == b"these bytes"
     assert {"a/key", "a/same", "b/key", "b/same"} <= set(keys(store))
+    assert store.folders("") == ["a", "b"]
+    store.put_new("b/c/new", b"new")
+    assert (root / "a" / "c" / "new").read_bytes() == b"new"
 
 
 def test_a_store_behind_a_link_is_a_store(tmp_path: Path, store: Store, root: Path) -> None:
@@ -108,6 +184,8 @@ def test_a_store_behind_a_link_is_a_store(tmp_path: Path, store: Store, root: Pa
     other = open_store(str(tmp_path / "other-name"), env={})
     assert other.get("a/same") == b"x"
     assert keys(other, "a") == ["a/key", "a/same"]
+    other.put_new("b/new", b"new")
+    assert store.get("b/new") == b"new"
 
 
 def test_links_that_lead_nowhere_are_listed_and_missing(store: Store, root: Path) -> None:
