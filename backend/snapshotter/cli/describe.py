@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from snapshotter.capture.later_scan import SnapshotScan
     from snapshotter.doctor.check import Check
     from snapshotter.query.examples import Example
+    from snapshotter.recover.lfs_restore import RestoredLfs
     from snapshotter.recover.many import Verification
     from snapshotter.recover.restore import Restored
     from snapshotter.recover.verdict import Verdict
@@ -188,9 +189,15 @@ def _restored_lfs(result: Restored) -> list[str]:
     if not lfs.objects:
         return []
     facts = f"  LFS {lfs.placed:,} of {plural(lfs.objects, 'object')}, {human_bytes(lfs.bytes)}"
-    damaged = f", {lfs.damaged:,} damaged in the store" if lfs.damaged else ""
+    lacking = "".join(f", {fact}" for fact in without_lfs(lfs))
     advice = ", in place for git-lfs: in a work tree, `git lfs install --local && git lfs checkout`"
-    return [facts + damaged + (advice if lfs.placed else "")]
+    return [facts + lacking + (advice if lfs.placed else "")]
+
+
+def without_lfs(lfs: RestoredLfs) -> list[str]:
+    """How many LFS objects that the store should hold could not be had."""
+    facts = {"damaged in the store": lfs.damaged, "could not be read": lfs.unread}
+    return [f"{count:,} {fact}" for fact, count in facts.items() if count]
 
 
 def verification(result: Verification, affected: Sequence[RunKey]) -> list[str]:

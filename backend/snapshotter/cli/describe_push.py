@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from snapshotter.base.text import decode_name, human_bytes, plural
+from snapshotter.cli.describe import without_lfs
 from snapshotter.git.ref_names import named, shown
 from snapshotter.recover.push import Pushed
 from snapshotter.recover.push_plan import RefUpdate
@@ -73,7 +74,9 @@ def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
         "lfs": {
             "objects": done.lfs.objects,
             "bytes": done.lfs.bytes,
-            "missing": done.lfs.missing,
+            "missing": done.lfs.restored.missing,
+            "damaged": done.lfs.restored.damaged,
+            "unread": done.lfs.restored.unread,
             "refused": [
                 {"oid": pointer.oid, "why": error.message} for pointer, error in done.lfs.refused.items()
             ],
@@ -84,13 +87,14 @@ def document(done: Pushed, *, dry_run: bool) -> dict[str, object]:
 
 
 def _lfs(done: Pushed) -> list[str]:
-    if not done.lfs.objects and not done.lfs.missing:
+    lfs, restored = done.lfs, done.lfs.restored
+    if not restored.objects:
         return []
-    lfs = done.lfs
     there, weight = lfs.objects - len(lfs.refused), lfs.bytes - sum(each.bytes for each in lfs.refused)
-    lines = [f"  LFS {there:,} of {plural(lfs.objects + lfs.missing, 'object')}, {human_bytes(weight)}"]
-    if done.lfs.missing:
-        lines.append(f"  the snapshot has not the other {done.lfs.missing:,}")
+    lines = [f"  LFS {there:,} of {plural(restored.objects, 'object')}, {human_bytes(weight)}"]
+    if restored.missing:
+        lines.append(f"  the snapshot has not {restored.missing:,} of them")
+    lines += [f"  {fact}" for fact in without_lfs(restored)]
     return lines
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snapshotter.base.errors import Finding, UsageError
-from snapshotter.base.text import plural
+from snapshotter.base.errors import UsageError
 from snapshotter.cli import describe, flags
 from snapshotter.cli.output import Output
 from snapshotter.cli.session import Session
@@ -32,10 +31,11 @@ def restore(session: Session, given: RestoreFlags) -> Output:
     """Restore a snapshot to DEST: exactly its refs, symbolic refs and HEAD, proven whole.
 
     Without --bare or --mirror, HEAD is checked out, too; no hook and no filter
-    runs. LFS objects are put where git-lfs looks for them. A restore that fails
-    leaves DEST as it was: absent, or an empty folder. A restore that is killed
-    leaves a hidden folder beside or in DEST, which the next restore to DEST
-    removes.
+    runs. LFS objects are put where git-lfs looks for them; where some that the
+    store should hold cannot be had, the repository is restored without them, and
+    the exit code is not 0. A restore that fails otherwise leaves DEST as it was:
+    absent, or an empty folder. A restore that is killed leaves a hidden folder
+    beside or in DEST, which the next restore to DEST removes.
 
     \b
     Examples:
@@ -55,16 +55,5 @@ def restore(session: Session, given: RestoreFlags) -> Output:
     restored = recover.restore(
         catalog, run, given.dest, mode=mode, observer=session.observer, cancel=session.cancel
     )
-    document = asdict(restored) | {"lfs": restored.lfs._asdict()}
-    return Output(document, describe.restored(run, restored), _damage(restored.lfs.damaged))
-
-
-def _damage(objects: int) -> Finding | None:
-    """The error for LFS objects that the store should hold: the repository is there, without them."""
-    if not objects:
-        return None
-    return Finding(
-        f"the repository is restored, but without {plural(objects, 'LFS object')} that the store should hold",
-        code="lfs-damaged",
-        hint="run `snapshotter verify` on it: the next snapshot then fetches them anew",
-    )
+    document = vars(restored) | {"lfs": restored.lfs.counts}
+    return Output(document, describe.restored(run, restored), restored.ending)

@@ -11,25 +11,59 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.lfs_objects import stored_pieces
 from snapshotter.archive.manifest import Manifest
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import AccessDenied, Unavailable, Unusable
+from snapshotter.base.errors import AccessDenied, Finding, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.observer import Observer
-from snapshotter.base.text import printable
+from snapshotter.base.text import plural, printable
 from snapshotter.recover.lfs_evidence import LfsEvidence
 from snapshotter.recover.verdict import Problem
 from snapshotter.scan.lfs_rows import LfsRow
+from snapshotter.store.objects import Store
 
 _AT_ONCE: Final = 4
 _SHOWN: Final = 5  # damaged objects that are warned of one by one
 
 
 class RestoredLfs(NamedTuple):
-    """LFS objects that the snapshot's pointers name, those that were put in place with their bytes, and those that the
-    store should hold and does not."""
+    """LFS objects that the snapshot's pointers name, those that were put in place with their bytes, and of those that
+    the store should hold the ones that are damaged there, and the ones that could not be read, for `trouble`."""
 
     objects: int = 0
     placed: int = 0
     bytes: int = 0
     damaged: int = 0
+    unread: int = 0
+    trouble: SnapshotterError | None = None
+
+    @property
+    def missing(self) -> int:
+        """How many the snapshot has not: the store never held them."""
+        return self.objects - self.placed - self.damaged - self.unread
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers, by their names."""
+        return {name: value for name, value in self._asdict().items() if name != "trouble"}
+
+    def ending(self, without: str, again: str) -> SnapshotterError | None:
+        """The error for objects that the store should hold: what goes `without` them, and what to do `again` once they
+        can be read. None if all are in place."""
+        unread = plural(self.unread, "LFS object")
+        if self.damaged:
+            return Finding(
+                f"{without} {plural(self.damaged, 'LFS object')} that the store should hold",
+                code="lfs-damaged",
+                details=(f"and {unread} could not be read: {self.trouble.message}",) if self.trouble else (),
+                hint="run `snapshotter verify` on the snapshot: the next one then fetches them anew",
+            )
+        if self.trouble is None:
+            return None
+        kind = AccessDenied if isinstance(self.trouble, AccessDenied) else Unavailable
+        return kind(
+            f"{without} {unread} that could not be read: {self.trouble.message}",
+            code=self.trouble.code,
+            details=self.trouble.details,
+            hint=f"{self.trouble.hint}; then {again}",
+        )
 
 
 def place_objects(
@@ -37,8 +71,8 @@ def place_objects(
 ) -> RestoredLfs:
     """Put the LFS objects of a snapshot into the repository at `git_dir`, each checked as it is written.
 
-    What of them is damaged is warned of and left out: the history is whole without. Raises OSError if the repository
-    cannot be written, and the caller's Interrupted.
+    What of them is damaged or cannot be read is warned of and left out: the history is whole without. Once one cannot
+    be read, no other is begun. Raises OSError if the repository cannot be written, and the caller's Interrupted.
     """
     record = manifest.lfs
     if not record or not record.objects:
@@ -46,39 +80,63 @@ def place_objects(
     evidence = LfsEvidence(catalog, manifest.repo, observer, git_dir)
     try:
         rows = [row for row in evidence.rows(record) if row.held]
-        observer.stage(f"placing {len(rows):,} LFS objects", record.held_bytes)
-
-        def place(row: LfsRow) -> Problem | None:
-            return evidence.listed_wrong(row) or _written(catalog, row, git_dir, observer, cancel)
-
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
-            outcomes = list(pool.map(place, rows))
     except (Unavailable, AccessDenied) as error:
         cancel.check()
         observer.warn(f"LFS objects are not restored: {error.message}; {error.hint}")
-        return RestoredLfs(record.objects, damaged=record.held)
-    problems = [problem for problem in outcomes if problem is not None]
+        if isinstance(error, Unusable):
+            return RestoredLfs(record.objects, damaged=record.held)
+        return RestoredLfs(record.objects, unread=record.held, trouble=error)
+    observer.stage(f"placing {len(rows):,} LFS objects", record.held_bytes)
+    placing = _Placing(catalog.store, evidence, git_dir, observer, cancel)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
+        outcomes = list(pool.map(placing.place, rows))
+    problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
     _warn(problems, observer)
-    placed = [row for row, problem in zip(rows, outcomes, strict=True) if problem is None]
-    return RestoredLfs(record.objects, len(placed), sum(row.bytes for row in placed), len(problems))
+    placed = [row.bytes for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+    unread = len(rows) - len(placed) - len(problems)
+    if placing.trouble:
+        why = f"{placing.trouble.message}; {placing.trouble.hint}"
+        observer.warn(f"{plural(unread, 'LFS object')} could not be read, and left out: {why}")
+    return RestoredLfs(record.objects, len(placed), sum(placed), len(problems), unread, placing.trouble)
 
 
-def _written(
-    catalog: Catalog, row: LfsRow, git_dir: Path, observer: Observer, cancel: Cancel
-) -> Problem | None:
-    """Write one object. Returns what is wrong with it; then nothing of it is left."""
-    folder = git_dir / "lfs" / "objects" / row.oid[:2] / row.oid[2:4]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / row.oid
-    try:
-        with path.open("xb") as file:
-            for piece in stored_pieces(catalog.store, row.oid, row.bytes, row.keys, cancel):
-                file.write(piece)
-                observer.advance(len(piece))
-    except Unusable as error:
-        path.unlink()
-        return Problem.of(error, row.keys[0])
-    return None
+class _Placing:
+    """Objects on their way into a repository, several at once, until the store fails."""
+
+    def __init__(
+        self, store: Store, evidence: LfsEvidence, git_dir: Path, observer: Observer, cancel: Cancel
+    ) -> None:
+        self._store, self._evidence, self._objects = store, evidence, git_dir / "lfs" / "objects"
+        self._observer, self._cancel = observer, cancel
+        self.trouble: SnapshotterError | None = None
+
+    def place(self, row: LfsRow) -> Problem | SnapshotterError | None:
+        """Put one object in place. Returns what is wrong with it, or why it cannot be read; then none of it is left."""
+        if self.trouble:
+            return self.trouble
+        try:
+            return self._evidence.listed_wrong(row) or self._written(row)
+        except (Unavailable, AccessDenied) as error:
+            self._cancel.check()
+            self.trouble = error
+            return error
+
+    def _written(self, row: LfsRow) -> Problem | None:
+        folder = self._objects / row.oid[:2] / row.oid[2:4]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / row.oid
+        try:
+            with path.open("xb") as file:
+                for piece in stored_pieces(self._store, row.oid, row.bytes, row.keys, self._cancel):
+                    file.write(piece)
+                    self._observer.advance(len(piece))
+        except Unusable as error:
+            path.unlink(missing_ok=True)
+            return Problem.of(error, row.keys[0])
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return None
 
 
 def _warn(problems: Sequence[Problem], observer: Observer) -> None:

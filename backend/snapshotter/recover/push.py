@@ -20,6 +20,7 @@ from snapshotter.git.ref_names import shown
 from snapshotter.git.refs import RefListing
 from snapshotter.git.revisions import Revisions
 from snapshotter.recover import push_plan
+from snapshotter.recover.lfs_restore import RestoredLfs
 from snapshotter.recover.push_batches import batches
 from snapshotter.recover.push_plan import PushPlan, RefUpdate
 from snapshotter.recover.restore import restore
@@ -75,12 +76,12 @@ _LFS_HINTS: Final[dict[Reason, str]] = {
 
 @dataclass(frozen=True)
 class PushedLfs:
-    """LFS objects of a push: how many the snapshot has, which weigh `bytes`; how many its pointers name that it has
-    not; and which of them the host did not take."""
+    """LFS objects of a push: how many go along, which weigh `bytes`; what became of the snapshot's others as it was
+    restored; and which of them the host did not take."""
 
     objects: int = 0
     bytes: int = 0
-    missing: int = 0
+    restored: RestoredLfs = field(default_factory=RestoredLfs)
     refused: Mapping[LfsPointer, LfsUnavailable] = field(default_factory=dict)
 
 
@@ -100,14 +101,17 @@ class Pushed:
 
     @property
     def ending(self) -> SnapshotterError | None:
-        """The error to end with if the host did not take refs that it takes from others."""
+        """The error to end with: the host did not take refs that it takes from others, the store did not give LFS
+        objects that it should hold, or the host did not take some."""
         failed = {name: refusal for name, refusal in self.refused.items() if not refusal.hidden}
         if not failed:
-            return self._lfs_ending
+            return self._lacking or self._lfs_ending
         details = tuple(f"{shown(name)}: {refusal.why}" for name, refusal in [*failed.items()][:_TOLD])
         details += tuple({refusal.said: None for refusal in failed.values() if refusal.said})[:_TOLD]
         if self.lfs.refused:
             details += (f"beside these, {self._without_lfs} there:", *self._lfs_details)
+        if self._lacking:
+            details += (f"beside these, {self._lacking.message}",)
         kind = PartialFailure if self.taken else Unavailable
         return kind(
             f"the host did not take {len(failed):,} of {plural(len(self.plan.updates), 'ref')}",
@@ -115,6 +119,14 @@ class Pushed:
             details=details,
             hint="rules for branches and tags at the host may protect them: lift these, and run it again",
         )
+
+    @property
+    def _lacking(self) -> SnapshotterError | None:
+        """The error for LFS objects that the store should hold, and that did not go along."""
+        ending = self.lfs.restored.ending("the push is without", "run it again")
+        if ending and self.lfs.refused:
+            ending.details += (f"beside these, {self._without_lfs} there:", *self._lfs_details)
+        return ending
 
     @property
     def _lfs_ending(self) -> SnapshotterError | None:
@@ -153,7 +165,7 @@ def push(
         restored = restore(catalog, run, git_dir, mode="bare", observer=observer, cancel=cancel)
         objects = lfs_files(git_dir)
         weight = sum(pointer.bytes for pointer in objects)
-        lfs = PushedLfs(len(objects), weight, restored.lfs.objects - len(objects))
+        lfs = PushedLfs(len(objects), weight, restored.lfs)
         revisions = Revisions(git_dir, cancel)
         observer.stage(f"asking {host.url} for its refs")
         there = host.ls_refs()

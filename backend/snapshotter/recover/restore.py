@@ -9,7 +9,7 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.listed_run import ListedRun
 from snapshotter.archive.replay import replay_chain
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Finding, Unavailable
+from snapshotter.base.errors import Finding, SnapshotterError, Unavailable
 from snapshotter.base.observer import Observer
 from snapshotter.git.errors import GitCrashed, GitFailed
 from snapshotter.git.ref_names import named
@@ -35,6 +35,13 @@ class Restored:
     bytes: int
     lfs: RestoredLfs
 
+    @property
+    def ending(self) -> SnapshotterError | None:
+        """The error to end with if LFS objects that the store should hold are not in place."""
+        return self.lfs.ending(
+            "the repository is restored, but without", "restore it again, to another folder"
+        )
+
 
 def restore(
     catalog: Catalog,
@@ -51,7 +58,8 @@ def restore(
     follow the origin). Every ref, alias and HEAD are exactly the snapshot's. The repository is built beside
     `destination`, or inside it if it is a folder, and takes its place when it is proven: a failed restore leaves
     nothing, or the empty folder as it was, and what a killed one left is removed by the next to the same destination.
-    LFS objects that the snapshot has are put where git-lfs looks; what of them is damaged is left out, and warned of.
+    LFS objects that the snapshot has are put where git-lfs looks; what of them is damaged, or cannot be read, is left
+    out and warned of, and `ending` of the result tells it.
 
     Raises UsageError for a destination in use, Finding if the history is not whole, Unavailable if it cannot
     be read or written.
