@@ -40,16 +40,17 @@ def locked_folder(
 ) -> Iterator[Path]:
     """A new folder in `parent`, named `prefix` and 8 hex digits, locked until the end.
 
-    What is still under its name at the end, or when `cancel` is cancelled, is removed as far as it can be.
+    What is still under its name at the end, or when `cancel` is cancelled, is removed as far as it can be. Whoever
+    renames it gives no `cancel`: a removal that has begun goes on under the new name.
     Raises OSError if the folder cannot be made.
     """
     folder, lock = _make(parent, prefix, mode)
     try:
         # A cancellation clears up by itself: the thread that works may be held by a dead store.
-        with (cancel or Cancel()).ending(lambda: _remove(folder)):
+        with (cancel or Cancel()).ending(lambda: remove(folder)):
             yield folder
     finally:
-        _remove(folder)
+        remove(folder)
         os.close(lock)
 
 
@@ -76,6 +77,15 @@ def open_locked(folder: Path) -> tuple[int, bool | None]:
     return descriptor, _lock(descriptor)
 
 
+def remove(folder: Path) -> None:
+    """Remove a folder as far as it can be, though another thread may do the same, or a child may still write."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.02)
+
+
 def _is_ours(entry: Path, prefix: str) -> bool:
     if not _SUFFIX.fullmatch(entry.name[len(prefix) :]):
         return False
@@ -98,15 +108,6 @@ def _sweep_one(folder: Path) -> Fate | None:
         return "stuck" if folder.exists() else "removed"
     finally:
         os.close(descriptor)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder as far as it can be, though another thread may do the same, or a child may still write."""
-    for _ in range(_REMOVALS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.02)
 
 
 def _make(parent: Path, prefix: str, mode: int) -> tuple[Path, int]:

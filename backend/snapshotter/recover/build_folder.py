@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.folders import Fate, locked_folder, sweep
+from snapshotter.base.folders import Fate, locked_folder, remove, sweep
 from snapshotter.base.observer import Observer
 from snapshotter.recover import in_place
 
@@ -56,12 +57,14 @@ def building(destination: Path, observer: Observer, cancel: Cancel) -> Iterator[
     """
     clear(destination, observer)
     if destination.exists():
-        with in_place.building(destination, observer, cancel) as build:
-            yield build
+        with in_place.building(destination, observer, cancel) as inside:
+            yield inside
         return
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with locked_folder(destination.parent, _prefix(destination), mode=_MODE, cancel=cancel) as work:
-        yield _Beside(work, destination, cancel)
+    with locked_folder(destination.parent, _prefix(destination), mode=_MODE) as work:
+        beside = _Beside(work, destination, cancel)
+        with cancel.ending(beside.clear):
+            yield beside
 
 
 @dataclass(frozen=True)
@@ -71,11 +74,20 @@ class _Beside:
     work: Path
     destination: Path
     cancel: Cancel
+    _moving: threading.Lock = field(
+        default_factory=threading.Lock
+    )  # a cancellation clears up from its own thread
 
     def place(self, ready: Callable[[Path], None]) -> None:
         """See Build."""
-        self.cancel.check()
-        self.work.rename(self.destination)
+        with self._moving:
+            self.cancel.check()
+            self.work.rename(self.destination)
+
+    def clear(self) -> None:
+        """Remove the folder unless it is placed. Safe to call from any thread."""
+        with self._moving:
+            remove(self.work)
 
 
 def clear(destination: Path, observer: Observer) -> None:

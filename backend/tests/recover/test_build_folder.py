@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,48 @@ def test_a_cancelled_restore_takes_its_folder_along(tmp_path: Path) -> None:
         assert not build.work.exists()
         cancel.check()
     assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_a_cancellation_in_the_moment_of_placing_takes_nothing_of_what_is_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal that has begun holds the folder, and goes on wherever it is moved to."""
+    removing, remove = threading.Event(), shutil.rmtree
+
+    def remove_slowly(path: Path, **options: bool) -> None:
+        if not path.exists():
+            return
+        held = os.open(path, os.O_RDONLY)
+        removing.set()
+        for _ in range(1000):
+            if not path.exists():
+                break
+            time.sleep(0.002)
+        os.unlink("HEAD", dir_fd=held)
+        os.close(held)
+        remove(path, **options)
+
+    class Cancelled(Cancel):
+        """Is cancelled by another thread just after it was looked at."""
+
+        placing = False
+
+        def check(self) -> None:
+            super().check()
+            if self.placing:
+                canceller.start()
+                removing.wait(0.5)
+
+    cancel, out = Cancelled(), tmp_path / "out"
+    canceller = threading.Thread(target=cancel.cancel)
+    with build_folder.building(out, Words(), cancel) as build:
+        (build.work / "HEAD").touch()
+        monkeypatch.setattr(shutil, "rmtree", remove_slowly)
+        cancel.placing = True
+        build.place(lambda _: None)
+        canceller.join()
+    assert [path.name for path in out.iterdir()] == ["HEAD"]
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_restore_clears_what_an_earlier_one_to_the_same_place_left(tmp_path: Path) -> None:
