@@ -38,12 +38,13 @@ class EndpointReply:
     """What the question for a bucket's head brings.
 
     `status` is HTTP's. `region` is the bucket's. `skew` is by how many seconds this machine's clock is behind the
-    server's. The last two are None if the server does not tell.
+    server's. Both are None if the server does not tell. `by_s3` is whether S3 itself answered, and nothing on the way.
     """
 
     status: int
     region: str | None
     skew: float | None
+    by_s3: bool
 
 
 def send(method: str, url: str, ca_bundle: str | None = None) -> UnsignedReply:
@@ -82,7 +83,10 @@ def ask(endpoint: Endpoint, bucket: str) -> EndpointReply:
     # The server wrote its date at some moment between the two: the middle is off by half the way there and back.
     middle = (began + time.time()) / 2
     return EndpointReply(
-        reply.status, reply.headers.get("x-amz-bucket-region"), _skew(reply.headers.get("date"), middle)
+        reply.status,
+        reply.headers.get("x-amz-bucket-region"),
+        _skew(reply.headers.get("date"), middle),
+        by_s3="x-amz-request-id" in reply.headers,
     )
 
 

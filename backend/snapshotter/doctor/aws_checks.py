@@ -52,6 +52,14 @@ class AwsChecks:
     def _place(self, bucket: str, answer: EndpointReply, where: Endpoint) -> Check:
         """Whether the bucket is where it is looked for."""
         shown = f"{redact(where.url)}, region {where.region}{' (assumed)' if where.assumed else ''}"
+        if answer.status == 404 and not answer.by_s3:
+            self.blocked = "the endpoint is no S3"
+            other = Unavailable(
+                f"{redact(where.url)} answers by HTTP 404, and not in S3's words",
+                code="store",
+                hint="a proxy, or a server that is no S3, answered: check the network and AWS_ENDPOINT_URL_S3",
+            )
+            return failed("endpoint", other, runbook.REGION)
         if answer.status == 404:
             self.blocked = "there is no such bucket"
             gone = Unavailable(f"no such bucket: {bucket}", code="no-bucket", hint="check --store")

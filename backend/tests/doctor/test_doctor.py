@@ -434,6 +434,18 @@ def test_the_clocks_are_compared(ahead: int, state: str) -> None:
     assert ("behind" if ahead > 0 else "ahead") in clock(told).says or ahead == 0
 
 
+@pytest.mark.parametrize(
+    ("headers", "code"), [({}, "store"), ({"x-amz-request-id": "5Y3ZAMPLE"}, "no-bucket")]
+)
+def test_a_404_that_s3_did_not_write_says_nothing_of_the_bucket(headers: dict[str, str], code: str) -> None:
+    with Scripted(lambda _: [reply(404, headers)]) as host:
+        url = f"http://127.0.0.1:{host.port}"
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": REGION}
+        told = Told("--allow-http", env=keys | {"AWS_ENDPOINT_URL": url})
+    assert (told.code, told.checks["endpoint"]["error"]["code"]) == (4, code)
+    assert told.states["write"] == "skipped"
+
+
 def test_who_am_i_by_a_real_sts() -> None:
     with ministack() as server:
         put_bucket_with_policy(server, BUCKET, bucket_policy(BucketName=BUCKET), POLICY)
