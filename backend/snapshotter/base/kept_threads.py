@@ -23,7 +23,8 @@ os.register_at_fork(after_in_child=_idle.clear)  # a child has none of its paren
 def started(work: Callable[[], T]) -> Future[T]:
     """Begin `work` in a thread of its own, and return its future. It does not keep the process from ending.
 
-    It sees no context variable of the caller's, and leaves none to the next.
+    It sees no context variable of the caller's, and leaves none to the next. Raises RuntimeError if the system lets
+    no further thread be.
     """
     future: Future[T] = Future()
 
@@ -42,6 +43,19 @@ def started(work: Callable[[], T]) -> Future[T]:
         own.put(job)  # not as an argument, which a thread holds as long as it lives
         threading.Thread(target=_serve, args=(own,), daemon=True, name="kept").start()
     return future
+
+
+def crew(work: Callable[[], T], size: int) -> list[Future[T]]:
+    """Begin `work` in so many threads, or in as many as the system lets be. Raises RuntimeError if that is none."""
+    begun: list[Future[T]] = []
+    for _ in range(size):
+        try:
+            begun.append(started(work))
+        except RuntimeError:
+            if not begun:
+                raise
+            break
+    return begun
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from typing import Final
 
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import OutOfTime, SnapshotterError
-from snapshotter.base.kept_threads import started
+from snapshotter.base.kept_threads import crew
+from snapshotter.base.unexpected import NO_THREAD
+from snapshotter.fleet.engine import NO_WORKER, NoWorker
 from snapshotter.fleet.outcome import Batch, BatchResult, RepoOutcome, Retry
 from snapshotter.fleet.taking import Taking, failed_outcome
 from snapshotter.fleet.verdict import missed, passing
@@ -29,7 +31,8 @@ def run_batch(batch: Batch) -> BatchResult:
     """Work on a batch in this process, with what its settings and its own environment say.
 
     Raises UsageError for settings that make no sense, Unavailable if the store cannot be opened, and Interrupted once
-    this process is told to end. What concerns one repository alone is its outcome.
+    this process is told to end. What concerns one repository alone is its outcome. Where the system lets fewer threads
+    be, fewer work; raises NoWorker if nothing could be done so.
     """
     with workshop(batch.settings) as shop:
         return _Run(batch, shop).result()
@@ -53,6 +56,7 @@ class _Run:
         self._lock = threading.Lock()
         self._in_vain = 0  # tries in a row that did not reach the host
         self._error: BaseException | None = None
+        self._refused = False  # the system has refused a task a thread
 
     def result(self) -> BatchResult:
         """Work until every task has an outcome or is to be tried again."""
@@ -64,11 +68,17 @@ class _Run:
         )
         with _limited(self.shop.cancel, self.batch.seconds) as cancel:
             threads = min(threads, len(self.batch.tasks))
-            for future in [started(lambda: self._work(cancel)) for _ in range(threads)]:
+            try:
+                working = crew(lambda: self._work(cancel), threads)
+            except RuntimeError as error:
+                raise _no_thread() from error
+            for future in working:
                 future.result()
         self.shop.let_go()
         if self._error is not None:
             raise self._error
+        if self._refused and not self.outcomes and all(retry.outcome is None for retry in self.again):
+            raise _no_thread()
         self.again += [Retry(index=index) for index in self._left()]
         return BatchResult(
             number=self.batch.number,
@@ -95,6 +105,10 @@ class _Run:
                 self._one(index, cancel)
             except OutOfTime:
                 self._again(Retry(index=index))
+            except NoWorker:  # the others may have enough without this one
+                self._again(Retry(index=index))
+                self._refused = True
+                return
             except BaseException as fault:  # noqa: BLE001 - carried to the thread that waits
                 self._error = fault
 
@@ -107,6 +121,8 @@ class _Run:
             return
         taking = Taking(self.shop.store, plan, self.shop.rules, self._turns, cancel)
         outcome, error = taking.outcome(task)
+        if error is not None and error.code == NO_THREAD:
+            raise _no_thread() from error
         self._note(outcome)
         if error is not None and passing(error) and task.attempt < MOST_TRIES:
             self._again(Retry(index=index, outcome=outcome))
@@ -135,6 +151,10 @@ class _Run:
                 yield self._waiting.get_nowait()
             except queue.Empty:
                 return
+
+
+def _no_thread() -> NoWorker:
+    return NoWorker("no worker process can work: the system lets no further thread be", hint=NO_WORKER)
 
 
 @contextmanager

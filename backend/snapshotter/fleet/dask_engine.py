@@ -20,7 +20,7 @@ import msgspec
 from snapshotter.base.errors import Interrupted, SnapshotterError, Unavailable
 from snapshotter.base.safe_path import leave_others_alone
 from snapshotter.fleet import dask_ground as ground
-from snapshotter.fleet.engine import EngineLost, Work, WorkerLost
+from snapshotter.fleet.engine import EngineLost, NoWorker, Work, WorkerLost
 from snapshotter.fleet.meeting_place import Certificates, MeetingPlace
 from snapshotter.fleet.outcome import Batch, BatchResult
 
@@ -107,6 +107,8 @@ class DaskEngine:
             return EngineLost(
                 "no worker came in time", hint="start `snapshotter fleet worker` where workers should be"
             )
+        if isinstance(error, NoWorker):
+            return EngineLost(error.message, hint=error.hint)
         # What befell the scheduler, dask says by cancelling what it was asked for.
         if isinstance(error, CancelledError | OSError) or type(error).__name__.endswith("CancelledError"):
             return EngineLost("the scheduler cannot be reached any more")

@@ -5,10 +5,11 @@ An origin that fails never keeps the others from their snapshots.
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import closing
+from concurrent.futures import wait
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from snapshotter.archive.sealed import Sealed
@@ -24,6 +25,7 @@ from snapshotter.base.errors import (
     Unavailable,
     UsageError,
 )
+from snapshotter.base.kept_threads import crew
 from snapshotter.base.observer import Observer
 from snapshotter.base.text import plural, printable
 from snapshotter.base.unexpected import as_error
@@ -61,16 +63,28 @@ class Round:
         """Take a snapshot of each origin. Yields its index and its result, in which the gate's judgement is, as soon as
         that is there; they are begun in their order.
 
-        Never raises: after a cancellation, the origins whose turn had not come have its error.
+        Never raises, unless the system lets no thread be: after a cancellation, the origins whose turn had not come
+        have its error.
         """
-        plan, known = (
-            SharedPlan(self.plan, self.at_once, self.cancel),
-            zip(origins, _parsed(origins), strict=True),
-        )
-        with ThreadPoolExecutor(self.at_once.origins, thread_name_prefix="origin") as pool:
-            taking = {pool.submit(self._result, *one, plan): index for index, one in enumerate(known)}
-            for done in as_completed(taking):
-                yield taking.pop(done), done.result()
+        plan, known = SharedPlan(self.plan, self.at_once, self.cancel), _parsed(origins)
+        waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, OriginResult]] = queue.SimpleQueue()
+        for index in range(len(known)):
+            waiting.put(index)
+
+        def work() -> None:
+            with suppress(queue.Empty):
+                while True:
+                    index = waiting.get_nowait()
+                    done.put((index, self._result(origins[index], known[index], plan)))
+
+        # A pool would lose the origin for which the system refuses it a thread.
+        threads = crew(work, min(self.at_once.origins, len(known)))
+        try:
+            for _ in known:
+                yield done.get()
+        finally:
+            wait(threads)
 
     def _result(self, text: str, origin: Origin | SnapshotterError, plan: SharedPlan) -> OriginResult:
         watch, began = _LastStage(self.told(shown(text))), time.monotonic()

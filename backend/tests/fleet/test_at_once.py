@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from githost import GitHost
 from snapshotter.archive.sealed import Sealed
+from snapshotter.base import kept_threads
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted, Terminated
 from snapshotter.base.observer import Observer
@@ -52,6 +54,22 @@ def test_two_origins_are_under_way_at_once(host: GitHost, tmp_path: Path) -> Non
     results = list(round_of(tmp_path, Cancel(), at_once=2).take_each([host.url(name) for name in NAMES[:2]]))
     assert [result.error for _, result in results] == [None, None]
     assert not together.broken
+
+
+def test_a_job_goes_on_with_the_threads_that_it_got(
+    host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, start = iter([True, False]), kept_threads.started  # the second is refused
+
+    def refusing(work: Callable[[], object]) -> Future[object]:
+        if next(given, True):
+            return start(work)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(kept_threads, "started", refusing)
+    urls = [host.url(name) for name in NAMES]
+    results = in_order(round_of(tmp_path, Cancel(), at_once=3).take_each(urls))
+    assert [(result.origin, result.error) for result in results] == [(url, None) for url in urls]
 
 
 def test_one_at_once_means_one_after_the_other(host: GitHost, tmp_path: Path) -> None:

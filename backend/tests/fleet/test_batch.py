@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from snapshotter.base import kept_threads
 from snapshotter.base.cancel import Cancel
-from snapshotter.base.errors import Unavailable
+from snapshotter.base.errors import SnapshotterError, Unavailable
 from snapshotter.base.kept_threads import started
 from snapshotter.base.settings import Settings
+from snapshotter.base.unexpected import as_error
 from snapshotter.capture.plan import RequestedOptions
-from snapshotter.fleet import batch as batches
 from snapshotter.fleet.batch import run_batch
+from snapshotter.fleet.engine import NoWorker
 from snapshotter.fleet.outcome import Batch, Lease, LedgerRow, RepoOutcome, Task
 from snapshotter.fleet.taking import Taking, failed_outcome
 from snapshotter.fleet.workshop import Workshop, workshop
@@ -85,7 +87,7 @@ def test_a_batch_has_as_many_threads_as_can_be_at_work(
         begun.append(work)
         return started(work)
 
-    monkeypatch.setattr(batches, "started", counted)
+    monkeypatch.setattr(kept_threads, "started", counted)
     monkeypatch.setattr(
         Taking, "outcome", lambda _, each: (failed_outcome(each, Unavailable("no")), Unavailable("no"))
     )
@@ -94,6 +96,57 @@ def test_a_batch_has_as_many_threads_as_can_be_at_work(
     result = run_batch(batch(tmp_path, *given, lease=Lease(connections=connections)))
     assert len(result.outcomes) + len(result.again) == tasks
     assert len(begun) == threads
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """From the one after so many, as a limit of processes does."""
+    given = iter(range(after))
+
+    def refusing(work: Callable[[], object]) -> Future[object]:
+        if next(given, None) is None:
+            raise RuntimeError("can't start new thread")
+        return started(work)
+
+    monkeypatch.setattr(kept_threads, "started", refusing)
+
+
+def test_a_batch_goes_on_with_the_threads_that_it_got(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_threads(monkeypatch, after=2)
+    monkeypatch.setattr(Taking, "outcome", lambda _, each: (failed_outcome(each, Unavailable("no")), None))
+    given = [task(f"https://h.test/{number}") for number in range(20)]
+    result = run_batch(batch(tmp_path, *given))
+    assert len(result.outcomes) == 20
+    assert not result.again
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_batch_without_any_thread_blames_no_repository(
+    host: FleetHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, within: bool
+) -> None:
+    """Neither where its own threads are refused, nor where one gets no other beside it."""
+    refuse_threads(monkeypatch, after=1 if within else 0)
+    tasks = [task(host.repo_url(name)) for name in host.having("quiet")]
+    with pytest.raises(NoWorker, match="no further thread") as caught:
+        run_batch(batch(tmp_path, *tasks))
+    assert "ulimit -u" in caught.value.hint
+
+
+def test_what_one_thread_is_refused_is_left_to_the_others_or_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = iter([True])
+
+    def outcome(_: Taking, each: Task) -> tuple[RepoOutcome, SnapshotterError | None]:
+        error = as_error(RuntimeError("can't start new thread")) if next(refused, False) else None
+        return failed_outcome(each, error or Unavailable("no")), error
+
+    monkeypatch.setattr(Taking, "outcome", outcome)
+    given = [task(f"https://h.test/{number}") for number in range(8)]
+    result = run_batch(batch(tmp_path, *given))
+    assert len(result.outcomes) == 7
+    assert [retry.outcome for retry in result.again] == [None]
 
 
 def test_options_that_differ_open_no_connection_beside_those_of_the_lease(tmp_path: Path) -> None:
