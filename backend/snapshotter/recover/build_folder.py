@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
@@ -52,7 +52,8 @@ def check_free(destination: Path) -> None:
 def building(destination: Path, observer: Observer, cancel: Cancel) -> Iterator[Build]:
     """Where to build what is for `destination`: inside it if it is an empty folder, else in a new folder beside it.
 
-    What is not placed at the end is removed, as it is when the work is cancelled. What killed restores left is
+    What is not placed at the end is removed, as it is when the work is cancelled, with the folders above that were made
+    for it. What killed restores left is
     removed before, with a warning. Raises UsageError if the destination is in use, OSError if no folder can be made.
     """
     clear(destination, observer)
@@ -60,9 +61,11 @@ def building(destination: Path, observer: Observer, cancel: Cancel) -> Iterator[
         with in_place.building(destination, observer, cancel) as inside:
             yield inside
         return
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with locked_folder(destination.parent, _prefix(destination), mode=_MODE) as work:
-        beside = _Beside(work, destination, cancel)
+    with (
+        _parents(destination.parent) as made,
+        locked_folder(destination.parent, _prefix(destination), mode=_MODE) as work,
+    ):
+        beside = _Beside(work, destination, made, cancel)
         with cancel.ending(beside.clear):
             yield beside
 
@@ -73,10 +76,10 @@ class _Beside:
 
     work: Path
     destination: Path
+    parents: Sequence[Path]
     cancel: Cancel
-    _moving: threading.Lock = field(
-        default_factory=threading.Lock
-    )  # a cancellation clears up from its own thread
+    # A cancellation clears up from its own thread.
+    _moving: threading.Lock = field(default_factory=threading.Lock)
 
     def place(self, ready: Callable[[Path], None]) -> None:
         """See Build."""
@@ -85,9 +88,40 @@ class _Beside:
             self.work.rename(self.destination)
 
     def clear(self) -> None:
-        """Remove the folder unless it is placed. Safe to call from any thread."""
+        """Remove the folder, and the parents made for it, unless it is placed. Safe to call from any thread."""
         with self._moving:
             remove(self.work)
+            _remove_empty(self.parents)
+
+
+@contextmanager
+def _parents(folder: Path) -> Iterator[Sequence[Path]]:
+    """`folder`, made with those above it that are missing; those are listed, and removed at the end if they are empty.
+
+    Raises OSError if one cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for each in reversed((folder, *folder.parents)):
+            if each.is_dir():
+                continue
+            try:
+                each.mkdir()
+            except FileExistsError:
+                if not each.is_dir():  # else another process made it meanwhile
+                    raise
+            else:
+                made.append(each)
+        yield made
+    finally:
+        _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove nested folders, which are listed outermost first, up to the first that holds something."""
+    with suppress(OSError):
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def clear(destination: Path, observer: Observer) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.recover import build_folder, restore
+from snapshotter.recover.build_folder import Build
 from tests.support.cli import BACKEND
 from tests.support.git import Origin
 from tests.support.lab import Lab, Words
@@ -86,12 +88,43 @@ def test_only_folders_of_that_very_name_are_touched(tmp_path: Path) -> None:
 
 def test_a_cancelled_restore_takes_its_folder_along(tmp_path: Path) -> None:
     cancel = Cancel()
-    out = tmp_path / "deep" / "out"
-    with pytest.raises(Interrupted), build_folder.building(out, Words(), cancel) as build:
+    out = tmp_path / "deep" / "deeper" / "out"
+    with pytest.raises(Interrupted), build_folder.building(out, Words(), cancel):
         cancel.cancel()
-        assert not build.work.exists()
+        assert list(tmp_path.iterdir()) == []  # already now: the process may end
         cancel.check()
-    assert list((tmp_path / "deep").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_restore_takes_the_folders_along_that_it_made(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OSError, match="full"), _building(tmp_path / "there" / "a" / "b" / "out"):
+        raise OSError(28, "full")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
+
+
+def test_a_folder_above_that_holds_something_else_by_now_stays(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="full"), _building(tmp_path / "a" / "b" / "out"):
+        (tmp_path / "a" / "somebody's").touch()
+        raise OSError(28, "full")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "somebody's"]
+
+
+def test_folders_above_of_which_one_cannot_be_made_go_too(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="too long"), _building(tmp_path / "a" / ("b" * 300) / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_above_are_made_through_what_is_no_folder_yet(tmp_path: Path) -> None:
+    with build_folder.building(tmp_path / "a" / ".." / "b" / "out", Words(), Cancel()) as build:
+        (build.work / "HEAD").touch()
+        build.place(lambda _: None)
+    assert (tmp_path / "a" / ".." / "b" / "out" / "HEAD").exists()
+
+
+def _building(destination: Path) -> AbstractContextManager[Build]:
+    return build_folder.building(destination, Words(), Cancel())
 
 
 def test_a_cancellation_in_the_moment_of_placing_takes_nothing_of_what_is_placed(
