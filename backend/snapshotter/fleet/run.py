@@ -9,7 +9,7 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 
 from snapshotter.archive.sealed import Sealed
@@ -68,21 +68,28 @@ class Round:
         """
         plan, known = SharedPlan(self.plan, self.at_once, self.cancel), _parsed(origins)
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        done: queue.SimpleQueue[tuple[int, OriginResult]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, OriginResult] | BaseException] = queue.SimpleQueue()
         for index in range(len(known)):
             waiting.put(index)
 
         def work() -> None:
-            with suppress(queue.Empty):
+            try:
                 while True:
                     index = waiting.get_nowait()
                     done.put((index, self._result(origins[index], known[index], plan)))
+            except queue.Empty:
+                pass
+            except BaseException as fault:  # noqa: BLE001 - carried to the thread that waits
+                done.put(fault)
 
         # A pool would lose the origin for which the system refuses it a thread.
         threads = crew(work, min(self.at_once.origins, len(known)))
         try:
             for _ in known:
-                yield done.get()
+                came = done.get()
+                if isinstance(came, BaseException):
+                    raise came
+                yield came
         finally:
             wait(threads)
 

@@ -84,6 +84,17 @@ def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None
     assert error.exit_code == 143
 
 
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_what_a_thread_meets_that_is_no_origin_s_ends_the_round(tmp_path: Path, at_once: int) -> None:
+    """And is not waited for without end."""
+
+    def told(origin: str) -> Observer:
+        raise ZeroDivisionError(origin)
+
+    with pytest.raises(ZeroDivisionError):
+        list(round_of(tmp_path, Cancel(), at_once=at_once, told=told).take_each(["/a", "/b", "/c"]))
+
+
 @pytest.mark.parametrize(("at_once", "connections"), [(1, 2), (2, 1)])
 def test_one_origin_s_refs_are_listed_beside_its_host_s_introduction(
     tmp_path: Path, at_once: int, connections: int
