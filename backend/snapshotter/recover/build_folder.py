@@ -53,8 +53,8 @@ def building(destination: Path, observer: Observer, cancel: Cancel) -> Iterator[
     """Where to build what is for `destination`: inside it if it is an empty folder, else in a new folder beside it.
 
     What is not placed at the end is removed, as it is when the work is cancelled, with the folders above that were made
-    for it. What killed restores left is
-    removed before, with a warning. Raises UsageError if the destination is in use, OSError if no folder can be made.
+    for it. What killed restores left is removed before, with a warning. Raises UsageError if the destination is in use,
+    OSError if no folder can be made.
     """
     clear(destination, observer)
     if destination.exists():

@@ -301,7 +301,8 @@ def test_what_comes_back_to_a_restore_s_folder_after_a_signal_is_removed_too(
     """A killed git, or a dead store's late answer, may write once more; the work is held, and clears nothing up."""
     out, marker = tmp_path / "out", tmp_path / "marker"
     out.mkdir()
-    script = HANGING_STORE.format(name="history.bundle", marker=str(marker))
+    first = min(entry.key for entry in stored.store.list("") if entry.key.endswith("/refs.txt"))
+    script = HANGING_STORE.format(name=first, marker=str(marker))  # which the work itself waits for
     verb = ["restore", str(served.path), str(out / "r"), "--store", str(stored.root)]
     with started([sys.executable, "-c", script, *verb]) as process:
         wait_for(process, marker.exists)
