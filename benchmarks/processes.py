@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 MIB = 1024 * 1024
@@ -49,8 +50,9 @@ def _family(root: int) -> list[int]:
     """A process and all of its descendants."""
     tree, at = [root], 0
     while at < len(tree):
-        for task in Path(f"/proc/{tree[at]}/task").glob("*/children"):
-            tree += map(int, (_read(task) or "").split())
+        with suppress(OSError):  # it has ended since
+            for task in Path(f"/proc/{tree[at]}/task").glob("*/children"):
+                tree += map(int, (_read(task) or "").split())
         at += 1
     return tree
 
