@@ -6,25 +6,17 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from snapshotter.base import children
 from tests.support.cli import cli_env
+from tests.support.processes import until_gone
 
 
 def started(body: str) -> subprocess.Popen[bytes]:
     argv = ["sh", "-c", body]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True)
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended; one that nobody waits for stays as a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.mark.parametrize("then", ["wait", "exit 0"], ids=["both", "its-child-outlives-it"])
@@ -37,11 +29,7 @@ def test_a_child_ends_with_what_it_started(then: str) -> None:
         assert child.returncode is None, "it was not waited for"
         children.end_group(child)
         child.wait(10)
-    for _ in range(1000):
-        if is_gone(grandchild):
-            break
-        time.sleep(0.01)
-    assert is_gone(grandchild)
+    until_gone(grandchild)
     children.end_group(child)  # its id may be another's now
     assert children.has_ended(child)
 

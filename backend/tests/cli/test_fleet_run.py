@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,12 @@ import pytest
 from snapshotter.archive.catalog import Catalog
 from snapshotter.fleet.outcome import Verdict
 from snapshotter.store.opening import open_store
+from tests.support.batches import until
+from tests.support.cli import wait_for
 from tests.support.fleet_host import FleetHost
 from tests.support.fleets import workers_of
 from tests.support.git import Origin
+from tests.support.processes import kill_one, until_gone
 
 PATIENCE = 120.0  # seconds
 COUNTS = {
@@ -164,8 +166,7 @@ def test_a_worker_that_is_killed_costs_no_repository(host: FleetHost, tmp_path: 
     slowly = command("run", inventory, "--jobs", "2", "--host-requests", "8")
     with subprocess.Popen(slowly, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as running:
         until(lambda: len(host.requests) > 2)
-        victim = next(iter(workers_of(running.pid)))
-        os.kill(victim, signal.SIGKILL)
+        wait_for(running, lambda: kill_one(workers_of(running.pid)))
         assert running.stderr is not None
         told = running.stderr.read()
         assert running.wait(PATIENCE) == 0, told
@@ -186,7 +187,8 @@ def test_a_signal_ends_it_and_the_way_on_is_told(
         told = running.stderr.read()
         assert running.wait(PATIENCE) == code
     assert workers
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    for pid in workers:
+        until_gone(pid)
     assert "--resume" in told
     assert "Traceback" not in told
     assert "leaked" not in told
@@ -207,13 +209,6 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str], sa
     (tmp_path / "fleet.toml").write_text(f'[[repo]]\norigin = "{tmp_path}/x"\n')
     code, document, _ = run(tmp_path, "run", tmp_path / "fleet.toml", *arguments)
     assert (code, said in document["error"]["message"]) == (2, True), document
-
-
-def until(holds: Any) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_what_a_source_no_longer_lists_is_named_once_and_is_not_forgotten_silently(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.cli import cli_env, command, wait_for
 from tests.support.fleet_host import FleetHost
-from tests.support.fleets import Fleet, descendants, kill
+from tests.support.fleets import Fleet
+from tests.support.processes import descendants_of, kill
 
 REPOS = {"quiet": 60, "slow": 6}
 REQUESTS = 3 * 66
@@ -96,7 +97,7 @@ def test_a_machine_that_is_lost_costs_what_it_had_in_hand(fleet: Fleet) -> None:
         wait_for(run, lambda: answers(port))
         with process(worker(port), fleet) as lost, process(worker(port), fleet) as other:
             wait_for(run, lambda: len(fleet.host.requests) >= REQUESTS // 3)
-            assert descendants(lost.pid)
+            assert descendants_of(lost.pid)
             kill(lost)
             assert run.wait() == 0, fleet.said
             assert other.wait() == 0, fleet.said

@@ -23,9 +23,10 @@ from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.verify import VerifyOptions, verify
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import put_bucket_with_policy, rgw
-from tests.support.cli import alive, cli_env, command, wait_for
+from tests.support.cli import cli_env, command, wait_for
 from tests.support.git import Origin, state_of
 from tests.support.lab import Lab
+from tests.support.processes import alive
 
 SEGMENT = "64KiB"
 BUCKET, PREFIX = "fruitful-lab-snapshots-prod", "repo-scans/snapshotter/"

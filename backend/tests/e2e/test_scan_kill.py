@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import BACKEND, alive, cli, cli_env, command, wait_for
+from tests.support.cli import BACKEND, cli, cli_env, command, wait_for
 from tests.support.git import Origin
+from tests.support.processes import alive
 from tests.support.scans import FAKE_SCANNERS, rule_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc for a process's folders")

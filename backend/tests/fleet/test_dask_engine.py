@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from snapshotter.fleet.meeting_place import VARIABLE, Certificates, MeetingPlace
 from tests.support import batches
 from tests.support.batches import batch, until
 from tests.support.clusters import certificates_by_the_guide
+from tests.support.processes import until_gone
 
 LONG = 60  # seconds: no test waits for so long, unless what it waits for never comes
 
@@ -220,13 +222,12 @@ def listening_addresses() -> set[str]:
     """The hosts at which this process and its children listen."""
     import psutil
 
-    me = psutil.Process()
-    return {
-        connection.laddr.ip
-        for process in [me, *me.children(recursive=True)]
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    me, found = psutil.Process(), set()
+    for process in [me, *me.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            connections = process.net_connections(kind="inet")
+            found |= {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    return found
 
 
 def test_the_workers_go_with_a_run_that_is_killed() -> None:
@@ -243,13 +244,7 @@ def test_the_workers_go_with_a_run_that_is_killed() -> None:
         assert run.stdout
         worker = int(run.stdout.readline())
         run.send_signal(signal.SIGKILL)
-        until(lambda: not alive(worker))
+        until_gone(worker)
     finally:
         run.kill()
         run.wait()
-
-
-def alive(pid: int) -> bool:
-    import psutil
-
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from tests.support.batches import (
     told,
     uncrossable,
 )
+from tests.support.processes import parent_of, until_gone
 
 PATIENCE = 60.0  # seconds
 
@@ -129,10 +129,6 @@ def used() -> float:
     """Seconds of processor time of all that this process has waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_the_work_s_own_error_is_the_future_s(engine: LocalEngine) -> None:
@@ -292,16 +288,3 @@ def test_a_worker_s_own_children_are_started_as_its_parent_s(engine: LocalEngine
     names = {"PYTHONSAFEPATH": "", "PATH": ""}
     (outcome,) = engine.submit(environment, batch(1, "a", settings=names)).result(PATIENCE).outcomes
     assert outcome.run == ",".join(os.environ.get(name, "") for name in names)
-
-
-def until_gone(pid: int) -> None:
-    """Wait until a process is gone, or is only still to be waited for by its parent."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return
-        except OSError:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"{pid} lives")

@@ -21,6 +21,7 @@ from snapshotter.fleet.document import OriginResult
 from snapshotter.fleet.run import Gate, Round, verdict
 from snapshotter.store.opening import open_store
 from tests.support.git import Origin
+from tests.support.processes import alive
 from tests.support.scans import quickly, scan_of, scan_options
 
 
@@ -71,7 +72,7 @@ def test_the_scans_of_one_job_use_the_same_processes(tmp_path: Path, monkeypatch
             assert scan_of(result.sealed).tables["symbols"] == 1  # type: ignore[arg-type]
             pids.append(workers.pids)  # type: ignore[union-attr]
     assert pids[0] == pids[1] != []
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids[1])
+    assert not any(map(alive, pids[1]))
 
 
 def test_after_a_cancellation_every_origin_has_its_error(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging, blob_place
 from tests.scan import planted
 from tests.scan.planted import VALUES
+from tests.support.processes import alive
 from tests.support.scans import rule_cache
 
 HOW: dict[str, Any] = {"key": b"a key of the tests", "seconds": 120}
@@ -133,19 +134,11 @@ def test_a_process_that_ended_while_it_waited_is_replaced(stagings: list[Staging
     )
     with search_by(kingfisher, tmp_path, scans=1) as search:
         search.prepare(120)
-        while not once.exists() or not is_over(int(once.read_text())):
+        while not once.exists() or alive(int(once.read_text())):
             time.sleep(0.01)
         with search.expected() as find:
             assert asked(find, stagings[0]) == alone(stagings[0])
     assert kingfisher.starts == ["held", "held"]
-
-
-def is_over(pid: int) -> bool:
-    """Whether a process has ended, which its parent may not have heard."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_blobs_on_another_file_system_are_searched_alone(tmp_path: Path) -> None:

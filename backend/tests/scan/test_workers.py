@@ -19,6 +19,7 @@ from snapshotter.scan.symbols.records import Analysis
 from snapshotter.scan.symbols.routing import WORTH, QueuedBlob, Queues
 from snapshotter.scan.symbols.workers import Workers
 from tests.scan import golden
+from tests.support.processes import until_gone
 
 _SOURCES = [(golden.FIXTURES / "symbols" / name, language) for name, language in golden.LANGUAGES.items()]
 
@@ -113,13 +114,7 @@ def test_workers_end_with_their_parent() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, cwd=code, timeout=60, check=True
     )
-    pid = int(done.stdout)
-    status = Path(f"/proc/{pid}/status")
-    deadline = 100
-    while status.exists() and "Z (zombie)" not in status.read_text() and deadline:
-        deadline -= 1
-        threading.Event().wait(0.05)
-    assert deadline
+    until_gone(int(done.stdout))
 
 
 def test_processes_that_do_not_start_are_no_fault_of_a_blob() -> None:

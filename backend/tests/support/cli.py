@@ -63,11 +63,3 @@ def wait_for(process: subprocess.Popen[Any], condition: Callable[[], object]) ->
     while not condition():
         assert process.poll() is None, "it ended before it came to that"
         time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

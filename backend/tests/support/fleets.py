@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,9 +23,10 @@ from snapshotter.git.origin_parsing import parse
 from snapshotter.recover.restore import restore
 from snapshotter.store.objects import Store
 from snapshotter.store.opening import open_store
-from tests.support.cli import Done, alive, cli, cli_env, command
+from tests.support.cli import Done, cli, cli_env, command
 from tests.support.fleet_host import FleetHost
 from tests.support.git import State, state_of
+from tests.support.processes import children_of, command_line, descendants_of
 
 ENGINES = ("local", "dask")
 PATIENCE = {"SNAPSHOTTER_IDLE_TIMEOUT": "4s"}  # with a host that never answers
@@ -94,11 +94,12 @@ class Fleet:
             try:
                 yield process
             finally:
-                workers = descendants(process.pid)
+                below = descendants_of(process.pid)
                 process.kill()
                 process.wait()
-                for pid in workers:
-                    _kill(pid)
+                for pid in below:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
 
     def runs(self) -> list[str]:
         """The fleet's runs in the store, the oldest first, whether they ended or not."""
@@ -153,48 +154,12 @@ class Fleet:
         assert done.code == 0, done.out + done.err
 
 
-def descendants(pid: int) -> list[int]:
-    """The processes below one, at whatever depth."""
-    children = _children()
-    found = list(children[pid])
-    for each in found:
-        found += children[each]
-    return found
-
-
 def workers_of(pid: int) -> list[int]:
     """The processes of a run that take its snapshots, each forked from one that had loaded what they need."""
-    children = _children()
-    return [worker for server in nurseries_of(pid) for worker in children[server]]
+    return [worker for nursery in nurseries_of(pid) for worker in children_of(nursery)]
 
 
 def nurseries_of(pid: int) -> list[int]:
     """The processes of a run, one at most while none was killed, that its workers are forked from."""
-    commands = {each: Path(f"/proc/{each}/cmdline").read_bytes() for each in _children()[pid]}
-    return [each for each, said in commands.items() if b"spawn_main" in said or b"forkserver" in said]
-
-
-def _children() -> defaultdict[int, list[int]]:
-    """The processes of this machine by their parents."""
-    children: defaultdict[int, list[int]] = defaultdict(list)
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children[parent].append(int(path.parent.name))
-    return children
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a run, and it alone, and wait for its other processes to end by themselves."""
-    workers = descendants(process.pid)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    while any(map(alive, workers)):  # the test's own limit of time bounds it
-        time.sleep(0.01)
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    said = {child: command_line(child) for child in children_of(pid)}
+    return [child for child, words in said.items() if b"spawn_main" in words or b"forkserver" in words]
