@@ -28,7 +28,7 @@ def test_a_child_ends_with_what_it_started(then: str) -> None:
             time.sleep(0.01)
         assert child.returncode is None, "it was not waited for"
         children.end_group(child)
-        child.wait(10)
+        child.wait(60)
     until_gone(grandchild)
     children.end_group(child)  # its id may be another's now
     assert children.has_ended(child)

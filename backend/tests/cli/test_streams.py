@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from snapshotter.cli.streams import Talk
-from tests.support.cli import cli_env, command
+from tests.support.cli import cli_env, command, wait_for
 from tests.support.git import Origin
 from tests.support.lab import Lab
+from tests.support.processes import heeds
 
 FULL = Path("/dev/full")
 pytestmark = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
@@ -186,9 +187,9 @@ def test_a_signal_ends_a_run_whose_words_nobody_reads(lab: Lab, stream: str) -> 
         with subprocess.Popen(argv, env=cli_env(), **streams | {stream: full}) as process:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(2)
-            assert process.poll() is None, "it had nobody to tell"
+            wait_for(process, lambda: heeds(process.pid, signal.SIGTERM))  # it had nobody to tell
             process.send_signal(signal.SIGTERM)
-            assert process.wait(5) == 143
+            assert process.wait(60) == 143
 
 
 def test_python_s_own_words_go_the_same_way(tmp_path: Path) -> None:

@@ -22,10 +22,11 @@ from snapshotter.cli.snapshot import SnapshotFlags
 from snapshotter.fleet.document import MAX_DOCUMENT
 from tests.infra.template import SERVICE, access_policy, bucket_policy, resolve
 from tests.servers import assume_role, put_bucket_with_policy, rgw
-from tests.support.cli import cli_env, command
+from tests.support.cli import cli_env, command, wait_for
 from tests.support.git import Origin
 from tests.support.httpservers import Scripted, Seen
 from tests.support.lab import Lab
+from tests.support.processes import heeds
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "docs" / "job.schema.json").read_text(encoding="utf-8"))
@@ -254,9 +255,10 @@ def test_sigterm_while_it_waits_for_its_document_ends_it() -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        time.sleep(1)
+        wait_for(process, lambda: heeds(process.pid, signal.SIGTERM))
+        time.sleep(0.3)  # into the wait
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 143
+        assert process.wait(60) == 143
         assert process.stdout and process.stderr
         done = ran(process.returncode, process.stdout.read(), process.stderr.read())
     assert (done.document["stage"], done.document["error"]["code"]) == ("reading the job", "terminated")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cli import BACKEND, cli, cli_env, command, wait_for
 from tests.support.git import Origin
-from tests.support.processes import alive
+from tests.support.processes import alive, open_files
 from tests.support.scans import FAKE_SCANNERS, rule_cache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc for a process's folders")
@@ -64,8 +64,7 @@ def hanging(origin: Origin, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[b
 
 def folders(pid: int) -> list[Path]:
     """The scan's folders that a process holds the locks of."""
-    open_files = (link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
-    return sorted({path for path in open_files if path.name.startswith("snapshotter-scan-")})
+    return sorted({path for path in open_files(pid) if path.name.startswith("snapshotter-scan-")})
 
 
 def snapshot(origin: Origin, tmp_path: Path) -> None:

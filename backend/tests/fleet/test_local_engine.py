@@ -29,7 +29,7 @@ from tests.support.batches import (
     told,
     uncrossable,
 )
-from tests.support.processes import parent_of, until_gone
+from tests.support.processes import alive, parent_of, until_gone
 
 PATIENCE = 60.0  # seconds
 
@@ -121,7 +121,7 @@ def test_an_engine_that_is_let_go_leaves_no_process_and_has_waited_for_all_that_
     before = used()
     engine.submit(busy, batch(2, "a", settings={"seconds": "0.5"})).result(PATIENCE)
     engine.shutdown()
-    assert not [each for each in (pid, nursery) if Path(f"/proc/{each}").exists()]
+    assert not any(map(alive, (pid, nursery)))
     assert used() - before >= 0.5
 
 

@@ -9,6 +9,7 @@ import pytest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Interrupted
 from snapshotter.scan.runner import Command, ScannerFailed, program, run, versions
+from tests.support.processes import until_gone
 
 
 @pytest.fixture
@@ -148,15 +149,5 @@ def cancel_when(cancel: Cancel, path: Path) -> None:
 
 def assert_ended(pids: Path) -> None:
     """Every listed process ends: it was killed, which the kernel may do a moment after the caller was told."""
-    until = time.monotonic() + 20
-    while any(map(lives, pids.read_text().split())):
-        assert time.monotonic() < until, "a process of the scanner lives on"
-        time.sleep(0.01)
-
-
-def lives(pid: str) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
-    try:
-        return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    for pid in pids.read_text().split():
+        until_gone(int(pid))

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from snapshotter.scan.secrets import SecretFinding
 from snapshotter.scan.staging import Staging, blob_place
 from tests.scan import planted
 from tests.scan.planted import VALUES
-from tests.support.processes import alive
+from tests.support.processes import alive, open_files
 from tests.support.scans import rule_cache
 
 HOW: dict[str, Any] = {"key": b"a key of the tests", "seconds": 120}
@@ -188,10 +188,7 @@ def test_a_scan_that_asks_is_not_awaited_and_may_be_followed_by_another(
 
 def open_pipes(folder: Path) -> list[str]:
     """The pipes below a folder, gone or not, that this process has open."""
-    links = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            links.append(str(descriptor.readlink()))
+    links = map(str, open_files())
     return [link for link in links if link.startswith(f"{folder}/") and "/audit" in link]
 
 

@@ -19,7 +19,7 @@ from snapshotter.scan.symbols.records import Analysis
 from snapshotter.scan.symbols.routing import WORTH, QueuedBlob, Queues
 from snapshotter.scan.symbols.workers import Workers
 from tests.scan import golden
-from tests.support.processes import until_gone
+from tests.support.processes import alive, until_gone
 
 _SOURCES = [(golden.FIXTURES / "symbols" / name, language) for name, language in golden.LANGUAGES.items()]
 
@@ -94,10 +94,10 @@ def test_closing_ends_the_processes() -> None:
     with Workers(count=1) as workers:
         workers.start(1)
         (pid,) = workers.pids
-        assert Path(f"/proc/{pid}").exists()
+        assert alive(pid)
         workers.close()
         workers.close()
-        assert not Path(f"/proc/{pid}").exists()
+        assert not alive(pid)
 
 
 def test_workers_end_with_their_parent() -> None:

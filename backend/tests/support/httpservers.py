@@ -98,7 +98,7 @@ class Proxy(Scripted):
                     back.start()
                     if request.method == "CONNECT":
                         _copy(self.connection, backend)
-                    back.join(10)
+                    back.join(60)
 
         self._server.RequestHandlerClass = Handler
 

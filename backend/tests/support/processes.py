@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.batches import until
@@ -45,6 +46,24 @@ def command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def heeds(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has made ready for a signal, which would else end it as the kernel does."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return bool(int(status.partition("SigCgt:")[2].split()[0], 16) >> number - 1 & 1)
+
+
+def open_files(pid: int | str = "self") -> list[Path]:
+    """What a process, by default this one, has open, by its links in /proc; what is closed meanwhile is left out."""
+    found = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(link.readlink())
+    return found
 
 
 def until_gone(pid: int) -> None:

@@ -89,7 +89,7 @@ def running(argv: list[str], port: int, env: dict[str, str], log: Path) -> Itera
     """A server of ours until the block ends, from the moment it accepts connections on `port`."""
     with log.open("wb") as out, subprocess.Popen(argv, env=env, stdout=out, stderr=out) as process:
         try:
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while not _accepts(port):
                 if process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"{argv[0]} did not start: {log.read_text(errors='replace')}")
@@ -97,7 +97,7 @@ def running(argv: list[str], port: int, env: dict[str, str], log: Path) -> Itera
             yield
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _accepts(port: int) -> bool:
