@@ -40,7 +40,7 @@ def stored_pieces(
     digest, got = hashlib.sha256(), 0
     for key in keys:
         try:
-            for piece in store.stream(key):
+            for piece in store.stream(key, cancel=cancel):
                 cancel.check()
                 got += len(piece)
                 if got > size:

@@ -14,7 +14,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import islice
 from queue import SimpleQueue
-from typing import TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +22,7 @@ from snapshotter.archive.manifest import Artifact, Manifest
 from snapshotter.archive.transfer import RunFolder, checked_get, damaged
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.side_by_side import awaited
 from snapshotter.git.pack_frame import PackCheck
 from snapshotter.store.objects import Store
 
@@ -30,7 +30,6 @@ MIN_SEGMENT = 64 * 1024
 MAX_SEGMENT = 5 * 1024**3  # S3's largest single PUT
 MAX_SEGMENTS = 10_000  # four digits: `cat history.bundle.*` must list them in order
 CONTENT_TYPE = "application/octet-stream"
-T = TypeVar("T")
 
 
 class Written(Struct, frozen=True):
@@ -222,15 +221,6 @@ class SegmentReader:
     def _fetch(self, segment: Artifact, cancel: Cancel) -> bytes:
         cancel.check()  # the pool may have taken this one before it was shut down
         return checked_get(self._store, segment, cancel)
-
-
-def awaited(future: Future[T], cancel: Cancel) -> T:
-    """A future's result, or the cancellation's error while a dead network keeps it from coming."""
-    while not future.done():
-        cancel.check()
-        wait([future], timeout=0.25)
-    cancel.check()
-    return future.result()
 
 
 def _segment(manifest: Manifest, name: str, listed: Mapping[str, Artifact]) -> Artifact:

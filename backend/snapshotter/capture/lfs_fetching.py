@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from snapshotter.archive.segments import awaited
-from snapshotter.base.cancel import Cancel
 from snapshotter.base.room import Room, Stay
+from snapshotter.base.side_by_side import awaited, settle
 from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import LFS_SEGMENTS
 from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSource, LfsUnavailable
@@ -60,7 +59,7 @@ class LfsFetch:
             finally:
                 part.cancel()
                 pool.shutdown(wait=False, cancel_futures=True)
-                _wait(pending.values(), storage.cancel)
+                settle(pending.values(), storage.cancel)
         return self._outcomes
 
     def _settle(self, pending: dict[LfsPointer, Future[Outcome]], most: int) -> None:
@@ -93,12 +92,6 @@ class LfsFetch:
                     return error
             storage.cancel.sleep(0.5 * 2**attempt)
         raise AssertionError  # the last try returns
-
-
-def _wait(futures: Iterable[Future[Outcome]], cancel: Cancel) -> None:
-    """Wait until all have ended, or for a cancellation."""
-    while (left := [future for future in futures if not future.done()]) and not cancel.cancelled:
-        wait(left, timeout=0.25)
 
 
 def _too_large(pointer: LfsPointer) -> LfsUnavailable:

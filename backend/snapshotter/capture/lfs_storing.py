@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from snapshotter.archive import layout
-from snapshotter.archive.segments import CONTENT_TYPE, MAX_SEGMENTS, awaited
+from snapshotter.archive.segments import CONTENT_TYPE, MAX_SEGMENTS
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import awaited
 from snapshotter.store.objects import Store
 from snapshotter.transport.lfs.source import Download, LfsPointer, LfsUnavailable, Reason
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,10 @@ from msgspec import UNSET, structs
 from snapshotter.archive.catalog import Catalog
 from snapshotter.archive.manifest import Artifact, Gap, Manifest, Scan, ScanSettings
 from snapshotter.archive.transfer import RunFolder, checked_get
+from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Interrupted, SnapshotterError, Unavailable, UsageError
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import side_by_side
 from snapshotter.base.text import printable
 from snapshotter.capture.attempts import ScanAttempt
 from snapshotter.capture.options import ScanOptions
@@ -122,12 +125,12 @@ class ScanStep:
     def _stored(self, result: ScanResult, target: ScanTarget, tree: str) -> Scan:
         """The record of a scan, once its files are stored: they last no longer than the scanners' folder."""
 
-        def put(name: str) -> Artifact:
+        def put(name: str, part: Cancel) -> Artifact:
             path = result.files[name]
-            return self.folder.put(name, path.read_bytes(), _TYPES[path.suffix])
+            return replace(self.folder, cancel=part).put(name, path.read_bytes(), _TYPES[path.suffix])
 
-        with ThreadPoolExecutor(_PUTS_AT_ONCE, thread_name_prefix="scan-upload") as pool:
-            artifacts = list(pool.map(put, result.files))
+        # The manifest comes last: so nothing may still be on its way when the snapshot goes on without a scan.
+        artifacts = side_by_side(put, [*result.files], _PUTS_AT_ONCE, self.folder.cancel, self.folder.stay)
         return Scan(
             run_id=str(self.folder.key.run_id),
             ref=target.ref,
@@ -182,11 +185,11 @@ class ScanStep:
             }
             files: dict[str, Path] = {}
             try:
-                with ThreadPoolExecutor(len(COLUMNS)) as pool:
-                    tables = pool.map(lambda one: checked_get(self.folder.store, one), artifacts.values())
-                    for name, data in zip(artifacts, tables, strict=True):
-                        files[name] = folder / f"{name}.parquet"
-                        files[name].write_bytes(data)
+                get = partial(checked_get, self.folder.store)
+                tables = side_by_side(get, [*artifacts.values()], len(COLUMNS), self.folder.cancel)
+                for name, data in zip(artifacts, tables, strict=True):
+                    files[name] = folder / f"{name}.parquet"
+                    files[name].write_bytes(data)
             except (Unavailable, AccessDenied) as error:  # missing ones are refused by a bucket like ours
                 self.observer.warn(f"the parent's scan cannot be used, so this one is full: {error.message}")
                 files = {}

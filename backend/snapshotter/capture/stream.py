@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from snapshotter.archive import layout
 from snapshotter.archive.manifest import Artifact, History
-from snapshotter.archive.segments import SegmentWriter, awaited
+from snapshotter.archive.segments import SegmentWriter
 from snapshotter.archive.transfer import RunFolder
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import awaited
 from snapshotter.capture.options import CaptureOptions
 from snapshotter.capture.pack_front import FRONT_BYTES, AwaitedFront, PackFront
 from snapshotter.git import pack_frame

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +17,7 @@ from snapshotter.archive.sealed import Sealed
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unusable
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import side_by_side
 from snapshotter.recover.verdict import Problem
 
 _STREAMED_AT_ONCE: Final = 4  # objects: each is read to its end, so a few fill the line
@@ -61,12 +61,11 @@ class Artifacts:
         manifest = sealed.manifest
         history = set(manifest.history.segments) if manifest.history else set()
 
-        def check(artifact: Artifact) -> Problem | None:
-            return self._check(artifact, manifest.key, cancel, read=segments or artifact.name not in history)
+        def check(artifact: Artifact, part: Cancel) -> Problem | None:
+            return self._check(artifact, manifest.key, part, read=segments or artifact.name not in history)
 
         if manifest.artifacts:  # an unchanged snapshot has none, and needs no threads
-            with ThreadPoolExecutor(_STREAMED_AT_ONCE) as pool:
-                found = [*pool.map(check, manifest.artifacts)]
+            found = side_by_side(check, manifest.artifacts, _STREAMED_AT_ONCE, cancel)
             if manifest.scan and manifest.scan.run_id == manifest.run_id:
                 scanned, all_of_it = set(manifest.scan.artifacts), zip(manifest.artifacts, found, strict=True)
                 self._last = {artifact: problem for artifact, problem in all_of_it if artifact in scanned}
@@ -130,7 +129,7 @@ class Artifacts:
             return None
         digest = hashlib.sha256()
         try:
-            for chunk in self._catalog.store.stream(artifact.key):
+            for chunk in self._catalog.store.stream(artifact.key, cancel=cancel):
                 cancel.check()
                 digest.update(chunk)
                 self._observer.advance(len(chunk))

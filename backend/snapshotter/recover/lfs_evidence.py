@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from snapshotter.archive.manifest import Lfs
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import side_by_side
 from snapshotter.recover.verdict import MAX_PROBLEMS, Problem
 from snapshotter.scan.lfs_rows import LfsRow
 
@@ -80,11 +81,11 @@ class LfsEvidence:
         if unread and not quick:
             total = sum(row.bytes for row in unread)
             self._observer.stage(f"reading {len(unread):,} LFS objects", total)
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
-            found = 0
-            for problem in pool.map(lambda row: self._problem(row, quick=quick, cancel=cancel), held):
-                if problem is not None and (found := found + 1) <= MAX_PROBLEMS:
-                    yield problem
+
+        def problem(row: LfsRow, part: Cancel) -> Problem | None:
+            return self._problem(row, quick=quick, cancel=part)
+
+        yield from islice(filter(None, side_by_side(problem, held, _AT_ONCE, cancel)), MAX_PROBLEMS)
 
     def _problem(self, row: LfsRow, *, quick: bool, cancel: Cancel) -> Problem | None:
         cancel.check()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,6 +13,7 @@ from snapshotter.archive.manifest import Manifest
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import AccessDenied, Finding, SnapshotterError, Unavailable, Unusable
 from snapshotter.base.observer import Observer
+from snapshotter.base.side_by_side import side_by_side
 from snapshotter.base.text import plural, printable
 from snapshotter.recover.lfs_evidence import LfsEvidence
 from snapshotter.recover.verdict import Problem
@@ -72,7 +73,9 @@ def place_objects(
     """Put the LFS objects of a snapshot into the repository at `git_dir`, each checked as it is written.
 
     What of them is damaged or cannot be read is warned of and left out: the history is whole without. Once one cannot
-    be read, no other is begun. Raises OSError if the repository cannot be written, and the caller's Interrupted.
+    be read, no other is begun, and those that are under way are left out too. Raises OSError if the repository cannot
+    be written, and the caller's Interrupted. Waits for no store that hangs, and however it ends, nothing is written
+    there any more.
     """
     record = manifest.lfs
     if not record or not record.objects:
@@ -87,55 +90,71 @@ def place_objects(
             return RestoredLfs(record.objects, damaged=record.held)
         return RestoredLfs(record.objects, unread=record.held, trouble=error)
     observer.stage(f"placing {len(rows):,} LFS objects", record.held_bytes)
-    placing = _Placing(catalog.store, evidence, git_dir, observer, cancel)
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs") as pool:
-        outcomes = list(pool.map(placing.place, rows))
-    problems = [outcome for outcome in outcomes if isinstance(outcome, Problem)]
+    placing, trouble = _Placing(catalog.store, evidence, git_dir, observer), None
+    try:
+        side_by_side(placing.place, rows, _AT_ONCE, cancel)
+    except (Unavailable, AccessDenied) as error:
+        cancel.check()
+        trouble = error
+    finally:
+        placing.close()
+    problems = [placing.problems[row.oid] for row in rows if row.oid in placing.problems]
     _warn(problems, observer)
-    placed = [row.bytes for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
+    placed = [row.bytes for row in rows if row.oid in placing.placed]
     unread = len(rows) - len(placed) - len(problems)
-    if placing.trouble:
-        why = f"{placing.trouble.message}; {placing.trouble.hint}"
+    if trouble:
+        why = f"{trouble.message}; {trouble.hint}"
         observer.warn(f"{plural(unread, 'LFS object')} could not be read, and left out: {why}")
-    return RestoredLfs(record.objects, len(placed), sum(placed), len(problems), unread, placing.trouble)
+    return RestoredLfs(record.objects, len(placed), sum(placed), len(problems), unread, trouble)
 
 
 class _Placing:
-    """Objects on their way into a repository, several at once, until the store fails."""
+    """Objects on their way into a repository, several at once. Those that are `placed` are whole; of no other is
+    anything left once it is closed, though a store that hangs may still keep threads. What is wrong with an object is
+    among the `problems`, by its id."""
 
-    def __init__(
-        self, store: Store, evidence: LfsEvidence, git_dir: Path, observer: Observer, cancel: Cancel
-    ) -> None:
+    def __init__(self, store: Store, evidence: LfsEvidence, git_dir: Path, observer: Observer) -> None:
         self._store, self._evidence, self._objects = store, evidence, git_dir / "lfs" / "objects"
-        self._observer, self._cancel = observer, cancel
-        self.trouble: SnapshotterError | None = None
+        self._observer = observer
+        self._changing = threading.Lock()  # held to look at the cancel and then change what others see
+        self._begun: dict[str, Path] = {}
+        self.placed: set[str] = set()
+        self.problems: dict[str, Problem] = {}
 
-    def place(self, row: LfsRow) -> Problem | SnapshotterError | None:
-        """Put one object in place. Returns what is wrong with it, or why it cannot be read; then none of it is left."""
-        if self.trouble:
-            return self.trouble
-        try:
-            return self._evidence.listed_wrong(row) or self._written(row)
-        except (Unavailable, AccessDenied) as error:
-            self._cancel.check()
-            self.trouble = error
-            return error
+    def place(self, row: LfsRow, cancel: Cancel) -> None:
+        """Put one object in place, or note what is wrong with it. Raises what the store and the repository raise, and
+        once cancelled, changes nothing any more."""
+        problem = self._evidence.listed_wrong(row) or self._written(row, cancel)
+        with self._changing:
+            cancel.check()
+            path = self._begun.pop(row.oid, None)
+            if problem is None:
+                self.placed.add(row.oid)
+                return
+            if path is not None:
+                path.unlink(missing_ok=True)
+            self.problems[row.oid] = problem
 
-    def _written(self, row: LfsRow) -> Problem | None:
-        folder = self._objects / row.oid[:2] / row.oid[2:4]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / row.oid
-        try:
-            with path.open("xb") as file:
-                for piece in stored_pieces(self._store, row.oid, row.bytes, row.keys, self._cancel):
+    def close(self) -> None:
+        """Remove what is not whole. Whatever is still under way is cancelled by now."""
+        with self._changing:
+            while self._begun:
+                self._begun.popitem()[1].unlink(missing_ok=True)
+
+    def _written(self, row: LfsRow, cancel: Cancel) -> Problem | None:
+        path = self._objects / row.oid[:2] / row.oid[2:4] / row.oid
+        with self._changing:
+            cancel.check()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("xb")
+            self._begun[row.oid] = path
+        with file:
+            try:
+                for piece in stored_pieces(self._store, row.oid, row.bytes, row.keys, cancel):
                     file.write(piece)
                     self._observer.advance(len(piece))
-        except Unusable as error:
-            path.unlink(missing_ok=True)
-            return Problem.of(error, row.keys[0])
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            except Unusable as error:
+                return Problem.of(error, row.keys[0])
         return None
 
 

@@ -121,10 +121,13 @@ class Store:
         with self._missing_if_denied(key):
             return self._reading(lambda: self._backend.read_range(key, start, end), "GetObject", key)
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
-        """An existing object's bytes, about `chunk` at a time. Raises as `get` does, at any of them."""
+    def stream(
+        self, key: str, chunk: int = 4 * 1024 * 1024, *, cancel: Cancel | None = None
+    ) -> Iterator[memoryview]:
+        """An existing object's bytes, about `chunk` at a time. Raises as `get` does, at any of them, and like it tries
+        nothing again after a cancellation."""
         with self._missing_if_denied(key):
-            pieces = self._reading(lambda: self._backend.pieces(key, chunk), "GetObject", key)
+            pieces = self._reading(lambda: self._backend.pieces(key, chunk), "GetObject", key, cancel)
             while True:
                 try:
                     piece = next(pieces)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,18 @@ from msgspec import structs
 
 from githost import GitHost
 from snapshotter.archive.sealed import Sealed
-from snapshotter.base.errors import Unavailable, UsageError
+from snapshotter.base.cancel import Cancel
+from snapshotter.base.errors import AccessDenied, Interrupted, Unavailable, UsageError
 from snapshotter.capture import scan_step
 from snapshotter.capture.options import ScanOptions
 from snapshotter.git.refs import RefsLedger
 from snapshotter.scan import scanners
 from snapshotter.scan.runner import ScannerFailed
 from snapshotter.scan.scanners import FAILED, scanner_versions
+from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Transport
 from tests.support import fixtures
+from tests.support.faults import FaultyStore, HeldStore
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.scans import KEY, options, rows, scan_of, scan_options, tables
@@ -339,3 +344,53 @@ def test_an_unexpected_error_is_told_by_its_type_alone(lab: Lab, origin: Origin)
     taken, _ = take(lab, origin, resources={"count_lines": explode})
     assert [gap.sample for gap in taken.manifest.gaps] == [["unexpected RuntimeError"]]
     assert "hunter2" not in "".join(lab.observer.warnings)
+
+
+@pytest.mark.parametrize("method", ["put_new", "get"])
+def test_a_cancelled_scan_waits_for_no_table_of_a_store_that_hangs(
+    lab: Lab, origin: Origin, method: str
+) -> None:
+    if method == "get":
+        take(lab, origin)
+        origin.commit(files={"new.py": b"import util\n"})
+    held, cancel = HeldStore(lab.store, lambda call, key: call == method and "/scan/" in key), Cancel()
+    with ThreadPoolExecutor(1) as pool:
+        taking = pool.submit(lab.take, origin, options(scan_options()), store=held, cancel=cancel)
+        try:
+            assert held.asked.wait(60)
+            cancel.cancel()
+            with pytest.raises(Interrupted):
+                taking.result(60)
+            assert held.answered == 0
+        finally:
+            held.go_on.set()
+
+
+class RefusesOne(FaultyStore):
+    """Refuses a table once another is on its way, which is tried again until its cancel ends it."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.under_way, self.events = threading.Event(), list[str]()
+
+    def put_new(self, key: str, data: bytes | memoryview, **options: Any) -> None:
+        name = key.rpartition("/")[2]
+        if name == "files.parquet":
+            assert self.under_way.wait(60)
+            raise AccessDenied("refused", code="store-denied", hint="it was told to")
+        if name == "symbols.parquet":
+            self.under_way.set()
+            with pytest.raises(Interrupted):
+                options["cancel"].sleep(60)
+        super().put_new(key, data, **options)
+        self.events.append(name)
+
+
+def test_a_table_that_is_refused_costs_the_scan_and_no_other_comes_after_the_manifest(
+    lab: Lab, origin: Origin
+) -> None:
+    store = RefusesOne(lab.store)
+    taken = lab.take(origin, options(scan_options()), store=store)
+    assert [(gap.kind, gap.sample) for gap in taken.manifest.gaps] == [("scan", ["refused"])]
+    assert "symbols.parquet" in store.events and store.events[-1] == "manifest.json"
+    lab.assert_whole(taken)

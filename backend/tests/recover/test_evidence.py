@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -40,9 +41,9 @@ class StreamingStore(FaultyStore):
         super().__init__(inner)
         self.before = before
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
         self.before(key)
-        return super().stream(key, chunk)
+        return super().stream(key, **options)
 
 
 @dataclass

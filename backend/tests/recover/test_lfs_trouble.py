@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +42,8 @@ class BreakingStore(FaultyStore):
         super().__init__(inner)
         self.where, self.fail = where, fail
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
-        for piece in super().stream(key, chunk):
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
+        for piece in super().stream(key, **options):
             if key.startswith(self.where):
                 yield piece[: len(piece) // 2]
                 self.fail()

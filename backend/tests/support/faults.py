@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ class TruncatingStore(FaultyStore):
         data = super().get(key, **options)
         return data[: self.keep] if self.where in key else data
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
         yield memoryview(self.get(key))
 
 
@@ -46,7 +47,7 @@ class FlippingStore(FaultyStore):
             data[self.offset % len(data)] ^= 0xFF
         return bytes(data)
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
         yield memoryview(self.get(key))
 
 
@@ -74,9 +75,9 @@ class ClosedStore(FaultyStore):
         self._check(key)
         return super().get(key, **options)
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
         self._check(key)
-        return super().stream(key, chunk)
+        return super().stream(key, **options)
 
     def list(self, folder: str, **options: Any) -> Any:
         self._check(folder)
@@ -118,9 +119,9 @@ class RecordingStore(FaultyStore):
         self._note("get", key)
         return super().get(key, **options)
 
-    def stream(self, key: str, chunk: int = 4 * 1024 * 1024) -> Iterator[memoryview]:
+    def stream(self, key: str, **options: Any) -> Iterator[memoryview]:
         self._note("stream", key)
-        return super().stream(key, chunk)
+        return super().stream(key, **options)
 
     def list(self, folder: str, **options: Any) -> Any:
         self._note("list", folder)
@@ -133,6 +134,24 @@ class RecordingStore(FaultyStore):
     def _note(self, method: str, key: str) -> None:
         self.calls.append((method, key))
         self.before(method, key)
+
+
+class HeldStore(RecordingStore):
+    """A store that gives no answer where `held` says so, by method and key, until `go_on` is set.
+
+    `asked` is set once such an answer is waited for; `answered` counts those that were given after all.
+    """
+
+    def __init__(self, inner: Store, held: Callable[[str, str], bool]) -> None:
+        super().__init__(inner, self._hold)
+        self.held, self.answered = held, 0
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def _hold(self, method: str, key: str) -> None:
+        if self.held(method, key):
+            self.asked.set()
+            assert self.go_on.wait(60)
+            self.answered += 1
 
 
 class Interposed:

@@ -71,11 +71,12 @@ class Lab:
         advance: timedelta = timedelta(hours=1),
         known: Sealed | None = None,
         ahead: bool = False,
+        cancel: Cancel | None = None,
     ) -> Sealed:
         """One snapshot, in this process; `wrap` may put something around its transport. With `ahead` it lists as the
         verb does."""
         self.now += advance
-        cancel = Cancel()
+        cancel = cancel or Cancel()
         parsed = parse(str(origin.path if isinstance(origin, Origin) else origin))
         connector = Connector(GitCredentials({}), self.limits)
         transport = (connector.ahead if ahead else connector)(parsed, cancel)
