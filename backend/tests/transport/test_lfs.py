@@ -397,6 +397,15 @@ def test_a_folder_s_file_that_changes_while_it_is_read_gives_no_more_than_its_po
     assert pieces == [], "and a pipe that nobody writes to ends at once"
 
 
+def test_a_copy_into_a_folder_that_fails_leaves_nothing_of_it(tmp_path: Path) -> None:
+    wanted, objects = pointer(), tmp_path / ".git" / "lfs" / "objects"
+    objects.mkdir(parents=True)
+    target = Connector(GitCredentials({}), LIMITS).pusher(parse(str(tmp_path)), Cancel()).lfs()
+    refused = target.upload({wanted: Path("/proc/self/mem")})  # it opens, and no byte of it can be read
+    assert refused[wanted].reason == "forbidden"
+    assert [path for path in objects.rglob("*") if path.is_file()] == []
+
+
 def test_ssh_says_which_server_and_what_signs_in(tmp_path: Path, lfs: LfsHost) -> None:
     lfs.put(DATA)
     client = tmp_path / "ssh"

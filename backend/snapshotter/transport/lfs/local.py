@@ -38,10 +38,7 @@ class LocalLfs:
             place = folder / pointer.oid[:2] / pointer.oid[2:4] / pointer.oid
             try:
                 if not place.exists():
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    part = place.with_name(f"{pointer.oid}.{os.getpid()}.part")
-                    shutil.copyfile(file, part)
-                    part.replace(place)
+                    _copy_whole(file, place)
             except OSError as error:
                 refused[pointer] = LfsUnavailable(
                     f"LFS object {pointer.oid} cannot be written there: {error.strerror}",
@@ -105,3 +102,16 @@ class LocalLfs:
                 "unreachable",
                 hint="check the folder's owner and mode",
             ) from error
+
+
+def _copy_whole(file: Path, place: Path) -> None:
+    """Copy a file to `place`, where it appears once it is whole; if that fails, nothing of it is left."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(file, part)
+        part.replace(place)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
