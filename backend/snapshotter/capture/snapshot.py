@@ -271,7 +271,7 @@ def _stream(
     before = parent.ledger if parent else None
     if decision.kind in ("empty", "unchanged"):
         front.set_result(NO_FRONT)
-        changed = changes.compare(before, ledger, lambda _: {}) if before else None
+        changed = changes.compare(before, ledger, lambda _: {}) if before is not None else None
         return None, Compared(changed)
     commits = parent.commits if parent else frozenset()
     if decision.kind == "increment" and before is not None:

@@ -12,6 +12,7 @@ import pytest
 from githost import GitHost
 from snapshotter.archive import layout, receipts
 from snapshotter.archive.catalog import RECENT
+from snapshotter.archive.manifest import RefChanges
 from snapshotter.capture.options import CaptureOptions
 from tests.support.faults import RecordingStore
 from tests.support.git import Origin
@@ -125,6 +126,17 @@ def test_with_changes_only_a_scan_that_is_still_to_be_made_is_made(
     assert taken.manifest.kind == "unchanged"
     assert taken.manifest.scan is not None
     assert lab.take(origin, options=options).sha256 == taken.sha256
+
+
+def test_an_empty_snapshot_after_an_empty_one_says_that_nothing_changed(lab: Lab, tmp_path: Path) -> None:
+    origin = Origin(tmp_path / "empty.git")
+    first, second = lab.take(origin), lab.take(origin)
+    assert (first.manifest.ref_changes, second.manifest.ref_changes) == (None, RefChanges())
+    origin.git("symbolic-ref", "HEAD", "refs/heads/other")
+    moved = lab.take(origin).manifest.ref_changes
+    assert moved and [(change.ref, change.new) for change in moved.moved.refs] == [
+        ("HEAD", "refs/heads/other")
+    ]
 
 
 def test_an_empty_origin_is_written_once_with_changes_only(lab: Lab, tmp_path: Path) -> None:
