@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from snapshotter.archive.lfs_facts import lfs_facts
 from snapshotter.cli import describe
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import msgspec
-    from msgspec import UnsetType
 
     from snapshotter.access.proof import Proof
     from snapshotter.archive.every_repo import Unread
     from snapshotter.archive.expiry import Expiry
     from snapshotter.archive.layout import RunKey
     from snapshotter.archive.listed_run import ListedRun
-    from snapshotter.archive.manifest import Lfs, Manifest, RefChanges, Scan
+    from snapshotter.archive.manifest import Manifest, RefChanges, Scan
     from snapshotter.archive.sealed import Sealed
     from snapshotter.archive.snapshot_list import ListedSnapshot, SnapshotList
     from snapshotter.archive.submodule_states import SubmoduleState
@@ -116,17 +116,7 @@ def _listed(listed: ListedSnapshot) -> dict[str, object]:
         "verified": listed.run.verified,
         "changes": describe.change_counts(manifest.ref_changes),
     }
-    return row | told | _lfs(manifest.lfs)
-
-
-def _lfs(record: Lfs | UnsetType | None) -> dict[str, object]:
-    """LFS objects that pointers name, those of them that the store holds, and their size, as the view `snapshots` calls
-    them; None where that is not known."""
-    return {
-        "lfs_objects": record.objects if record else None,
-        "lfs_held": record.held if record else None,
-        "lfs_bytes": record.held_bytes if record else None,
-    }
+    return row | told | lfs_facts(manifest.lfs)
 
 
 def diff(old: Manifest, new: Manifest, changes: RefChanges) -> dict[str, object]:
@@ -156,7 +146,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         "fsck": verdict.fsck,
         "receipt": verdict.receipt or "",
         "seconds": round(verdict.seconds, 3),
-        **_lfs(verdict.outline.lfs if verdict.outline else None),
+        **lfs_facts(verdict.outline.lfs if verdict.outline else None),
     }
 
 
@@ -226,7 +216,7 @@ def _fleet_repo(status: RepoStatus, now: datetime) -> dict[str, object]:
         "trend": status.trend,
         "recent": row.recent if row else "",
         "failures": row.failures if row else 0,
-        **_lfs(status.lfs),
+        **lfs_facts(status.lfs),
     }
 
 

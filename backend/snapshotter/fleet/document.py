@@ -11,6 +11,7 @@ import msgspec
 
 from snapshotter import __version__
 from snapshotter.archive import layout
+from snapshotter.archive.lfs_facts import lfs_facts
 from snapshotter.archive.manifest import Gap, Manifest, Scan
 from snapshotter.archive.sealed import Sealed
 from snapshotter.base.errors import SnapshotterError, UsageError
@@ -185,6 +186,7 @@ def _snapshot(manifest: Manifest, sha256: str) -> dict[str, object]:
         "artifacts": [{"key": a.key, "bytes": a.bytes, "sha256": a.sha256} for a in manifest.artifacts],
         "gaps": _gaps(manifest.gaps),
         "scan": _scan(manifest.scan) if manifest.scan else None,
+        **lfs_facts(manifest.lfs),
     }
 
 

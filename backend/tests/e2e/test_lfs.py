@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,9 @@ def test_every_verb_tells_of_lfs(host: LfsHost, tmp_path: Path) -> None:
     assert [verdict[name] for name in ("lfs_objects", "lfs_held", "lfs_bytes")] == [3, 2, 6]
     asked = cli("query", "SELECT lfs_objects, lfs_held, lfs_bytes FROM snapshots", *store, "--json").json
     assert asked["rows"] == [{"lfs_objects": 3, "lfs_held": 2, "lfs_bytes": 6}]
+    job = json.dumps({"origin": url, "store": store[1]})
+    (result,) = cli("job", SNAPSHOTTER_JOB=job, SNAPSHOTTER_SCAN="0").json["origins"]
+    assert [result[name] for name in ("kind", "lfs_objects", "lfs_held")] == ["unchanged", 3, 2]
     key = next(path for path in (tmp_path / "store" / "_lfs").rglob("*") if path.is_file())
     key.write_bytes(b"bad")
     assert cli("verify", url, *store).code == 1
