@@ -99,8 +99,8 @@ class Backend(Protocol):
         """One part of a listing, in no order: the first, or the one that `token` stands for."""
         ...
 
-    def transient(self, error: Exception) -> bool:
-        """Whether trying again may help."""
+    def transient(self, error: Exception, tries: int) -> bool:
+        """Whether trying again may help, after so many tries."""
         ...
 
     def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:

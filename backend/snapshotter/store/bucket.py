@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from snapshotter.base.errors import SnapshotterError
 from snapshotter.store import bucket_errors, s3_objects
 from snapshotter.store.backend import ListPage, ListRequest, ObjectAttributes
 from snapshotter.store.s3 import Bucket
 from snapshotter.store.s3_requests import S3Failed
+
+_TRIES_OF_STRANGER: Final = 2  # of a server that answers 404 and has never answered as S3 does
 
 
 class BucketBackend:
@@ -44,9 +47,13 @@ class BucketBackend:
         """See Backend."""
         return self._bucket.lister.page(request, token)
 
-    def transient(self, error: Exception) -> bool:
+    def transient(self, error: Exception, tries: int) -> bool:
         """See Backend."""
-        return isinstance(error, S3Failed) and error.passes
+        if not isinstance(error, S3Failed) or not error.passes:
+            return False
+        # A gateway of S3's that starts may answer so. What has never answered otherwise mostly is a mistyped endpoint.
+        stranger = error.status == 404 and not self._bucket.requests.is_s3
+        return tries < _TRIES_OF_STRANGER or not stranger
 
     def translate(self, error: Exception, action: str, key: str) -> SnapshotterError:
         """See Backend."""

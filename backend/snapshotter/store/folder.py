@@ -111,7 +111,7 @@ class FolderBackend:
         within = [entry.name for entry in folders if self._stays(entry, passed_over)]
         return ListPage([], within, None, passed_over)
 
-    def transient(self, error: Exception) -> bool:
+    def transient(self, error: Exception, tries: int) -> bool:
         """See Backend."""
         return False
 

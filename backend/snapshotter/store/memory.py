@@ -56,7 +56,7 @@ class MemoryBackend:
         inner = {key[len(below) :].partition("/")[0] for key in keys if "/" in key[len(below) :]}
         return ListPage([], sorted(inner))
 
-    def transient(self, error: Exception) -> bool:
+    def transient(self, error: Exception, tries: int) -> bool:
         """See Backend."""
         return False
 

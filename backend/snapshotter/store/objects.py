@@ -235,7 +235,7 @@ class Store:
                 if attempt == _ATTEMPTS:
                     raise errors.key_taken(key) from None
             except self._backend.troubles as error:
-                if attempt == _ATTEMPTS or not self._backend.transient(error):
+                if attempt == _ATTEMPTS or not self._backend.transient(error, attempt):
                     raise self._backend.translate(error, action, key) from error
             self.pause(attempt, cancel)
             attempt += 1

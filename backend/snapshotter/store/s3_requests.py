@@ -7,10 +7,11 @@ host would say whether it was done.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
@@ -53,14 +54,18 @@ class S3Failed(Exception):
         self.words = words
 
     @property
+    def code(self) -> str | None:
+        """S3's word for what is wrong; None where whoever answered did not say it as S3 does."""
+        return error_document.read(self.words).code
+
+    @property
     def passes(self) -> bool:
         """Whether trying again may help: trouble on the way or in S3, never a refusal, nor S3's own "not found"."""
         if self.status is None:
             return bool(_TRANSIENT.search(_URL.sub("", self.words)))  # a URL may hold any word
-        code = error_document.read(self.words).code
         if self.status == 404:
-            return code not in _NOT_FOUND_CODES
-        return self.status >= 500 or self.status in (408, 409, 429) or code in _TRANSIENT_CODES
+            return self.code not in _NOT_FOUND_CODES
+        return self.status >= 500 or self.status in (408, 409, 429) or self.code in _TRANSIENT_CODES
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ class S3Requests:
     credentials: Callable[[], SessionKeys]
     ca_bundle: str | None = None
     pause: Callable[[float], object] = time.sleep
+    _heard: threading.Event = field(default_factory=threading.Event, init=False, compare=False)
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether S3 is known to be there: it has done what was asked, or said in its own words why not."""
+        return self._heard.is_set()
 
     @property
     def secure(self) -> bool:
@@ -102,6 +113,7 @@ class S3Requests:
                 request.method, target, body=sent, headers=headers, redirect=False, preload_content=False
             )
         if answer.status == expected:
+            self._heard.set()
             return answer
         said = self._words(answer).decode("utf-8", "replace")
         # S3 names the bucket's region in a header even where its error document does not.
@@ -109,7 +121,10 @@ class S3Requests:
         told = f" <Region>{region}</Region>" if region else ""
         if keys.token:
             said = said.replace(keys.token, "***")  # a server may say back what it was sent
-        raise S3Failed(answer.status, f"HTTP {answer.status} {said}{told}")
+        failed = S3Failed(answer.status, f"HTTP {answer.status} {said}{told}")
+        if failed.code:
+            self._heard.set()
+        raise failed
 
     def whole(self, answer: urllib3.BaseHTTPResponse, most: int = _WORDS) -> bytes:
         """An answer's body. Raises S3Failed for one of more than `most` bytes."""

@@ -354,7 +354,7 @@ class Stuck(MemoryBackend):
         assert self.go_on.wait(60)
         raise KeyError(key)
 
-    def transient(self, error: Exception) -> bool:
+    def transient(self, error: Exception, tries: int) -> bool:
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -283,7 +284,37 @@ def test_a_404_that_s3_did_not_write_is_no_missing_object(
     assert (failed.code, isinstance(failed, Unusable)) == ("store", False)
     assert "HTTP 404, and not in S3's words" in failed.message
     assert "AWS_ENDPOINT_URL_S3" in failed.hint
-    assert len(server.seen) > 1, "it is tried again: an ingress that starts answers so"
+    assert len(server.seen) == 2, (
+        "it is tried again, once: an ingress that starts answers so, and any other server"
+    )
+
+
+KNOWN: dict[str, bytes] = {
+    "a refusal": error(403, "AccessDenied"),
+    "a list": b"",
+    "trouble": error(503, "SlowDown"),
+}
+
+
+@pytest.mark.parametrize("known_by", KNOWN)
+@pytest.mark.parametrize("action", CALLS)
+def test_where_s3_has_answered_a_404_that_it_did_not_write_is_outlasted(
+    store: Store, bucket: Bucket, server: Scripted, known_by: str, action: str
+) -> None:
+    bucket.faults = [KNOWN[known_by]]
+    with contextlib.suppress(AccessDenied):
+        store.list("r")
+    bucket.faults, before = [reply(404, {}, b"default backend - 404")] * 100, len(server.seen)
+    assert "not in S3's words" in error_of(lambda: CALLS[action](store)).message
+    assert len(server.seen) - before == 6
+
+
+def test_other_trouble_of_a_server_that_has_never_answered_as_s3_is_outlasted(
+    store: Store, bucket: Bucket, server: Scripted
+) -> None:
+    bucket.faults = [reply(502, {}, b"<html>bad gateway</html>")] * 100
+    error_of(lambda: store.list("r"))
+    assert len(server.seen) == 6
 
 
 @pytest.mark.parametrize("action", CALLS)
