@@ -127,7 +127,7 @@ class SegmentWriter:
                 return self._free.get()
             if self._buffers < self._slots:
                 self._buffers += 1
-                return _pages(self._size)
+                return pages(self._size)
             # For a moment only: no upload ends when the run is cancelled on a dead network.
             wait(self._uploading, timeout=0.25, return_when="FIRST_COMPLETED")
 
@@ -158,7 +158,7 @@ class SegmentWriter:
         return artifact
 
 
-def _pages(size: int) -> memoryview:
+def pages(size: int) -> memoryview:
     """Memory of its own: it begins at a page's start, as a write past the page cache wants it."""
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE)
     with suppress(OSError):  # a kernel without large pages gives small ones, which cost more time

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from snapshotter.base.room import Room, Stay
-from snapshotter.base.side_by_side import awaited, settle
+from snapshotter.base.side_by_side import settle
 from snapshotter.capture.lfs_storing import LfsStorage
 from snapshotter.capture.options import LFS_SEGMENTS
 from snapshotter.transport.lfs.source import BATCH, Download, LfsPointer, LfsSource, LfsUnavailable
 
 _AT_ONCE: Final = 8
+_LEFT: Final = 2 * _AT_ONCE  # when the next are asked for: these have enough to do until the answer
 _TRIES: Final = 3  # of one object whose bytes broke off
 
 Outcome = list[str] | LfsUnavailable
@@ -31,6 +34,7 @@ class LfsFetch:
     stay: Stay = field(default_factory=Stay)  # which what is on its way prolongs
     _ended: LfsUnavailable | None = None
     _outcomes: dict[LfsPointer, Outcome] = field(default_factory=dict)
+    _done: SimpleQueue[Future[Outcome]] = field(default_factory=SimpleQueue)
 
     def fetch(self, pointers: Sequence[LfsPointer]) -> Mapping[LfsPointer, Outcome]:
         """What came of each. Raises what the store raises, once nothing is on its way, and the caller's Interrupted at
@@ -42,32 +46,35 @@ class LfsFetch:
             f"fetching {len(wanted):,} LFS objects", sum(each.bytes for each in wanted) if wanted else None
         )
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="lfs")
-        pending: dict[LfsPointer, Future[Outcome]] = {}
+        pending: dict[Future[Outcome], LfsPointer] = {}
         with storage.cancel.part() as part:
             own, room = replace(storage, cancel=part), Room(LFS_SEGMENTS * storage.segment_bytes, part)
             try:
                 for start in range(0, len(wanted), BATCH):
                     # The next are asked for while the last of those before are on their way.
-                    self._settle(pending, _AT_ONCE)
+                    self._settle(pending, _LEFT)
                     for pointer, told in self._located(wanted[start : start + BATCH]).items():
                         if isinstance(told, LfsUnavailable):
                             self._outcomes[pointer] = told
                         else:
-                            pending[pointer] = pool.submit(self._one, pointer, told, own, room)
-                            self.stay.until(pending[pointer])
+                            future = pool.submit(self._one, pointer, told, own, room)
+                            pending[future] = pointer
+                            self.stay.until(future)
+                            future.add_done_callback(self._done.put)
                 self._settle(pending, 0)
             finally:
                 part.cancel()
                 pool.shutdown(wait=False, cancel_futures=True)
-                settle(pending.values(), storage.cancel)
+                settle(pending, storage.cancel)
         return self._outcomes
 
-    def _settle(self, pending: dict[LfsPointer, Future[Outcome]], most: int) -> None:
-        """Wait until no more than `most` are on their way."""
+    def _settle(self, pending: dict[Future[Outcome], LfsPointer], most: int) -> None:
+        """Wait until no more than `most` are on their way: a large one keeps none of the others back."""
         while len(pending) > most:
-            pointer = next(iter(pending))
-            self._outcomes[pointer] = awaited(pending[pointer], self.storage.cancel)
-            del pending[pointer]
+            self.storage.cancel.check()
+            with suppress(Empty):  # for a moment only: on a dead network none of them ends
+                done = self._done.get(timeout=0.25)
+                self._outcomes[pending.pop(done)] = done.result()
 
     def _located(self, batch: Sequence[LfsPointer]) -> Mapping[LfsPointer, Download | LfsUnavailable]:
         if self._ended is None:

@@ -7,14 +7,13 @@ under keys of this attempt; whether it was good is known at its end, and a bad a
 from __future__ import annotations
 
 import hashlib
-import mmap
 import secrets
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from snapshotter.archive import layout
-from snapshotter.archive.segments import CONTENT_TYPE, MAX_SEGMENTS
+from snapshotter.archive.segments import CONTENT_TYPE, MAX_SEGMENTS, pages
 from snapshotter.base.cancel import Cancel
 from snapshotter.base.errors import Unavailable
 from snapshotter.base.observer import Observer
@@ -134,7 +133,7 @@ def _buffer(size: int) -> memoryview:
 
     The C library's own would stay with each of the threads that once had one.
     """
-    return memoryview(mmap.mmap(-1, size) if size >= _LARGE else bytearray(size))
+    return pages(size) if size >= _LARGE else memoryview(bytearray(size))
 
 
 def _check(pointer: LfsPointer, digest: str) -> None:

@@ -45,7 +45,7 @@ class Body:
         self._spare = _LINE  # bytes of heads and trailers that may yet come
         self._ended = ended
         self._over = False
-        self._buffer = memoryview(bytearray(_BUFFER))
+        self._buffer = _NOTHING  # made when it is needed: a short body has come with its head
         self._held = _NOTHING  # what has come and was not taken
 
     def next(self, most: int = _BUFFER) -> memoryview:
@@ -132,5 +132,6 @@ class Body:
             stream, self._stream = self._stream, None
             self._held = memoryview(stream.read1(_BUFFER))
         else:
+            self._buffer = self._buffer or memoryview(bytearray(_BUFFER))
             self._held = self._buffer[: self._source.readinto(self._buffer) or 0]
         return bool(self._held)

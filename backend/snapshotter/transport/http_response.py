@@ -52,6 +52,13 @@ class Response(http.client.HTTPResponse):
         # Of a pack the size is bounded elsewhere; a compressed answer is a list, and may be a bomb.
         self._source.most = self._limits.max_refs_bytes if self.compressed else None
 
+    def close(self) -> None:
+        """See HTTPResponse."""
+        self._body = (
+            None  # which refers to this one: with its buffers, both would stay until the collector comes
+        )
+        super().close()
+
     def next_bytes(self, most: int) -> memoryview:
         """The next bytes of a body that is not compressed, and none at its end. Valid until the next call.
 

@@ -422,6 +422,30 @@ def _fetch_of(store: Store, cancel: Cancel, room: Room) -> Callable[[], object]:
     return fetch
 
 
+def test_a_slow_object_keeps_no_question_about_others_back(lab: Lab) -> None:
+    data = {LfsPointer(hashlib.sha256(b"%d" % n).hexdigest(), len(b"%d" % n)): b"%d" % n for n in range(250)}
+    slow, all_asked = next(iter(data)), threading.Event()
+
+    class Source:
+        left = len(data)
+
+        def locate(self, asked: Sequence[LfsPointer]) -> dict[LfsPointer, Callable[[Sink], None]]:
+            self.left -= len(asked)
+            if not self.left:
+                all_asked.set()
+            return {each: lambda sink, each=each: self.send(each, sink) for each in asked}
+
+        def send(self, pointer: LfsPointer, sink: Sink) -> None:
+            if pointer == slow:
+                assert all_asked.wait(60)
+            sink(memoryview(data[pointer]))
+
+    source: Any = Source()
+    storage = LfsStorage(lab.store, "x", 64 * 1024, Observer(), Cancel())
+    outcomes = LfsFetch(source, storage, 100).fetch([*data])
+    assert outcomes == {each: [layout.lfs_key("x", each.oid)] for each in data}
+
+
 def test_a_cancelled_fetch_waits_for_no_write_to_a_dead_store_and_keeps_its_room(lab: Lab) -> None:
     dead, cancel, looks = _Dead(lab.store), Cancel(), Cancel()
     looks.cancel()  # who looks for room does not wait for it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from snapshotter.git.origin_parsing import parse
 from snapshotter.transport import WireLimits
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
+from snapshotter.transport.http_body import Body
 from snapshotter.transport.lfs.exchange import Exchange
 from snapshotter.transport.lfs.http import HttpLfs
 from snapshotter.transport.lfs.server import LfsServer, of_origin
@@ -80,6 +82,20 @@ def test_an_object_comes_with_the_headers_of_its_own_answer(lfs: LfsHost) -> Non
     asked, got = lfs.lfs_requests
     assert asked.path == "/x.git/info/lfs/objects/batch" and got.headers["x-ticket"] == "t1cket"
     assert "x-ticket" not in asked.headers
+
+
+def test_objects_come_over_one_connection_and_leave_no_buffer_behind(lfs: LfsHost) -> None:
+    contents, asked = [DATA * 4, b"short", b"", DATA * 4], source(lfs.url("x.git"))
+    gc.collect()
+    gc.disable()  # what only it would free is held for long: programs run it seldom
+    try:
+        for data in contents:
+            lfs.put(data)
+            assert had(asked, pointer(data)) == data
+        assert lfs.connections == 1
+        assert not [each for each in gc.get_objects() if isinstance(each, Body)]
+    finally:
+        gc.enable()
 
 
 def test_the_credential_goes_to_the_batch_and_not_with_an_action_that_signs_in(lfs: LfsHost) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -24,8 +25,9 @@ from snapshotter.git.origin import Credential, Origin
 from snapshotter.transport.http import authorization
 from snapshotter.transport.http_answer import shut
 from snapshotter.transport.http_client import HttpClient
-from snapshotter.transport.http_errors import network_error, retriable
+from snapshotter.transport.http_errors import as_library, network_error, retriable
 from snapshotter.transport.http_pool import proxy_credential, proxy_for
+from snapshotter.transport.http_response import plain
 from snapshotter.transport.lfs.source import LfsUnavailable
 from snapshotter.transport.pace import Pace
 from snapshotter.transport.replies import AGENT
@@ -39,7 +41,7 @@ _MAX_REDIRECTS: Final = 5
 _ATTEMPTS: Final = 4
 _MAX_REFUSALS: Final = 3  # credentials tried for one request: a command may print new ones for ever
 _MAX_RETRY_AFTER: Final = 60.0  # seconds: a host may ask for hours
-_PIECE: Final = 256 * 1024
+_PIECE: Final = 512 * 1024
 
 
 class Exchange:
@@ -105,16 +107,19 @@ class Exchange:
                 raise _unsafe("a redirect of an upload")
             yield response
 
-    def pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """The body of an answer, as long as it comes and keeps the pace. Raises LfsUnavailable."""
+    def pieces(self, response: urllib3.BaseHTTPResponse) -> Iterator[memoryview]:
+        """The body of an answer, as long as it comes and keeps the pace; each piece is valid until the next.
+
+        Raises LfsUnavailable.
+        """
         pace = Pace(self._client.limits)
         pace.flow()
         while True:
             began = time.monotonic()
             try:
-                data = response.read1(_PIECE, decode_content=False)
+                data = _next(response, _PIECE)
                 pace.came(len(data), time.monotonic() - began)
-            except (HTTPError, OSError, SnapshotterError) as error:
+            except (HTTPError, HTTPException, OSError, SnapshotterError) as error:
                 self._cancel.check()
                 raise self._broken(error) from error
             if not data:
@@ -166,8 +171,8 @@ class Exchange:
                 yield response
         finally:
             ended = False
-            with suppress(HTTPError, OSError, RuntimeError, SnapshotterError, ValueError):
-                ended = not response.read1(1024)
+            with suppress(HTTPError, HTTPException, OSError, RuntimeError, SnapshotterError, ValueError):
+                ended = not _next(response, 1)
             response.release_conn() if ended else response.close()
             turns.end()
 
@@ -291,7 +296,7 @@ class Exchange:
         if isinstance(error, SnapshotterError):
             meant = error
         else:
-            meant = network_error(error, self._own or Origin("https", self._host, None, "/"))
+            meant = network_error(as_library(error), self._own or Origin("https", self._host, None, "/"))
         shown = to_show(meant, self.sent)
         unsafe = meant.code == "unsafe-redirect"
         return LfsUnavailable(
@@ -300,6 +305,12 @@ class Exchange:
             hint=shown.hint,
             transient=not unsafe and not isinstance(error, Unavailable),
         )
+
+
+def _next(response: urllib3.BaseHTTPResponse, most: int) -> memoryview:
+    """The next bytes of a body as they were sent, at most so many, and none at its end. Valid until the next call."""
+    body = plain(response)
+    return body.next_bytes(most) if body else memoryview(response.read1(most, decode_content=False))
 
 
 def _joined(url: str, response: urllib3.BaseHTTPResponse) -> str:

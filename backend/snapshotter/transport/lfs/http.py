@@ -148,7 +148,7 @@ class HttpLfs:
             if len(data) > left:
                 raise batch.refused(pointer, "wrong-size", f"more than its {pointer.bytes} bytes came")
             left -= len(data)
-            sink(memoryview(data))
+            sink(data)
         if left:
             error = batch.refused(pointer, "unreachable", f"{left} of its {pointer.bytes} bytes did not come")
             error.transient = True
