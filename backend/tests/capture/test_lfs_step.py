@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from snapshotter.store.objects import Store
 from snapshotter.transport import FetchRequest, Sink, Transport, WireLimits
 from snapshotter.transport.lfs.source import LfsPointer
 from tests.capture.test_stream import has_place
+from tests.support import fixtures
 from tests.support.batches import until
 from tests.support.faults import FaultyStore, Interposed
 from tests.support.git import Origin
@@ -40,12 +41,7 @@ WITH = CaptureOptions(lfs=LfsOptions())
 TIPS = CaptureOptions(lfs=LfsOptions("tips"))
 SMALL = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LfsHost]:
-    with LfsHost(tmp_path / "srv") as host:
-        yield host
+host = fixtures.lfs_host
 
 
 @pytest.fixture

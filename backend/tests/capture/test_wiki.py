@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,10 +21,13 @@ from snapshotter.transport import Transport
 from snapshotter.transport.connect import Connector
 from snapshotter.transport.credentials import GitCredentials
 from snapshotter.transport.upload_pack import UploadPack
+from tests.support import fixtures
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.lfs import add, lfs_of
 from tests.support.scans import options, quickly, scan_options
+
+host = fixtures.lfs_host
 
 
 class Noted(UploadPack):
@@ -55,12 +58,6 @@ class Connections(Connector):
 @pytest.fixture
 def connect() -> Connections:
     return Connections(GitCredentials({}))
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LfsHost]:
-    with LfsHost(tmp_path / "srv") as host:
-        yield host
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,14 @@ from snapshotter.archive.catalog import Catalog
 from snapshotter.recover.restore import restore
 from snapshotter.recover.verify import VerifyOptions, verify
 from snapshotter.store.opening import open_store
+from tests.support import fixtures
 from tests.support.cli import cli_env, command
 from tests.support.git import Origin
 from tests.support.lfs import add, pointer_to
 
 MIB = 1024 * 1024
 MEMORY = 130 * MIB
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LfsHost]:
-    with LfsHost(tmp_path / "srv") as host:
-        yield host
+host = fixtures.lfs_host
 
 
 def files_below(folder: Path) -> int:

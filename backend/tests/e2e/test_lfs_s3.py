@@ -16,6 +16,7 @@ from lfshost import LfsHost
 from tests.infra.template import access_policy, bucket_policy
 from tests.servers import Server, ministack, need, put_bucket_with_policy, rgw
 from tests.servers.proxy import LoggingProxy
+from tests.support import fixtures
 from tests.support.git import ENV, Origin
 from tests.support.lfs import add, pointer_to
 from tests.support.recipe import README
@@ -23,6 +24,7 @@ from tests.support.recipe import README
 BUCKET, PREFIX = "fruitful-lab-snapshots-prod", "repo-scans/snapshotter/"
 STORE = f"s3://{BUCKET}/{PREFIX}"
 CONTENTS = [b"small", b"other" * 1000, b"large" * 60_000]
+host = fixtures.lfs_host
 
 
 @pytest.fixture(scope="module", params=[rgw, ministack], ids=["rgw", "ministack"])
@@ -30,12 +32,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with request.param() as running:
         put_bucket_with_policy(running, BUCKET, bucket_policy(), access_policy())
         yield running
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LfsHost]:
-    with LfsHost(tmp_path / "srv") as host:
-        yield host
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from githost import GitHost
+from lfshost import LfsHost
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.scans import quickly
@@ -59,6 +60,13 @@ def origin_of_sources(tmp_path: Path) -> Origin:
 def host(origin: Origin) -> Iterator[GitHost]:
     """The origin over HTTP."""
     with GitHost(origin.path.parent) as host:
+        yield host
+
+
+@pytest.fixture
+def lfs_host(tmp_path: Path) -> Iterator[LfsHost]:
+    """A host of repositories with LFS, in the folder in which `origin` makes its own."""
+    with LfsHost(tmp_path / "srv") as host:
         yield host
 
 

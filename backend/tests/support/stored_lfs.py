@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,14 @@ import pytest
 from lfshost import LfsHost
 from snapshotter.archive.sealed import Sealed
 from snapshotter.capture.options import CaptureOptions, LfsOptions
+from tests.support import fixtures
 from tests.support.git import Origin
 from tests.support.lab import Lab
 from tests.support.lfs import add, pointer_to, table
 
 WITH = CaptureOptions(lfs=LfsOptions(), segment_bytes=64 * 1024)
 SMALL, LARGE = b"small", b"large" * 50_000
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[LfsHost]:
-    """An LFS server."""
-    with LfsHost(tmp_path / "srv") as host:
-        yield host
+host = fixtures.lfs_host
 
 
 @pytest.fixture

@@ -24,18 +24,14 @@ from snapshotter.transport.lfs.exchange import Exchange
 from snapshotter.transport.lfs.http import HttpLfs
 from snapshotter.transport.lfs.server import LfsServer, of_origin
 from snapshotter.transport.lfs.source import LfsPointer, LfsSource, LfsUnavailable
+from tests.support import fixtures
 from tests.support.httpservers import Scripted, reply
 from tests.transport.support import SECRET, Hurried, with_secret
 
 DATA = b"".join(b"%d" % (n * n * 7919 % 1000003) for n in range(30_000))
 BASIC = "Basic " + base64.b64encode(f"user:{SECRET}".encode()).decode()
 LIMITS = WireLimits(idle_seconds=5)
-
-
-@pytest.fixture
-def lfs(tmp_path: Path) -> Iterator[LfsHost]:
-    with LfsHost(tmp_path) as host:
-        yield host
+lfs = fixtures.lfs_host
 
 
 def source(url: str, cancel: Cancel | None = None, **options: object) -> LfsSource:
