@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -72,9 +71,11 @@ class LfsFetch:
         """Wait until no more than `most` are on their way: a large one keeps none of the others back."""
         while len(pending) > most:
             self.storage.cancel.check()
-            with suppress(Empty):  # for a moment only: on a dead network none of them ends
+            try:
                 done = self._done.get(timeout=0.25)
-                self._outcomes[pending.pop(done)] = done.result()
+            except Empty:  # on a dead network none of them ends
+                continue
+            self._outcomes[pending.pop(done)] = done.result()
 
     def _located(self, batch: Sequence[LfsPointer]) -> Mapping[LfsPointer, Download | LfsUnavailable]:
         if self._ended is None:
