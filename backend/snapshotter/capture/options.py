@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from msgspec import Struct
 
-from snapshotter.archive.manifest import ScanSettings
+from snapshotter.archive.manifest import Manifest, ScanSettings
 from snapshotter.capture.chain import MAX_INCREMENTS, BasePolicy
 from snapshotter.git.refs import SYNTHETIC_MERGES
 
@@ -57,7 +57,8 @@ class CaptureOptions:
 
     `wiki` tells the snapshot of the origin's wiki, as ``repo@run``, once a manifest is made; `wiki_of` is the repo
     whose wiki the origin is. With `changes_only`, nothing is written of an origin that is as its newest snapshot has
-    it. `room` is entered by whatever holds much memory: a pack on its way into the store, and a scan.
+    it; with `stands_since`, nothing if that was taken since then. `room` is entered by whatever holds much memory: a
+    pack on its way into the store, and a scan.
     """
 
     full: bool = False
@@ -74,8 +75,14 @@ class CaptureOptions:
     wiki: Callable[[], str | None] = lambda: None
     wiki_of: str | None = None
     changes_only: bool = False
+    stands_since: datetime | None = None
     room: AbstractContextManager[object] = field(default_factory=nullcontext)
     lfs: LfsOptions | None = None
+
+    def stands(self, newest: Manifest) -> bool:
+        """Whether nothing is written of an origin that is as its `newest` snapshot has it."""
+        since = self.stands_since
+        return self.changes_only or (since is not None and newest.started_at >= since)
 
     @property
     def held_bytes(self) -> int:

@@ -62,7 +62,7 @@ class _Run(Struct, frozen=True):
 
 class TakenSnapshot(NamedTuple):
     """The snapshot that has the origin as it is now, whether this run wrote it, and the snapshot before, as it was
-    found: with `changes_only`, they may be one."""
+    found: they may be one, where `options.stands` says so."""
 
     sealed: Sealed
     wrote: bool
@@ -80,8 +80,8 @@ def take(
     cancel: Cancel | None = None,
     now: datetime | None = None,
 ) -> Sealed:
-    """Take one snapshot of `origin` through `transport` into `store` and return its manifest; with `changes_only`, the
-    newest snapshot's, if the origin is as that has it.
+    """Take one snapshot of `origin` through `transport` into `store` and return its manifest; or the newest snapshot's,
+    if the origin is as that has it and `options.stands` says that it is to stand.
 
     LFS objects come from `lfs`, if the options ask for them. Raises UsageError for options that cannot be, and what the
     transport and the store raise; then there is no manifest, and so no snapshot.
@@ -168,7 +168,7 @@ def _snapshot(run: _Run, selection: Selection, search: ParentSearch, clock: Cloc
     decision = decide(ledger, foundation, policy, clock.started, why_no_parent=search.why_none)
     step = _Step(search.key, decision, ledger, parent, target)
     as_before = _is_as_before(run, step, clock.started)
-    if as_before and options.changes_only and parent is not None:
+    if as_before and parent is not None and options.stands(parent.sealed.manifest):
         return TakenSnapshot(parent.sealed, False, parent)
     with Stay(None if as_before else options.room) as stay:
         return TakenSnapshot(_captured(run, selection, step, clock, stay), True, parent)

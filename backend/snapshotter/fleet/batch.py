@@ -119,7 +119,7 @@ class _Run:
         except SnapshotterError as mistake:
             self._add(failed_outcome(task, mistake))
             return
-        taking = Taking(self.shop.store, plan, self.shop.rules, self._turns, cancel)
+        taking = Taking(self.shop.store, plan, self.shop.rules, self._turns, cancel, self.batch.sent_at)
         outcome, error = taking.outcome(task)
         if error is not None and error.code == NO_THREAD:
             raise _no_thread() from error

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -133,6 +133,7 @@ class Dispatch:
             lease=ticket.lease,
             settings=dict(self._terms.settings),
             ledger_only=self._terms.ledger_only,
+            sent_at=datetime.now(UTC),
         )
 
     def _known(self, task: Task, index: int, row: object) -> Task:

@@ -132,6 +132,8 @@ class Batch(_Plain, frozen=True):
     and hold no secret; what a worker's own environment says of secrets stands beside them.
 
     `ledger_only`: of an unchanged repository nothing is written. `seconds` is how long the batch may take in all.
+    `sent_at` is when the run gave it to the engine, which may have it done twice without a word, where the first result
+    was lost with its worker: so a snapshot since then, to which nothing is to be added, is this run's own.
     """
 
     number: int
@@ -141,6 +143,7 @@ class Batch(_Plain, frozen=True):
     settings: dict[str, str]
     ledger_only: bool = False
     seconds: float | None = None
+    sent_at: datetime | None = None
 
 
 class RepoOutcome(_Plain, frozen=True):

@@ -85,13 +85,15 @@ class _Heard(Observer):
 
 @dataclass(frozen=True)
 class Taking:
-    """Takes one task after the other, in any thread. `plan` is the one in force for this task's options."""
+    """Takes one task after the other, in any thread. `plan` is the one in force for this task's options; `sent_at` is
+    its batch's."""
 
     store: Store
     plan: Plan
     rules: Rules
     host: Turns
     cancel: Cancel
+    sent_at: datetime | None = None
 
     def outcome(self, task: Task) -> tuple[RepoOutcome, SnapshotterError | None]:
         """What became of a task, and the error that it ended with, if there is no snapshot.
@@ -145,13 +147,19 @@ class Taking:
             taken = once(options, known)
             if self._must_be_weighed(taken):
                 return once(replace(options, full=True), taken.sealed)
+            if not taken.wrote and self._is_own(taken.sealed):
+                return TakenSnapshot(taken.sealed, True, None)
             return taken
         finally:
             transport.close()
 
+    def _is_own(self, sealed: Sealed) -> bool:
+        """Whether a snapshot was taken for this batch, by a worker before this one."""
+        return self.sent_at is not None and sealed.manifest.started_at >= self.sent_at
+
     def _linked(self, origin: Origin, task: Task) -> CaptureOptions:
         """The options, by which a repository's manifest names its wiki, and a wiki's what it belongs to."""
-        options = self.plan.options
+        options = replace(self.plan.options, stands_since=self.sent_at)
         if self.plan.wiki:
             options = replace(options, wiki=lambda: newest_wiki(Catalog(self.store), origin))
         if task.optional:

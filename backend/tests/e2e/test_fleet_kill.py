@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from snapshotter.fleet.hosts import MOST_TASKS
 from tests.support.cli import wait_for
 from tests.support.fleet_host import FleetHost
 from tests.support.fleets import ENGINES, Fleet, nurseries_of, workers_of
@@ -27,19 +26,12 @@ def fleet_of(folder: Path, engine: str) -> Iterator[Fleet]:
         yield Fleet(host, folder, engine)
 
 
-def whole(fleet: Fleet, again: int = 0) -> None:
-    """Every repository has one snapshot, each proves to be whole, and the newest run's results have all.
-
-    So many batches may have been done again without the run's knowledge, which found then that nothing had changed.
-    """
+def whole(fleet: Fleet) -> None:
+    """Every repository has one snapshot, each proves to be whole, and the newest run's results have all."""
     assert {name: len(runs) for name, runs in fleet.snapshots().items()} == dict.fromkeys(fleet.host.names, 1)
     verdicts = fleet.verdicts()
-    unchanged = [name for name in fleet.host.names if verdicts.get(name) == "unchanged"]
-    assert len(unchanged) <= again * MOST_TASKS
-    assert {name: verdicts.get(name) for name in fleet.host.names if name not in unchanged} == {
-        name: "empty" if name.startswith("empty") else "new"
-        for name in fleet.host.names
-        if name not in unchanged
+    assert {name: verdicts.get(name) for name in fleet.host.names} == {
+        name: "empty" if name.startswith("empty") else "new" for name in fleet.host.names
     }
     fleet.assert_verified()
 
@@ -86,7 +78,7 @@ def lose_workers(folder: Path, engine: str, rng: random.Random, kills: int) -> N
                 wait_for(process, lambda enough=enough: len(fleet.host.requests) >= enough)
                 wait_for(process, lambda: kill_one(workers_of(process.pid), rng.choice))
             assert process.wait() == 0, fleet.said
-        whole(fleet, again=kills if engine == "dask" else 0)
+        whole(fleet)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

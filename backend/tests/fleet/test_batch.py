@@ -251,6 +251,27 @@ def test_what_this_run_took_before_it_was_killed_is_not_taken_again(host: FleetH
     assert (again.run, again.verdict, again.wrote, host.requests) == (first.run, "new", True, [])
 
 
+@pytest.mark.parametrize("ledger_only", [False, True])
+@pytest.mark.parametrize("what", ["growing", "empty"])
+def test_a_batch_that_an_engine_has_done_twice_is_done_once(
+    tmp_path: Path, what: str, ledger_only: bool
+) -> None:
+    with FleetHost(tmp_path / "srv", {what: 1}) as host:
+        given = task(host.repo_url(f"{what}-0"))
+        asked = structs.replace(batch(tmp_path, given), ledger_only=ledger_only, sent_at=datetime.now(UTC))
+        first, second = (run_batch(asked).outcomes[0] for _ in range(2))
+        assert (second.run, second.verdict, second.wrote) == (first.run, first.verdict, True)
+        assert first.verdict == ("new" if what == "growing" else "empty")
+        later = structs.replace(asked, sent_at=datetime.now(UTC))
+        (unchanged,) = run_batch(later).outcomes
+        assert unchanged.verdict == ("unchanged" if what == "growing" else "empty")
+        assert (unchanged.run == first.run, unchanged.wrote) == (ledger_only, not ledger_only)
+        if what == "growing":
+            host.next_day()
+            (grown,) = run_batch(later).outcomes
+            assert (grown.kind, grown.verdict, grown.wrote) == ("increment", "new", True)
+
+
 def test_labels_and_where_it_comes_from_are_kept(host: FleetHost, tmp_path: Path) -> None:
     (url,) = map(host.repo_url, host.having("growing"))
     given = task(url, labels={"team": "core"}, source="github h/o", path="o/x", id="7")
