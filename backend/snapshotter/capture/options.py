@@ -81,8 +81,11 @@ class CaptureOptions:
 
     def stands(self, newest: Manifest) -> bool:
         """Whether nothing is written of an origin that is as its `newest` snapshot has it."""
-        since = self.stands_since
-        return self.changes_only or (since is not None and newest.started_at >= since)
+        return self.changes_only or self.is_recent(newest)
+
+    def is_recent(self, newest: Manifest) -> bool:
+        """Whether a snapshot was taken after `stands_since`."""
+        return self.stands_since is not None and newest.started_at >= self.stands_since
 
     @property
     def held_bytes(self) -> int:

@@ -62,7 +62,7 @@ class _Run(Struct, frozen=True):
 
 class TakenSnapshot(NamedTuple):
     """The snapshot that has the origin as it is now, whether this run wrote it, and the snapshot before, as it was
-    found: they may be one, where `options.stands` says so."""
+    found: they may be one, where `options.stands` says so. Without a `parent` it is the first, or was found again."""
 
     sealed: Sealed
     wrote: bool

@@ -133,7 +133,8 @@ class Batch(_Plain, frozen=True):
 
     `ledger_only`: of an unchanged repository nothing is written. `seconds` is how long the batch may take in all.
     `sent_at` is when the run gave it to the engine, which may have it done twice without a word, where the first result
-    was lost with its worker: so a snapshot since then, to which nothing is to be added, is this run's own.
+    was lost with its worker: so a snapshot since then, to which nothing is to be added, counts as this run's own. That
+    goes by the clocks of both machines.
     """
 
     number: int

@@ -115,7 +115,7 @@ class Taking:
             manifest,
             self.rules,
             wrote=taken.wrote,
-            was=weight_before(task, taken),
+            was=weight_before(self.store, task, taken),
             moved=bool(moved),
             good=good,
         )
@@ -125,9 +125,10 @@ class Taking:
         return _outcome(task, taken, (verdict, trouble), moved, cost), None
 
     def _taken(self, task: Task, origin: Origin, turns: RepoTurns, heard: Observer) -> TakenSnapshot:
-        if task.done_since is not None and (done := self._done_since(task.repo, task.done_since)):
-            return TakenSnapshot(done, True, None)
-        known, options = known_snapshot(task), self._linked(origin, task)
+        found = self._done_since(task.repo, task.done_since) if task.done_since else None
+        if found and not self._must_be_weighed(found):
+            return found
+        options = self._linked(origin, task)
         connect = self.plan.connect.with_turns(turns)
         transport = connect(origin, self.cancel)
 
@@ -144,18 +145,14 @@ class Taking:
             )
 
         try:
-            taken = once(options, known)
+            taken = found or once(options, known_snapshot(task))
+            if not taken.wrote and options.is_recent(taken.sealed.manifest):
+                taken = TakenSnapshot(taken.sealed, True, None)
             if self._must_be_weighed(taken):
                 return once(replace(options, full=True), taken.sealed)
-            if not taken.wrote and self._is_own(taken.sealed):
-                return TakenSnapshot(taken.sealed, True, None)
             return taken
         finally:
             transport.close()
-
-    def _is_own(self, sealed: Sealed) -> bool:
-        """Whether a snapshot was taken for this batch, by a worker before this one."""
-        return self.sent_at is not None and sealed.manifest.started_at >= self.sent_at
 
     def _linked(self, origin: Origin, task: Task) -> CaptureOptions:
         """The options, by which a repository's manifest names its wiki, and a wiki's what it belongs to."""
@@ -174,11 +171,11 @@ class Taking:
         small = weight.base + weight.increments <= _MEASURED
         return small or manifest.started_at - base.started_at > _MEASURED_AFTER
 
-    def _done_since(self, repo: str, since: datetime) -> Sealed | None:
+    def _done_since(self, repo: str, since: datetime) -> TakenSnapshot | None:
         """The snapshot that this fleet run took before it was killed, if it did."""
         catalog = Catalog(self.store)
         runs = catalog.snapshots(repo, since=since.replace(microsecond=0))
-        return catalog.manifest(runs[-1].key, listed=True) if runs else None
+        return TakenSnapshot(catalog.manifest(runs[-1].key, listed=True), True, None) if runs else None
 
 
 @dataclass(frozen=True)

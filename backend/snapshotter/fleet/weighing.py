@@ -16,13 +16,17 @@ from snapshotter.fleet.verdict import Rules
 from snapshotter.store.objects import Store
 
 
-def weight_before(task: Task, taken: TakenSnapshot) -> int:
+def weight_before(store: Store, task: Task, taken: TakenSnapshot) -> int:
     """What the origin weighed before this run, in bytes; 0 if nobody knows, or this run wrote nothing."""
     if not taken.wrote:
         return 0
-    # What a killed run had taken is found again without its parent.
-    before = taken.parent.sealed if taken.parent else known_snapshot(task)
-    return before.manifest.chain_bytes.base if before else 0
+    if taken.parent:
+        return taken.parent.sealed.manifest.chain_bytes.base
+    # What a killed run or a lost worker had taken is found again without its parent.
+    known, parent = known_snapshot(task), taken.sealed.manifest.parent
+    if parent and not (known and known.manifest.run_id == parent.run_id):
+        return _base_bytes(store, task.repo, RunId(parent.run_id))
+    return known.manifest.chain_bytes.base if known else 0
 
 
 def good_before(store: Store, task: Task, manifest: Manifest, rules: Rules) -> int:
@@ -34,10 +38,7 @@ def good_before(store: Store, task: Task, manifest: Manifest, rules: Rules) -> i
     good = RunId.parse(last.good_run)
     if good is None or (manifest.chain and good.text >= manifest.chain[0]) or rules.shrunk_by >= 1:
         return 0
-    try:
-        return Catalog(store).manifest(RunKey(task.repo, good)).manifest.chain_bytes.base
-    except (Missing, Unusable, AccessDenied):  # it has expired, as it may
-        return 0
+    return _base_bytes(store, task.repo, good)
 
 
 def known_snapshot(task: Task) -> Sealed | None:
@@ -50,6 +51,14 @@ def known_snapshot(task: Task) -> Sealed | None:
         return open_sealed(row.manifest, RunKey(task.repo, run_id))
     except Unavailable:
         return None
+
+
+def _base_bytes(store: Store, repo: str, run_id: RunId) -> int:
+    """What the base of a snapshot's chain weighs; 0 if that can no longer be read."""
+    try:
+        return Catalog(store).manifest(RunKey(repo, run_id)).manifest.chain_bytes.base
+    except (Missing, Unusable, AccessDenied):  # it has expired, as it may
+        return 0
 
 
 def base_at(manifest: Manifest) -> datetime | None:

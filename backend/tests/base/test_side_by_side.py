@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -124,6 +125,7 @@ def test_with_a_stay_an_error_comes_once_nothing_is_under_way() -> None:
         begun.set()
         with pytest.raises(Interrupted):
             cancel.sleep(60)
+        time.sleep(1)  # for longer than between two looks
         ended.set()
 
     with pytest.raises(Unavailable, match="it failed"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -382,6 +383,7 @@ class RefusesOne(FaultyStore):
             self.under_way.set()
             with pytest.raises(Interrupted):
                 options["cancel"].sleep(60)
+            time.sleep(1)  # for longer than between two looks
         super().put_new(key, data, **options)
         self.events.append(name)
 

@@ -386,3 +386,27 @@ def test_what_had_shrunk_before_the_run_was_killed_is_told_by_the_one_that_goes_
         run_batch(batch(tmp_path, known))  # and what became of it was lost
         (again,) = run_batch(batch(tmp_path, structs.replace(known, done_since=began))).outcomes
     assert (again.verdict, again.requests) == ("shrunk", 0)
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("has_row", [False, True])
+@pytest.mark.parametrize("how", ["resumed", "done twice"])
+def test_what_shrank_is_told_though_the_worker_that_took_it_was_lost(
+    tmp_path: Path, how: str, *, has_row: bool, weighed: bool
+) -> None:
+    with FleetHost(tmp_path / "srv", {"shrinking": 1}) as host:
+        given = task(host.repo_url("shrinking-0"))
+        (first,) = run_batch(batch(tmp_path, given)).outcomes
+        began = datetime.now(UTC)
+        known = structs.replace(given, last=first.ledger if has_row else None)
+        host.next_day()
+        unweighed = {} if weighed else {"SNAPSHOTTER_FLEET_SHRUNK": "100%"}  # it died before it was weighed
+        (lost,) = run_batch(batch(tmp_path, known, settings=settings(tmp_path, **unweighed))).outcomes
+        assert lost.kind == ("base" if weighed else "increment")
+        if how == "resumed":
+            asked = batch(tmp_path, structs.replace(known, done_since=began))
+        else:
+            asked = structs.replace(batch(tmp_path, known), sent_at=began)
+        (again,) = run_batch(asked).outcomes
+    assert (again.verdict, again.kind, again.wrote) == ("shrunk", "base", True)
+    assert (again.run == lost.run) == weighed

@@ -60,9 +60,10 @@ def heeds(pid: int, number: signal.Signals) -> bool:
 def open_files(pid: int | str = "self") -> list[Path]:
     """What a process, by default this one, has open, by its links in /proc; what is closed meanwhile is left out."""
     found = []
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):
-            found.append(link.readlink())
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(link.readlink())
     return found
 
 

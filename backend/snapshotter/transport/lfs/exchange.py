@@ -120,6 +120,7 @@ class Exchange:
                 data = _next(response, _PIECE)
                 pace.came(len(data), time.monotonic() - began)
             except (HTTPError, HTTPException, OSError, SnapshotterError) as error:
+                response.close()  # what is silent is not waited for once more, nor asked anything again
                 self._cancel.check()
                 raise self._broken(error) from error
             if not data:

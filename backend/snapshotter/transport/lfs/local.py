@@ -105,7 +105,7 @@ class LocalLfs:
 
 
 def _copy_whole(file: Path, place: Path) -> None:
-    """Copy a file to `place`, where it appears once it is whole; if that fails, nothing of it is left."""
+    """Copy a file to `place`, where it appears once it is whole; if that fails, no file of it is left."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
