@@ -66,6 +66,7 @@ class Bench:
         at_least: bool = False,
     ) -> None:
         """Record a figure beside its bar, and `facts` beside both."""
+        bar = round(bar, 4)  # a sum may have digits that nobody wrote
         met = value >= bar if at_least else value <= bar
         self.results[name] = {"value": round(value, 4), "bar": bar, "met": met, **(facts or {})}
         side = "at least" if at_least else "at most"
