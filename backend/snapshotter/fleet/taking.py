@@ -188,6 +188,7 @@ class _Cost:
 
     @property
     def seconds(self) -> float:
+        """The time since it was begun."""
         return round(time.monotonic() - self.began, 3)
 
 
